@@ -1,0 +1,1 @@
+//! Wallcast: the event daemon for wall tablets in a Home Assistant house.

@@ -1,0 +1,3 @@
+//! The `wallcast` program: arguments in, exit code out.
+
+fn main() {}
