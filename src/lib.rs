@@ -1,1 +1,31 @@
 //! Wallcast: the event daemon for wall tablets in a Home Assistant house.
+//!
+//! The way of an event: a request (`server`) or a socket's command (`transport`) asks a slice
+//! (`areas`, `clients`, `pairing`, …) for a change. The slice writes it and its events in one
+//! transaction of the `store`; `history` gives the events their ids. After the commit the store's
+//! writer hands them to the `hub`, which pushes each into the outbox of every session that listens
+//! on one of its topics. The task of each connection (`transport`) drains its outboxes and writes
+//! bytes that were encoded once. See ARCHITECTURE.md.
+
+pub mod app;
+pub mod areas;
+pub mod audit;
+pub mod auth;
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod history;
+pub mod hub;
+pub mod ids;
+pub mod logging;
+pub mod pairing;
+pub mod protocol;
+pub mod random;
+pub mod server;
+pub mod shutdown;
+pub mod store;
+pub mod supervisor;
+pub mod tls;
+pub mod tokens;
+pub mod transport;

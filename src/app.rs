@@ -1,0 +1,389 @@
+//! The only place that knows every part: builds them, wires them, starts and stops them in order.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use crate::auth::{KEY_BYTES, Signer};
+use crate::clients::presence;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::pairing::{Pairings, expiry};
+use crate::protocol::{engineio, websocket};
+use crate::server::{Bound, Entrance, IngressGate, ListenError, Listeners, Request};
+use crate::shutdown::{self, Shutdown};
+use crate::store::{DataFolder, OpenError, Store, StoreError, house};
+use crate::supervisor::{Supervisor, SupervisorToken};
+use crate::tls::{self, Certificates, HostSource, Kept, KeptCertificate, Upkeep};
+use crate::transport::{Engine, Sockets};
+use crate::{random, server};
+
+/// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// Every part, for those who answer requests and serve sessions.
+#[derive(Debug)]
+pub struct App {
+    /// The options.
+    pub config: Config,
+    /// The house's file.
+    pub store: Store,
+    /// Who is connected.
+    pub hub: Arc<Hub>,
+    /// Signs tokens.
+    pub signer: Signer,
+    /// Pairings that wait.
+    pub pairings: Arc<Pairings>,
+    /// What the public listener serves.
+    pub certificates: Certificates,
+    /// Who is an admin on ingress.
+    pub ingress: IngressGate,
+    /// Open sockets and their limits.
+    pub sockets: Sockets,
+    /// Engine.IO's connections.
+    pub engine: Engine,
+    /// Whether the daemon stops.
+    pub shutdown: Shutdown,
+    bound: OnceLock<Bound>,
+}
+
+/// Why the daemon does not start. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder or its database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// Supervisor's address.
+    #[error("supervisor_url cannot be used: {0}")]
+    Supervisor(#[from] crate::supervisor::SupervisorError),
+    /// A name of the certificate.
+    #[error(transparent)]
+    Name(#[from] tls::NameError),
+    /// The store, once it was open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system's signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    /// Standard output, which carries the line that says the daemon is ready.
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
+}
+
+/// The parts of a running house that its owner holds.
+struct House {
+    app: Arc<App>,
+    folder: DataFolder,
+    stopper: shutdown::Stopper,
+    upkeep: Upkeep,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it did not start.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+
+    let folder = DataFolder::claim(&config.data_dir)?;
+    let listeners = Listeners::bind(&config, &folder.socket())?;
+    let House {
+        app,
+        folder,
+        stopper,
+        upkeep,
+    } = build(config, folder).await?;
+    let bound = app.bound.get_or_init(|| listeners.bound()).clone();
+    if !app.config.ingress_verify_admin && !bound.ingress.is_empty() {
+        tracing::warn!(
+            "ingress_verify_admin is false: every peer in ingress_from is an admin; for tests only"
+        );
+    }
+    let stopped = app.shutdown.clone();
+    tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
+    tokio::spawn(expiry::run(app.store.clone(), app.pairings.clone()));
+    tokio::spawn(heartbeats(app.clone()));
+    listeners.serve(&app);
+    tell_ready(&bound).map_err(StartError::Output)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %folder.path().display(), "started");
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    if !stopper.stop(DRAIN).await {
+        tracing::warn!("some connections did not end in time and were cut");
+    }
+    // Nobody listens on it any more; a leftover file is harmless.
+    let _ = std::fs::remove_file(folder.socket());
+    if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the database did not close in time; nothing that was answered is lost");
+    }
+    Ok(())
+}
+
+/// The house without listeners, for the command line while no daemon runs: requests that are
+/// written to the returned stream are answered as on the daemon's own socket.
+///
+/// # Errors
+/// Why the house cannot be opened.
+pub async fn offline(config: Config) -> Result<Offline, StartError> {
+    let folder = DataFolder::claim(&config.data_dir)?;
+    let House {
+        app,
+        folder,
+        stopper,
+        ..
+    } = build(config, folder).await?;
+    Ok(Offline {
+        app,
+        stopper,
+        _folder: folder,
+    })
+}
+
+/// A house that only the command line uses.
+pub struct Offline {
+    app: Arc<App>,
+    stopper: shutdown::Stopper,
+    _folder: DataFolder,
+}
+
+impl Offline {
+    /// A connection to it.
+    ///
+    /// # Errors
+    /// When the system has no more sockets.
+    pub fn connect(&self) -> std::io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        tokio::spawn(server::serve_local(self.app.clone(), theirs));
+        Ok(ours)
+    }
+
+    /// Finishes what was asked and releases the data folder.
+    pub async fn close(self) {
+        self.stopper.stop(DRAIN).await;
+        self.app.store.clone().close().await;
+    }
+}
+
+async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
+    let hub = Arc::new(Hub::new());
+    let store = Store::open(&folder, hub.clone())?;
+    let signer = Signer::new(&signing_key(&store).await?);
+    let (certificates, upkeep) =
+        Certificates::open(certificate_setup(&config, &store).await?).await?;
+    let (shutdown, stopper) = shutdown::channel();
+
+    let (changes, presence_changes) = mpsc::unbounded_channel();
+    hub.on_presence(move |change| {
+        // Nobody listens while the daemon stops.
+        let _ = changes.send(change);
+    });
+    tokio::spawn(presence::run(store.clone(), hub.clone(), presence_changes));
+    let start = hub.clone();
+    store
+        .between_commits(move |_, last| {
+            start.start_at(last);
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+
+    let app = Arc::new(App {
+        signer,
+        certificates,
+        ingress: IngressGate::new(&config),
+        sockets: Sockets::new(usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX)),
+        engine: Engine::new(engineio::Config {
+            max_payload: config.max_message_bytes,
+            ..engineio::Config::default()
+        }),
+        pairings: Arc::default(),
+        store,
+        hub,
+        shutdown,
+        config,
+        bound: OnceLock::new(),
+    });
+    Ok(House {
+        app,
+        folder,
+        stopper,
+        upkeep,
+    })
+}
+
+async fn heartbeats(app: Arc<App>) {
+    let mut beat = tokio::time::interval(app.config.heartbeat);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    beat.tick().await;
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {
+                app.hub.heartbeat(app.store.epoch());
+            }
+            () = app.shutdown.begun() => return,
+        }
+    }
+}
+
+/// The key that signs every token of this house, drawn at the first start.
+async fn signing_key(store: &Store) -> Result<[u8; KEY_BYTES], StoreError> {
+    let kept = store
+        .read(|db| Ok::<_, StoreError>(house::get(db, "signing_key")?))
+        .await?
+        .and_then(|bytes| bytes.try_into().ok());
+    if let Some(key) = kept {
+        return Ok(key);
+    }
+    let key = random::bytes::<KEY_BYTES>();
+    store
+        .write(move |tx| Ok::<_, StoreError>(house::set(tx.connection(), "signing_key", &key)?))
+        .await?;
+    Ok(key)
+}
+
+async fn certificate_setup(config: &Config, store: &Store) -> Result<tls::Setup, StartError> {
+    let host = match &config.supervisor_token {
+        Some(token) => {
+            let token = SupervisorToken::new(token.expose());
+            HostSource::Supervisor(Supervisor::new(&config.supervisor_url.to_string(), &token)?)
+        }
+        None => HostSource::Machine,
+    };
+    let names = config
+        .tls_names
+        .iter()
+        .map(|name| tls::AltName::parse(&name.to_str()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let kept = store
+        .read(|db| Ok::<_, StoreError>(kept_certificates(db)?))
+        .await?;
+    Ok(tls::Setup {
+        certfile: config
+            .certificate
+            .as_ref()
+            .map(|files| files.certfile.clone())
+            .unwrap_or_default(),
+        keyfile: config
+            .certificate
+            .as_ref()
+            .map(|files| files.keyfile.clone())
+            .unwrap_or_default(),
+        tls_names: names,
+        host,
+        kept,
+        keep: Arc::new(KeepInStore(store.clone())),
+        now: Arc::new(time::OffsetDateTime::now_utc),
+    })
+}
+
+const AUTHORITY: (&str, &str) = ("authority_cert", "authority_key");
+const LEAF: (&str, &str) = ("leaf_cert", "leaf_key");
+
+fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<Kept>> {
+    let pair = |(cert, key): (&str, &str)| -> rusqlite::Result<Option<KeptCertificate>> {
+        let both = house::get(db, cert)?.zip(house::get(db, key)?);
+        Ok(both.map(|(cert, key)| KeptCertificate { cert, key }))
+    };
+    Ok(pair(AUTHORITY)?
+        .zip(pair(LEAF)?)
+        .map(|(authority, leaf)| Kept { authority, leaf }))
+}
+
+/// Keeps the local CA and its leaf in the house's one file.
+struct KeepInStore(Store);
+
+impl tls::Keep for KeepInStore {
+    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), tls::KeepError>> {
+        Box::pin(async move {
+            self.0
+                .write(move |tx| {
+                    for ((cert, key), pair) in [(AUTHORITY, &kept.authority), (LEAF, &kept.leaf)] {
+                        house::set(tx.connection(), cert, &pair.cert)?;
+                        house::set(tx.connection(), key, &pair.key)?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+                .await
+                .map_err(Into::into)
+        })
+    }
+}
+
+fn tell_ready(bound: &Bound) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", bound.ready_line())?;
+    stdout.flush()
+}
+
+impl App {
+    /// Bounds of a JSON WebSocket (contract 4.2 and section 8).
+    pub fn websocket_limits(&self) -> websocket::Limits {
+        websocket::Limits {
+            max_message: self.config.max_message_bytes,
+            ..Default::default()
+        }
+    }
+
+    /// Life of a paired tablet's token.
+    pub fn client_token_seconds(&self) -> i64 {
+        i64::try_from(self.config.client_token_life.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Life of a pairing's request or code.
+    pub fn pairing_ttl_seconds(&self) -> i64 {
+        i64::try_from(self.config.pairing_ttl.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Where a tablet or admin reaches the public listener, for links: as the caller did, or by
+    /// the host's usual name.
+    pub fn public_url(&self, request: &Request) -> String {
+        match (request.peer().entrance, request.host()) {
+            (Entrance::Public, Some(host)) => format!("https://{host}"),
+            _ => {
+                let port = self
+                    .bound
+                    .get()
+                    .and_then(|bound| bound.https.first())
+                    .map_or(8443, |address| address.port());
+                format!("https://homeassistant.local:{port}")
+            }
+        }
+    }
+}
+
+/// What `wallcast check` found.
+#[derive(Debug)]
+pub struct Report {
+    /// The findings, a line each.
+    pub lines: Vec<String>,
+}
+
+/// Checks the data folder without changing it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(config: &Config) -> Result<Report, StartError> {
+    let folder = DataFolder::claim(&config.data_dir)?;
+    Store::verify(&folder)?;
+    Ok(Report {
+        lines: vec![format!("data folder {}: sound", folder.path().display())],
+    })
+}

@@ -1,0 +1,72 @@
+//! The five events of an area (contract section 5), built here and nowhere else.
+
+use serde_json::json;
+
+use super::Area;
+use crate::clock::Timestamp;
+use crate::event::{Kind, NewEvent, Topic};
+use crate::ids::ClientId;
+
+/// What happened to an area.
+#[derive(Clone, Copy, Debug)]
+pub enum AreaEvent<'a> {
+    /// This client has it now.
+    Added(&'a ClientId),
+    /// It is gone.
+    Removed(Removal<'a>),
+    /// Name or entities changed.
+    Updated,
+    /// Switched on.
+    Enabled,
+    /// Switched off.
+    Disabled,
+}
+
+/// How an area went.
+#[derive(Clone, Copy, Debug)]
+pub enum Removal<'a> {
+    /// From this client alone.
+    Unassigned(&'a ClientId),
+    /// From everyone.
+    Deleted,
+}
+
+impl AreaEvent<'_> {
+    /// The event, addressed to whom it concerns and to admins.
+    pub fn build(self, area: &Area, now: Timestamp) -> NewEvent {
+        let (kind, message) = match self {
+            Self::Added(_) => (Kind::AREA_ADDED, "Area has been assigned by admin"),
+            Self::Removed(Removal::Unassigned(_)) => {
+                (Kind::AREA_REMOVED, "Area has been unassigned by admin")
+            }
+            Self::Removed(Removal::Deleted) => {
+                (Kind::AREA_REMOVED, "Area has been deleted by admin")
+            }
+            Self::Updated => (Kind::AREA_UPDATED, "Area has been updated by admin"),
+            Self::Enabled => (Kind::AREA_ENABLED, "Area has been enabled by admin"),
+            Self::Disabled => (Kind::AREA_DISABLED, "Area has been disabled by admin"),
+        };
+        let concerned = match self {
+            Self::Added(client) | Self::Removed(Removal::Unassigned(client)) => {
+                Topic::Client(client.clone())
+            }
+            _ => Topic::Area(area.id.clone()),
+        };
+        let mut data = json!({
+            "areaId": area.id,
+            "name": area.name,
+            "entityIds": area.entity_ids,
+            "isEnabled": area.is_enabled,
+            "message": message,
+            "timestamp": now,
+        });
+        if let (Self::Removed(removal), Some(data)) = (self, data.as_object_mut()) {
+            let reason = match removal {
+                Removal::Unassigned(_) => "unassigned",
+                Removal::Deleted => "deleted",
+            };
+            data.insert("reason".to_owned(), reason.into());
+        }
+        NewEvent::new(kind, &data, vec![concerned, Topic::Admins])
+    }
+}

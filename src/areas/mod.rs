@@ -1,0 +1,351 @@
+//! Areas (seed 0): what a tablet shows, and the events that tell of their changes.
+
+mod events;
+pub mod routes;
+mod rows;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::audit::{self, Actor};
+use crate::auth::Subject;
+use crate::clock::Timestamp;
+use crate::event::Topic;
+use crate::ids::{AreaId, ClientId};
+use crate::store::WriteTx;
+
+pub use events::{AreaEvent, Removal};
+pub use rows::{find, is_assigned, of_client, page};
+
+/// Entities of one area at most (contract 6.1).
+pub const MAX_ENTITIES: usize = 500;
+
+/// An area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Its id.
+    pub id: AreaId,
+    /// Seed 1's integer id.
+    pub room_id: i64,
+    /// Its name.
+    pub name: AreaName,
+    /// Its entities, in the admin's order, without repeats.
+    pub entity_ids: Vec<EntityId>,
+    /// A disabled area's entities are neither told nor controllable.
+    pub is_enabled: bool,
+    /// Where it comes from.
+    pub source: Source,
+    /// Which clients have it.
+    pub client_ids: Vec<ClientId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Where an area comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Made here.
+    Local,
+    /// Mirrored.
+    HomeAssistant,
+}
+
+impl Source {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::HomeAssistant => "homeassistant",
+        }
+    }
+}
+
+/// A name of 1 to 100 characters after trimming, without control characters (contract 6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AreaName(String);
+
+/// Text that is no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to 100 characters and no control characters")]
+pub struct InvalidName;
+
+/// Trims and checks a name of 1 to 100 characters.
+///
+/// # Errors
+/// [`InvalidName`].
+pub fn checked_name(text: &str) -> Result<String, InvalidName> {
+    let name = text.trim();
+    let length = name.chars().count();
+    if (1..=100).contains(&length) && !name.chars().any(char::is_control) {
+        Ok(name.to_owned())
+    } else {
+        Err(InvalidName)
+    }
+}
+
+impl FromStr for AreaName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        checked_name(text).map(Self)
+    }
+}
+
+impl AreaName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for AreaName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Home Assistant's `domain.object_id`, each of a-z, 0-9 and underscores.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EntityId(String);
+
+/// Text that is no entity id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an entity id is domain.object_id in a-z, 0-9 and underscores")]
+pub struct InvalidEntityId;
+
+impl FromStr for EntityId {
+    type Err = InvalidEntityId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEntityId> {
+        let fits = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        match text.split_once('.') {
+            Some((domain, object)) if fits(domain) && fits(object) && text.len() <= 255 => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(InvalidEntityId),
+        }
+    }
+}
+
+impl fmt::Display for EntityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for EntityId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A list without repeats, the first of each kept in its place.
+pub fn without_repeats(ids: Vec<EntityId>) -> Vec<EntityId> {
+    let mut seen = std::collections::HashSet::new();
+    ids.into_iter()
+        .filter(|id| seen.insert(id.clone()))
+        .collect()
+}
+
+/// What is to change; what is left out stays.
+#[derive(Clone, Debug, Default)]
+pub struct AreaPatch {
+    /// A new name.
+    pub name: Option<AreaName>,
+    /// New entities, at most [`MAX_ENTITIES`], without repeats.
+    pub entity_ids: Option<Vec<EntityId>>,
+    /// On or off.
+    pub enabled: Option<Switch>,
+}
+
+/// How `isEnabled` is to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// To this.
+    Set(bool),
+    /// To the other.
+    Flip,
+}
+
+/// Makes a local area.
+///
+/// # Errors
+/// SQLite's.
+pub fn create(
+    tx: &mut WriteTx<'_>,
+    name: AreaName,
+    entity_ids: Vec<EntityId>,
+    is_enabled: bool,
+    actor: &Actor,
+) -> rusqlite::Result<Area> {
+    let mut area = Area {
+        id: AreaId::random(),
+        room_id: 0,
+        name,
+        entity_ids,
+        is_enabled,
+        source: Source::Local,
+        client_ids: Vec::new(),
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    area.room_id = rows::insert(tx.connection(), &area)?;
+    audit::record(
+        tx,
+        actor,
+        "area.create",
+        Some(area.id.as_str()),
+        area.name.as_str(),
+    )?;
+    Ok(area)
+}
+
+/// Changes an area and tells who has it; a change that changes nothing tells nothing. None when
+/// there is no such area.
+///
+/// # Errors
+/// SQLite's.
+pub fn change(
+    tx: &mut WriteTx<'_>,
+    id: &AreaId,
+    patch: AreaPatch,
+    actor: &Actor,
+) -> rusqlite::Result<Option<Area>> {
+    let Some(before) = rows::find(tx.connection(), id)? else {
+        return Ok(None);
+    };
+    let mut area = before.clone();
+    if let Some(name) = patch.name {
+        area.name = name;
+    }
+    if let Some(entity_ids) = patch.entity_ids {
+        area.entity_ids = entity_ids;
+    }
+    area.is_enabled = match patch.enabled {
+        Some(Switch::Set(enabled)) => enabled,
+        Some(Switch::Flip) => !before.is_enabled,
+        None => before.is_enabled,
+    };
+    if area == before {
+        return Ok(Some(area));
+    }
+    area.updated_at = tx.now();
+    rows::update(tx.connection(), &area)?;
+    if area.entity_ids != before.entity_ids {
+        rows::set_entities(tx.connection(), &area)?;
+    }
+    if area.name != before.name || area.entity_ids != before.entity_ids {
+        tx.publish(AreaEvent::Updated.build(&area, tx.now()))?;
+    }
+    if area.is_enabled != before.is_enabled {
+        let event = if area.is_enabled {
+            AreaEvent::Enabled
+        } else {
+            AreaEvent::Disabled
+        };
+        tx.publish(event.build(&area, tx.now()))?;
+    }
+    audit::record(
+        tx,
+        actor,
+        "area.change",
+        Some(id.as_str()),
+        area.name.as_str(),
+    )?;
+    Ok(Some(area))
+}
+
+/// Deletes an area; every client that has it is told. False when there is no such area.
+///
+/// # Errors
+/// SQLite's.
+pub fn delete(tx: &mut WriteTx<'_>, id: &AreaId, actor: &Actor) -> rusqlite::Result<bool> {
+    let Some(area) = rows::find(tx.connection(), id)? else {
+        return Ok(false);
+    };
+    tx.publish(AreaEvent::Removed(Removal::Deleted).build(&area, tx.now()))?;
+    for client in &area.client_ids {
+        tx.leave(Subject::Client(client.clone()), Topic::Area(id.clone()));
+    }
+    rows::delete(tx.connection(), id)?;
+    audit::record(
+        tx,
+        actor,
+        "area.delete",
+        Some(id.as_str()),
+        area.name.as_str(),
+    )?;
+    Ok(true)
+}
+
+/// Gives a client an area; false when it has it already.
+///
+/// # Errors
+/// SQLite's.
+pub fn assign(tx: &mut WriteTx<'_>, area: &Area, client: &ClientId) -> rusqlite::Result<bool> {
+    if !rows::assign(tx.connection(), &area.id, client)? {
+        return Ok(false);
+    }
+    tx.publish(AreaEvent::Added(client).build(area, tx.now()))?;
+    tx.join(
+        Subject::Client(client.clone()),
+        Topic::Area(area.id.clone()),
+    );
+    Ok(true)
+}
+
+/// Takes an area from a client; false when it does not have it.
+///
+/// # Errors
+/// SQLite's.
+pub fn unassign(tx: &mut WriteTx<'_>, area: &Area, client: &ClientId) -> rusqlite::Result<bool> {
+    if !rows::unassign(tx.connection(), &area.id, client)? {
+        return Ok(false);
+    }
+    tx.publish(AreaEvent::Removed(Removal::Unassigned(client)).build(area, tx.now()))?;
+    tx.leave(
+        Subject::Client(client.clone()),
+        Topic::Area(area.id.clone()),
+    );
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        assert_eq!("  Küche ".parse::<AreaName>().unwrap().as_str(), "Küche");
+        assert!("x".repeat(100).parse::<AreaName>().is_ok());
+        for bad in ["", "   ", "a\nb", &"x".repeat(101)] {
+            assert!(bad.parse::<AreaName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn entity_ids_are_domain_and_object() {
+        assert!("light.kitchen_2".parse::<EntityId>().is_ok());
+        for bad in [
+            "",
+            "light",
+            "light.",
+            ".x",
+            "Light.x",
+            "light.a.b",
+            "light.ä",
+            "light.a b",
+        ] {
+            assert!(bad.parse::<EntityId>().is_err(), "{bad:?}");
+        }
+    }
+}

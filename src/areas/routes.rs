@@ -1,0 +1,192 @@
+//! `/api/areas` (contract 6.1): areas over HTTP.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Area, AreaName, AreaPatch, EntityId, MAX_ENTITIES, Switch, without_repeats};
+use crate::app::App;
+use crate::auth::Principal;
+use crate::clock::Timestamp;
+use crate::ids::{AreaId, ClientId};
+use crate::server::{ApiError, Fields, Reply, Request, page};
+
+/// An area on the wire.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AreaJson {
+    id: AreaId,
+    room_id: i64,
+    name: AreaName,
+    entity_ids: Vec<EntityId>,
+    is_enabled: bool,
+    source: &'static str,
+    /// For admins alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ids: Option<Vec<ClientId>>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl AreaJson {
+    /// As a tablet sees it.
+    pub fn for_client(area: Area) -> Self {
+        Self {
+            id: area.id,
+            room_id: area.room_id,
+            name: area.name,
+            entity_ids: area.entity_ids,
+            is_enabled: area.is_enabled,
+            source: area.source.as_str(),
+            client_ids: None,
+            created_at: area.created_at,
+            updated_at: area.updated_at,
+        }
+    }
+
+    /// As an admin sees it.
+    pub fn for_admin(area: Area) -> Self {
+        let client_ids = Some(area.client_ids.clone());
+        Self {
+            client_ids,
+            ..Self::for_client(area)
+        }
+    }
+
+    fn shown_to(principal: &Principal, area: Area) -> Self {
+        if principal.is_admin() {
+            Self::for_admin(area)
+        } else {
+            Self::for_client(area)
+        }
+    }
+}
+
+/// `GET /api/areas`: all for an admin, its own for a client.
+pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let principal = request.principal()?.clone();
+    let limit = request.limit()?;
+    let after: i64 = page::cursor(&request)?.unwrap_or(0);
+    let client = principal.client_id().cloned();
+    let areas = app
+        .store
+        .read(move |db| Ok::<_, ApiError>(super::page(db, client.as_ref(), after, limit + 1)?))
+        .await?;
+    let show = |area| AreaJson::shown_to(&principal, area);
+    Ok(page::reply(
+        "areas",
+        areas,
+        limit,
+        |area| area.room_id,
+        show,
+    ))
+}
+
+/// `GET /api/areas/{id}`: a client gets 403 for any area that is not its own.
+pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let principal = request.principal()?.clone();
+    let client = principal.client_id().cloned();
+    let id = area_id(&request);
+    let area = app
+        .store
+        .read(move |db| {
+            if let Some(client) = client
+                && !(id
+                    .as_ref()
+                    .is_ok_and(|id| super::is_assigned(db, id, &client).unwrap_or(false)))
+            {
+                return Err(ApiError::forbidden());
+            }
+            super::find(db, &id?)?.ok_or_else(|| ApiError::not_found("area"))
+        })
+        .await?;
+    Ok(Reply::ok(&AreaJson::shown_to(&principal, area)))
+}
+
+/// `POST /api/areas`
+pub async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let name: AreaName = body.required("name")?;
+    let entity_ids = entity_ids(&mut body)?.unwrap_or_default();
+    let is_enabled = body.optional("isEnabled")?.unwrap_or(true);
+    let area = app
+        .store
+        .write(move |tx| {
+            Ok::<_, ApiError>(super::create(tx, name, entity_ids, is_enabled, &actor)?)
+        })
+        .await?;
+    Ok(Reply::created(&AreaJson::for_admin(area)))
+}
+
+/// `PUT` and `PATCH /api/areas/{id}`: both keep what the body leaves out (seed 0's example).
+pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let mut body = request.fields()?;
+    let patch = AreaPatch {
+        name: body.optional("name")?,
+        entity_ids: entity_ids(&mut body)?,
+        enabled: body.optional("isEnabled")?.map(Switch::Set),
+    };
+    apply(&app, &request, patch).await
+}
+
+/// `PATCH /api/areas/{id}/toggle`: an empty body flips, `{isEnabled}` sets.
+pub async fn toggle(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let asked = request.fields()?.optional("isEnabled")?;
+    let enabled = Some(asked.map_or(Switch::Flip, Switch::Set));
+    apply(
+        &app,
+        &request,
+        AreaPatch {
+            enabled,
+            ..AreaPatch::default()
+        },
+    )
+    .await
+}
+
+/// `DELETE /api/areas/{id}`
+pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let id = area_id(&request)?;
+    app.store
+        .write(move |tx| {
+            if super::delete(tx, &id, &actor)? {
+                Ok(())
+            } else {
+                Err(ApiError::not_found("area"))
+            }
+        })
+        .await?;
+    Ok(Reply::no_content())
+}
+
+async fn apply(app: &App, request: &Request, patch: AreaPatch) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let id = area_id(request)?;
+    let area = app
+        .store
+        .write(move |tx| {
+            super::change(tx, &id, patch, &actor)?.ok_or_else(|| ApiError::not_found("area"))
+        })
+        .await?;
+    Ok(Reply::ok(&AreaJson::for_admin(area)))
+}
+
+fn area_id(request: &Request) -> Result<AreaId, ApiError> {
+    request
+        .parameter("id")
+        .parse()
+        .map_err(|_| ApiError::not_found("area"))
+}
+
+fn entity_ids(body: &mut Fields) -> Result<Option<Vec<EntityId>>, ApiError> {
+    let ids = body
+        .optional::<Vec<EntityId>>("entityIds")?
+        .map(without_repeats);
+    if ids.as_ref().is_some_and(|ids| ids.len() > MAX_ENTITIES) {
+        let message = format!("entityIds has more than {MAX_ENTITIES} entities");
+        return Err(ApiError::field("entityIds", message));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,177 @@
+//! The SQL of areas and of who has them.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{Area, AreaName, EntityId, Source};
+use crate::ids::{AreaId, ClientId};
+
+const COLUMNS: &str = "a.room_id, a.id, a.name, a.is_enabled, a.source, a.created_at, a.updated_at,
+    (SELECT json_group_array(e.entity_id ORDER BY e.position) FROM area_entities e WHERE e.area_id = a.id),
+    (SELECT json_group_array(c.client_id ORDER BY c.client_id) FROM client_areas c WHERE c.area_id = a.id)";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Area> {
+    let source: String = row.get(4)?;
+    Ok(Area {
+        room_id: row.get(0)?,
+        id: row.get(1)?,
+        name: AreaName(row.get(2)?),
+        is_enabled: row.get(3)?,
+        source: if source == Source::HomeAssistant.as_str() {
+            Source::HomeAssistant
+        } else {
+            Source::Local
+        },
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
+        entity_ids: texts(row, 7)?.into_iter().map(EntityId).collect(),
+        client_ids: texts(row, 8)?
+            .iter()
+            .filter_map(|id| id.parse().ok())
+            .collect(),
+    })
+}
+
+/// A column that SQLite made with `json_group_array`.
+fn texts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
+    let json: String = row.get(column)?;
+    serde_json::from_str(&json).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
+    })
+}
+
+/// One area.
+///
+/// # Errors
+/// SQLite's.
+pub fn find(connection: &Connection, id: &AreaId) -> rusqlite::Result<Option<Area>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM areas a WHERE a.id = ?1"))?
+        .query_row([id], read)
+        .optional()
+}
+
+/// Areas by their room id, at most `limit`, after the room `after`; only those of `client` if given.
+///
+/// # Errors
+/// SQLite's.
+pub fn page(
+    connection: &Connection,
+    client: Option<&ClientId>,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Area>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    match client {
+        None => connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM areas a WHERE a.room_id > ?1 ORDER BY a.room_id LIMIT ?2"
+            ))?
+            .query_map(params![after, limit], read)?
+            .collect(),
+        Some(client) => connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM client_areas m JOIN areas a ON a.id = m.area_id
+                 WHERE m.client_id = ?3 AND a.room_id > ?1 ORDER BY a.room_id LIMIT ?2"
+            ))?
+            .query_map(params![after, limit, client], read)?
+            .collect(),
+    }
+}
+
+/// Every area of a client.
+///
+/// # Errors
+/// SQLite's.
+pub fn of_client(connection: &Connection, client: &ClientId) -> rusqlite::Result<Vec<Area>> {
+    page(connection, Some(client), 0, usize::MAX)
+}
+
+/// Whether the client has the area.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_assigned(
+    connection: &Connection,
+    area: &AreaId,
+    client: &ClientId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM client_areas WHERE client_id = ?1 AND area_id = ?2")?
+        .exists(params![client, area])
+}
+
+pub(super) fn insert(connection: &Connection, area: &Area) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "INSERT INTO areas (id, name, is_enabled, source, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            area.id,
+            area.name.as_str(),
+            area.is_enabled,
+            area.source.as_str(),
+            area.created_at,
+            area.updated_at
+        ])?;
+    let room_id = connection.last_insert_rowid();
+    set_entities(connection, area)?;
+    Ok(room_id)
+}
+
+pub(super) fn update(connection: &Connection, area: &Area) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE areas SET name = ?2, is_enabled = ?3, updated_at = ?4 WHERE id = ?1",
+        )?
+        .execute(params![
+            area.id,
+            area.name.as_str(),
+            area.is_enabled,
+            area.updated_at
+        ])?;
+    Ok(())
+}
+
+pub(super) fn set_entities(connection: &Connection, area: &Area) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM area_entities WHERE area_id = ?1")?
+        .execute([&area.id])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO area_entities (area_id, entity_id, position) VALUES (?1, ?2, ?3)",
+    )?;
+    for (position, entity) in area.entity_ids.iter().enumerate() {
+        let position = i64::try_from(position).unwrap_or(i64::MAX);
+        insert.execute(params![area.id, entity.0, position])?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete(connection: &Connection, id: &AreaId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM areas WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+pub(super) fn assign(
+    connection: &Connection,
+    area: &AreaId,
+    client: &ClientId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO client_areas (client_id, area_id) VALUES (?1, ?2)")?
+        .execute(params![client, area])
+        .map(|changed| changed > 0)
+}
+
+pub(super) fn unassign(
+    connection: &Connection,
+    area: &AreaId,
+    client: &ClientId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("DELETE FROM client_areas WHERE client_id = ?1 AND area_id = ?2")?
+        .execute(params![client, area])
+        .map(|changed| changed > 0)
+}

@@ -1,0 +1,89 @@
+//! The one function that says what a principal may hear.
+//!
+//! Live delivery subscribes to the open spans, the first snapshot shows them, and a replay asks
+//! all of them: so a replay is what the session would have been told had it been there.
+
+use rusqlite::Connection;
+
+use super::{Principal, Subject};
+use crate::event::{EventId, Topic};
+use crate::history::{self, Span};
+
+/// Every topic that `principal` listens on, with since and until when, as far back as `since`.
+///
+/// # Errors
+/// SQLite's.
+pub fn spans(
+    connection: &Connection,
+    principal: &Principal,
+    since: EventId,
+) -> rusqlite::Result<Vec<Span>> {
+    let mut spans = fixed_topics(principal)
+        .into_iter()
+        .map(Span::always)
+        .collect::<Vec<_>>();
+    if matches!(principal.subject, Subject::Client(_)) {
+        spans.extend(history::spans_of(connection, &principal.subject, since)?);
+    }
+    Ok(spans)
+}
+
+/// The topics that follow from who the principal is, and never change while its token stands.
+fn fixed_topics(principal: &Principal) -> Vec<Topic> {
+    match &principal.subject {
+        Subject::Admin(_) => vec![Topic::All, Topic::Admins],
+        Subject::Client(id) => vec![Topic::All, Topic::Client(id.clone())],
+        Subject::User(id) => {
+            let mut topics = vec![Topic::All, Topic::User(id.clone())];
+            topics.extend(principal.organization_id.clone().map(Topic::Organization));
+            topics.extend(principal.tenant_id.clone().map(Topic::Tenant));
+            topics
+        }
+        Subject::Pairing(id) => vec![Topic::Pairing(id.clone())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ClientId, PairingId, UserId};
+
+    fn principal(subject: Subject) -> Principal {
+        Principal {
+            subject,
+            ..Principal::local_admin(UserId::random())
+        }
+    }
+
+    #[test]
+    fn only_admins_hear_admins_and_a_waiting_tablet_hears_itself_alone() {
+        let client: ClientId = "client_1".parse().unwrap();
+        let pairing: PairingId = "pairing_1".parse().unwrap();
+        let user: UserId = "user_1".parse().unwrap();
+        let table = [
+            (
+                Subject::Admin(user.clone()),
+                vec![Topic::All, Topic::Admins],
+            ),
+            (
+                Subject::Client(client.clone()),
+                vec![Topic::All, Topic::Client(client)],
+            ),
+            (
+                Subject::User(user.clone()),
+                vec![Topic::All, Topic::User(user)],
+            ),
+            (
+                Subject::Pairing(pairing.clone()),
+                vec![Topic::Pairing(pairing)],
+            ),
+        ];
+        for (subject, expected) in table {
+            assert_eq!(
+                fixed_topics(&principal(subject.clone())),
+                expected,
+                "{subject}"
+            );
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Paired tablets: what an admin knows and decides of each.
+
+mod events;
+pub mod presence;
+pub mod routes;
+mod rows;
+
+use std::str::FromStr;
+
+use rusqlite::Connection;
+use serde::{Serialize, Serializer};
+
+use crate::areas::{self, Area, InvalidName, checked_name};
+use crate::audit::{self, Actor};
+use crate::auth::Subject;
+use crate::clock::Timestamp;
+use crate::event::Topic;
+use crate::hub::{Ending, Whom};
+use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
+use crate::store::{StoreError, WriteTx};
+use crate::tokens;
+
+pub use rows::{find, page, set_last_seen};
+
+/// A paired tablet as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its id, which is also its tokens' `sub`.
+    pub id: ClientId,
+    /// Its name.
+    pub name: ClientName,
+    /// False while an admin refuses its tokens.
+    pub is_active: bool,
+    /// Seed 2's organisation.
+    pub organization_id: Option<OrganizationId>,
+    /// Seed 2's tenant.
+    pub tenant_id: Option<TenantId>,
+    /// Seed 3's kiosk.
+    pub kiosk_id: Option<KioskId>,
+    /// What the tablet says it is.
+    pub platform: Option<String>,
+    /// When it was paired first.
+    pub created_at: Timestamp,
+    /// When its last session ended.
+    pub last_seen_at: Option<Timestamp>,
+    /// How far it has acknowledged events.
+    pub last_acked_event_id: Option<i64>,
+}
+
+/// A name of 1 to 100 characters, as an area's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientName(String);
+
+impl FromStr for ClientName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        checked_name(text).map(Self)
+    }
+}
+
+impl ClientName {
+    /// The name of a tablet that brought none.
+    pub fn unnamed() -> Self {
+        Self("Tablet".to_owned())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for ClientName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Why a change to clients was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no such client.
+    #[error("there is no such client")]
+    UnknownClient,
+    /// There is no such area.
+    #[error("there is no area {0}")]
+    UnknownArea(AreaId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for ClientError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What is to change of a client; what is left out stays, `Some(None)` clears.
+#[derive(Clone, Debug, Default)]
+pub struct ClientPatch {
+    /// A new name.
+    pub name: Option<ClientName>,
+    /// Whether its tokens are taken.
+    pub is_active: Option<bool>,
+    /// Its organisation.
+    pub organization_id: Option<Option<OrganizationId>>,
+    /// Its tenant.
+    pub tenant_id: Option<Option<TenantId>>,
+    /// Its kiosk.
+    pub kiosk_id: Option<Option<KioskId>>,
+}
+
+/// A client together with its areas.
+#[derive(Clone, Debug)]
+pub struct ClientWithAreas {
+    /// The client.
+    pub client: Client,
+    /// Its areas, whole.
+    pub areas: Vec<Area>,
+}
+
+/// Reads a client's areas beside it.
+///
+/// # Errors
+/// SQLite's.
+pub fn with_areas(db: &Connection, client: Client) -> rusqlite::Result<ClientWithAreas> {
+    let areas = areas::of_client(db, &client.id)?;
+    Ok(ClientWithAreas { client, areas })
+}
+
+/// Makes a client without areas or tokens.
+///
+/// # Errors
+/// SQLite's.
+pub fn create(
+    tx: &mut WriteTx<'_>,
+    name: ClientName,
+    platform: Option<String>,
+) -> rusqlite::Result<Client> {
+    let client = Client {
+        id: ClientId::random(),
+        name,
+        is_active: true,
+        organization_id: None,
+        tenant_id: None,
+        kiosk_id: None,
+        platform,
+        created_at: tx.now(),
+        last_seen_at: None,
+        last_acked_event_id: None,
+    };
+    rows::insert(tx.connection(), &client)?;
+    Ok(client)
+}
+
+/// The client, or [`ClientError::UnknownClient`].
+///
+/// # Errors
+/// That, or SQLite's.
+pub fn expect(db: &Connection, id: &ClientId) -> Result<Client, ClientError> {
+    rows::find(db, id)?.ok_or(ClientError::UnknownClient)
+}
+
+/// Changes a client. Deactivating it ends its sessions; another organisation or tenant changes
+/// what it hears from this event on.
+///
+/// # Errors
+/// [`ClientError`].
+pub fn change(
+    tx: &mut WriteTx<'_>,
+    id: &ClientId,
+    patch: ClientPatch,
+    platform: Option<String>,
+) -> Result<Client, ClientError> {
+    let before = expect(tx.connection(), id)?;
+    let after = Client {
+        name: patch.name.unwrap_or_else(|| before.name.clone()),
+        is_active: patch.is_active.unwrap_or(before.is_active),
+        organization_id: patch
+            .organization_id
+            .unwrap_or_else(|| before.organization_id.clone()),
+        tenant_id: patch.tenant_id.unwrap_or_else(|| before.tenant_id.clone()),
+        kiosk_id: patch.kiosk_id.unwrap_or_else(|| before.kiosk_id.clone()),
+        platform: platform.or_else(|| before.platform.clone()),
+        ..before.clone()
+    };
+    if after == before {
+        return Ok(after);
+    }
+    rows::update(tx.connection(), &after)?;
+    let subject = Subject::Client(id.clone());
+    let topic = |id: &Option<OrganizationId>| id.clone().map(Topic::Organization);
+    move_to(
+        tx,
+        &subject,
+        topic(&before.organization_id),
+        topic(&after.organization_id),
+    );
+    let topic = |id: &Option<TenantId>| id.clone().map(Topic::Tenant);
+    move_to(
+        tx,
+        &subject,
+        topic(&before.tenant_id),
+        topic(&after.tenant_id),
+    );
+    if before.is_active && !after.is_active {
+        tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);
+    }
+    Ok(after)
+}
+
+fn move_to(tx: &mut WriteTx<'_>, subject: &Subject, from: Option<Topic>, to: Option<Topic>) {
+    if from == to {
+        return;
+    }
+    if let Some(topic) = from {
+        tx.leave(subject.clone(), topic);
+    }
+    if let Some(topic) = to {
+        tx.join(subject.clone(), topic);
+    }
+}
+
+/// Makes `area_ids` the client's areas: tells of what is new and what is gone, and nothing else.
+///
+/// # Errors
+/// [`ClientError`].
+pub fn set_areas(
+    tx: &mut WriteTx<'_>,
+    id: &ClientId,
+    area_ids: &[AreaId],
+) -> Result<(), ClientError> {
+    expect(tx.connection(), id)?;
+    for old in areas::of_client(tx.connection(), id)? {
+        if !area_ids.contains(&old.id) {
+            areas::unassign(tx, &old, id)?;
+        }
+    }
+    for area_id in area_ids {
+        let area = find_area(tx.connection(), area_id)?;
+        areas::assign(tx, &area, id)?;
+    }
+    Ok(())
+}
+
+/// Gives the client one more area.
+///
+/// # Errors
+/// [`ClientError`].
+pub fn add_area(tx: &mut WriteTx<'_>, id: &ClientId, area: &AreaId) -> Result<(), ClientError> {
+    expect(tx.connection(), id)?;
+    let area = find_area(tx.connection(), area)?;
+    areas::assign(tx, &area, id)?;
+    Ok(())
+}
+
+/// Takes an area from the client.
+///
+/// # Errors
+/// [`ClientError`], [`ClientError::UnknownArea`] also when the client does not have it.
+pub fn remove_area(tx: &mut WriteTx<'_>, id: &ClientId, area: &AreaId) -> Result<(), ClientError> {
+    expect(tx.connection(), id)?;
+    let found = find_area(tx.connection(), area)?;
+    if areas::unassign(tx, &found, id)? {
+        Ok(())
+    } else {
+        Err(ClientError::UnknownArea(area.clone()))
+    }
+}
+
+fn find_area(db: &Connection, id: &AreaId) -> Result<Area, ClientError> {
+    areas::find(db, id)?.ok_or_else(|| ClientError::UnknownArea(id.clone()))
+}
+
+/// Revokes every token of the client and ends its sessions, a barrier (contract 6.2).
+///
+/// # Errors
+/// [`ClientError`].
+pub fn revoke(
+    tx: &mut WriteTx<'_>,
+    id: &ClientId,
+    reason: &str,
+    actor: &Actor,
+) -> Result<Client, ClientError> {
+    let client = expect(tx.connection(), id)?;
+    let subject = Subject::Client(id.clone());
+    tokens::revoke_all(tx, &subject)?;
+    tx.publish(events::client_revoked(&client, reason, tx.now()))?;
+    let last_words = tokens::token_revoked(id.as_str(), reason, tx.now());
+    tx.end_sessions(Whom::Subject(subject), Ending::Revoked, Some(last_words));
+    audit::record(tx, actor, "client.revoke", Some(id.as_str()), reason)?;
+    Ok(client)
+}
+
+/// Revokes the client and forgets it with its assignments.
+///
+/// # Errors
+/// [`ClientError`].
+pub fn delete(tx: &mut WriteTx<'_>, id: &ClientId, actor: &Actor) -> Result<(), ClientError> {
+    let client = revoke(tx, id, "deleted", actor)?;
+    let subject = Subject::Client(id.clone());
+    for area in areas::of_client(tx.connection(), id)? {
+        tx.leave(subject.clone(), Topic::Area(area.id));
+    }
+    move_to(
+        tx,
+        &subject,
+        client.organization_id.map(Topic::Organization),
+        None,
+    );
+    move_to(tx, &subject, client.tenant_id.map(Topic::Tenant), None);
+    rows::delete(tx.connection(), id)?;
+    audit::record(
+        tx,
+        actor,
+        "client.delete",
+        Some(id.as_str()),
+        client.name.as_str(),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! `/api/clients` (contract 6.2): paired tablets over HTTP.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{ClientError, ClientName, ClientPatch, ClientWithAreas};
+use crate::app::App;
+use crate::areas::routes::AreaJson;
+use crate::audit;
+use crate::auth::Subject;
+use crate::clock::Timestamp;
+use crate::hub::{Ending, Hub, Whom};
+use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
+use crate::server::{ApiError, Fields, Reply, Request, page};
+use crate::store::WriteTx;
+
+/// A client on the wire.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientJson {
+    id: ClientId,
+    name: ClientName,
+    is_active: bool,
+    is_online: bool,
+    sessions: usize,
+    assigned_areas: Vec<AreaJson>,
+    organization_id: Option<OrganizationId>,
+    tenant_id: Option<TenantId>,
+    kiosk_id: Option<KioskId>,
+    platform: Option<String>,
+    created_at: Timestamp,
+    last_seen_at: Option<Timestamp>,
+    last_acked_event_id: Option<i64>,
+}
+
+impl ClientJson {
+    /// A client with its presence as the hub has it.
+    pub fn new(found: ClientWithAreas, hub: &Hub) -> Self {
+        let ClientWithAreas { client, areas } = found;
+        let sessions = hub.sessions_of(&Subject::Client(client.id.clone()));
+        let last_seen_at = if sessions > 0 {
+            Some(Timestamp::now())
+        } else {
+            client.last_seen_at
+        };
+        Self {
+            is_online: sessions > 0,
+            sessions,
+            assigned_areas: areas.into_iter().map(AreaJson::for_client).collect(),
+            id: client.id,
+            name: client.name,
+            is_active: client.is_active,
+            organization_id: client.organization_id,
+            tenant_id: client.tenant_id,
+            kiosk_id: client.kiosk_id,
+            platform: client.platform,
+            created_at: client.created_at,
+            last_seen_at,
+            last_acked_event_id: client.last_acked_event_id,
+        }
+    }
+}
+
+impl From<ClientError> for ApiError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::UnknownClient => Self::not_found("client"),
+            ClientError::UnknownArea(_) => Self::not_found("area"),
+            ClientError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The same refusal where the area was named in the body rather than in the path.
+pub fn area_in_body(error: ClientError) -> ApiError {
+    match error {
+        ClientError::UnknownArea(_) => ApiError::field("areaIds", error.to_string()),
+        other => other.into(),
+    }
+}
+
+/// `GET /api/clients`
+pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let limit = request.limit()?;
+    let after: Option<String> = page::cursor(&request)?;
+    let clients = app
+        .store
+        .read(move |db| {
+            super::page(db, after.as_deref(), limit + 1)?
+                .into_iter()
+                .map(|client| Ok(super::with_areas(db, client)?))
+                .collect::<Result<Vec<_>, ApiError>>()
+        })
+        .await?;
+    let key = |found: &ClientWithAreas| found.client.id.to_string();
+    Ok(page::reply("clients", clients, limit, key, |found| {
+        ClientJson::new(found, &app.hub)
+    }))
+}
+
+/// `GET /api/clients/{id}`
+pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let id = client_id(&request)?;
+    let found = app
+        .store
+        .read(move |db| Ok::<_, ApiError>(super::with_areas(db, super::expect(db, &id)?)?))
+        .await?;
+    Ok(Reply::ok(&ClientJson::new(found, &app.hub)))
+}
+
+/// `PATCH` and `PUT /api/clients/{id}`
+pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let mut body = request.fields()?;
+    let patch = ClientPatch {
+        name: body.optional("name")?,
+        is_active: body.optional("isActive")?,
+        organization_id: body.nullable("organizationId")?,
+        tenant_id: body.nullable("tenantId")?,
+        kiosk_id: body.nullable("kioskId")?,
+    };
+    let actor = request.actor()?;
+    write(&app, &request, move |tx, id| {
+        let client = super::change(tx, id, patch, None)?;
+        let active = if client.is_active {
+            "active"
+        } else {
+            "inactive"
+        };
+        audit::record(tx, &actor, "client.change", Some(id.as_str()), active)?;
+        Ok(())
+    })
+    .await
+}
+
+/// `DELETE /api/clients/{id}`
+pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let id = client_id(&request)?;
+    app.store
+        .write(move |tx| Ok::<_, ApiError>(super::delete(tx, &id, &actor)?))
+        .await?;
+    Ok(Reply::no_content())
+}
+
+/// `PUT /api/clients/{id}/areas` `{areaIds}`
+pub async fn set_areas(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let area_ids: Vec<AreaId> = request.fields()?.required("areaIds")?;
+    let actor = request.actor()?;
+    write(&app, &request, move |tx, id| {
+        super::set_areas(tx, id, &area_ids).map_err(area_in_body)?;
+        let detail = format!("{} areas", area_ids.len());
+        audit::record(tx, &actor, "client.areas", Some(id.as_str()), &detail)?;
+        Ok(())
+    })
+    .await
+}
+
+/// `POST /api/clients/{id}/areas/{areaId}`
+pub async fn add_area(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let area = area_id(&request)?;
+    let actor = request.actor()?;
+    write(&app, &request, move |tx, id| {
+        super::add_area(tx, id, &area)?;
+        audit::record(
+            tx,
+            &actor,
+            "client.assign",
+            Some(id.as_str()),
+            area.as_str(),
+        )?;
+        Ok(())
+    })
+    .await
+}
+
+/// `DELETE /api/clients/{id}/areas/{areaId}`
+pub async fn remove_area(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let area = area_id(&request)?;
+    let actor = request.actor()?;
+    write(&app, &request, move |tx, id| {
+        super::remove_area(tx, id, &area)?;
+        audit::record(
+            tx,
+            &actor,
+            "client.unassign",
+            Some(id.as_str()),
+            area.as_str(),
+        )?;
+        Ok(())
+    })
+    .await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /api/clients/{id}/revoke` `{reason?}`
+pub async fn revoke(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let reason = reason(&mut request.fields()?)?.unwrap_or_else(|| "revoked by admin".to_owned());
+    let actor = request.actor()?;
+    write(&app, &request, move |tx, id| {
+        super::revoke(tx, id, &reason, &actor)?;
+        Ok(())
+    })
+    .await
+}
+
+/// `POST /api/clients/{id}/disconnect` `{reason?}`: its sessions end and may come back at once.
+pub async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let reason = reason(&mut request.fields()?)?.unwrap_or_default();
+    let actor = request.actor()?;
+    let id = client_id(&request)?;
+    let subject = Subject::Client(id.clone());
+    let sessions = app.hub.sessions_of(&subject);
+    app.store
+        .write(move |tx| {
+            super::expect(tx.connection(), &id)?;
+            tx.end_sessions(Whom::Subject(subject), Ending::TryAgain, None);
+            audit::record(tx, &actor, "client.disconnect", Some(id.as_str()), &reason)?;
+            Ok::<_, ApiError>(())
+        })
+        .await?;
+    Ok(Reply::ok(
+        &json!({ "success": true, "disconnected": sessions }),
+    ))
+}
+
+/// Runs a change of one client and answers the client as it is then.
+async fn write(
+    app: &App,
+    request: &Request,
+    change: impl FnOnce(&mut WriteTx<'_>, &ClientId) -> Result<(), ApiError> + Send + 'static,
+) -> Result<Reply, ApiError> {
+    let id = client_id(request)?;
+    let found = app
+        .store
+        .write(move |tx| {
+            change(tx, &id)?;
+            let client = super::expect(tx.connection(), &id)?;
+            Ok::<_, ApiError>(super::with_areas(tx.connection(), client)?)
+        })
+        .await?;
+    Ok(Reply::ok(&ClientJson::new(found, &app.hub)))
+}
+
+fn client_id(request: &Request) -> Result<ClientId, ApiError> {
+    request
+        .parameter("id")
+        .parse()
+        .map_err(|_| ApiError::not_found("client"))
+}
+
+fn area_id(request: &Request) -> Result<AreaId, ApiError> {
+    request
+        .parameter("area_id")
+        .parse()
+        .map_err(|_| ApiError::not_found("area"))
+}
+
+/// An admin's reason: a short text for the tablet and the audit.
+fn reason(body: &mut Fields) -> Result<Option<String>, ApiError> {
+    let reason: Option<String> = body.optional("reason")?;
+    match reason {
+        Some(text) if text.chars().count() > 200 => Err(ApiError::field(
+            "reason",
+            "reason has at most 200 characters",
+        )),
+        other => Ok(other),
+    }
+}

@@ -1,0 +1,119 @@
+//! The SQL of clients.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{Client, ClientName};
+use crate::clock::Timestamp;
+use crate::ids::ClientId;
+
+const COLUMNS: &str = "id, name, is_active, organization_id, tenant_id, kiosk_id, platform, \
+    created_at, last_seen_at, last_acked_event_id";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Client> {
+    Ok(Client {
+        id: row.get(0)?,
+        name: ClientName(row.get(1)?),
+        is_active: row.get(2)?,
+        organization_id: row.get(3)?,
+        tenant_id: row.get(4)?,
+        kiosk_id: row.get(5)?,
+        platform: row.get(6)?,
+        created_at: row.get(7)?,
+        last_seen_at: row.get(8)?,
+        last_acked_event_id: row.get(9)?,
+    })
+}
+
+/// One client.
+///
+/// # Errors
+/// SQLite's.
+pub fn find(connection: &Connection, id: &ClientId) -> rusqlite::Result<Option<Client>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM clients WHERE id = ?1"))?
+        .query_row([id], read)
+        .optional()
+}
+
+/// Clients by their id, at most `limit`, after the one named.
+///
+/// # Errors
+/// SQLite's.
+pub fn page(
+    connection: &Connection,
+    after: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Client>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM clients WHERE id > ?1 ORDER BY id LIMIT ?2"
+        ))?
+        .query_map(
+            params![
+                after.unwrap_or_default(),
+                i64::try_from(limit).unwrap_or(i64::MAX)
+            ],
+            read,
+        )?
+        .collect()
+}
+
+/// Remembers when the client's last session ended.
+///
+/// # Errors
+/// SQLite's.
+pub fn set_last_seen(
+    connection: &Connection,
+    id: &ClientId,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE clients SET last_seen_at = ?2 WHERE id = ?1")?
+        .execute(params![id, at])?;
+    Ok(())
+}
+
+pub(super) fn insert(connection: &Connection, client: &Client) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO clients ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)"
+        ))?
+        .execute(params![
+            client.id,
+            client.name.as_str(),
+            client.is_active,
+            client.organization_id,
+            client.tenant_id,
+            client.kiosk_id,
+            client.platform,
+            client.created_at,
+            client.last_seen_at,
+            client.last_acked_event_id,
+        ])?;
+    Ok(())
+}
+
+pub(super) fn update(connection: &Connection, client: &Client) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE clients SET name = ?2, is_active = ?3, organization_id = ?4, tenant_id = ?5,
+             kiosk_id = ?6, platform = ?7 WHERE id = ?1",
+        )?
+        .execute(params![
+            client.id,
+            client.name.as_str(),
+            client.is_active,
+            client.organization_id,
+            client.tenant_id,
+            client.kiosk_id,
+            client.platform,
+        ])?;
+    Ok(())
+}
+
+pub(super) fn delete(connection: &Connection, id: &ClientId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM clients WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The types of events by name: contract section 5 and the custom ones a broadcast may bring.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::topic::Namespace;
+
+/// An event's type. Ours are constants; custom ones are `[a-z][a-z0-9_.-]{0,63}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kind(Cow<'static, str>);
+
+/// A custom type that is malformed or one of our own or Socket.IO's reserved names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a custom type is a-z, then up to 63 of a-z 0-9 _ . -, and none of Wallcast's own or Socket.IO's reserved names"
+)]
+pub struct InvalidKind;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal),* $(,)?) => {
+        impl Kind {
+            $($(#[$doc])* pub const $constant: Self = Self(Cow::Borrowed($name));)*
+        }
+
+        /// Every type of our own.
+        const OURS: &[&str] = &[$($name),*];
+    };
+}
+
+kinds! {
+    /// An area was assigned to a client.
+    AREA_ADDED = "area_added",
+    /// An area was unassigned or deleted.
+    AREA_REMOVED = "area_removed",
+    /// An area's name or entities changed.
+    AREA_UPDATED = "area_updated",
+    /// An area was switched on.
+    AREA_ENABLED = "area_enabled",
+    /// An area was switched off.
+    AREA_DISABLED = "area_disabled",
+    /// A client's tokens were revoked: the client's own last word.
+    TOKEN_REVOKED = "token_revoked",
+    /// A client's tokens were revoked: told to admins.
+    CLIENT_REVOKED = "client_revoked",
+    /// A tablet asks to be paired.
+    PAIRING_REQUESTED = "pairing_requested",
+    /// A tablet was paired.
+    PAIRING_COMPLETED = "pairing_completed",
+    /// A tablet's wish was refused.
+    PAIRING_DENIED = "pairing_denied",
+    /// A tablet's wish or an admin's code ran out.
+    PAIRING_EXPIRED = "pairing_expired",
+    /// A client's first session opened.
+    CLIENT_ONLINE = "client_online",
+    /// A client's last session ended.
+    CLIENT_OFFLINE = "client_offline",
+    /// Socket.IO's first words.
+    CONNECTED = "connected",
+    /// JSON WebSocket's first words.
+    CONNECTION = "connection",
+    /// A session proved who it is.
+    AUTHENTICATED = "authenticated",
+    /// A session's token was refused (seed 4).
+    AUTH_ERROR = "auth_error",
+    /// A session's token was refused (seed 2, Socket.IO).
+    AUTHENTICATION_ERROR = "authentication-error",
+    /// Sent every `heartbeat_seconds`.
+    HEARTBEAT = "heartbeat",
+    /// The answer to `ping`.
+    PONG = "pong",
+    /// A message could not be acted on.
+    ERROR = "error",
+    /// The answer to a message with a `requestId`.
+    RESULT = "result",
+    /// The daemon is about to stop.
+    SERVER_SHUTDOWN = "server_shutdown",
+}
+
+/// Names of contract 4 and 5 that later systems use; a broadcast may not forge them either.
+const RESERVED: &[&str] = &[
+    "room_updated",
+    "presence",
+    "entity_state_changed",
+    "entity_states",
+    "system_status",
+    "locker_state_changed",
+    "help_requested",
+    "help_status_updated",
+    "command",
+    "command_applied",
+    "new_message",
+    "message_status_update",
+    "unread_count_update",
+    "conversation_update",
+    "typing",
+    "resync_required",
+    "room_subscribed",
+    "room_unsubscribed",
+    "room_joined",
+    "room_left",
+    "joined-organization",
+    "left-organization",
+    "connect",
+    "connect_error",
+    "disconnect",
+    "disconnecting",
+];
+
+/// The types of seed 2, which a manual broadcast may carry (contract section 5).
+const BROADCASTABLE: &[&str] = &["service-update", "incident-update", "status-update"];
+
+impl Kind {
+    /// The type of a stored event, as it was written.
+    pub fn from_stored(name: &str) -> Self {
+        match OURS.iter().find(|ours| **ours == name) {
+            Some(ours) => Self(Cow::Borrowed(ours)),
+            None => Self(Cow::Owned(name.to_owned())),
+        }
+    }
+
+    /// A type that a broadcast names (contract section 5, last row).
+    pub fn custom(name: &str) -> Result<Self, InvalidKind> {
+        let mut bytes = name.bytes();
+        let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+        let goes_on_well = bytes.all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'-')
+        });
+        let taken = OURS.contains(&name) || RESERVED.contains(&name);
+        if BROADCASTABLE.contains(&name)
+            || (starts_well && goes_on_well && name.len() <= 64 && !taken)
+        {
+            Ok(Self(Cow::Owned(name.to_owned())))
+        } else {
+            Err(InvalidKind)
+        }
+    }
+
+    /// The name on the wire. Needs no escaping in JSON.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a session of `namespace` is told events of this type. Those of seed 3 are narrow:
+    /// lockers, help and commands have a namespace each, and hear nothing else from topics.
+    pub fn is_heard_in(&self, namespace: Namespace) -> bool {
+        match namespace {
+            Namespace::Main => true,
+            _ if self.concerns_the_session() => true,
+            Namespace::Lockers => self.as_str() == "locker_state_changed",
+            Namespace::Help => matches!(self.as_str(), "help_requested" | "help_status_updated"),
+            Namespace::Events => self.as_str() == "command_applied",
+        }
+    }
+
+    /// Whether every session needs this type, whatever its namespace.
+    fn concerns_the_session(&self) -> bool {
+        matches!(
+            self.as_str(),
+            "heartbeat" | "token_revoked" | "server_shutdown" | "system_status"
+        )
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_types_cannot_forge_ours() {
+        for good in ["custom_notification", "a", "x.y-z_9", "service-update"] {
+            assert_eq!(Kind::custom(good).unwrap().as_str(), good);
+        }
+        let long = "a".repeat(65);
+        for bad in [
+            "",
+            "Upper",
+            "9lives",
+            "area_added",
+            "token_revoked",
+            "connect",
+            "a b",
+            &long,
+        ] {
+            assert_eq!(Kind::custom(bad), Err(InvalidKind), "{bad}");
+        }
+    }
+
+    #[test]
+    fn narrow_namespaces_hear_their_own_and_what_concerns_the_session() {
+        assert!(!Kind::AREA_UPDATED.is_heard_in(Namespace::Lockers));
+        assert!(Kind::AREA_UPDATED.is_heard_in(Namespace::Main));
+        assert!(Kind::HEARTBEAT.is_heard_in(Namespace::Help));
+        assert!(Kind::from_stored("command_applied").is_heard_in(Namespace::Events));
+    }
+}

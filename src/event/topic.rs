@@ -1,0 +1,134 @@
+//! Where an event is addressed (contract section 1, "topic"), as a value and as the text in the store.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::{AreaId, ClientId, InvalidId, OrganizationId, PairingId, TenantId, UserId};
+
+/// A namespace of a connection: `/`, or one of seed 3's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Namespace {
+    /// `/` on Socket.IO; `/` and `/ws` on JSON WebSocket.
+    Main,
+    /// `/ws/lockers`
+    Lockers,
+    /// `/ws/help`
+    Help,
+    /// `/ws/events`
+    Events,
+}
+
+impl Namespace {
+    /// Every namespace; [`Namespace::index`] counts in this order.
+    pub const ALL: [Self; 4] = [Self::Main, Self::Lockers, Self::Help, Self::Events];
+
+    /// The Socket.IO name.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Main => "/",
+            Self::Lockers => "/ws/lockers",
+            Self::Help => "/ws/help",
+            Self::Events => "/ws/events",
+        }
+    }
+
+    /// The namespace of that name, if there is one.
+    pub fn from_path(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ns| ns.path() == path)
+    }
+
+    /// Its place in [`Namespace::ALL`].
+    pub fn index(self) -> usize {
+        match self {
+            Self::Main => 0,
+            Self::Lockers => 1,
+            Self::Help => 2,
+            Self::Events => 3,
+        }
+    }
+}
+
+/// An address that sessions listen on. Who may listen is decided by `auth::entitlement` alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// Every session that has proven who it is, waiting tablets excepted.
+    All,
+    /// Every admin's session.
+    Admins,
+    /// One tablet.
+    Client(ClientId),
+    /// Every tablet that has the area.
+    Area(AreaId),
+    /// One person.
+    User(UserId),
+    /// Everyone in the organisation.
+    Organization(OrganizationId),
+    /// Everyone in the tenant.
+    Tenant(TenantId),
+    /// A tablet that waits to be paired.
+    Pairing(PairingId),
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Admins => f.write_str("admins"),
+            Self::Client(id) => write!(f, "client:{id}"),
+            Self::Area(id) => write!(f, "area:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Organization(id) => write!(f, "org:{id}"),
+            Self::Tenant(id) => write!(f, "tenant:{id}"),
+            Self::Pairing(id) => write!(f, "pairing:{id}"),
+        }
+    }
+}
+
+/// A stored topic that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("the topic {0:?} is of no known kind")]
+pub struct UnknownTopic(String);
+
+impl FromStr for Topic {
+    type Err = UnknownTopic;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTopic> {
+        let unknown = || UnknownTopic(text.to_owned());
+        let invalid = |_: InvalidId| unknown();
+        match text.split_once(':') {
+            None if text == "all" => Ok(Self::All),
+            None if text == "admins" => Ok(Self::Admins),
+            Some(("client", id)) => id.parse().map(Self::Client).map_err(invalid),
+            Some(("area", id)) => id.parse().map(Self::Area).map_err(invalid),
+            Some(("user", id)) => id.parse().map(Self::User).map_err(invalid),
+            Some(("org", id)) => id.parse().map(Self::Organization).map_err(invalid),
+            Some(("tenant", id)) => id.parse().map(Self::Tenant).map_err(invalid),
+            Some(("pairing", id)) => id.parse().map(Self::Pairing).map_err(invalid),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_survive_the_store() {
+        for text in [
+            "all",
+            "admins",
+            "client:c1",
+            "area:a:b",
+            "user:u",
+            "org:o",
+            "tenant:t",
+            "pairing:p",
+        ] {
+            assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
+        }
+        for text in ["", "client", "client:", "planet:mars"] {
+            assert!(text.parse::<Topic>().is_err(), "{text}");
+        }
+    }
+}

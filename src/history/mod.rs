@@ -1,0 +1,46 @@
+//! Durable events as SQLite keeps them, and who listened on which topic when.
+//!
+//! The only giver of event ids. Memberships are intervals of event ids, so that a replay asks of
+//! each past event who was to be told when it was committed (contract 4.4).
+
+mod membership;
+
+use rusqlite::{Connection, params};
+
+pub use membership::{Span, close_membership, open_membership, spans_of};
+
+use crate::clock::Timestamp;
+use crate::event::{EventId, NewEvent};
+
+/// Writes the event and its topics; ids rise by one with each append that is kept.
+///
+/// # Errors
+/// SQLite's.
+pub fn append(
+    connection: &Connection,
+    event: &NewEvent,
+    at: Timestamp,
+) -> rusqlite::Result<EventId> {
+    connection
+        .prepare_cached("INSERT INTO events (type, data, created_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![event.kind.as_str(), event.data, at])?;
+    let id = EventId::new(connection.last_insert_rowid());
+    let mut insert = connection
+        .prepare_cached("INSERT OR IGNORE INTO event_topics (topic, event_id) VALUES (?1, ?2)")?;
+    for topic in &event.topics {
+        insert.execute(params![topic.to_string(), id])?;
+    }
+    Ok(id)
+}
+
+/// The newest id ever given, also when its event was since dropped.
+///
+/// # Errors
+/// SQLite's.
+pub fn last_id(connection: &Connection) -> rusqlite::Result<EventId> {
+    connection.query_row(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",
+        [],
+        |row| row.get(0),
+    )
+}

@@ -1,0 +1,53 @@
+//! What the hub is told of a commit, and in which order it must act on it.
+
+use super::Ending;
+use crate::auth::{Principal, Subject};
+use crate::event::{Event, Topic};
+use crate::ids::Jti;
+
+/// Sessions to be ended after a commit, and the last thing they are told.
+#[derive(Debug)]
+pub struct EndSessions {
+    /// Whose sessions.
+    pub whom: Whom,
+    /// Why, which decides the close code.
+    pub ending: Ending,
+    /// A last event before the close.
+    pub last_words: Option<Event>,
+}
+
+/// A choice of sessions.
+#[derive(Debug, Clone)]
+pub enum Whom {
+    /// Every session of a principal.
+    Subject(Subject),
+    /// The principal's sessions that were opened with this token.
+    Token(Subject, Jti),
+}
+
+/// What the hub must do after a commit, in this order: joins, events, leaves, then the rest. So a
+/// change's own event reaches both the old and the new members (contract 4.4).
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Who listens on a topic from now on.
+    pub joined: Vec<(Subject, Topic)>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Who no longer listens.
+    pub left: Vec<(Subject, Topic)>,
+    /// Open sessions that go on with a new token: the old one, and the principal as it now is.
+    pub retokened: Vec<(Jti, Principal)>,
+    /// Whose sessions end.
+    pub ended: Vec<EndSessions>,
+}
+
+impl Effects {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.joined.is_empty()
+            && self.events.is_empty()
+            && self.left.is_empty()
+            && self.retokened.is_empty()
+            && self.ended.is_empty()
+    }
+}

@@ -1,0 +1,275 @@
+//! Who is connected, on which topics, and the one door by which events reach them.
+//!
+//! Never awaits and never blocks: an event is pushed into the outbox of each session that listens
+//! on one of its topics, and a full outbox is that session's matter. Hears of changes from the
+//! store's writer alone, after each commit and in its order. A second node would come in here,
+//! through [`Hub::publish`].
+
+mod effects;
+mod ending;
+mod outbox;
+mod registry;
+mod session;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use effects::{Effects, EndSessions, Whom};
+pub use ending::Ending;
+pub use outbox::{Drained, Outbox, Signal};
+pub use session::{Address, Dialect, Session, SessionNumber};
+
+use crate::auth::Subject;
+use crate::clock::Timestamp;
+use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
+use crate::history::Span;
+use crate::ids::{AreaId, ClientId};
+use crate::store::CommitListener;
+use registry::Registry;
+
+/// The hub; share it by `Arc`.
+#[derive(Default)]
+pub struct Hub {
+    registry: Mutex<Registry>,
+    /// Sessions that proved who they are, for `heartbeat` and `/health`.
+    sessions: AtomicUsize,
+    /// Told when a client's first session opens or its last one ends.
+    on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
+}
+
+/// A client came or went.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    /// Which client.
+    pub client: ClientId,
+    /// How many sessions it has now.
+    pub sessions: usize,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("sessions", &self.session_count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// An empty hub.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets who is told of presence. The callback must not block; only the first call counts.
+    pub fn on_presence(&self, callback: impl Fn(Presence) + Send + Sync + 'static) {
+        // A second listener would be a mistake in `app`; the first one stays.
+        let _ = self.on_presence.set(Box::new(callback));
+    }
+
+    /// Registers a session on the topics of its open spans. Call between two commits
+    /// ([`crate::store::Store::between_commits`]), so that topics and snapshot are of one moment.
+    /// Of more than `max_sessions` of one client the oldest are ended as superseded.
+    pub fn register(&self, session: Arc<Session>, spans: &[Span], max_sessions: usize) {
+        let topics = spans
+            .iter()
+            .filter(|span| span.is_open())
+            .map(|span| &span.topic);
+        let (superseded, count) = {
+            let mut registry = self.registry();
+            registry.insert(session.clone(), topics);
+            (
+                registry.beyond(session.subject(), max_sessions),
+                registry.count_of(session.subject()),
+            )
+        };
+        for old in superseded {
+            old.end(Ending::Superseded, None);
+        }
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        if count == 1 {
+            self.tell_presence(session.subject(), count);
+        }
+    }
+
+    /// Forgets a session. Another session of the same principal is not touched, however late
+    /// this comes: the key is the session's own number.
+    pub fn unregister(&self, session: &Session) {
+        let (known, count) = {
+            let mut registry = self.registry();
+            (
+                registry.remove(session.number()),
+                registry.count_of(session.subject()),
+            )
+        };
+        if known {
+            self.sessions.fetch_sub(1, Ordering::Relaxed);
+            if count == 0 {
+                self.tell_presence(session.subject(), count);
+            }
+        }
+    }
+
+    /// Hands an event to every session that listens on one of its topics, once each. Returns how
+    /// many that were.
+    pub fn publish(&self, event: Event) -> usize {
+        let event = Arc::new(event);
+        let told = {
+            let mut registry = self.registry();
+            if let Some(id) = event.id() {
+                registry.last_event = id;
+            }
+            registry.deliver(&event)
+        };
+        tracing::info!(
+            event = %event.kind(),
+            id = event.id().map(EventId::get),
+            topics = %Topics(event.topics()),
+            sessions = told,
+            "told"
+        );
+        told
+    }
+
+    /// Seed 0: tells one client, in all its sessions.
+    pub fn notify_client(
+        &self,
+        client: &ClientId,
+        kind: Kind,
+        data: &impl serde::Serialize,
+    ) -> usize {
+        self.notify(Topic::Client(client.clone()), kind, data)
+    }
+
+    /// Seed 0: tells every client that has the area.
+    pub fn notify_clients_with_area(
+        &self,
+        area: &AreaId,
+        kind: Kind,
+        data: &impl serde::Serialize,
+    ) -> usize {
+        self.notify(Topic::Area(area.clone()), kind, data)
+    }
+
+    /// Seed 0: tells every session that has proven who it is.
+    pub fn notify_all(&self, kind: Kind, data: &impl serde::Serialize) -> usize {
+        self.notify(Topic::All, kind, data)
+    }
+
+    /// Seed 0: ends every session of a client. Returns how many that were.
+    pub fn disconnect_client(&self, client: &ClientId, ending: Ending) -> usize {
+        self.end(EndSessions {
+            whom: Whom::Subject(Subject::Client(client.clone())),
+            ending,
+            last_words: None,
+        })
+    }
+
+    /// Tells every session `heartbeat` (contract 4.2), which also moves a quiet tablet's position.
+    pub fn heartbeat(&self, epoch: &Epoch) -> usize {
+        let mut registry = self.registry();
+        let now = Timestamp::now();
+        let data = serde_json::json!({
+            "timestamp": now,
+            "clients": self.session_count(),
+            "lastEventId": registry.last_event,
+        });
+        let position = Position {
+            epoch: epoch.clone(),
+            id: registry.last_event,
+        };
+        let beat = NewEvent::new(Kind::HEARTBEAT, &data, vec![Topic::All]);
+        registry.deliver(&Arc::new(
+            Event::ephemeral(beat, now).with_position(position),
+        ))
+    }
+
+    /// Sessions that have proven who they are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Principals with at least one session.
+    pub fn principal_count(&self) -> usize {
+        self.registry().principal_count()
+    }
+
+    /// How many sessions a principal has.
+    pub fn sessions_of(&self, subject: &Subject) -> usize {
+        self.registry().count_of(subject)
+    }
+
+    /// Sets where the history stands at the start.
+    pub fn start_at(&self, last: EventId) {
+        self.registry().last_event = last;
+    }
+
+    fn notify(&self, topic: Topic, kind: Kind, data: &impl serde::Serialize) -> usize {
+        let event = NewEvent::new(kind, data, vec![topic]);
+        self.publish(Event::ephemeral(event, Timestamp::now()))
+    }
+
+    fn end(&self, order: EndSessions) -> usize {
+        let chosen = self.registry().choose(&order.whom);
+        let last_words = order.last_words.map(Arc::new);
+        for session in &chosen {
+            session.end(order.ending, last_words.clone());
+        }
+        if !chosen.is_empty() {
+            tracing::info!(
+                reason = order.ending.word(),
+                sessions = chosen.len(),
+                "sessions ended"
+            );
+        }
+        chosen.len()
+    }
+
+    fn tell_presence(&self, subject: &Subject, sessions: usize) {
+        if let (Subject::Client(client), Some(tell)) = (subject, self.on_presence.get()) {
+            tell(Presence {
+                client: client.clone(),
+                sessions,
+            });
+        }
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CommitListener for Hub {
+    fn committed(&self, effects: Effects) {
+        for (subject, topic) in effects.joined {
+            self.registry().join(&subject, &topic);
+        }
+        for event in effects.events {
+            self.publish(event);
+        }
+        for (subject, topic) in effects.left {
+            self.registry().leave(&subject, &topic);
+        }
+        for (old, principal) in effects.retokened {
+            let whom = Whom::Token(principal.subject.clone(), old);
+            for session in self.registry().choose(&whom) {
+                session.retoken(principal.clone());
+            }
+        }
+        for order in effects.ended {
+            self.end(order);
+        }
+    }
+}
+
+/// Topics as one field of a log line.
+struct Topics<'a>(&'a [Topic]);
+
+impl std::fmt::Display for Topics<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, topic) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{topic}")?;
+        }
+        Ok(())
+    }
+}

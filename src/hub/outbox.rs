@@ -1,0 +1,150 @@
+//! What waits to be written to one session: bounded, empty while idle, shared bytes only.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::Ending;
+use crate::event::{Event, EventId};
+
+/// Events that may wait for one session (contract 4.6).
+pub const MAX_FRAMES: usize = 256;
+/// Bytes of event data that may wait for one session (contract 4.6).
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// Wakes the task that owns a connection; all sessions of the connection share it.
+#[derive(Debug, Default)]
+pub struct Signal {
+    notify: Notify,
+    gate: Mutex<()>,
+}
+
+impl Signal {
+    /// Wakes the task, or lets its next wait return at once.
+    pub fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Held while bytes are handed to the kernel. Ending a session waits for it once, so that after
+    /// an end nothing goes out but what the end itself says: revoking is a barrier (contract 6.2).
+    pub fn gate(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something was queued or ended.
+    pub async fn woken(&self) {
+        self.notify.notified().await;
+    }
+}
+
+/// The queue of one session.
+#[derive(Debug)]
+pub struct Outbox {
+    queue: Mutex<Queue>,
+    signal: Arc<Signal>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<Arc<Event>>,
+    bytes: usize,
+    /// The first durable event that found no place: from there on history must be read.
+    missed: Option<EventId>,
+    ended: Option<(Ending, Option<Arc<Event>>)>,
+}
+
+/// What an outbox had for its session.
+#[derive(Debug)]
+pub enum Drained {
+    /// These events, in order; perhaps none.
+    Events(Vec<Arc<Event>>),
+    /// The queue is empty and durable events from this one on did not fit.
+    Missed(EventId),
+    /// The session is to be closed, with this as its last event.
+    Ended(Ending, Option<Arc<Event>>),
+}
+
+impl Outbox {
+    pub(super) fn new(signal: Arc<Signal>) -> Self {
+        Self {
+            queue: Mutex::default(),
+            signal,
+        }
+    }
+
+    /// The wake-up of the connection's task.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
+    /// Queues an event. False when the session has ended or the queue is full: an ephemeral event
+    /// is dropped then, a durable one is remembered as missed.
+    pub(super) fn push(&self, event: &Arc<Event>) -> bool {
+        let first = {
+            let mut queue = self.queue();
+            if queue.ended.is_some() {
+                return false;
+            }
+            let size = event.data().len();
+            let full = queue.events.len() >= MAX_FRAMES || queue.bytes + size > MAX_BYTES;
+            if queue.missed.is_some() || (full && !queue.events.is_empty()) {
+                if let (None, Some(id)) = (queue.missed, event.id()) {
+                    queue.missed = Some(id);
+                }
+                return false;
+            }
+            queue.bytes += size;
+            queue.events.push_back(event.clone());
+            queue.events.len() == 1
+        };
+        if first {
+            self.signal.wake();
+        }
+        true
+    }
+
+    /// Takes at most `limit` events, or says that the session has ended or fell behind.
+    pub fn drain(&self, limit: usize) -> Drained {
+        let mut queue = self.queue();
+        if let Some((ending, last_words)) = &queue.ended {
+            return Drained::Ended(*ending, last_words.clone());
+        }
+        if queue.events.is_empty()
+            && let Some(id) = queue.missed
+        {
+            return Drained::Missed(id);
+        }
+        let count = queue.events.len().min(limit);
+        let taken: Vec<_> = queue.events.drain(..count).collect();
+        queue.bytes -= taken.iter().map(|event| event.data().len()).sum::<usize>();
+        if queue.events.is_empty() {
+            // An idle session keeps no buffer.
+            queue.events = VecDeque::new();
+        }
+        Drained::Events(taken)
+    }
+
+    /// Whether the session is to be closed: nothing else may be handed to the kernel for it.
+    pub fn has_ended(&self) -> bool {
+        self.queue().ended.is_some()
+    }
+
+    pub(super) fn end(&self, ending: Ending, last_words: Option<Arc<Event>>) {
+        {
+            let mut queue = self.queue();
+            if queue.ended.is_some() {
+                return;
+            }
+            queue.events = VecDeque::new();
+            queue.bytes = 0;
+            queue.ended = Some((ending, last_words));
+        }
+        drop(self.signal.gate());
+        self.signal.wake();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,152 @@
+//! The two indexes of the hub: sessions by principal and sessions by topic.
+//!
+//! Both hold only who is connected, so that an event costs what is told, not how many clients
+//! there are.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Session, SessionNumber, Whom};
+use crate::auth::Subject;
+use crate::event::{Event, EventId, Topic};
+
+type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    sessions: Sessions,
+    by_subject: HashMap<Subject, Listener>,
+    by_topic: HashMap<Topic, Sessions>,
+    /// Counts publications, for [`Session::offer`].
+    publication: u64,
+    /// The newest durable event that was published.
+    pub(super) last_event: EventId,
+}
+
+/// A connected principal: its sessions, and the topics that all of them listen on.
+#[derive(Debug, Default)]
+struct Listener {
+    sessions: Sessions,
+    topics: HashSet<Topic>,
+}
+
+impl Registry {
+    /// Adds a session; its principal's topics become those given.
+    pub(super) fn insert<'a>(
+        &mut self,
+        session: Arc<Session>,
+        topics: impl Iterator<Item = &'a Topic>,
+    ) {
+        let listener = self
+            .by_subject
+            .entry(session.subject().clone())
+            .or_default();
+        listener.sessions.insert(session.number(), session.clone());
+        for topic in topics {
+            listener.topics.insert(topic.clone());
+            self.by_topic
+                .entry(topic.clone())
+                .or_default()
+                .insert(session.number(), session.clone());
+        }
+        self.sessions.insert(session.number(), session);
+    }
+
+    /// Removes a session by its own number; false when it is not there.
+    pub(super) fn remove(&mut self, number: SessionNumber) -> bool {
+        let Some(session) = self.sessions.remove(&number) else {
+            return false;
+        };
+        if let Some(listener) = self.by_subject.get_mut(session.subject()) {
+            listener.sessions.remove(&number);
+            for topic in &listener.topics {
+                drop_from(&mut self.by_topic, topic, number);
+            }
+            if listener.sessions.is_empty() {
+                self.by_subject.remove(session.subject());
+            }
+        }
+        true
+    }
+
+    /// Every session of the principal listens on the topic from now on.
+    pub(super) fn join(&mut self, subject: &Subject, topic: &Topic) {
+        if let Some(listener) = self.by_subject.get_mut(subject) {
+            listener.topics.insert(topic.clone());
+            self.by_topic.entry(topic.clone()).or_default().extend(
+                listener
+                    .sessions
+                    .iter()
+                    .map(|(number, session)| (*number, session.clone())),
+            );
+        }
+    }
+
+    /// No session of the principal listens on the topic any more.
+    pub(super) fn leave(&mut self, subject: &Subject, topic: &Topic) {
+        if let Some(listener) = self.by_subject.get_mut(subject) {
+            listener.topics.remove(topic);
+            for number in listener.sessions.keys() {
+                drop_from(&mut self.by_topic, topic, *number);
+            }
+        }
+    }
+
+    /// Offers the event to the sessions of each of its topics; returns how many took it.
+    pub(super) fn deliver(&mut self, event: &Arc<Event>) -> usize {
+        self.publication += 1;
+        let publication = self.publication;
+        event
+            .topics()
+            .iter()
+            .filter_map(|topic| self.by_topic.get(topic))
+            .flat_map(BTreeMap::values)
+            .filter(|session| session.offer(event, publication))
+            .count()
+    }
+
+    /// The sessions of an order to end or change some.
+    pub(super) fn choose(&self, whom: &Whom) -> Vec<Arc<Session>> {
+        match whom {
+            Whom::Subject(subject) => self
+                .by_subject
+                .get(subject)
+                .map(|listener| listener.sessions.values().cloned().collect())
+                .unwrap_or_default(),
+            Whom::Token(subject, jti) => self
+                .choose(&Whom::Subject(subject.clone()))
+                .into_iter()
+                .filter(|session| session.principal().jti.as_ref() == Some(jti))
+                .collect(),
+        }
+    }
+
+    /// The oldest sessions of a client above its limit.
+    pub(super) fn beyond(&self, subject: &Subject, limit: usize) -> Vec<Arc<Session>> {
+        let sessions = match (subject, self.by_subject.get(subject)) {
+            (Subject::Client(_), Some(listener)) => &listener.sessions,
+            _ => return Vec::new(),
+        };
+        let excess = sessions.len().saturating_sub(limit);
+        sessions.values().take(excess).cloned().collect()
+    }
+
+    pub(super) fn count_of(&self, subject: &Subject) -> usize {
+        self.by_subject
+            .get(subject)
+            .map_or(0, |listener| listener.sessions.len())
+    }
+
+    pub(super) fn principal_count(&self) -> usize {
+        self.by_subject.len()
+    }
+}
+
+fn drop_from(by_topic: &mut HashMap<Topic, Sessions>, topic: &Topic, number: SessionNumber) {
+    if let Some(sessions) = by_topic.get_mut(topic) {
+        sessions.remove(&number);
+        if sessions.is_empty() {
+            by_topic.remove(topic);
+        }
+    }
+}

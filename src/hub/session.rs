@@ -1,0 +1,157 @@
+//! An open session as the hub knows it: who it is and the outbox in which its events wait.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::outbox::Signal;
+use super::{Ending, Outbox};
+use crate::auth::{Principal, Subject};
+use crate::clock::Timestamp;
+use crate::event::{Event, Namespace};
+use crate::ids::ConnectionId;
+
+/// Where a peer comes from.
+pub type Address = IpAddr;
+
+/// The registry's key: internal, rising, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionNumber(u64);
+
+impl SessionNumber {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// How a session speaks (contract section 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Socket.IO (contract 4.1).
+    SocketIo,
+    /// JSON WebSocket (contract 4.2).
+    Json,
+}
+
+impl Dialect {
+    /// Its name in logs and lists.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SocketIo => "socket.io",
+            Self::Json => "websocket",
+        }
+    }
+}
+
+/// One open connection of a principal in one namespace.
+#[derive(Debug)]
+pub struct Session {
+    number: SessionNumber,
+    id: ConnectionId,
+    subject: Subject,
+    /// Changes when the token is refreshed under an open session.
+    principal: Mutex<Principal>,
+    namespace: Namespace,
+    dialect: Dialect,
+    address: Option<Address>,
+    connected_at: Timestamp,
+    outbox: Outbox,
+    /// The last publication that reached it, so that several matching topics give one delivery.
+    delivered: AtomicU64,
+}
+
+impl Session {
+    /// A session that waits to be registered. `signal` wakes the task that owns the connection.
+    pub fn new(
+        id: ConnectionId,
+        principal: Principal,
+        namespace: Namespace,
+        dialect: Dialect,
+        address: Option<Address>,
+        signal: Arc<Signal>,
+    ) -> Self {
+        Self {
+            number: SessionNumber::next(),
+            id,
+            subject: principal.subject.clone(),
+            principal: Mutex::new(principal),
+            namespace,
+            dialect,
+            address,
+            connected_at: Timestamp::now(),
+            outbox: Outbox::new(signal),
+            delivered: AtomicU64::new(0),
+        }
+    }
+
+    /// The registry's key.
+    pub fn number(&self) -> SessionNumber {
+        self.number
+    }
+
+    /// What the outside calls it: `connectionId`.
+    pub fn id(&self) -> &ConnectionId {
+        &self.id
+    }
+
+    /// Whose session it is.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Who, with the token that stands now.
+    pub fn principal(&self) -> Principal {
+        self.principal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Which namespace it hears.
+    pub fn namespace(&self) -> Namespace {
+        self.namespace
+    }
+
+    /// How it speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Where it comes from; none on the command line's socket.
+    pub fn address(&self) -> Option<Address> {
+        self.address
+    }
+
+    /// Since when it is open.
+    pub fn connected_at(&self) -> Timestamp {
+        self.connected_at
+    }
+
+    /// What waits to be written to it.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Goes on with a refreshed token.
+    pub fn retoken(&self, principal: Principal) {
+        *self
+            .principal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = principal;
+        self.outbox.signal().wake();
+    }
+
+    /// Empties the outbox and has the connection's task close the session.
+    pub fn end(&self, ending: Ending, last_words: Option<Arc<Event>>) {
+        self.outbox.end(ending, last_words);
+    }
+
+    /// Queues an event unless this publication has reached the session already or its namespace
+    /// does not hear the type. True when it was queued.
+    pub(super) fn offer(&self, event: &Arc<Event>, publication: u64) -> bool {
+        self.delivered.swap(publication, Ordering::Relaxed) != publication
+            && event.kind().is_heard_in(self.namespace)
+            && self.outbox.push(event)
+    }
+}

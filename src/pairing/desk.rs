@@ -1,0 +1,547 @@
+//! The desk at which pairings wait: open requests of tablets and open codes of admins, in memory,
+//! with the limits that keep strangers from filling or guessing them.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use subtle::ConstantTimeEq as _;
+use tokio::sync::Notify;
+
+use super::{Tablet, Terms};
+use crate::auth::ConnectionLimits;
+use crate::clock::Timestamp;
+use crate::ids::{Jti, PairingId};
+use crate::random;
+
+/// Open requests of one address (contract 6.2).
+const OPEN_OF_ONE: usize = 3;
+/// Open requests in all (contract 6.2).
+const OPEN_IN_ALL: usize = 20;
+/// Open codes in all: far more than an admin needs at once.
+const OFFERS_IN_ALL: usize = 20;
+/// Wrong codes of one address within [`GUESS_WINDOW`] (contract 6.2).
+const WRONG_OF_ONE: usize = 5;
+/// Wrong codes in all since the oldest open code was made (contract 6.2).
+const WRONG_IN_ALL: usize = 20;
+/// How long an address's wrong codes are held against it.
+const GUESS_WINDOW_MS: i64 = 5 * 60 * 1000;
+/// Addresses whose wrong codes are remembered.
+const MAX_GUESSERS: usize = 4096;
+/// Letters and digits that nobody mistakes for one another.
+const CODE_ALPHABET: &[u8] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
+
+/// A tablet that waits.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Its pairing.
+    pub id: PairingId,
+    /// What it shows, `XXXX-XXXX`.
+    pub code: String,
+    /// What it says of itself.
+    pub tablet: Tablet,
+    /// The identity of its `pairingToken`.
+    pub jti: Jti,
+    /// Where it asked from.
+    pub address: Option<IpAddr>,
+    /// When it asked.
+    pub created_at: Timestamp,
+    /// When it stops waiting.
+    pub expires_at: Timestamp,
+    /// Why an admin refused it, once one has.
+    pub denied: Option<String>,
+}
+
+/// A code that an admin offers.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its pairing.
+    pub id: PairingId,
+    /// Six digits.
+    pub code: String,
+    /// What the admin decided beforehand.
+    pub terms: Terms,
+    /// Who offers it.
+    pub offered_by: crate::audit::Actor,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it dies.
+    pub expires_at: Timestamp,
+}
+
+/// What came of a brought code.
+#[derive(Debug)]
+pub enum Guess {
+    /// It is this offer, which is used up now.
+    Right(Box<Offer>),
+    /// It is none, or used, or expired: nobody learns which. These codes died of it.
+    Wrong(Vec<PairingId>),
+    /// This address has guessed too often.
+    TooMany(Duration),
+}
+
+/// Too many are open.
+#[derive(Debug)]
+pub struct DeskFull(
+    /// How long to wait before asking again.
+    pub Duration,
+);
+
+/// The desk; share it by `Arc`.
+#[derive(Debug, Default)]
+pub struct Pairings {
+    desk: Mutex<Desk>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: HashMap<PairingId, Waiting>,
+    offers: HashMap<PairingId, Offer>,
+    /// Wrong codes by address, and in all.
+    guesses: HashMap<IpAddr, VecDeque<Timestamp>>,
+    wrong: VecDeque<Timestamp>,
+}
+
+impl Pairings {
+    /// A tablet begins to wait.
+    ///
+    /// # Errors
+    /// [`DeskFull`] beyond 3 of one address or 20 in all.
+    pub fn wait(
+        &self,
+        tablet: Tablet,
+        address: Option<IpAddr>,
+        now: Timestamp,
+        ttl_seconds: i64,
+    ) -> Result<Waiting, DeskFull> {
+        let mut desk = self.desk();
+        let mut open: Vec<_> = desk.waiting.values().filter(|w| w.is_open(now)).collect();
+        open.sort_by_key(|w| w.expires_at);
+        let of_one = open
+            .iter()
+            .filter(|w| w.address.map(counted) == address.map(counted));
+        if open.len() >= OPEN_IN_ALL || of_one.count() >= OPEN_OF_ONE {
+            let first = open.first().map_or(now, |w| w.expires_at);
+            return Err(DeskFull(until(now, first)));
+        }
+        let expires_at = now.plus_seconds(ttl_seconds).whole_seconds();
+        let code = fresh_code(
+            |code| desk.waiting.values().any(|w| w.code == code),
+            || {
+                let drawn = random::code(8, CODE_ALPHABET);
+                let (left, right) = drawn.split_at(4);
+                format!("{left}-{right}")
+            },
+        );
+        let waiting = Waiting {
+            id: PairingId::random(),
+            code,
+            tablet,
+            jti: Jti::random(),
+            address,
+            created_at: now,
+            expires_at,
+            denied: None,
+        };
+        desk.waiting.insert(waiting.id.clone(), waiting.clone());
+        drop(desk);
+        self.changed.notify_one();
+        Ok(waiting)
+    }
+
+    /// Whether a pairing's token still opens anything here.
+    pub fn is_waiting(&self, id: &PairingId, now: Timestamp) -> bool {
+        self.desk()
+            .waiting
+            .get(id)
+            .is_some_and(|w| w.expires_at > now)
+    }
+
+    /// The request of that id, open or denied.
+    pub fn find(&self, id: &PairingId) -> Option<Waiting> {
+        self.desk().waiting.get(id).cloned()
+    }
+
+    /// Open requests, the oldest first.
+    pub fn open(&self, now: Timestamp) -> Vec<Waiting> {
+        let desk = self.desk();
+        let mut open: Vec<_> = desk
+            .waiting
+            .values()
+            .filter(|w| w.is_open(now))
+            .cloned()
+            .collect();
+        open.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        open
+    }
+
+    /// Takes the open request of that id or code off the desk, so that one admin alone decides it.
+    pub fn take(&self, id_or_code: &str, now: Timestamp) -> Option<Waiting> {
+        let mut desk = self.desk();
+        let code = normal(id_or_code);
+        let id = desk
+            .waiting
+            .values()
+            .find(|w| w.is_open(now) && (w.id.as_str() == id_or_code || normal(&w.code) == code))
+            .map(|w| w.id.clone())?;
+        desk.waiting.remove(&id)
+    }
+
+    /// Lays a request back, undecided or denied, so that its tablet can still ask.
+    pub fn put_back(&self, waiting: Waiting) {
+        self.desk().waiting.insert(waiting.id.clone(), waiting);
+        self.changed.notify_one();
+    }
+
+    /// An admin offers a code of six digits.
+    ///
+    /// # Errors
+    /// [`DeskFull`] beyond 20.
+    pub fn offer(
+        &self,
+        terms: Terms,
+        offered_by: crate::audit::Actor,
+        now: Timestamp,
+        ttl_seconds: i64,
+    ) -> Result<Offer, DeskFull> {
+        let mut desk = self.desk();
+        desk.offers.retain(|_, offer| offer.expires_at > now);
+        if desk.offers.len() >= OFFERS_IN_ALL {
+            let first = desk
+                .offers
+                .values()
+                .map(|o| o.expires_at)
+                .min()
+                .unwrap_or(now);
+            return Err(DeskFull(until(now, first)));
+        }
+        let code = fresh_code(
+            |code| desk.offers.values().any(|offer| offer.code == code),
+            || random::code(6, b"0123456789"),
+        );
+        let offer = Offer {
+            id: PairingId::random(),
+            code,
+            terms,
+            offered_by,
+            created_at: now,
+            expires_at: now.plus_seconds(ttl_seconds).whole_seconds(),
+        };
+        desk.offers.insert(offer.id.clone(), offer.clone());
+        drop(desk);
+        self.changed.notify_one();
+        Ok(offer)
+    }
+
+    /// A tablet brings a code.
+    pub fn redeem(&self, code: &str, address: Option<IpAddr>, now: Timestamp) -> Guess {
+        let mut desk = self.desk();
+        let guesser = address.map(counted);
+        if let Some(wait) = guesser.and_then(|address| desk.must_wait(address, now)) {
+            return Guess::TooMany(wait);
+        }
+        let code = normal(code);
+        let mut found = None;
+        for offer in desk.offers.values() {
+            // Every open code is compared in full, so that time tells nothing.
+            if bool::from(offer.code.as_bytes().ct_eq(code.as_bytes())) && offer.expires_at > now {
+                found = Some(offer.id.clone());
+            }
+        }
+        match found.and_then(|id| desk.offers.remove(&id)) {
+            Some(offer) => Guess::Right(Box::new(offer)),
+            None => Guess::Wrong(desk.note_wrong(guesser, now)),
+        }
+    }
+
+    /// Lays an offer back whose pairing the store could not keep.
+    pub fn put_back_offer(&self, offer: Offer) {
+        self.desk().offers.insert(offer.id.clone(), offer);
+        self.changed.notify_one();
+    }
+
+    /// Takes away what has expired: requests that nobody decided, and codes that nobody brought.
+    pub fn take_expired(&self, now: Timestamp) -> Vec<PairingId> {
+        let mut desk = self.desk();
+        let mut expired = Vec::new();
+        desk.waiting.retain(|id, waiting| {
+            let over = waiting.expires_at <= now;
+            if over && waiting.denied.is_none() {
+                expired.push(id.clone());
+            }
+            !over
+        });
+        desk.offers.retain(|id, offer| {
+            let over = offer.expires_at <= now;
+            if over {
+                expired.push(id.clone());
+            }
+            !over
+        });
+        expired
+    }
+
+    /// When something expires next.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        let desk = self.desk();
+        let waiting = desk.waiting.values().map(|w| w.expires_at);
+        waiting
+            .chain(desk.offers.values().map(|o| o.expires_at))
+            .min()
+    }
+
+    /// Waits until something was laid on the desk.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.denied.is_none() && self.expires_at > now
+    }
+}
+
+impl Desk {
+    /// How long this address must wait before it may bring another code.
+    fn must_wait(&mut self, address: IpAddr, now: Timestamp) -> Option<Duration> {
+        let times = self.guesses.get_mut(&address)?;
+        forget_old(times, now);
+        if times.len() < WRONG_OF_ONE {
+            return None;
+        }
+        let oldest = times.front().copied()?;
+        Some(until(
+            now,
+            Timestamp::from_unix_ms(oldest.unix_ms() + GUESS_WINDOW_MS),
+        ))
+    }
+
+    /// Remembers a wrong code; returns the codes that die of it.
+    fn note_wrong(&mut self, guesser: Option<IpAddr>, now: Timestamp) -> Vec<PairingId> {
+        if let Some(address) = guesser {
+            if self.guesses.len() >= MAX_GUESSERS {
+                self.guesses.retain(|_, times| {
+                    forget_old(times, now);
+                    !times.is_empty()
+                });
+            }
+            if self.guesses.len() < MAX_GUESSERS || self.guesses.contains_key(&address) {
+                self.guesses.entry(address).or_default().push_back(now);
+            }
+        }
+        let Some(oldest) = self.offers.values().map(|offer| offer.created_at).min() else {
+            self.wrong.clear();
+            return Vec::new();
+        };
+        while self.wrong.front().is_some_and(|at| *at < oldest) {
+            self.wrong.pop_front();
+        }
+        self.wrong.push_back(now);
+        if self.wrong.len() < WRONG_IN_ALL {
+            return Vec::new();
+        }
+        self.wrong.clear();
+        self.offers.drain().map(|(id, _)| id).collect()
+    }
+}
+
+fn forget_old(times: &mut VecDeque<Timestamp>, now: Timestamp) {
+    while times
+        .front()
+        .is_some_and(|at| at.unix_ms() + GUESS_WINDOW_MS <= now.unix_ms())
+    {
+        times.pop_front();
+    }
+}
+
+/// One home network's worth of addresses counts as one guesser.
+fn counted(address: IpAddr) -> IpAddr {
+    ConnectionLimits::counted_as(address)
+}
+
+fn until(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(then.unix_ms() - now.unix_ms()).unwrap_or(0))
+}
+
+/// A code as people type it: any case, with or without dashes and spaces.
+fn normal(code: &str) -> String {
+    code.chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .map(|c| c.to_ascii_uppercase())
+        .collect()
+}
+
+fn fresh_code(taken: impl Fn(&str) -> bool, draw: impl Fn() -> String) -> String {
+    loop {
+        let code = draw();
+        if !taken(&code) {
+            return code;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Actor;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_unix_ms(1_700_000_000_000).plus_seconds(second)
+    }
+
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([10, 0, 0, last]))
+    }
+
+    fn offer(desk: &Pairings, now: Timestamp) -> Offer {
+        let admin = Actor {
+            who: "admin:a".into(),
+            address: "local".into(),
+        };
+        desk.offer(Terms::default(), admin, now, 300).unwrap()
+    }
+
+    #[test]
+    fn three_wait_from_one_address_and_twenty_in_all() {
+        let desk = Pairings::default();
+        for _ in 0..3 {
+            desk.wait(Tablet::default(), address(1), at(0), 300)
+                .unwrap();
+        }
+        assert!(
+            desk.wait(Tablet::default(), address(1), at(1), 300)
+                .is_err()
+        );
+        for n in 0..17 {
+            desk.wait(Tablet::default(), address(10 + n), at(0), 300)
+                .unwrap();
+        }
+        assert!(
+            desk.wait(Tablet::default(), address(99), at(1), 300)
+                .is_err()
+        );
+        desk.wait(Tablet::default(), address(99), at(300), 300)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_request_is_found_by_id_or_by_code_as_people_type_it() {
+        let desk = Pairings::default();
+        let waiting = desk.wait(Tablet::default(), None, at(0), 300).unwrap();
+        let typed = waiting.code.to_lowercase().replace('-', " ");
+        assert_eq!(desk.take(&typed, at(1)).unwrap().id, waiting.id);
+        assert!(
+            desk.take(waiting.id.as_str(), at(1)).is_none(),
+            "taken once"
+        );
+    }
+
+    #[test]
+    fn a_code_works_once() {
+        let desk = Pairings::default();
+        let offer = offer(&desk, at(0));
+        assert!(matches!(
+            desk.redeem(&offer.code, address(1), at(1)),
+            Guess::Right(_)
+        ));
+        assert!(matches!(
+            desk.redeem(&offer.code, address(1), at(2)),
+            Guess::Wrong(_)
+        ));
+    }
+
+    #[test]
+    fn an_expired_code_is_as_wrong_as_any() {
+        let desk = Pairings::default();
+        let offer = offer(&desk, at(0));
+        assert!(matches!(
+            desk.redeem(&offer.code, address(1), at(300)),
+            Guess::Wrong(_)
+        ));
+    }
+
+    #[test]
+    fn five_wrong_codes_close_the_door_for_five_minutes() {
+        let desk = Pairings::default();
+        let offer = offer(&desk, at(0));
+        for second in 0..5 {
+            assert!(matches!(
+                desk.redeem("x", address(1), at(second)),
+                Guess::Wrong(_)
+            ));
+        }
+        assert!(matches!(
+            desk.redeem(&offer.code, address(1), at(5)),
+            Guess::TooMany(_)
+        ));
+        assert!(matches!(
+            desk.redeem(&offer.code, address(2), at(5)),
+            Guess::Right(_)
+        ));
+        assert!(matches!(
+            desk.redeem("x", address(1), at(300)),
+            Guess::Wrong(_)
+        ));
+    }
+
+    #[test]
+    fn twenty_wrong_codes_kill_every_open_one() {
+        let desk = Pairings::default();
+        let (first, second) = (offer(&desk, at(0)), offer(&desk, at(0)));
+        for n in 0..19 {
+            let Guess::Wrong(died) = desk.redeem("x", address(n), at(1)) else {
+                panic!()
+            };
+            assert!(died.is_empty());
+        }
+        let Guess::Wrong(mut died) = desk.redeem("x", address(50), at(1)) else {
+            panic!()
+        };
+        died.sort();
+        let mut both = vec![first.id, second.id];
+        both.sort();
+        assert_eq!(died, both);
+        assert!(matches!(
+            desk.redeem(&first.code, address(60), at(2)),
+            Guess::Wrong(_)
+        ));
+    }
+
+    #[test]
+    fn wrong_codes_before_the_oldest_open_one_do_not_count() {
+        let desk = Pairings::default();
+        offer(&desk, at(0));
+        for n in 0..19 {
+            desk.redeem("x", address(n), at(1));
+        }
+        assert_eq!(desk.take_expired(at(300)).len(), 1);
+        let later = offer(&desk, at(301));
+        let Guess::Wrong(died) = desk.redeem("x", address(50), at(302)) else {
+            panic!()
+        };
+        assert!(died.is_empty());
+        assert!(matches!(
+            desk.redeem(&later.code, address(51), at(303)),
+            Guess::Right(_)
+        ));
+    }
+
+    #[test]
+    fn a_denied_request_expires_in_silence() {
+        let desk = Pairings::default();
+        let mut waiting = desk.wait(Tablet::default(), None, at(0), 300).unwrap();
+        waiting.denied = Some("no".into());
+        desk.put_back(waiting.clone());
+        assert!(desk.is_waiting(&waiting.id, at(299)));
+        assert!(desk.open(at(1)).is_empty());
+        assert!(desk.take_expired(at(300)).is_empty());
+        assert!(!desk.is_waiting(&waiting.id, at(300)));
+    }
+}

@@ -1,0 +1,37 @@
+//! The events of pairing (contract section 5). A token is in one of them only, which is never
+//! stored and goes to the waiting tablet alone.
+
+use serde_json::{Map, Value, json};
+
+use super::{Completed, Waiting};
+use crate::clock::Timestamp;
+use crate::event::{Kind, NewEvent, Topic};
+use crate::ids::PairingId;
+
+pub(super) fn requested(waiting: &Waiting) -> NewEvent {
+    let data = json!({
+        "pairingId": waiting.id,
+        "code": waiting.code,
+        "name": waiting.tablet.name,
+        "platform": waiting.tablet.platform,
+        "expiresAt": waiting.expires_at,
+    });
+    NewEvent::new(Kind::PAIRING_REQUESTED, &data, vec![Topic::Admins])
+}
+
+pub(super) fn completed(
+    completed: &Completed,
+    now: Timestamp,
+    mut data: Map<String, Value>,
+    topic: Topic,
+) -> NewEvent {
+    data.insert("pairingId".to_owned(), completed.pairing_id.as_str().into());
+    data.insert("message".to_owned(), "This tablet is now paired".into());
+    data.insert("timestamp".to_owned(), now.to_string().into());
+    NewEvent::new(Kind::PAIRING_COMPLETED, &data, vec![topic])
+}
+
+pub(super) fn ended(kind: Kind, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
+    let data = json!({ "pairingId": id, "reason": reason });
+    NewEvent::new(kind, &data, vec![topic])
+}

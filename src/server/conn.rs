@@ -1,0 +1,161 @@
+//! One accepted connection: TLS where it belongs, then HTTP/1.1 until it is upgraded or ends.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::stream::Counted;
+use super::{ApiError, Entrance, Incoming, Peer, Progress, Response, Stream, respond};
+use crate::app::App;
+use crate::config::Config;
+use crate::tls;
+
+/// How long a TLS handshake may take.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request's head may take, and an idle connection may stay.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Serves a TCP connection until it ends.
+pub(super) async fn serve_tcp(
+    app: Arc<App>,
+    stream: TcpStream,
+    address: SocketAddr,
+    entrance: Entrance,
+) {
+    // Events are small and must go out at once.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let progress = Progress::default();
+    let counted = Counted::new(stream, progress.clone());
+    let stream = if entrance == Entrance::Public {
+        let handshake = tls::accept(app.certificates.server_config(), counted);
+        match tokio::time::timeout(TLS_TIMEOUT, handshake).await {
+            Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
+            Ok(Err(error)) => {
+                tracing::debug!(from = %address, %error, "TLS handshake failed");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!(from = %address, "TLS handshake took too long");
+                return;
+            }
+        }
+    } else {
+        Stream::Plain(counted)
+    };
+    // A fresh task, so that the handshake's memory is gone while the connection lives.
+    tokio::spawn(serve_http(
+        app,
+        stream,
+        Some(address.ip()),
+        entrance,
+        progress,
+    ));
+}
+
+/// Serves a connection of the command line until it ends.
+pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
+    serve_http(
+        app,
+        Stream::Local(stream),
+        None,
+        Entrance::Local,
+        Progress::default(),
+    )
+    .await;
+}
+
+async fn serve_http(
+    app: Arc<App>,
+    stream: Stream,
+    address: Option<IpAddr>,
+    entrance: Entrance,
+    progress: Progress,
+) {
+    let busy = app.shutdown.busy();
+    let shutdown = app.shutdown.clone();
+    let service = service_fn(move |mut request: Incoming| {
+        let app = app.clone();
+        request.extensions_mut().insert(progress.clone());
+        async move {
+            if entrance == Entrance::Ingress && !may_use_ingress(&app.config, address) {
+                return Ok::<Response, Infallible>(not_supervisor());
+            }
+            let address = address.map(|peer| real_address(peer, request.headers(), &app.config));
+            Ok(respond(app, request, Peer { entrance, address }).await)
+        }
+    });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = shutdown.begun() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+    drop(busy);
+}
+
+fn may_use_ingress(config: &Config, address: Option<IpAddr>) -> bool {
+    address.is_some_and(|peer| config.ingress_from.iter().any(|net| net.contains(peer)))
+}
+
+fn not_supervisor() -> Response {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "not_ingress",
+        "Only Home Assistant's ingress proxy may use this port",
+    )
+    .into_reply()
+    .into_response()
+}
+
+/// The address that a request comes from: behind trusted proxies the last one in
+/// `X-Forwarded-For` that is no trusted proxy itself.
+fn real_address(peer: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
+    let is_trusted = |address: IpAddr| {
+        config
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(address))
+    };
+    let peer = peer.to_canonical();
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let forwarded: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let mut real = peer;
+    for hop in forwarded.iter().rev() {
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
+        real = address.to_canonical();
+        if !is_trusted(real) {
+            break;
+        }
+    }
+    real
+}

@@ -1,0 +1,237 @@
+//! The listeners of contract section 2: bound before anything is answered, each accepting in a
+//! task of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::{Entrance, conn};
+use crate::app::App;
+use crate::config::Config;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// The pause after a failed accept: usually the process has no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// A TCP address.
+    #[error("cannot listen on {address} (option {option}): {source}")]
+    Tcp {
+        /// The option that names it.
+        option: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The command line's socket.
+    #[error("cannot listen on {}: {source}", path.display())]
+    Local {
+        /// The socket file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Every listener, bound and not yet accepting.
+#[derive(Debug)]
+pub struct Listeners {
+    public: Vec<TcpListener>,
+    ingress: Vec<TcpListener>,
+    plain: Vec<TcpListener>,
+    local: UnixListener,
+}
+
+/// Where the listeners really are, port 0 resolved.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// TLS.
+    pub https: Vec<SocketAddr>,
+    /// Ingress.
+    pub ingress: Vec<SocketAddr>,
+    /// Plain HTTP.
+    pub plain: Vec<SocketAddr>,
+}
+
+impl Bound {
+    /// The one line of contract section 9.
+    pub fn ready_line(&self) -> String {
+        let shown = |addresses: &[SocketAddr]| match addresses {
+            [] => "off".to_owned(),
+            some => some
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(","),
+        };
+        format!(
+            "ready https={} ingress={} plain={}",
+            shown(&self.https),
+            shown(&self.ingress),
+            shown(&self.plain)
+        )
+    }
+}
+
+impl Listeners {
+    /// Binds what the options name, and the command line's socket in the data folder.
+    ///
+    /// # Errors
+    /// Names the address and the option.
+    pub fn bind(config: &Config, socket: &Path) -> Result<Self, ListenError> {
+        Ok(Self {
+            public: bind_all("listen", &config.listen)?,
+            ingress: bind_all("ingress_listen", &config.ingress_listen)?,
+            plain: bind_all("plain_listen", &config.plain_listen)?,
+            local: bind_local(socket).map_err(|source| ListenError::Local {
+                path: socket.to_owned(),
+                source,
+            })?,
+        })
+    }
+
+    /// Where they are.
+    pub fn bound(&self) -> Bound {
+        let addresses = |listeners: &[TcpListener]| {
+            listeners
+                .iter()
+                .filter_map(|listener| listener.local_addr().ok())
+                .collect()
+        };
+        Bound {
+            https: addresses(&self.public),
+            ingress: addresses(&self.ingress),
+            plain: addresses(&self.plain),
+        }
+    }
+
+    /// Begins to accept; ends with the daemon.
+    pub fn serve(self, app: &Arc<App>) {
+        let kinds = [
+            (Entrance::Public, self.public),
+            (Entrance::Ingress, self.ingress),
+            (Entrance::Plain, self.plain),
+        ];
+        for (entrance, listeners) in kinds {
+            for listener in listeners {
+                tokio::spawn(accept(app.clone(), listener, entrance));
+            }
+        }
+        tokio::spawn(accept_local(app.clone(), self.local));
+    }
+}
+
+async fn accept(app: Arc<App>, listener: TcpListener, entrance: Entrance) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = app.shutdown.begun() => return,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                // The handshake is the connection's own matter: a stalled one delays nobody.
+                tokio::spawn(conn::serve_tcp(app.clone(), stream, address, entrance));
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn accept_local(app: Arc<App>, listener: UnixListener) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = app.shutdown.begun() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tokio::spawn(conn::serve_local(app.clone(), stream));
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+fn bind_all(
+    option: &'static str,
+    addresses: &[SocketAddr],
+) -> Result<Vec<TcpListener>, ListenError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match bind(*address) {
+            Ok(listener) => listeners.push(listener),
+            // A machine without IPv6 is no reason not to serve IPv4.
+            Err(error) if address.is_ipv6() && has_no_ipv6(&error) && addresses.len() > 1 => {
+                tracing::info!(%address, %error, "this machine has no IPv6; going on without");
+            }
+            Err(source) => {
+                return Err(ListenError::Tcp {
+                    option,
+                    address: *address,
+                    source,
+                });
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    // EAFNOSUPPORT has no kind of its own.
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || error.raw_os_error() == Some(97)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        // 0.0.0.0 and [::] are two listeners; without this the second would clash with the first.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// The data folder's lock is ours, so a socket file that is there is a dead one.
+fn bind_local(path: &Path) -> io::Result<UnixListener> {
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let (folder, name) = match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => (std::fs::File::open(folder)?, name),
+        _ => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    // A socket's path has 107 bytes at most; through the folder's descriptor any folder will do.
+    let short = Path::new("/proc/self/fd")
+        .join(folder.as_raw_fd().to_string())
+        .join(name);
+    let listener = UnixListener::bind(short)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}

@@ -1,0 +1,31 @@
+//! HTTP: listeners, connections, who the caller is, and which function answers which URL.
+//!
+//! Makes no decision of its own about areas, clients or events. Of an upgraded connection it keeps
+//! nothing once the session has it.
+
+mod body;
+mod conn;
+mod cors;
+mod fields;
+mod health;
+mod identity;
+mod ingress;
+mod listeners;
+pub mod page;
+mod pages;
+mod request;
+mod response;
+mod router;
+mod stream;
+
+pub use conn::serve_local;
+pub use fields::{Fields, FromField, from_text};
+pub use identity::{
+    SESSION_COOKIE, Source, check_origin, credential_of, prove, refuse_token_in_url,
+};
+pub use ingress::IngressGate;
+pub use listeners::{Bound, ListenError, Listeners};
+pub use request::{Caller, Entrance, Peer, Request};
+pub use response::{ApiError, Reply, Response};
+pub use router::{Incoming, respond};
+pub use stream::{Progress, Stream};

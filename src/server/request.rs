@@ -1,0 +1,174 @@
+//! A request as the slices' routes see it: whole, bounded, with its caller already known.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::{ApiError, Fields};
+use crate::audit::Actor;
+use crate::auth::{Principal, Subject};
+
+/// The largest page of a list.
+const MAX_PAGE: usize = 1000;
+/// The page of a list whose caller names no `limit`.
+const DEFAULT_PAGE: usize = 100;
+
+/// Which listener a connection came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// TLS, for everyone.
+    Public,
+    /// Plain HTTP behind a proxy or for development.
+    Plain,
+    /// Home Assistant's ingress.
+    Ingress,
+    /// The command line's socket.
+    Local,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The listener.
+    pub entrance: Entrance,
+    /// The address, behind a trusted proxy the one that it forwards; none on the local socket.
+    pub address: Option<IpAddr>,
+}
+
+impl Peer {
+    /// The address for logs and the audit.
+    pub fn shown(&self) -> String {
+        self.address
+            .map_or_else(|| "local".to_owned(), |address| address.to_string())
+    }
+}
+
+/// One request, body read.
+#[derive(Debug)]
+pub struct Request {
+    pub(super) parameters: Vec<(String, String)>,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) peer: Peer,
+    pub(super) caller: Option<Caller>,
+}
+
+/// A proven caller.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who.
+    pub principal: Principal,
+    /// The hash of the session id that it came with, if by cookie or opaque bearer.
+    pub session_hash: Option<[u8; 32]>,
+}
+
+impl Request {
+    /// A part of the path that the route names in braces.
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The first value of a query parameter.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.query.as_deref()?;
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    /// Who asks, on routes that need to know.
+    ///
+    /// # Errors
+    /// 401 when nobody is proven.
+    pub fn principal(&self) -> Result<&Principal, ApiError> {
+        self.caller().map(|caller| &caller.principal)
+    }
+
+    /// Who asks and how, on routes that need to know.
+    ///
+    /// # Errors
+    /// 401 when nobody is proven.
+    pub fn caller(&self) -> Result<&Caller, ApiError> {
+        self.caller
+            .as_ref()
+            .ok_or_else(|| crate::auth::AuthError::Missing.into())
+    }
+
+    /// The caller as the audit keeps it.
+    ///
+    /// # Errors
+    /// 401 when nobody is proven.
+    pub fn actor(&self) -> Result<Actor, ApiError> {
+        let subject: &Subject = &self.principal()?.subject;
+        Ok(Actor {
+            who: subject.to_string(),
+            address: self.peer.shown(),
+        })
+    }
+
+    /// Where the request came from.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The body as a JSON object; an empty body has no fields.
+    ///
+    /// # Errors
+    /// 415 for another type, 400 when it is not a JSON object.
+    pub fn fields(&self) -> Result<Fields, ApiError> {
+        if self.body.is_empty() {
+            return Ok(Fields::default());
+        }
+        let is_json = self
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        if !is_json {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as Content-Type: application/json",
+            ));
+        }
+        match serde_json::from_slice(&self.body) {
+            Ok(Value::Object(object)) => Ok(Fields::new(object)),
+            Ok(_) => Err(not_json("The body must be a JSON object")),
+            Err(error) => Err(not_json(format!("The body is not JSON: {error}"))),
+        }
+    }
+
+    /// `limit` of a list, 1 to 1000.
+    ///
+    /// # Errors
+    /// 422 that names it.
+    pub fn limit(&self) -> Result<usize, ApiError> {
+        match self.query("limit") {
+            None => Ok(DEFAULT_PAGE),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=MAX_PAGE).contains(limit))
+                .ok_or_else(|| ApiError::field("limit", format!("limit must be 1 to {MAX_PAGE}"))),
+        }
+    }
+
+    /// The name by which the caller reached us, for links back: `Host`, as far as it is one.
+    pub fn host(&self) -> Option<&str> {
+        let host = self.headers.get(HOST)?.to_str().ok()?;
+        let clean = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        (!host.is_empty() && host.chars().all(clean)).then_some(host)
+    }
+}
+
+fn not_json(message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
+}

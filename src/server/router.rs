@@ -1,0 +1,271 @@
+//! Every URL on one screen, and the way of a request: find the route, prove the caller, read the
+//! body, run the handler, add the headers that every answer has.
+
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+
+use hyper::header::{HeaderName, HeaderValue, ORIGIN};
+use hyper::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+
+use super::request::Peer;
+use super::{ApiError, Caller, Reply, Request, Response, body, cors, health, identity, pages};
+use crate::app::App;
+use crate::{areas, audit, clients, pairing, tokens, transport};
+
+/// A request as hyper hands it over.
+pub type Incoming = hyper::Request<hyper::body::Incoming>;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send>>;
+type Handler = fn(Arc<App>, Request) -> Answer;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Anyone.
+    Open,
+    /// A page: anyone, but on ingress admins alone, and a refusal is a page too.
+    Page,
+    /// Whoever proves a token, a waiting tablet included.
+    Proven,
+    /// Admins and paired tablets.
+    House,
+    /// Admins.
+    Admin,
+}
+
+struct Route {
+    path: &'static str,
+    method: Method,
+    access: Access,
+    handler: Handler,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $access:ident $handler:path),* $(,)?) => {
+        &[$(Route {
+            path: $path,
+            method: Method::$method,
+            access: Access::$access,
+            handler: |app, request| Box::pin($handler(app, request)),
+        }),*]
+    };
+}
+
+static ROUTES: &[Route] = routes![
+    GET    "/"                                    Page   pages::start,
+    GET    "/start.css"                           Open   pages::style,
+    GET    "/ca.crt"                              Open   pages::authority,
+    GET    "/health"                              Open   health::get,
+    GET    "/api/me"                              Proven tokens::routes::me,
+    GET    "/api/audit"                           Admin  audit::routes::list,
+    GET    "/api/areas"                           House  areas::routes::list,
+    POST   "/api/areas"                           Admin  areas::routes::create,
+    GET    "/api/areas/{id}"                      House  areas::routes::get,
+    PUT    "/api/areas/{id}"                      Admin  areas::routes::change,
+    PATCH  "/api/areas/{id}"                      Admin  areas::routes::change,
+    DELETE "/api/areas/{id}"                      Admin  areas::routes::delete,
+    PATCH  "/api/areas/{id}/toggle"               Admin  areas::routes::toggle,
+    GET    "/api/clients"                         Admin  clients::routes::list,
+    GET    "/api/clients/{id}"                    Admin  clients::routes::get,
+    PUT    "/api/clients/{id}"                    Admin  clients::routes::change,
+    PATCH  "/api/clients/{id}"                    Admin  clients::routes::change,
+    DELETE "/api/clients/{id}"                    Admin  clients::routes::delete,
+    PUT    "/api/clients/{id}/areas"              Admin  clients::routes::set_areas,
+    POST   "/api/clients/{id}/areas/{area_id}"    Admin  clients::routes::add_area,
+    DELETE "/api/clients/{id}/areas/{area_id}"    Admin  clients::routes::remove_area,
+    POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
+    POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
+    GET    "/api/tokens"                          Admin  tokens::routes::list,
+    POST   "/api/tokens"                          Admin  tokens::routes::create,
+    POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh,
+    DELETE "/api/tokens/{jti}"                    Admin  tokens::routes::revoke,
+    POST   "/api/auth/session"                    Proven tokens::routes::open_session,
+    DELETE "/api/auth/session"                    Proven tokens::routes::close_session,
+    GET    "/api/pairing/requests"                Admin  pairing::routes::list,
+    POST   "/api/pairing/requests"                Open   pairing::routes::request,
+    GET    "/api/pairing/requests/{id}"           Proven pairing::routes::poll,
+    POST   "/api/pairing/requests/{id}/approve"   Admin  pairing::routes::approve,
+    POST   "/api/pairing/requests/{id}/deny"      Admin  pairing::routes::deny,
+    POST   "/api/pairing/codes"                   Admin  pairing::routes::offer,
+    POST   "/api/pairing/complete"                Open   pairing::routes::complete,
+];
+
+/// The table by path; each place holds the indexes of its methods.
+static BY_PATH: LazyLock<matchit::Router<Vec<&'static Route>>> = LazyLock::new(|| {
+    let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    let mut table = matchit::Router::new();
+    for path in paths {
+        let routes = ROUTES.iter().filter(|route| route.path == path).collect();
+        if let Err(error) = table.insert(path, routes) {
+            tracing::error!(path, %error, "a route of our own could not be laid");
+        }
+    }
+    table
+});
+
+/// Answers one request.
+pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut response = if transport::is_socket(&request) {
+        transport::open(&app, request, peer).await
+    } else if method == Method::OPTIONS && origin.is_some() {
+        let mut response = Reply::no_content().into_response();
+        cors::allow_preflight(&mut response);
+        response
+    } else {
+        answer(&app, request, peer).await
+    };
+    cors::allow(&mut response, origin.as_ref(), &app.config);
+    let nosniff = HeaderName::from_static("x-content-type-options");
+    response
+        .headers_mut()
+        .insert(nosniff, HeaderValue::from_static("nosniff"));
+    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    response
+}
+
+async fn answer(app: &Arc<App>, request: Incoming, peer: Peer) -> Response {
+    let shown = peer.shown();
+    let result = match find(request.method(), request.uri().path()) {
+        Ok((route, parameters)) => {
+            let page = route.access == Access::Page;
+            match run(app, route, parameters, request, peer).await {
+                Err(error) if page => Ok(pages::refusal(&error)),
+                result => result,
+            }
+        }
+        Err(error) => Err(error),
+    };
+    let reply = result.unwrap_or_else(|error| {
+        if error.status() != StatusCode::NOT_FOUND {
+            tracing::info!(status = error.status().as_u16(), code = error.code(), from = %shown, "refused");
+        }
+        error.into_reply()
+    });
+    reply.into_response()
+}
+
+type Parameters = Vec<(String, String)>;
+
+/// The route of a method and path, with the named parts of the path decoded.
+fn find(method: &Method, path: &str) -> Result<(&'static Route, Parameters), ApiError> {
+    let found = BY_PATH.at(path).map_err(|_| ApiError::not_found("path"))?;
+    // HEAD is GET without the body, which hyper leaves out by itself (RFC 9110 section 9.3.2).
+    let wanted = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let Some(route) = found.value.iter().find(|route| route.method == *wanted) else {
+        let methods: Vec<&str> = found
+            .value
+            .iter()
+            .map(|route| route.method.as_str())
+            .collect();
+        return Err(ApiError::method_not_allowed(&methods.join(", ")));
+    };
+    let decode = |text: &str| {
+        percent_decode_str(text)
+            .decode_utf8()
+            .map(|text| text.into_owned())
+    };
+    let parameters = found
+        .params
+        .iter()
+        .map(|(name, value)| Ok((name.to_owned(), decode(value)?)))
+        .collect::<Result<_, std::str::Utf8Error>>()
+        .map_err(|_| ApiError::not_found("path"))?;
+    Ok((route, parameters))
+}
+
+async fn run(
+    app: &Arc<App>,
+    route: &'static Route,
+    parameters: Parameters,
+    request: Incoming,
+    peer: Peer,
+) -> Result<Reply, ApiError> {
+    let (head, body) = request.into_parts();
+    let query = head.uri.query();
+    let caller = match route.access {
+        Access::Open => None,
+        Access::Page if peer.entrance != super::Entrance::Ingress => None,
+        _ => {
+            let page = route.access == Access::Page;
+            identity::identify(app, &head.headers, query, &peer, page).await?
+        }
+    };
+    allow(route.access, caller.as_ref())?;
+    let is_change = route.method != Method::GET;
+    let request = Request {
+        parameters,
+        query: query.map(str::to_owned),
+        headers: head.headers,
+        body: body::read(body).await?,
+        peer,
+        caller,
+    };
+    let answer = (route.handler)(app.clone(), request);
+    if !is_change {
+        return answer.await;
+    }
+    // A change that was begun is finished, also when its caller hangs up meanwhile.
+    tokio::spawn(answer).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a handler failed");
+        Err(crate::store::StoreError::Panicked.into())
+    })
+}
+
+fn allow(access: Access, caller: Option<&Caller>) -> Result<(), ApiError> {
+    use crate::auth::{AuthError, Role};
+    let role = caller.map(|caller| caller.principal.role());
+    match (access, role) {
+        (Access::Open | Access::Page, _) => Ok(()),
+        (_, None) => Err(AuthError::Missing.into()),
+        (_, Some(Role::Admin))
+        | (Access::Proven, Some(_))
+        | (Access::House, Some(Role::Client)) => Ok(()),
+        _ => Err(ApiError::forbidden()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_reachable() {
+        for route in ROUTES {
+            let path = route
+                .path
+                .replace("{id}", "x")
+                .replace("{area_id}", "y")
+                .replace("{jti}", "z");
+            let (found, _) = find(&route.method, &path).unwrap();
+            assert_eq!((found.path, &found.method), (route.path, &route.method));
+        }
+    }
+
+    #[test]
+    fn unknown_paths_and_methods_are_told_apart() {
+        let status =
+            |method: &Method, path: &str| find(method, path).map(|_| ()).unwrap_err().status();
+        assert_eq!(status(&Method::GET, "/nowhere"), StatusCode::NOT_FOUND);
+        assert_eq!(
+            status(&Method::PUT, "/api/areas"),
+            StatusCode::METHOD_NOT_ALLOWED
+        );
+        assert!(find(&Method::HEAD, "/health").is_ok());
+    }
+
+    #[test]
+    fn path_parts_are_decoded() {
+        let (_, parameters) = find(&Method::GET, "/api/areas/k%C3%BCche").unwrap();
+        assert_eq!(parameters, [("id".to_owned(), "küche".to_owned())]);
+        assert!(find(&Method::GET, "/api/areas/%FF").is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! The one SQLite file of the house: who may open it, and how it is written and read.
+//!
+//! Only this module opens connections and transactions. One thread writes; what waits for it is
+//! committed together, and an answer is given only after its commit. SQL stands in `schema`, in
+//! `history` and in the slices' `rows.rs`.
+
+mod error;
+mod folder;
+pub mod house;
+mod reader;
+mod schema;
+mod tx;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+pub use error::{OpenError, StoreError};
+pub use folder::DataFolder;
+pub use tx::WriteTx;
+
+use crate::event::{Epoch, EventId};
+use crate::hub::Effects;
+use reader::Read;
+use writer::{Command, Write};
+
+/// Writes that may wait for the writer before callers wait to queue theirs.
+const WRITE_QUEUE: usize = 1024;
+/// Reads that may wait for the reader.
+const READ_QUEUE: usize = 1024;
+
+/// Hears of commits, on the writer's thread, in their order. Must not block.
+pub trait CommitListener: Send + Sync + 'static {
+    /// One write was committed; `effects` are in the order in which they must be applied.
+    fn committed(&self, effects: Effects);
+}
+
+/// A handle to the store; cheap to clone. The threads end when the last handle is dropped.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writes: mpsc::Sender<Command>,
+    reads: mpsc::Sender<Option<Read>>,
+    epoch: Epoch,
+    writable: Arc<AtomicBool>,
+}
+
+impl Store {
+    /// Opens the folder's database, migrating or creating it, and starts its two threads.
+    ///
+    /// # Errors
+    /// Names the file and what to do when it is damaged, newer than the program or not ours.
+    pub fn open(folder: &DataFolder, listener: Arc<dyn CommitListener>) -> Result<Self, OpenError> {
+        let path = folder.database();
+        let write_connection = schema::open(&path)?;
+        let read_connection = schema::open_read_only(&path)?;
+        let epoch = schema::epoch(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
+        let last =
+            crate::history::last_id(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
+        let writable = Arc::new(AtomicBool::new(true));
+
+        let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
+        let (reads, read_queue) = mpsc::channel(READ_QUEUE);
+        let writer = writer::Writer {
+            connection: write_connection,
+            listener,
+            epoch: epoch.clone(),
+            last,
+            writable: writable.clone(),
+        };
+        spawn("store-writer", move || writer.run(write_queue))?;
+        spawn("store-reader", move || {
+            reader::run(read_connection, read_queue)
+        })?;
+        Ok(Self {
+            writes,
+            reads,
+            epoch,
+            writable,
+        })
+    }
+
+    /// The epoch of this house's history.
+    pub fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// False since the last write that failed for the disk's sake.
+    pub fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Relaxed)
+    }
+
+    /// Runs `change` in a savepoint of its own and answers after the commit that holds it.
+    ///
+    /// # Errors
+    /// The change's own error (nothing of it is kept then), or the store's.
+    pub async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Command::Write(Box::new(Write::new(change, answer)));
+        self.writes
+            .send(job)
+            .await
+            .map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Runs `look` on the writer's thread between two commits, after the hub has heard of every
+    /// earlier one and before it hears of any later: what `look` reads and registers is one moment.
+    ///
+    /// # Errors
+    /// The look's own error, or [`StoreError::Stopped`].
+    pub async fn between_commits<T, E, F>(&self, look: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Command::Look(Box::new(move |connection, last| {
+            // Whoever asked may be gone; then nobody needs the answer.
+            let _ = answer.send(look(connection, last));
+        }));
+        self.writes
+            .send(job)
+            .await
+            .map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Reads one consistent moment, after every commit that was answered.
+    ///
+    /// # Errors
+    /// The query's own error, or the store's.
+    pub async fn read<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Read = Box::new(move |outcome| {
+            let result = match outcome {
+                Ok(connection) => query(connection),
+                Err(error) => Err(StoreError::from(error).into()),
+            };
+            // Whoever asked may be gone; then nobody needs the answer.
+            let _ = answer.send(result);
+        });
+        self.reads
+            .send(Some(job))
+            .await
+            .map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Ends both threads after what was queued before, the journal written back into the file.
+    pub async fn close(self) {
+        // A thread that has ended already is as closed as it can be.
+        let _ = self.reads.send(None).await;
+        self.reads.closed().await;
+        let _ = self.writes.send(Command::Close).await;
+        self.writes.closed().await;
+    }
+
+    /// Reads every page of a database file and names the first fault.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn verify(folder: &DataFolder) -> Result<(), OpenError> {
+        let path = folder.database();
+        schema::verify(&schema::open(&path)?, &path)
+    }
+
+    /// Tries a small write when the last one failed, so that `/health` sees a disk that recovered.
+    pub async fn probe(&self) -> bool {
+        if self.is_writable() {
+            return true;
+        }
+        let tried: Result<(), StoreError> = self.write(schema::touch).await;
+        tried.is_ok()
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map(|_| ())
+        .map_err(OpenError::Thread)
+}

@@ -1,0 +1,303 @@
+//! Opening the database file: pragmas, the version of its schema, migrations, first checks.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{OpenError, StoreError, WriteTx, house};
+use crate::clock::Timestamp;
+use crate::event::Epoch;
+
+/// "WCst": says in the file's header whose database it is.
+const APPLICATION_ID: i64 = 0x5743_7374;
+
+/// Each step takes the schema from its index to the next version.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_house.sql")];
+
+/// Above this size the first check reads only the header and the tables' heads, so that a start
+/// stays quick; `wallcast check` reads everything.
+const FULL_CHECK_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Opens the database for writing, making or migrating it as needed.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let fail = |error| OpenError::sqlite(path, error);
+    make_private(path)?;
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(fail)?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(fail)?;
+    check(&connection, path)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA cache_size = -1024;
+             PRAGMA temp_store = MEMORY;",
+        )
+        .map_err(fail)?;
+    migrate(&mut connection, path, MIGRATIONS)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens a second connection that cannot write.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
+    let fail = |error| OpenError::sqlite(path, error);
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(fail)?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(fail)?;
+    connection
+        .execute_batch("PRAGMA cache_size = -1024")
+        .map_err(fail)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Creates the file with mode 0600 before SQLite would make it readable; the journal inherits it.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map(|_| ())
+        .map_err(|source| OpenError::Folder {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Refuses what is damaged, foreign or newer, without writing a byte.
+fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let fail = |error| OpenError::sqlite(path, error);
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(fail)?;
+    if tables == 0 {
+        return Ok(());
+    }
+    let application: i64 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(fail)?;
+    if application != APPLICATION_ID {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    let found = version(connection).map_err(fail)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    let size = std::fs::metadata(path)
+        .map(|file| file.len())
+        .unwrap_or_default();
+    if size <= FULL_CHECK_BYTES {
+        verify(connection, path)?;
+    }
+    Ok(())
+}
+
+/// Reads every page and names the first fault.
+pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let said: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| OpenError::sqlite(path, error))?;
+    if said == "ok" {
+        Ok(())
+    } else {
+        let detail = said
+            .lines()
+            .last()
+            .unwrap_or("it fails its check")
+            .trim()
+            .to_owned();
+        Err(OpenError::Damaged {
+            path: path.to_owned(),
+            detail,
+        })
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Takes the schema to the newest version in one transaction; an older file is copied aside first.
+fn migrate(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
+    let fail = |error| OpenError::sqlite(path, error);
+    let found = usize::try_from(version(connection).map_err(fail)?).unwrap_or_default();
+    let Some(missing) = steps.get(found..).filter(|missing| !missing.is_empty()) else {
+        return Ok(());
+    };
+    if found > 0 {
+        copy_aside(connection, path, found)?;
+    }
+    let transaction = connection.transaction().map_err(fail)?;
+    for step in missing {
+        transaction.execute_batch(step).map_err(fail)?;
+    }
+    transaction
+        .execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};",
+            steps.len()
+        ))
+        .map_err(fail)?;
+    transaction.commit().map_err(fail)
+}
+
+/// Keeps the database as it was before a migration, beside it, with mode 0600.
+fn copy_aside(connection: &Connection, path: &Path, version: usize) -> Result<(), OpenError> {
+    let aside = path.with_extension(format!("v{version}-{}.db", Timestamp::now().unix_seconds()));
+    make_private(&aside)?;
+    connection
+        .execute("VACUUM INTO ?1", [aside.to_string_lossy()])
+        .map_err(|error| OpenError::sqlite(path, error))?;
+    tracing::info!(copy = %aside.display(), "copied the older database aside before migrating it");
+    Ok(())
+}
+
+/// The epoch of this house, drawn at the first start.
+pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
+    if let Some(text) =
+        house::get(connection, "epoch")?.and_then(|bytes| String::from_utf8(bytes).ok())
+    {
+        return Ok(Epoch::from_stored(&text));
+    }
+    let epoch = Epoch::random();
+    house::set(connection, "epoch", epoch.as_str().as_bytes())?;
+    Ok(epoch)
+}
+
+/// The smallest write there is, to see whether the disk takes one.
+pub(super) fn touch(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    house::set(
+        tx.connection(),
+        "probed_at",
+        tx.now().to_string().as_bytes(),
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wallcast.db");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_new_file_is_private_and_has_the_newest_schema() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_folder, path) = file();
+        let connection = open(&path).unwrap();
+        assert_eq!(
+            version(&connection).unwrap(),
+            i64::try_from(MIGRATIONS.len()).unwrap()
+        );
+        for file in [path.clone(), path.with_extension("db-wal")] {
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn garbage_is_named_and_left_alone() {
+        let (_folder, path) = file();
+        let garbage = vec![b'x'; 8192];
+        std::fs::write(&path, &garbage).unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("wallcast.db"));
+        assert_eq!(std::fs::read(&path).unwrap(), garbage);
+    }
+
+    #[test]
+    fn a_page_overwritten_in_the_middle_is_found() {
+        use std::io::{Seek as _, Write as _};
+        let (_folder, path) = file();
+        let connection = open(&path).unwrap();
+        connection
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+            .unwrap();
+        drop(connection);
+        let mut database = OpenOptions::new().write(true).open(&path).unwrap();
+        database.seek(std::io::SeekFrom::Start(4096 * 3)).unwrap();
+        database.write_all(&[0xA5; 4096 * 2]).unwrap();
+        drop(database);
+        assert!(matches!(
+            open(&path).unwrap_err(),
+            OpenError::Damaged { .. }
+        ));
+    }
+
+    #[test]
+    fn another_programs_database_is_refused() {
+        let (_folder, path) = file();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("CREATE TABLE other (x)")
+            .unwrap();
+        assert!(matches!(open(&path).unwrap_err(), OpenError::Foreign(_)));
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let (_folder, path) = file();
+        open(&path)
+            .unwrap()
+            .execute_batch("PRAGMA user_version = 99")
+            .unwrap();
+        assert!(matches!(
+            open(&path).unwrap_err(),
+            OpenError::Newer { found: 99, .. }
+        ));
+    }
+
+    #[test]
+    fn an_older_schema_is_copied_aside_and_migrated() {
+        let (folder, path) = file();
+        let mut connection = open(&path).unwrap();
+        let steps = [MIGRATIONS, &["CREATE TABLE extra (x)"]].concat();
+        migrate(&mut connection, &path, &steps).unwrap();
+        connection.execute_batch("SELECT * FROM extra").unwrap();
+        let copies = std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|entry| {
+                entry
+                    .as_ref()
+                    .unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .contains(".v1-")
+            })
+            .count();
+        assert_eq!(copies, 1);
+    }
+
+    #[test]
+    fn the_epoch_stays() {
+        let (_folder, path) = file();
+        let first = epoch(&open(&path).unwrap()).unwrap();
+        assert_eq!(epoch(&open(&path).unwrap()).unwrap(), first);
+    }
+}

@@ -1,0 +1,108 @@
+//! A change in the making: what slices write through, and what the hub is told once it is committed.
+
+use rusqlite::Connection;
+
+use crate::auth::{Principal, Subject};
+use crate::clock::Timestamp;
+use crate::event::{Epoch, Event, EventId, NewEvent, Position, Topic};
+use crate::history;
+use crate::hub::{Effects, EndSessions, Ending, Whom};
+use crate::ids::Jti;
+
+/// One change inside the writer's transaction. Everything done through it is kept or dropped whole.
+#[derive(Debug)]
+pub struct WriteTx<'a> {
+    connection: &'a Connection,
+    epoch: Epoch,
+    /// The newest event before this change.
+    before: EventId,
+    last: EventId,
+    now: Timestamp,
+    effects: Effects,
+}
+
+impl<'a> WriteTx<'a> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        epoch: Epoch,
+        before: EventId,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            connection,
+            epoch,
+            before,
+            last: before,
+            now,
+            effects: Effects::default(),
+        }
+    }
+
+    /// The connection, for a slice's own rows.
+    pub fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+
+    /// The moment of this change: one for all that it writes and tells.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Appends a durable event; it is told to its topics after the commit.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn publish(&mut self, event: NewEvent) -> rusqlite::Result<EventId> {
+        let id = history::append(self.connection, &event, self.now)?;
+        self.last = id;
+        let position = Position {
+            epoch: self.epoch.clone(),
+            id,
+        };
+        self.effects
+            .events
+            .push(Event::durable(event, position, self.now));
+        Ok(id)
+    }
+
+    /// Tells an event after the commit to who is there, and keeps it nowhere.
+    pub fn tell(&mut self, event: NewEvent) {
+        self.effects.events.push(Event::ephemeral(event, self.now));
+    }
+
+    /// `subject` listens on `topic` from this change's events on.
+    pub fn join(&mut self, subject: Subject, topic: Topic) {
+        self.effects.joined.push((subject, topic));
+    }
+
+    /// `subject` no longer listens on `topic` after this change's events.
+    pub fn leave(&mut self, subject: Subject, topic: Topic) {
+        self.effects.left.push((subject, topic));
+    }
+
+    /// Open sessions of `old` go on with the token of `principal`.
+    pub fn retoken_sessions(&mut self, old: Jti, principal: Principal) {
+        self.effects.retokened.push((old, principal));
+    }
+
+    /// Ends sessions after the commit and after this change's events.
+    pub fn end_sessions(&mut self, whom: Whom, ending: Ending, last_words: Option<NewEvent>) {
+        let last_words = last_words.map(|event| Event::ephemeral(event, self.now));
+        self.effects.ended.push(EndSessions {
+            whom,
+            ending,
+            last_words,
+        });
+    }
+
+    /// Writes the memberships' intervals, now that this change's events are known.
+    pub(super) fn finish(self) -> rusqlite::Result<(Effects, EventId)> {
+        for (subject, topic) in &self.effects.joined {
+            history::open_membership(self.connection, subject, topic, self.before.next())?;
+        }
+        for (subject, topic) in &self.effects.left {
+            history::close_membership(self.connection, subject, topic, self.last)?;
+        }
+        Ok((self.effects, self.last))
+    }
+}

@@ -1,0 +1,242 @@
+//! The SQL of tokens and session ids.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{PairingAnswer, Token};
+use crate::auth::{Role, Subject};
+use crate::clock::Timestamp;
+use crate::ids::{Jti, PairingId};
+
+const COLUMNS: &str = "jti, role, subject, name, email, organization_id, tenant_id, issued_at, \
+    expires_at, stands_until, revoked_at, first_used_at, created_by, pairing_id, pairing_until, \
+    claim_hash";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
+    let role: String = row.get(1)?;
+    let subject = match Role::parse(&role) {
+        Some(Role::Client) => Subject::Client(row.get(2)?),
+        Some(Role::User) => Subject::User(row.get(2)?),
+        _ => Subject::Admin(row.get(2)?),
+    };
+    let pairing = match (row.get(13)?, row.get(14)?) {
+        (Some(id), Some(until)) => Some(PairingAnswer {
+            id,
+            until,
+            claim_hash: row.get(15)?,
+        }),
+        _ => None,
+    };
+    Ok(Token {
+        jti: row.get(0)?,
+        subject,
+        name: row.get(3)?,
+        email: row.get(4)?,
+        organization_id: row.get(5)?,
+        tenant_id: row.get(6)?,
+        issued_at: row.get(7)?,
+        expires_at: row.get(8)?,
+        stands_until: row.get(9)?,
+        revoked_at: row.get(10)?,
+        first_used_at: row.get(11)?,
+        created_by: row.get(12)?,
+        pairing,
+    })
+}
+
+fn find_where(
+    connection: &Connection,
+    condition: &str,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Option<Token>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM tokens WHERE {condition}"))?
+        .query_row(parameters, read)
+        .optional()
+}
+
+/// The token of that identity, revoked or not.
+///
+/// # Errors
+/// SQLite's.
+pub fn find(connection: &Connection, jti: &Jti) -> rusqlite::Result<Option<Token>> {
+    find_where(connection, "jti = ?1", [jti])
+}
+
+/// The token behind a session id.
+///
+/// # Errors
+/// SQLite's.
+pub fn find_by_session(
+    connection: &Connection,
+    hash: &[u8; 32],
+) -> rusqlite::Result<Option<Token>> {
+    find_where(
+        connection,
+        "jti = (SELECT jti FROM auth_sessions WHERE id_hash = ?1)",
+        [hash],
+    )
+}
+
+/// The answer to a pairing, while it may still be asked for.
+///
+/// # Errors
+/// SQLite's.
+pub fn find_unused_by_pairing(
+    connection: &Connection,
+    pairing: &PairingId,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Token>> {
+    find_where(
+        connection,
+        "pairing_id = ?1 AND pairing_until > ?2 AND first_used_at IS NULL AND revoked_at IS NULL",
+        params![pairing, now],
+    )
+}
+
+/// The answer to a code and claim, while it may still be asked for.
+///
+/// # Errors
+/// SQLite's.
+pub fn find_by_claim(
+    connection: &Connection,
+    claim_hash: &[u8; 32],
+    now: Timestamp,
+) -> rusqlite::Result<Option<Token>> {
+    find_where(
+        connection,
+        "claim_hash = ?1 AND pairing_until > ?2 AND first_used_at IS NULL AND revoked_at IS NULL",
+        params![claim_hash, now],
+    )
+}
+
+/// Tokens from newest to oldest, at most `limit`, after the one named by `after` (its issue time
+/// and identity).
+///
+/// # Errors
+/// SQLite's.
+pub fn page(
+    connection: &Connection,
+    after: Option<&(i64, String)>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Token>> {
+    let (at, jti) = after.cloned().unwrap_or((i64::MAX, String::new()));
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM tokens WHERE (issued_at, jti) < (?1, ?2)
+             ORDER BY issued_at DESC, jti DESC LIMIT ?3"
+        ))?
+        .query_map(
+            params![at, jti, i64::try_from(limit).unwrap_or(i64::MAX)],
+            read,
+        )?
+        .collect()
+}
+
+pub(super) fn insert(connection: &Connection, token: &Token) -> rusqlite::Result<()> {
+    let pairing = token.pairing.as_ref();
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO tokens ({COLUMNS})
+             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)"
+        ))?
+        .execute(params![
+            token.jti,
+            token.subject.role().as_str(),
+            token.subject.id(),
+            token.name,
+            token.email,
+            token.organization_id,
+            token.tenant_id,
+            token.issued_at,
+            token.expires_at,
+            token.stands_until,
+            token.revoked_at,
+            token.first_used_at,
+            token.created_by,
+            pairing.map(|answer| &answer.id),
+            pairing.map(|answer| answer.until),
+            pairing.and_then(|answer| answer.claim_hash),
+        ])?;
+    Ok(())
+}
+
+pub(super) fn mark_first_use(
+    connection: &Connection,
+    jti: &Jti,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "UPDATE tokens SET first_used_at = ?2 WHERE jti = ?1 AND first_used_at IS NULL",
+        )?
+        .execute(params![jti, now])
+        .map(|changed| changed > 0)
+}
+
+pub(super) fn revoke(connection: &Connection, jti: &Jti, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE tokens SET revoked_at = ?2 WHERE jti = ?1 AND revoked_at IS NULL")?
+        .execute(params![jti, now])?;
+    Ok(())
+}
+
+pub(super) fn revoke_all(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE tokens SET revoked_at = ?3
+             WHERE role = ?1 AND subject = ?2 AND revoked_at IS NULL",
+        )?
+        .execute(params![subject.role().as_str(), subject.id(), now])?;
+    Ok(())
+}
+
+pub(super) fn stand_until(
+    connection: &Connection,
+    jti: &Jti,
+    until: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE tokens SET stands_until = ?2 WHERE jti = ?1")?
+        .execute(params![jti, until])?;
+    Ok(())
+}
+
+pub(super) fn any_of_role(connection: &Connection, role: Role) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM tokens WHERE role = ?1 LIMIT 1")?
+        .exists([role.as_str()])
+}
+
+pub(super) fn insert_session(
+    connection: &Connection,
+    hash: &[u8; 32],
+    jti: &Jti,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO auth_sessions (id_hash, jti, created_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![hash, jti, now])?;
+    Ok(())
+}
+
+pub(super) fn move_session(
+    connection: &Connection,
+    hash: &[u8; 32],
+    jti: &Jti,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE auth_sessions SET jti = ?2 WHERE id_hash = ?1")?
+        .execute(params![hash, jti])?;
+    Ok(())
+}
+
+pub(super) fn delete_session(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM auth_sessions WHERE id_hash = ?1")?
+        .execute([hash])?;
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! The two dialects' frames: what came in as a message, what goes out as text.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::clock::Timestamp;
+use crate::event::{Event, Kind, Namespace, direct_json, to_json};
+use crate::protocol::Frame;
+use crate::protocol::socketio::{self, Packet, PacketKind};
+use crate::server::Fields;
+
+/// How a connection's frames are to be read and written.
+pub(super) enum Codec {
+    /// One object a frame (contract 4.2).
+    Json,
+    /// Socket.IO packets (contract 4.1).
+    SocketIo(socketio::Decoder),
+}
+
+/// What a frame says.
+pub(super) enum Inbound {
+    /// Socket.IO wants to enter a namespace.
+    Connect {
+        namespace: String,
+        auth: Option<Box<RawValue>>,
+    },
+    /// Socket.IO leaves a namespace.
+    Disconnect { namespace: String },
+    /// A message.
+    Message(Message),
+    /// No message that could be read: told, and the connection stays.
+    Unreadable { code: &'static str, text: String },
+    /// Nothing to act on.
+    Nothing,
+    /// The connection must end.
+    Broken { code: u16, reason: &'static str },
+}
+
+/// A message of a session.
+pub(super) struct Message {
+    /// The namespace it came in.
+    pub(super) namespace: Option<String>,
+    /// Its type.
+    pub(super) kind: String,
+    /// Its data.
+    pub(super) fields: Fields,
+    /// How its answer is to be marked, if one is wanted.
+    pub(super) request: Option<RequestMark>,
+}
+
+/// What ties an answer to its request.
+pub(super) enum RequestMark {
+    /// JSON: `requestId`, a text or a number, given back as it came.
+    Id(Value),
+    /// Socket.IO: the acknowledgement's number.
+    Ack(u64),
+}
+
+/// A `requestId` longer than this is nobody's.
+const MAX_REQUEST_ID: usize = 128;
+
+impl Codec {
+    /// Socket.IO without binary attachments, which the daemon does not take.
+    pub(super) fn socketio() -> Self {
+        Self::SocketIo(socketio::Decoder::default())
+    }
+
+    /// Reads a frame.
+    pub(super) fn decode(&mut self, frame: Frame) -> Inbound {
+        match self {
+            Self::Json => match frame {
+                Frame::Text(text) => read_json(&text),
+                Frame::Binary(_) => Inbound::Broken {
+                    code: 1003,
+                    reason: "unsupported_data",
+                },
+            },
+            Self::SocketIo(decoder) => match decoder.push(frame) {
+                Ok(Some(packet)) => read_packet(packet),
+                Ok(None) => Inbound::Nothing,
+                Err(error) => {
+                    tracing::debug!(%error, "a Socket.IO packet was malformed");
+                    Inbound::Broken {
+                        code: 1002,
+                        reason: "protocol_error",
+                    }
+                }
+            },
+        }
+    }
+
+    /// An event's frame: shared bytes.
+    pub(super) fn event(&self, namespace: Namespace, event: &Event) -> Frame {
+        match self {
+            Self::Json => Frame::Text(event.as_json()),
+            Self::SocketIo(_) => Frame::Text(event.as_socketio(namespace)),
+        }
+    }
+
+    /// A message for one session alone.
+    pub(super) fn direct(&self, namespace: Namespace, kind: &Kind, data: &Value) -> Frame {
+        match self {
+            Self::Json => Frame::Text(direct_json(kind, &to_json(data), Timestamp::now()).into()),
+            Self::SocketIo(_) => {
+                socketio::event(namespace.path(), &to_json(&json!([kind.as_str(), data])))
+            }
+        }
+    }
+
+    /// The answer to a request.
+    pub(super) fn reply(&self, namespace: Namespace, mark: RequestMark, data: &Value) -> Frame {
+        match mark {
+            RequestMark::Ack(id) => socketio::ack(namespace.path(), id, &to_json(&json!([data]))),
+            RequestMark::Id(id) => {
+                let now = Timestamp::now();
+                let kind = Kind::RESULT;
+                let result = json!({
+                    "type": kind.as_str(),
+                    "requestId": id,
+                    "data": data,
+                    "timestamp": now,
+                });
+                Frame::Text(to_json(&result).into())
+            }
+        }
+    }
+}
+
+fn read_json(text: &str) -> Inbound {
+    let unreadable = |text: &str| Inbound::Unreadable {
+        code: "invalid_message",
+        text: text.to_owned(),
+    };
+    let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
+        return unreadable("A message is one JSON object");
+    };
+    let Some(Value::String(kind)) = message.remove("type") else {
+        return unreadable("A message says its type as a text");
+    };
+    let request = match message
+        .remove("requestId")
+        .or_else(|| message.remove("request_id"))
+    {
+        None | Some(Value::Null) => None,
+        Some(id @ (Value::String(_) | Value::Number(_)))
+            if id.to_string().len() <= MAX_REQUEST_ID =>
+        {
+            Some(RequestMark::Id(id))
+        }
+        Some(_) => return unreadable("requestId is a text or number of at most 128 characters"),
+    };
+    // The keys may stand in `data` or beside `type` (contract 4.2); what is in `data` counts more.
+    match message.remove("data") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(data)) => message.extend(data),
+        Some(_) => return unreadable("data is an object"),
+    }
+    Inbound::Message(Message {
+        namespace: None,
+        kind,
+        fields: Fields::new(message),
+        request,
+    })
+}
+
+fn read_packet(packet: Packet) -> Inbound {
+    let namespace = packet.namespace;
+    match packet.kind {
+        PacketKind::Connect { auth } => Inbound::Connect { namespace, auth },
+        PacketKind::Disconnect => Inbound::Disconnect { namespace },
+        PacketKind::Event {
+            ack,
+            args,
+            attachments,
+        } => {
+            if !attachments.is_empty() {
+                return Inbound::Broken {
+                    code: 1003,
+                    reason: "unsupported_data",
+                };
+            }
+            let (kind, first) = match (socketio::event_name(&args), socketio::first_argument(&args))
+            {
+                (Ok(kind), Ok(first)) => (kind.into_owned(), first),
+                _ => {
+                    return Inbound::Broken {
+                        code: 1002,
+                        reason: "protocol_error",
+                    };
+                }
+            };
+            let data = first.map(|raw| serde_json::from_str::<Value>(raw.get()));
+            let fields = match data {
+                None | Some(Ok(Value::Null)) => Map::new(),
+                Some(Ok(Value::Object(data))) => data,
+                _ => {
+                    return Inbound::Unreadable {
+                        code: "invalid_message",
+                        text: "A message's data is an object".to_owned(),
+                    };
+                }
+            };
+            Inbound::Message(Message {
+                namespace: Some(namespace),
+                kind,
+                fields: Fields::new(fields),
+                request: ack.map(RequestMark::Ack),
+            })
+        }
+        // No event of ours asks for an acknowledgement (contract 4.1).
+        PacketKind::Ack { .. } => Inbound::Nothing,
+    }
+}

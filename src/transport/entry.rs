@@ -1,0 +1,162 @@
+//! Entering the hub: proof, snapshot and registration in one moment between two commits.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::areas::{self, Area, routes::AreaJson};
+use crate::auth::{self, AuthError, Credential, Grant, Principal, Subject, entitlement};
+use crate::clock::Timestamp;
+use crate::event::{Event, EventId, Namespace};
+use crate::hub::{Dialect, Session, Signal};
+use crate::ids::{ConnectionId, UserId};
+use crate::pairing;
+
+/// What identifies a newcomer.
+#[derive(Clone, Debug)]
+pub(super) enum Proof {
+    /// A credential that the store must confirm.
+    Credential(Credential),
+    /// An admin whom the listener itself identified.
+    LocalAdmin(String),
+}
+
+/// The session that asks to enter.
+pub(super) struct Newcomer {
+    pub(super) id: ConnectionId,
+    pub(super) namespace: Namespace,
+    pub(super) dialect: Dialect,
+    pub(super) address: Option<std::net::IpAddr>,
+    pub(super) signal: Arc<Signal>,
+}
+
+/// A session that is in, and what it must be told first.
+pub(super) struct Entered {
+    pub(super) session: Arc<Session>,
+    pub(super) principal: Principal,
+    areas: Vec<Area>,
+    last_event: EventId,
+    /// A waiting tablet's grant, when it was given before the socket opened.
+    pub(super) granted: Option<Event>,
+}
+
+/// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
+/// it, so that nothing is missed and nothing comes twice.
+///
+/// # Errors
+/// Why the proof does not stand.
+pub(super) async fn enter(
+    app: &App,
+    proof: Proof,
+    newcomer: Newcomer,
+) -> Result<Entered, AuthError> {
+    let presented = match &proof {
+        Proof::Credential(credential) => Some(auth::present(&app.signer, credential)?),
+        Proof::LocalAdmin(_) => None,
+    };
+    let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
+    let max_sessions = app.config.max_sessions_per_client;
+    let (entered, first_use) = app
+        .store
+        .between_commits(move |db, last_event| {
+            let now = Timestamp::now();
+            let grant = match (&presented, proof) {
+                (Some(presented), _) => auth::authenticate(db, &pairings, presented, now)?,
+                (None, Proof::LocalAdmin(id)) => {
+                    let id = id.parse().unwrap_or_else(|_| UserId::random());
+                    Grant {
+                        principal: Principal::local_admin(id),
+                        first_use_of: None,
+                    }
+                }
+                (None, Proof::Credential(_)) => return Err(AuthError::Missing),
+            };
+            let principal = grant.principal;
+            let areas = match &principal.subject {
+                Subject::Client(id) => areas::of_client(db, id)?,
+                _ => Vec::new(),
+            };
+            let granted = match &principal.subject {
+                Subject::Pairing(id) => pairing::granted(db, &signer, id, now)
+                    .map_err(|_| AuthError::InvalidToken)?
+                    .map(|done| Event::ephemeral(pairing::completed_event(&done, now), now)),
+                _ => None,
+            };
+            let spans = entitlement::spans(db, &principal, last_event)?;
+            let session = Arc::new(Session::new(
+                newcomer.id,
+                principal.clone(),
+                newcomer.namespace,
+                newcomer.dialect,
+                newcomer.address,
+                newcomer.signal,
+            ));
+            hub.register(session.clone(), &spans, max_sessions);
+            Ok((
+                Entered {
+                    session,
+                    principal,
+                    areas,
+                    last_event,
+                    granted,
+                },
+                grant.first_use_of,
+            ))
+        })
+        .await?;
+    app.note_first_use(first_use).await;
+    Ok(entered)
+}
+
+impl Entered {
+    /// `connected` or `connection` (contract 4.4).
+    pub(super) fn first_words(&self, app: &App) -> Value {
+        let connection = self.session.id();
+        let client = match self.principal.client_id() {
+            Some(id) => id.as_str(),
+            None => connection.as_str(),
+        };
+        let areas: Vec<_> = self
+            .areas
+            .iter()
+            .cloned()
+            .map(AreaJson::for_client)
+            .collect();
+        json!({
+            "status": "connected",
+            "clientId": client,
+            "client_id": client,
+            "connectionId": connection,
+            "userId": self.principal.subject.id(),
+            "role": self.principal.role(),
+            "message": "Connected to Wallcast",
+            "assignedAreas": areas,
+            "epoch": app.store.epoch().as_str(),
+            "lastEventId": self.last_event,
+            "recovered": false,
+            "timestamp": Timestamp::now(),
+        })
+    }
+
+    /// `authenticated`, for a session that authenticates after it was opened (contract 4.4).
+    pub(super) fn authenticated(&self) -> Value {
+        authenticated(&self.principal, self.session.id())
+    }
+}
+
+/// `authenticated` `{success, clientId, userId, email, role, timestamp}`.
+pub(super) fn authenticated(principal: &Principal, connection: &ConnectionId) -> Value {
+    let client = match principal.client_id() {
+        Some(id) => id.as_str(),
+        None => connection.as_str(),
+    };
+    json!({
+        "success": true,
+        "clientId": client,
+        "userId": principal.subject.id(),
+        "email": principal.email,
+        "role": principal.role(),
+        "timestamp": Timestamp::now(),
+    })
+}

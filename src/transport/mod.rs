@@ -1,0 +1,195 @@
+//! The session loop and the dialects: bytes in, commands out; events in, bytes out.
+//!
+//! Makes no decision about areas or clients. One task owns a connection, whatever carries it, and
+//! drains the outboxes of its sessions.
+
+mod carrier;
+mod codec;
+mod command;
+mod connection;
+mod entry;
+mod rate;
+mod slot;
+mod sockets;
+
+use std::sync::Arc;
+
+use hyper::{Method, StatusCode};
+
+use crate::app::App;
+use crate::auth::Credential;
+use crate::event::Namespace;
+use crate::protocol::{engineio, websocket};
+use crate::server::{self, ApiError, Entrance, Incoming, Peer, Progress, Response, Stream};
+use carrier::Carrier;
+use codec::Codec;
+use connection::{Connection, Handshake};
+
+pub use sockets::{SocketPermit, Sockets};
+
+/// Engine.IO's engine over our streams.
+pub type Engine = engineio::Engine<Stream>;
+
+const SOCKETIO_PATH: &str = "/socket.io/";
+
+/// Whether a request opens or feeds a socket rather than asking for a resource.
+pub fn is_socket(request: &Incoming) -> bool {
+    let path = request.uri().path();
+    is_socketio(path)
+        || websocket_namespace(path).is_some() && websocket::is_upgrade(request)
+        || (path.starts_with("/ws") && websocket_namespace(path).is_some())
+}
+
+fn is_socketio(path: &str) -> bool {
+    path == SOCKETIO_PATH || path == SOCKETIO_PATH.trim_end_matches('/')
+}
+
+/// The namespace of a JSON WebSocket path (contract 4.2).
+fn websocket_namespace(path: &str) -> Option<Namespace> {
+    match path {
+        "/" | "/ws" => Some(Namespace::Main),
+        "/ws/lockers" => Some(Namespace::Lockers),
+        "/ws/help" => Some(Namespace::Help),
+        "/ws/events" => Some(Namespace::Events),
+        _ => None,
+    }
+}
+
+/// Opens a socket, or hands a polling request to the one it belongs to.
+pub async fn open(app: &Arc<App>, request: Incoming, peer: Peer) -> Response {
+    let shown = peer.shown();
+    let opened = if is_socketio(request.uri().path()) {
+        open_socketio(app, request, peer).await
+    } else {
+        open_websocket(app, request, peer).await
+    };
+    opened.unwrap_or_else(|error| {
+        tracing::info!(
+            status = error.status().as_u16(),
+            code = error.code(),
+            from = %shown,
+            "socket refused"
+        );
+        error.into_reply().into_response()
+    })
+}
+
+async fn open_websocket(
+    app: &Arc<App>,
+    mut request: Incoming,
+    peer: Peer,
+) -> Result<Response, ApiError> {
+    let namespace = websocket_namespace(request.uri().path())
+        .ok_or_else(|| ApiError::not_found("WebSocket path"))?;
+    if request.method() != Method::GET || !websocket::is_upgrade(&request) {
+        return Err(ApiError::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "upgrade_required",
+            "This path speaks WebSocket",
+        )
+        .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
+    }
+    let mut handshake = presented(app, &request, &peer)?;
+    if let Some(credential) = &handshake.credential {
+        // Where a wrong token came in the handshake itself the handshake fails (contract 3).
+        server::prove(app, credential).await?;
+    }
+    let permit = app
+        .sockets
+        .permit(app, &peer, handshake.credential.is_some())?;
+    let progress = progress_of(&request);
+    let (response, upgraded) = websocket::accept::<Stream, _>(&mut request, app.websocket_limits())
+        .map_err(|error| {
+            ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", error.to_string())
+        })?;
+    handshake.namespace = namespace;
+    let app = app.clone();
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(socket) => {
+                let carrier = Carrier::WebSocket(Box::new(socket));
+                let connection =
+                    Connection::new(app, carrier, Codec::Json, peer, progress, handshake, permit);
+                // A fresh task, so that nothing of the handshake lives as long as the session.
+                tokio::spawn(connection.run());
+            }
+            Err(error) => tracing::debug!(%error, "a WebSocket upgrade was not completed"),
+        }
+    });
+    Ok(response)
+}
+
+async fn open_socketio(
+    app: &Arc<App>,
+    request: Incoming,
+    peer: Peer,
+) -> Result<Response, ApiError> {
+    if engineio::names_session(request.uri().query()) {
+        // The session was admitted when it was opened; its sid is all that this request brings.
+        let response = app.engine.handle(request, |_| {
+            tracing::error!("a request with a sid opened a connection");
+        });
+        return Ok(response.await);
+    }
+    let handshake = presented(app, &request, &peer)?;
+    let proven = match &handshake.credential {
+        // A wrong token is told by CONNECT_ERROR, once the namespace is asked for (contract 3).
+        Some(credential) => server::prove(app, credential).await.is_ok(),
+        None => false,
+    };
+    let permit = app.sockets.permit(app, &peer, proven)?;
+    let progress = progress_of(&request);
+    let owner = app.clone();
+    let opened = move |socket: engineio::Socket<Stream>| {
+        let carrier = Carrier::Engine(Box::new(socket));
+        let codec = Codec::socketio();
+        let connection = Connection::new(owner, carrier, codec, peer, progress, handshake, permit);
+        tokio::spawn(connection.run());
+    };
+    Ok(app.engine.handle(request, opened).await)
+}
+
+/// What a handshake presents, after the checks that need no store.
+fn presented(app: &App, request: &Incoming, peer: &Peer) -> Result<Handshake, ApiError> {
+    let query = request.uri().query();
+    server::refuse_token_in_url(query)?;
+    let found = server::credential_of(request.headers(), query)?;
+    let credential = match (peer.entrance, found) {
+        (Entrance::Ingress, _) => {
+            server::check_origin(app, request.headers(), peer, server::Source::Cookie)?;
+            return Ok(Handshake::admin(app.ingress.admin(request.headers())?));
+        }
+        (Entrance::Local, _) => return Ok(Handshake::admin("cli".to_owned())),
+        (_, Some((credential, source))) => {
+            server::check_origin(app, request.headers(), peer, source)?;
+            Some(credential)
+        }
+        (_, None) => None,
+    };
+    Ok(Handshake::with(credential))
+}
+
+fn progress_of(request: &Incoming) -> Progress {
+    request
+        .extensions()
+        .get::<Progress>()
+        .cloned()
+        .unwrap_or_default()
+}
+
+impl Handshake {
+    fn with(credential: Option<Credential>) -> Self {
+        Self {
+            credential,
+            local_admin: None,
+            namespace: Namespace::Main,
+        }
+    }
+
+    fn admin(id: String) -> Self {
+        Self {
+            local_admin: Some(id),
+            ..Self::with(None)
+        }
+    }
+}

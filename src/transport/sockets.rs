@@ -1,0 +1,84 @@
+//! How many sockets are open, and who may open one more (contract section 8).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crate::app::App;
+use crate::auth::{ConnectionLimits, Place};
+use crate::server::{ApiError, Peer};
+
+/// Counts open sockets, proven or not.
+#[derive(Debug)]
+pub struct Sockets {
+    open: Arc<AtomicUsize>,
+    limits: ConnectionLimits,
+}
+
+/// One open socket; it counts until this is dropped.
+#[derive(Debug)]
+pub struct SocketPermit {
+    open: Arc<AtomicUsize>,
+    place: Option<Place>,
+}
+
+impl Sockets {
+    /// With at most `per_minute` unproven sockets of one address in a minute.
+    pub fn new(per_minute: usize) -> Self {
+        Self {
+            open: Arc::default(),
+            limits: ConnectionLimits::new(per_minute),
+        }
+    }
+
+    /// Sockets that are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Admits one more socket. One whose handshake has proven a token is not held to the limit of
+    /// its address.
+    ///
+    /// # Errors
+    /// 503 when the house is full, 429 when the address has tried too often.
+    pub(super) fn permit(
+        &self,
+        app: &App,
+        peer: &Peer,
+        is_proven: bool,
+    ) -> Result<SocketPermit, ApiError> {
+        if self.open() >= app.config.max_connections {
+            return Err(ApiError::unavailable(
+                "Too many sockets are open; try again later",
+            ));
+        }
+        let place = match peer.address {
+            Some(address) if !is_proven => {
+                let taken = self.limits.take(address, Instant::now());
+                let refused = |wait| ApiError::too_many("Too many new connections; wait", wait);
+                Some(taken.map_err(refused)?)
+            }
+            _ => None,
+        };
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ok(SocketPermit {
+            open: self.open.clone(),
+            place,
+        })
+    }
+}
+
+impl SocketPermit {
+    /// The socket has proven a token: it no longer counts against its address.
+    pub(super) fn proven(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.give_back();
+        }
+    }
+}
+
+impl Drop for SocketPermit {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
