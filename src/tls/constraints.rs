@@ -53,6 +53,11 @@ impl Constraints {
         }
     }
 
+    /// The permitted names; everything below them is permitted too.
+    pub fn names(&self) -> impl Iterator<Item = &HostName> {
+        self.dns.iter()
+    }
+
     /// The certificate extension.
     pub(super) fn to_extension(&self) -> NameConstraints {
         let dns = self
