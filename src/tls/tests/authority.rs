@@ -183,6 +183,30 @@ fn damaged_certificates_are_refused_not_believed() {
     }
 }
 
+#[test]
+fn no_octet_out_of_place_makes_reading_panic() {
+    let authority = Authority::generate(&host("panel"), TODAY).unwrap();
+    let leaf = authority
+        .issue(&names(&["localhost", "::1"]), TODAY)
+        .unwrap();
+    for (cert, key) in [
+        (authority.cert_der(), authority.key_der()),
+        (leaf.cert_der(), leaf.key_der()),
+    ] {
+        for place in 0..cert.len() {
+            for octet in [0x00, 0x7f, 0x80, 0x88, 0xff] {
+                let mut damaged = cert.to_vec();
+                damaged[place] = octet;
+                let damaged = CertificateDer::from(damaged);
+                let _ = Authority::from_der(damaged.clone(), key);
+                if let Ok(leaf) = Leaf::from_der(damaged, key) {
+                    let _ = authority.vouch_for(&leaf);
+                }
+            }
+        }
+    }
+}
+
 /// To be read by eye: `cargo test show_certificates -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints for people"]
