@@ -1,6 +1,7 @@
 //! Real handshakes against the served configuration.
 
 use rustls::HandshakeKind;
+use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 
 use super::*;
@@ -72,12 +73,15 @@ async fn a_name_that_is_not_in_the_leaf_is_refused() {
 }
 
 #[tokio::test]
-async fn a_second_connection_resumes_in_both_versions() {
+async fn a_second_connection_resumes_by_ticket_in_both_versions() {
     let (certificates, root) = opened().await;
+    let mut tickets_alone = (*certificates.server_config()).clone();
+    tickets_alone.session_storage = Arc::new(NoServerSessionStorage {});
+    let tickets_alone = Arc::new(tickets_alone);
     for version in [&TLS12, &TLS13] {
         let client = client_of(&root, version);
         let kind = async || {
-            let session = Session::open(certificates.server_config(), &client, "localhost")
+            let session = Session::open(Arc::clone(&tickets_alone), &client, "localhost")
                 .await
                 .unwrap();
             session.server.get_ref().1.handshake_kind()
