@@ -1,0 +1,370 @@
+//! Asks Home Assistant's Supervisor over its REST API (plain HTTP inside the host). Reads only, keeps nothing,
+//! and must never show its token.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode, Uri, header};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long one answer may take, connecting included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// Below this path Supervisor passes Home Assistant's own answers through.
+const CORE_API: &str = "/core/api/";
+
+/// The bearer token of the environment variable `SUPERVISOR_TOKEN`. New at every start of the container,
+/// so never to be kept. Debug prints `***`.
+#[derive(Clone)]
+pub struct SupervisorToken(String);
+
+impl SupervisorToken {
+    /// Wraps the token as the environment gave it.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+}
+
+impl fmt::Debug for SupervisorToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why Supervisor gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// The option `supervisor_url` cannot be used.
+    #[error("supervisor_url \"{0}\" is not of the form http://HOST[:PORT]")]
+    Url(String),
+    /// The token holds characters that no header may carry.
+    #[error("SUPERVISOR_TOKEN is not a token")]
+    Token,
+    /// No connection, or it broke.
+    #[error("Supervisor cannot be reached: {0}")]
+    Unreachable(#[from] std::io::Error),
+    /// The HTTP exchange broke.
+    #[error("Supervisor broke off: {0}")]
+    Http(#[from] hyper::Error),
+    /// Nothing within the time limit.
+    #[error("Supervisor did not answer {0} in time")]
+    Late(String),
+    /// The add-on lacks the right: `hassio_api` or `homeassistant_api` is missing in config.yaml.
+    #[error("Supervisor refuses {0}: the add-on lacks hassio_api or homeassistant_api")]
+    Forbidden(String),
+    /// An answer that is not 200, or an error envelope.
+    #[error("Supervisor answered {path} with {status}: {message}")]
+    Refused {
+        /// What was asked.
+        path: String,
+        /// The HTTP status.
+        status: StatusCode,
+        /// Supervisor's own words, or none.
+        message: String,
+    },
+    /// 200, but too long or not the JSON that was expected.
+    #[error("Supervisor's answer to {path} cannot be read: {reason}")]
+    Unreadable {
+        /// What was asked.
+        path: String,
+        /// What was wrong with it.
+        reason: String,
+    },
+}
+
+impl SupervisorError {
+    /// Whether asking again later can help without anybody changing a setting.
+    pub fn is_passing(&self) -> bool {
+        !matches!(self, Self::Url(_) | Self::Token | Self::Forbidden(_))
+    }
+}
+
+/// A client for one Supervisor; every question has its own short connection.
+#[derive(Debug, Clone)]
+pub struct Supervisor {
+    authority: String,
+    host: String,
+    port: u16,
+    prefix: String,
+    bearer: header::HeaderValue,
+    within: Duration,
+}
+
+/// What every Supervisor path but the Core proxy wraps its answer in.
+#[derive(Deserialize)]
+#[serde(tag = "result", rename_all = "lowercase")]
+enum Envelope<T> {
+    Ok { data: T },
+    Error { message: Option<String> },
+}
+
+impl Supervisor {
+    /// `url` is the option `supervisor_url`, normally `http://supervisor`.
+    pub fn new(url: &str, token: &SupervisorToken) -> Result<Self, SupervisorError> {
+        let wrong = || SupervisorError::Url(url.to_owned());
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        let authority = uri.authority().ok_or_else(wrong)?;
+        if uri.scheme_str() != Some("http")
+            || uri.query().is_some()
+            || authority.as_str().contains('@')
+        {
+            return Err(wrong());
+        }
+        let mut bearer = header::HeaderValue::from_str(&format!("Bearer {}", token.0))
+            .map_err(|_| SupervisorError::Token)?;
+        bearer.set_sensitive(true);
+        Ok(Self {
+            authority: authority.to_string(),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(80),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            bearer,
+            within: ANSWER_WITHIN,
+        })
+    }
+
+    /// The same client with another time limit for each answer.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = limit;
+        self
+    }
+
+    /// GET `path` (with its leading slash). Supervisor's envelope is taken off; answers below
+    /// `/core/api/` come bare, as Home Assistant gave them.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, SupervisorError> {
+        let (status, body) = tokio::time::timeout(self.within, self.get(path))
+            .await
+            .map_err(|_| SupervisorError::Late(path.to_owned()))??;
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(SupervisorError::Forbidden(path.to_owned()));
+        }
+        let refused = |message: Option<String>| SupervisorError::Refused {
+            path: path.to_owned(),
+            status,
+            message: message.unwrap_or_else(|| "no reason given".to_owned()),
+        };
+        if status != StatusCode::OK {
+            let message = match serde_json::from_slice::<Envelope<IgnoredAny>>(&body) {
+                Ok(Envelope::Error { message }) => message,
+                _ => None,
+            };
+            return Err(refused(message));
+        }
+        let unreadable = |error: serde_json::Error| SupervisorError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        if path.starts_with(CORE_API) {
+            return serde_json::from_slice(&body).map_err(unreadable);
+        }
+        match serde_json::from_slice(&body).map_err(unreadable)? {
+            Envelope::Ok { data } => Ok(data),
+            Envelope::Error { message } => Err(refused(message)),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), SupervisorError> {
+        let socket = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
+        // Dropping the set ends the connection, also when the time limit drops this future.
+        let mut connections = JoinSet::new();
+        connections.spawn(connection);
+        let unreadable = |reason: String| SupervisorError::Unreadable {
+            path: path.to_owned(),
+            reason,
+        };
+        let request = Request::get(format!("{}{path}", self.prefix))
+            .header(header::HOST, &self.authority)
+            .header(header::AUTHORIZATION, self.bearer.clone())
+            .header(header::ACCEPT, "application/json")
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| unreadable(error.to_string()))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| unreadable(error.to_string()))?;
+        Ok((status, body.to_bytes()))
+    }
+}
+
+/// A stand-in for Supervisor on a loopback port, its answers set by the test.
+#[cfg(test)]
+pub(crate) mod fake {
+    use std::collections::HashMap;
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use http_body_util::Full;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response, body::Incoming};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    pub(crate) const TOKEN: &str = "a-token-nobody-may-read";
+    type Answers = Arc<Mutex<HashMap<String, (u16, String)>>>;
+
+    pub(crate) struct FakeSupervisor {
+        pub(crate) url: String,
+        answers: Answers,
+        _server: JoinSet<()>,
+    }
+
+    impl FakeSupervisor {
+        pub(crate) async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let answers = Answers::default();
+            let mut server = JoinSet::new();
+            let served = Arc::clone(&answers);
+            server.spawn(async move {
+                loop {
+                    let (socket, _) = listener.accept().await.unwrap();
+                    let answers = Arc::clone(&served);
+                    tokio::spawn(http1::Builder::new().serve_connection(
+                        TokioIo::new(socket),
+                        service_fn(move |request| answer(Arc::clone(&answers), request)),
+                    ));
+                }
+            });
+            Self {
+                url,
+                answers,
+                _server: server,
+            }
+        }
+
+        pub(crate) fn answers(&self, path: &str, status: u16, body: &str) {
+            self.answers
+                .lock()
+                .unwrap()
+                .insert(path.to_owned(), (status, body.to_owned()));
+        }
+
+        pub(crate) fn client(&self) -> Supervisor {
+            Supervisor::new(&self.url, &SupervisorToken::new(TOKEN)).unwrap()
+        }
+    }
+
+    /// What no test set up never gets an answer.
+    async fn answer(
+        answers: Answers,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let authorized = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .is_some_and(|value| value == &format!("Bearer {TOKEN}"));
+        let set = answers.lock().unwrap().get(request.uri().path()).cloned();
+        let (status, body) = match set {
+            Some(set) if authorized => set,
+            Some(_) => (401, String::new()),
+            None => std::future::pending().await,
+        };
+        let response = Response::builder()
+            .status(status)
+            .body(Full::from(body))
+            .unwrap();
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::fake::{FakeSupervisor, TOKEN};
+    use super::*;
+
+    #[tokio::test]
+    async fn the_envelope_comes_off_and_core_is_bare() {
+        let fake = FakeSupervisor::start().await;
+        fake.answers("/info", 200, r#"{"result":"ok","data":{"hostname":"pi"}}"#);
+        fake.answers(
+            "/core/api/config",
+            200,
+            r#"{"internal_url":null,"result":"ok"}"#,
+        );
+        let client = fake.client();
+        assert_eq!(
+            client.get_json::<Value>("/info").await.unwrap(),
+            json!({"hostname": "pi"})
+        );
+        let config: Value = client.get_json("/core/api/config").await.unwrap();
+        assert_eq!(config, json!({"internal_url": null, "result": "ok"}));
+    }
+
+    #[tokio::test]
+    async fn errors_tell_what_to_do() {
+        let fake = FakeSupervisor::start().await;
+        fake.answers(
+            "/a",
+            200,
+            r#"{"result":"error","message":"System is not ready"}"#,
+        );
+        fake.answers("/b", 400, r#"{"result":"error","message":"no"}"#);
+        fake.answers("/c", 403, "");
+        fake.answers("/core/api/config", 502, "Bad Gateway");
+        fake.answers("/e", 200, "<html>");
+        let client = fake.client();
+        let said = async |path: &str| {
+            let error = client.get_json::<Value>(path).await.unwrap_err();
+            (error.is_passing(), error.to_string())
+        };
+        assert!(said("/a").await.1.contains("System is not ready"));
+        assert!(said("/b").await.1.contains("400 Bad Request: no"));
+        let (passing, text) = said("/c").await;
+        assert!(!passing && text.contains("hassio_api"));
+        assert!(said("/core/api/config").await.1.contains("502"));
+        assert!(said("/e").await.1.contains("cannot be read"));
+    }
+
+    #[tokio::test]
+    async fn a_silent_or_absent_supervisor_is_not_waited_for() {
+        let fake = FakeSupervisor::start().await;
+        let client = fake.client().within(Duration::from_millis(20));
+        assert!(matches!(
+            client.get_json::<Value>("/info").await,
+            Err(SupervisorError::Late(_))
+        ));
+        let gone = Supervisor::new("http://127.0.0.1:1", &SupervisorToken::new("x")).unwrap();
+        assert!(matches!(
+            gone.get_json::<Value>("/info").await,
+            Err(SupervisorError::Unreachable(_))
+        ));
+    }
+
+    #[test]
+    fn only_plain_http_urls_are_taken_and_the_token_stays_hidden() {
+        let token = SupervisorToken::new(TOKEN);
+        for wrong in [
+            "",
+            "supervisor",
+            "https://supervisor",
+            "http://u:p@supervisor",
+            "http://",
+            "http://a/?b",
+        ] {
+            assert!(Supervisor::new(wrong, &token).is_err(), "{wrong}");
+        }
+        let client = Supervisor::new("http://[::1]:8080/api/", &token).unwrap();
+        assert_eq!(
+            (client.host.as_str(), client.port, client.prefix.as_str()),
+            ("::1", 8080, "/api")
+        );
+        assert!(!format!("{client:?} {token:?}").contains(TOKEN));
+        assert_eq!(format!("{token:?}"), "***");
+        assert!(Supervisor::new("http://supervisor", &SupervisorToken::new("a\nb")).is_err());
+    }
+}
