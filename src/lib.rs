@@ -1,1 +1,4 @@
 //! Wallcast: the event daemon for wall tablets in a Home Assistant house.
+
+pub mod config;
+pub mod logging;
