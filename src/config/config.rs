@@ -247,7 +247,10 @@ impl Reader {
         let is_empty = |said: &Option<String>| said.as_ref().is_none_or(String::is_empty);
         let (no_certfile, no_keyfile) = (is_empty(&certfile), is_empty(&keyfile));
         let is_said = |option, empty: bool| !empty && self.provenance.is_explicit(option);
-        let lonely = match (is_said("certfile", no_certfile), is_said("keyfile", no_keyfile)) {
+        let lonely = match (
+            is_said("certfile", no_certfile),
+            is_said("keyfile", no_keyfile),
+        ) {
             (true, false) => Some(("certfile", "keyfile")),
             (false, true) => Some(("keyfile", "certfile")),
             _ => None,

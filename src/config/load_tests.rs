@@ -220,7 +220,7 @@ fn options_that_depend_on_each_other() {
         };
         assert!(load_case(&case).unwrap().certificate.is_none());
     }
-
+}
 
 #[test]
 fn each_wrong_value_names_itself_its_place_and_what_is_allowed() {

@@ -8,7 +8,10 @@ pub mod origin;
 pub mod provenance;
 pub mod secret;
 
-#[expect(clippy::module_inception, reason = "the type's own name is the best one for its file")]
+#[expect(
+    clippy::module_inception,
+    reason = "the type's own name is the best one for its file"
+)]
 mod config;
 
 pub use config::{CertificateFiles, Config, LogFormat};
