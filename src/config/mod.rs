@@ -7,6 +7,7 @@ pub mod options;
 pub mod origin;
 pub mod provenance;
 pub mod secret;
+pub mod socket;
 
 #[expect(
     clippy::module_inception,
@@ -21,3 +22,4 @@ pub use options::Options;
 pub use origin::Origin;
 pub use provenance::{OptionError, Provenance, Said, Source};
 pub use secret::Secret;
+pub use socket::ControlPath;
