@@ -52,6 +52,7 @@ fn flag(row: &'static Row) -> Arg {
         .long(row.name.replace('_', "-"))
         .help(help(row))
         .help_heading(row.section)
+        .next_line_help(true)
         .action(ArgAction::Append)
         .allow_hyphen_values(matches!(row.kind, Kind::Number(..)))
         .global(true);

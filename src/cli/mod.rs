@@ -22,12 +22,14 @@ use crate::config::{Environment, Sources, load, load::DEFAULT_OPTIONS_FILE};
 pub use failure::CliError;
 use flags::OptionFlags;
 
+const AFTER_HELP: &str = "\
+Without a command wallcast serves. Each option may also stand in the options file (data_dir) or in the
+environment (WALLCAST_DATA_DIR); a flag wins over the environment, and that over the file.
+Lists are separated by commas.";
+
 /// Wallcast pairs wall tablets with Home Assistant and tells them what happens in the house.
-///
-/// Without a command it serves. Every option can also stand in the options file or in the
-/// environment, as WALLCAST_ and its name (WALLCAST_DATA_DIR); a flag wins over both.
 #[derive(Parser)]
-#[command(name = "wallcast", version)]
+#[command(name = "wallcast", version, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -11,6 +11,12 @@ const MOST_WORKERS: usize = 4;
 pub(super) fn run(config: Config) -> Result<(), CliError> {
     logging::init(config.log_level, config.log_format)
         .map_err(|error| CliError::Failed(format!("the log cannot be set up: {error}")))?;
+    if !config.ingress_verify_admin {
+        tracing::warn!(
+            option = "ingress_verify_admin",
+            "off: whoever comes through ingress is an admin"
+        );
+    }
     let workers = available_parallelism().map_or(1, |n| n.get().min(MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)

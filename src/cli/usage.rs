@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, io::Write};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::CliError;
 
@@ -23,15 +23,23 @@ pub(super) fn answer(
     }
     grammar.build();
     let command = meant(grammar, arguments);
-    let mut line = first_part(&error.render().to_string());
-    if error.kind() == ErrorKind::UnknownArgument {
-        let flags: Vec<String> = command
-            .get_arguments()
-            .filter_map(|arg| arg.get_long())
-            .map(|long| format!("--{long}"))
-            .collect();
-        line = format!("{line}; allowed: {}", flags.join(", "));
-    }
+    let said = first_part(&error.render().to_string());
+    let line = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) if flag.starts_with('-') => {
+            let flags = command.get_arguments().filter_map(|arg| arg.get_long());
+            let flags: Vec<String> = flags.map(|long| format!("--{long}")).collect();
+            let flags = flags.join(", ");
+            format!("unknown option {flag:?} on the command line; allowed: {flags}")
+        }
+        (ErrorKind::InvalidSubcommand, _) => {
+            let names: Vec<&str> = command
+                .get_subcommands()
+                .map(|sub| sub.get_name())
+                .collect();
+            format!("{said}; allowed: {}", names.join(", "))
+        }
+        _ => said,
+    };
     let name = command.get_bin_name().unwrap_or("wallcast");
     Err(CliError::Usage(format!("{line}; see `{name} --help`")))
 }
