@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::options::{self, Fallback, Kind, ROWS, Row};
+use crate::config::options::{self, Kind, ROWS, Row};
 
 /// The options that stood on the command line, by name, as they were typed.
 #[derive(Default)]
@@ -70,10 +70,7 @@ fn flag(row: &'static Row) -> Arg {
 }
 
 fn help(row: &Row) -> String {
-    match &row.fallback {
-        Fallback::Unset => row.help.to_owned(),
-        said => format!("{} [default: {said}]", row.help),
-    }
+    format!("{} [default: {}]", row.help, row.fallback)
 }
 
 /// Lets a command take every option flag without showing them in its help.

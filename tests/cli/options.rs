@@ -8,7 +8,12 @@ fn help_shows_each_option_with_its_default() {
     let text = help.said();
     for row in wallcast::config::options::ROWS {
         let flag = format!("--{}", row.name.replace('_', "-"));
-        assert!(text.contains(&flag), "{flag} is missing");
+        let default = format!("[default: {}]", row.fallback);
+        let shown = text.lines().skip_while(|line| !line.contains(&flag)).nth(1);
+        assert!(
+            shown.is_some_and(|line| line.ends_with(&default)),
+            "{flag}: {shown:?}"
+        );
     }
     assert!(text.contains("[default: 0.0.0.0:8443,[::]:8443]"), "{text}");
     assert!(
@@ -185,6 +190,25 @@ fn a_flag_stands_before_or_behind_the_command() {
         let check = wallcast_in(folder.path(), arguments);
         assert!(check.said().contains("flag --max-connections"));
     }
+}
+
+#[test]
+fn commands_that_hide_the_options_take_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let health = wallcast(&["health", "--data-dir", path]);
+    assert!(health.refused(1).contains(path), "{health:?}");
+    let before = wallcast(&["--data-dir", path, "health"]);
+    assert!(before.refused(1).contains(path), "{before:?}");
+    for arguments in [
+        &["health", "--options", "/nowhere.json"][..],
+        &["token", "list", "--options", "/nowhere.json"],
+        &["token", "--options", "/nowhere.json", "list"],
+    ] {
+        assert!(wallcast(arguments).refused(2).contains("/nowhere.json"));
+    }
+    let deep = wallcast(&["token", "list", "--log-level", "loud"]);
+    assert!(deep.refused(2).contains("flag --log-level"), "{deep:?}");
 }
 
 #[test]

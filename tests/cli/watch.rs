@@ -142,7 +142,7 @@ async fn serve(
                 _ => Ok(response),
             }
         };
-        let Ok(mut socket) = accept_hdr_async(tls, check).await else {
+        let Ok(mut socket) = Box::pin(accept_hdr_async(tls, check)).await else {
             continue;
         };
         let (Act::Close(frames, ..) | Act::Drop(frames) | Act::Stay(frames)) = &act else {
