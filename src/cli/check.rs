@@ -1,0 +1,40 @@
+//! `wallcast check`: the options as they were understood, then the data folder. It changes nothing.
+
+use super::{
+    CliError,
+    api::block_on,
+    output::{self, table},
+};
+use crate::{
+    app,
+    config::{Config, options::ROWS},
+};
+
+pub(super) fn run(config: &Config) -> Result<(), CliError> {
+    for line in table(&rows(config)) {
+        output::line(&line)?;
+    }
+    let report = block_on(app::check(config))??;
+    let mut is_sound = true;
+    for finding in &report.findings {
+        is_sound &= finding.is_sound;
+        let mark = if finding.is_sound { "ok" } else { "WRONG" };
+        output::line(&format!("{mark}: {}", output::printable(&finding.text)))?;
+    }
+    if is_sound {
+        Ok(())
+    } else {
+        let folder = config.data_dir.display();
+        Err(CliError::Failed(format!(
+            "the data folder {folder} is not sound"
+        )))
+    }
+}
+
+fn rows(config: &Config) -> Vec<Vec<String>> {
+    let row = |name: &str| match config.provenance.of(name) {
+        Some(said) => vec![name.to_owned(), said.text.clone(), said.source.place(name)],
+        None => vec![name.to_owned(), "none".to_owned(), "default".to_owned()],
+    };
+    ROWS.iter().map(|option| row(option.name)).collect()
+}
