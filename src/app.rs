@@ -3,26 +3,37 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::auth::{KEY_BYTES, Signer};
 use crate::clients::presence;
-use crate::config::Config;
+use crate::config::{Config, OptionError};
 use crate::hub::Hub;
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
-use crate::server::{Bound, Entrance, IngressGate, ListenError, Listeners, Request};
+use crate::random;
+use crate::server::{
+    self, ApiError, Bound, Entrance, IngressGate, ListenError, Listeners, Request, Response,
+};
 use crate::shutdown::{self, Shutdown};
-use crate::store::{DataFolder, OpenError, Store, StoreError, house};
+use crate::store::{self, DataFolder, OpenError, Store, StoreError, house};
 use crate::supervisor::{Supervisor, SupervisorToken};
 use crate::tls::{self, Certificates, HostSource, Kept, KeptCertificate, Upkeep};
 use crate::transport::{Engine, Sockets};
-use crate::{random, server};
 
 /// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
 const DRAIN: Duration = Duration::from_secs(4);
+
+/// Pings of JSON WebSockets, and when a silent peer is gone (contract 4.2).
+const KEEPALIVE: websocket::Keepalive = websocket::Keepalive {
+    ping_interval: Duration::from_secs(54),
+    silence: Duration::from_secs(60),
+};
 
 /// Every part, for those who answer requests and serve sessions.
 #[derive(Debug)]
@@ -74,9 +85,22 @@ pub enum StartError {
     /// The system's signals.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
+    /// An option that turned out to be unusable after loading.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// Standard output, which carries the line that says the daemon is ready.
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
+}
+
+impl StartError {
+    /// Whether the owner has to change an option (exit code 2) rather than the surroundings (1).
+    pub fn is_option(&self) -> bool {
+        matches!(
+            self,
+            Self::Option(_) | Self::Name(_) | Self::Tls(tls::TlsError::OutsideTheHouse { .. })
+        )
+    }
 }
 
 /// The parts of a running house that its owner holds.
@@ -97,7 +121,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
 
     let folder = DataFolder::claim(&config.data_dir)?;
-    let listeners = Listeners::bind(&config, &folder.socket())?;
+    let listeners = Listeners::bind(&config)?;
     let House {
         app,
         folder,
@@ -105,11 +129,6 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         upkeep,
     } = build(config, folder).await?;
     let bound = app.bound.get_or_init(|| listeners.bound()).clone();
-    if !app.config.ingress_verify_admin && !bound.ingress.is_empty() {
-        tracing::warn!(
-            "ingress_verify_admin is false: every peer in ingress_from is an admin; for tests only"
-        );
-    }
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
     tokio::spawn(expiry::run(app.store.clone(), app.pairings.clone()));
@@ -144,41 +163,49 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 /// Why the house cannot be opened.
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let folder = DataFolder::claim(&config.data_dir)?;
-    let House {
-        app,
-        folder,
-        stopper,
-        ..
-    } = build(config, folder).await?;
+    let House { app, folder, .. } = build(config, folder).await?;
     Ok(Offline {
         app,
-        stopper,
         _folder: folder,
     })
 }
 
 /// A house that only the command line uses.
+#[derive(Debug)]
 pub struct Offline {
     app: Arc<App>,
-    stopper: shutdown::Stopper,
+    // The folder's lock is held as long as the house is open.
     _folder: DataFolder,
 }
 
 impl Offline {
-    /// A connection to it.
-    ///
-    /// # Errors
-    /// When the system has no more sockets.
-    pub fn connect(&self) -> std::io::Result<UnixStream> {
-        let (ours, theirs) = UnixStream::pair()?;
-        tokio::spawn(server::serve_local(self.app.clone(), theirs));
-        Ok(ours)
+    /// Answers one API request as the daemon's own socket would. What was answered is committed.
+    pub async fn call(&self, request: hyper::Request<Full<Bytes>>) -> Response {
+        match self.exchange(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::error!(%error, "the house did not answer");
+                ApiError::unavailable("Wallcast did not answer; try again")
+                    .into_reply()
+                    .into_response()
+            }
+        }
     }
 
-    /// Finishes what was asked and releases the data folder.
-    pub async fn close(self) {
-        self.stopper.stop(DRAIN).await;
-        self.app.store.clone().close().await;
+    async fn exchange(
+        &self,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
+        let (ours, theirs) = UnixStream::pair()?;
+        tokio::spawn(server::serve_local(self.app.clone(), theirs));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(ours)).await?;
+        tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        Ok(Response::from_parts(
+            head,
+            Full::new(body.collect().await?.to_bytes()),
+        ))
     }
 }
 
@@ -338,7 +365,7 @@ impl App {
     pub fn websocket_limits(&self) -> websocket::Limits {
         websocket::Limits {
             max_message: self.config.max_message_bytes,
-            ..Default::default()
+            keepalive: Some(KEEPALIVE),
         }
     }
 
@@ -369,21 +396,38 @@ impl App {
     }
 }
 
-/// What `wallcast check` found.
-#[derive(Debug)]
+/// What a look at the data folder found.
+#[derive(Debug, Default)]
 pub struct Report {
-    /// The findings, a line each.
-    pub lines: Vec<String>,
+    /// One finding a line, good or bad.
+    pub findings: Vec<Finding>,
 }
 
-/// Checks the data folder without changing it.
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Finding {
+    /// What was found, one line.
+    pub text: String,
+    /// Whether the daemon can start with it.
+    pub is_sound: bool,
+}
+
+/// Looks at the data folder without changing it.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn check(config: &Config) -> Result<Report, StartError> {
-    let folder = DataFolder::claim(&config.data_dir)?;
-    Store::verify(&folder)?;
+/// None as yet: what is wrong with the folder is a finding.
+pub async fn check(config: &Config) -> Result<Report, StartError> {
+    let finding = match store::inspect(&config.data_dir) {
+        Ok(text) => Finding {
+            text,
+            is_sound: true,
+        },
+        Err(error) => Finding {
+            text: error.to_string(),
+            is_sound: false,
+        },
+    };
     Ok(Report {
-        lines: vec![format!("data folder {}: sound", folder.path().display())],
+        findings: vec![finding],
     })
 }

@@ -125,6 +125,13 @@ id!(
     "kiosk_"
 );
 
+impl UserId {
+    /// A new random id for an admin, `admin_…`.
+    pub fn random_admin() -> Self {
+        Self(format!("admin_{}", random::text::<16>()).into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

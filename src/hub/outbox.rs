@@ -9,9 +9,9 @@ use super::Ending;
 use crate::event::{Event, EventId};
 
 /// Events that may wait for one session (contract 4.6).
-pub const MAX_FRAMES: usize = 256;
+const MAX_FRAMES: usize = 256;
 /// Bytes of event data that may wait for one session (contract 4.6).
-pub const MAX_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// Wakes the task that owns a connection; all sessions of the connection share it.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::{Entrance, conn};
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, ControlPath};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -33,9 +33,9 @@ pub enum ListenError {
         source: io::Error,
     },
     /// The command line's socket.
-    #[error("cannot listen on {}: {source}", path.display())]
+    #[error("cannot listen on wallcast.sock in {}: {source}", path.display())]
     Local {
-        /// The socket file.
+        /// The data folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -87,15 +87,16 @@ impl Listeners {
     ///
     /// # Errors
     /// Names the address and the option.
-    pub fn bind(config: &Config, socket: &Path) -> Result<Self, ListenError> {
+    pub fn bind(config: &Config) -> Result<Self, ListenError> {
+        let local = bind_local(&config.data_dir).map_err(|source| ListenError::Local {
+            path: config.data_dir.clone(),
+            source,
+        })?;
         Ok(Self {
             public: bind_all("listen", &config.listen)?,
             ingress: bind_all("ingress_listen", &config.ingress_listen)?,
             plain: bind_all("plain_listen", &config.plain_listen)?,
-            local: bind_local(socket).map_err(|source| ListenError::Local {
-                path: socket.to_owned(),
-                source,
-            })?,
+            local,
         })
     }
 
@@ -216,22 +217,14 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The data folder's lock is ours, so a socket file that is there is a dead one.
-fn bind_local(path: &Path) -> io::Result<UnixListener> {
-    use std::os::fd::AsRawFd as _;
+fn bind_local(data_dir: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt as _;
-    match std::fs::remove_file(path) {
+    let socket = ControlPath::of(data_dir)?;
+    match std::fs::remove_file(socket.as_path()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let (folder, name) = match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) => (std::fs::File::open(folder)?, name),
-        _ => return Err(io::ErrorKind::InvalidInput.into()),
-    };
-    // A socket's path has 107 bytes at most; through the folder's descriptor any folder will do.
-    let short = Path::new("/proc/self/fd")
-        .join(folder.as_raw_fd().to_string())
-        .join(name);
-    let listener = UnixListener::bind(short)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(socket.as_path())?;
+    std::fs::set_permissions(socket.as_path(), std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }

@@ -109,7 +109,7 @@ static BY_PATH: LazyLock<matchit::Router<Vec<&'static Route>>> = LazyLock::new(|
 pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let route = pattern(request.uri().path());
     let mut response = if transport::is_socket(&request) {
         transport::open(&app, request, peer).await
     } else if method == Method::OPTIONS && origin.is_some() {
@@ -124,7 +124,7 @@ pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
     response
         .headers_mut()
         .insert(nosniff, HeaderValue::from_static("nosniff"));
-    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    tracing::debug!(%method, route, status = response.status().as_u16(), "answered");
     response
 }
 
@@ -147,6 +147,14 @@ async fn answer(app: &Arc<App>, request: Incoming, peer: Peer) -> Response {
         error.into_reply()
     });
     reply.into_response()
+}
+
+/// A path as the log may tell it: without the parts that are named, since one may be a pairing code.
+fn pattern(path: &str) -> &'static str {
+    match BY_PATH.at(path) {
+        Ok(found) => found.value.first().map_or("", |route| route.path),
+        Err(_) => "none of ours",
+    }
 }
 
 type Parameters = Vec<(String, String)>;

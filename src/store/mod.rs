@@ -12,6 +12,7 @@ mod schema;
 mod tx;
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -169,15 +170,6 @@ impl Store {
         self.writes.closed().await;
     }
 
-    /// Reads every page of a database file and names the first fault.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn verify(folder: &DataFolder) -> Result<(), OpenError> {
-        let path = folder.database();
-        schema::verify(&schema::open(&path)?, &path)
-    }
-
     /// Tries a small write when the last one failed, so that `/health` sees a disk that recovered.
     pub async fn probe(&self) -> bool {
         if self.is_writable() {
@@ -186,6 +178,22 @@ impl Store {
         let tried: Result<(), StoreError> = self.write(schema::touch).await;
         tried.is_ok()
     }
+}
+
+/// Looks at a data folder without changing it: reads every page of the database.
+///
+/// # Errors
+/// As [`Store::open`].
+pub fn inspect(folder: &Path) -> Result<String, OpenError> {
+    let path = folder::database_in(folder);
+    if !path.exists() {
+        return Ok(format!(
+            "{}: nothing there yet; the first start makes it",
+            folder.display()
+        ));
+    }
+    schema::inspect(&path)?;
+    Ok(format!("{}: sound", path.display()))
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {

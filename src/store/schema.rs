@@ -114,8 +114,15 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Checks a database that is there, page by page, without writing.
+pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
+    let connection = open_read_only(path)?;
+    check(&connection, path)?;
+    verify(&connection, path)
+}
+
 /// Reads every page and names the first fault.
-pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+fn verify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let said: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| OpenError::sqlite(path, error))?;

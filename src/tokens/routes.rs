@@ -29,7 +29,7 @@ fn show(token: &Token) -> Value {
         "email": token.email,
         "organizationId": token.organization_id,
         "tenantId": token.tenant_id,
-        "issuedAt": token.issued_at,
+        "createdAt": token.issued_at,
         "expiresAt": token.expires_at.min(token.stands_until),
         "revokedAt": token.revoked_at,
         "firstUsedAt": token.first_used_at,
@@ -59,8 +59,10 @@ pub async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     let role: String = body.required("role")?;
     let name: ClientName = body.required("name")?;
     let wanted = match Role::parse(&role) {
-        Some(Role::Admin) => Wanted::Known(Subject::Admin(subject_or_random(&mut body)?)),
-        Some(Role::User) => Wanted::Known(Subject::User(subject_or_random(&mut body)?)),
+        Some(Role::Admin) => {
+            Wanted::Known(Subject::Admin(subject(&mut body, UserId::random_admin)?))
+        }
+        Some(Role::User) => Wanted::Known(Subject::User(subject(&mut body, UserId::random)?)),
         Some(Role::Client) => match body.optional::<ClientId>("subject")? {
             Some(id) => Wanted::ExistingClient(id),
             None => Wanted::NewClient,
@@ -127,8 +129,8 @@ enum Wanted {
     NewClient,
 }
 
-fn subject_or_random(body: &mut Fields) -> Result<UserId, ApiError> {
-    Ok(body.optional("subject")?.unwrap_or_else(UserId::random))
+fn subject(body: &mut Fields, random: fn() -> UserId) -> Result<UserId, ApiError> {
+    Ok(body.optional("subject")?.unwrap_or_else(random))
 }
 
 fn ttl(body: &mut Fields) -> Result<Option<i64>, ApiError> {

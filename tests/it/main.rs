@@ -1,0 +1,13 @@
+//! Everything through the front door: each test starts its own daemon over real TLS.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly, and their support is used by some of them at a time"
+)]
+mod areas;
+mod support;

@@ -1,0 +1,216 @@
+//! A plain HTTP client: one connection for each request, nothing hidden.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{HeaderMap, Method, Request};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+use super::soon;
+
+/// A way to the API, and as whom.
+#[derive(Clone)]
+pub struct Api {
+    way: Way,
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Clone)]
+enum Way {
+    Tls(SocketAddr, Arc<ClientConfig>),
+    Plain(SocketAddr),
+    Local(PathBuf),
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+    /// `null` when the body is no JSON.
+    pub json: Value,
+}
+
+impl Answer {
+    /// The answer, if it has this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// Asserts contract section 6's error shape and gives its code.
+    #[track_caller]
+    pub fn refused(self, status: u16) -> String {
+        let answer = self.expect(status);
+        assert_eq!(answer.json["success"], false, "{}", answer.text);
+        assert!(answer.json["error"].is_string() && answer.json["timestamp"].is_string());
+        answer.json["code"].as_str().expect("a code").to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl Api {
+    pub fn tls(address: SocketAddr, config: Arc<ClientConfig>, token: Option<String>) -> Self {
+        let api = Self {
+            way: Way::Tls(address, config),
+            headers: Vec::new(),
+        };
+        match token {
+            Some(token) => api.with_header(AUTHORIZATION.as_str(), &format!("Bearer {token}")),
+            None => api,
+        }
+    }
+
+    pub fn plain(address: SocketAddr) -> Self {
+        Self {
+            way: Way::Plain(address),
+            headers: Vec::new(),
+        }
+    }
+
+    pub fn local(socket: &Path) -> Self {
+        Self {
+            way: Way::Local(socket.to_owned()),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same with one more header on each request.
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        self.raw(request.body(Full::new(body.into())).expect("a request"))
+            .await
+    }
+
+    /// Sends a request as it is, plus this client's headers.
+    pub async fn raw(&self, mut request: Request<Full<Bytes>>) -> Answer {
+        for (name, value) in &self.headers {
+            let name: hyper::header::HeaderName = name.parse().expect("a header name");
+            request
+                .headers_mut()
+                .append(name, value.parse().expect("a header value"));
+        }
+        if !request.headers().contains_key(HOST) {
+            let host = match &self.way {
+                Way::Tls(address, _) | Way::Plain(address) => {
+                    format!("localhost:{}", address.port())
+                }
+                Way::Local(_) => "wallcast".to_owned(),
+            };
+            request
+                .headers_mut()
+                .insert(HOST, host.parse().expect("a host"));
+        }
+        match &self.way {
+            Way::Tls(address, config) => {
+                exchange(tls_stream(*address, config.clone()).await, request).await
+            }
+            Way::Plain(address) => {
+                exchange(
+                    TcpStream::connect(address).await.expect("a connection"),
+                    request,
+                )
+                .await
+            }
+            Way::Local(path) => {
+                exchange(
+                    UnixStream::connect(path).await.expect("a connection"),
+                    request,
+                )
+                .await
+            }
+        }
+    }
+
+    /// Makes an area and gives its id.
+    pub async fn create_area(&self, name: &str) -> String {
+        let area = self
+            .post("/api/areas", json!({ "name": name }))
+            .await
+            .expect(201)
+            .json;
+        area["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+/// A TLS connection to the daemon, verified against its CA as `localhost`.
+pub async fn tls_stream(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(address).await.expect("a connection");
+    let name = ServerName::try_from("localhost").expect("a name");
+    soon("TLS", TlsConnector::from(config).connect(name, tcp))
+        .await
+        .expect("the certificate is good")
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Answer {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .expect("HTTP/1.1");
+    tokio::spawn(connection);
+    let response = soon("an answer", sender.send_request(request))
+        .await
+        .expect("an answer");
+    let (head, body) = response.into_parts();
+    let bytes = soon("the body", body.collect())
+        .await
+        .expect("a body")
+        .to_bytes();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let json = serde_json::from_str(&text).unwrap_or_default();
+    Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        text,
+        json,
+    }
+}

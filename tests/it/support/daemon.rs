@@ -1,0 +1,250 @@
+//! Starting and stopping the real binary on a port that the kernel picks.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::{Api, Socket, soon};
+
+/// A running daemon with a data folder of its own; killed when dropped.
+pub struct Daemon {
+    folder: TempDir,
+    options: Vec<(String, String)>,
+    process: Child,
+    /// The addresses of the `ready` line.
+    pub https: SocketAddr,
+    pub ingress: Option<SocketAddr>,
+    pub plain: Option<SocketAddr>,
+    pub tls: Arc<ClientConfig>,
+    log: Arc<std::sync::Mutex<String>>,
+}
+
+/// A paired tablet.
+pub struct Tablet {
+    pub id: String,
+    pub token: String,
+}
+
+impl Daemon {
+    /// With defaults, but for a limit of connections that tests would run into.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these options as environment variables, such as `("HEARTBEAT_SECONDS", "1")`.
+    pub async fn with(options: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = options
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
+        Self::start_in(folder, options).await
+    }
+
+    async fn start_in(folder: TempDir, options: Vec<(String, String)>) -> Self {
+        let mut process = command(folder.path(), &options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the daemon starts");
+        let log = Arc::new(std::sync::Mutex::new(String::new()));
+        let mut stderr = process.stderr.take().expect("stderr is piped");
+        let kept = log.clone();
+        tokio::spawn(async move {
+            let mut chunk = [0; 4096];
+            while let Ok(n @ 1..) = stderr.read(&mut chunk).await {
+                kept.lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&chunk[..n]));
+            }
+        });
+        let stdout = process.stdout.take().expect("stdout is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let line = soon("the ready line", lines.next_line())
+            .await
+            .expect("stdout is text");
+        let Some(line) = line else {
+            panic!("no ready line: {}", log.lock().unwrap())
+        };
+        let address = |key: &str| {
+            let (_, rest) = line
+                .split_once(&format!("{key}="))
+                .expect("the ready line names it");
+            rest.split([' ', ','])
+                .next()
+                .and_then(|text| text.parse().ok())
+        };
+        let https = address("https").expect("a public address");
+        let (ingress, plain) = (address("ingress"), address("plain"));
+        let pem = Api::local(&folder.path().join("wallcast.sock"))
+            .get("/ca.crt")
+            .await
+            .expect(200)
+            .text;
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_slice(pem.as_bytes()).expect("ca.crt is PEM");
+        roots.add(ca).expect("ca.crt is a CA");
+        let tls = client_config(roots);
+        Self {
+            folder,
+            options,
+            process,
+            https,
+            ingress,
+            plain,
+            tls,
+            log,
+        }
+    }
+
+    /// Stops it as Supervisor does and says how it ended.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let pid = self.process.id().expect("it runs").to_string();
+        let killed = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status();
+        assert!(killed.expect("kill runs").success());
+        soon("the daemon's end", self.process.wait())
+            .await
+            .expect("it ends")
+    }
+
+    /// Ends it with SIGKILL and starts it again on the same folder.
+    pub async fn kill_and_restart(mut self) -> Self {
+        self.process.kill().await.expect("it is killed");
+        Self::start_in(self.folder, self.options).await
+    }
+
+    /// Stops it in order and starts it again on the same folder.
+    pub async fn restart(mut self) -> Self {
+        assert!(self.stop().await.success());
+        Self::start_in(self.folder, self.options).await
+    }
+
+    /// The command line beside this daemon.
+    pub async fn cli(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = command(self.folder.path(), &[]);
+        command.args(arguments).stdin(Stdio::null());
+        soon("the command line", command.output())
+            .await
+            .expect("it runs")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn socket_path(&self) -> PathBuf {
+        self.folder.path().join("wallcast.sock")
+    }
+
+    /// The API over the command line's socket.
+    pub fn local(&self) -> Api {
+        Api::local(&self.socket_path())
+    }
+
+    /// The API over TLS with this token.
+    pub fn api(&self, token: &str) -> Api {
+        Api::tls(self.https, self.tls.clone(), Some(token.to_owned()))
+    }
+
+    /// The API over TLS without any token.
+    pub fn stranger(&self) -> Api {
+        Api::tls(self.https, self.tls.clone(), None)
+    }
+
+    /// A new token: `{"role":…,"name":…}` and more.
+    pub async fn token(&self, body: Value) -> Value {
+        self.local()
+            .post("/api/tokens", body)
+            .await
+            .expect(201)
+            .json
+    }
+
+    /// The API over TLS as a new admin.
+    pub async fn admin(&self) -> Api {
+        let token = self.token(json!({ "role": "admin", "name": "test" })).await;
+        self.api(token["token"].as_str().expect("a token"))
+    }
+
+    /// Pairs a tablet by an admin's code, over TLS.
+    pub async fn pair(&self, name: &str, areas: &[&str]) -> Tablet {
+        let offer = json!({ "name": name, "areaIds": areas });
+        let offer = self
+            .local()
+            .post("/api/pairing/codes", offer)
+            .await
+            .expect(201)
+            .json;
+        let code = json!({ "code": offer["code"] });
+        let answer = self
+            .stranger()
+            .post("/api/pairing/complete", code)
+            .await
+            .expect(200)
+            .json;
+        let text = |key: &str| answer[key].as_str().expect("a text").to_owned();
+        Tablet {
+            id: text("clientId"),
+            token: text("token"),
+        }
+    }
+
+    /// A JSON WebSocket on `/ws` with this token.
+    pub async fn connect(&self, token: &str) -> Socket {
+        Socket::open(self, "/ws", Some(token))
+            .await
+            .expect("the socket opens")
+    }
+}
+
+fn command(folder: &Path, options: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wallcast"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("WALLCAST_DATA_DIR", folder)
+        .env("WALLCAST_LISTEN", "127.0.0.1:0");
+    for (name, value) in options {
+        command.env(format!("WALLCAST_{name}"), value);
+    }
+    command
+}
+
+/// A TLS client that trusts these roots alone.
+pub fn client_config(roots: RootCertStore) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+/// Whether a file is its owner's alone.
+pub fn is_private(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .expect("the file is there")
+        .permissions()
+        .mode()
+        & 0o777
+        == 0o600
+}
