@@ -4,9 +4,11 @@
 //! each past event who was to be told when it was committed (contract 4.4).
 
 mod membership;
+mod replay;
 
 use rusqlite::{Connection, params};
 
+pub use replay::{Page, replay};
 pub use membership::{Span, close_membership, open_membership, spans_of};
 
 use crate::clock::Timestamp;

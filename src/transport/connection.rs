@@ -28,7 +28,7 @@ use crate::server::{Peer, Progress};
 use crate::shutdown::Busy;
 
 /// Events that are handed to the carrier at once.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 /// A peer that takes nothing for this long is closed (contract 4.6).
 const STALL: Duration = Duration::from_secs(10);
 /// How far reconnecting tablets are spread after a stop.
@@ -143,6 +143,9 @@ impl Connection {
             if let Err(parting) = self.settle() {
                 return parting;
             }
+            if let Err(parting) = self.catch_up().await {
+                return parting;
+            }
             let deadline = self.next_deadline();
             let signal = self.signal.clone();
             let heard = tokio::select! {
@@ -202,14 +205,14 @@ impl Connection {
             }
         }
         if self.carrier.can_send() {
-            for slot in &self.slots {
+            for slot in &mut self.slots {
                 match slot.drain(BATCH) {
                     Some(Drained::Events(events)) => {
                         for event in events {
                             self.carrier.send(self.codec.event(slot.namespace, &event));
                         }
                     }
-                    Some(Drained::Missed(_)) => return Err(Ending::TryAgain.into()),
+                    Some(Drained::Missed(first)) => slot.fall_behind(first),
                     // An end that came just now is seen to at the next turn: its signal is set.
                     Some(Drained::Ended(..)) | None => {}
                 }

@@ -4,6 +4,7 @@
 //! drains the outboxes of its sessions.
 
 mod carrier;
+mod catch_up;
 mod codec;
 mod command;
 mod connection;

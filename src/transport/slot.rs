@@ -14,7 +14,7 @@ use super::connection::{Connection, Parting};
 use super::entry::{self, Entered, Proof};
 use crate::auth::{AuthError, Credential, Principal};
 use crate::clock::Timestamp;
-use crate::event::{Kind, Namespace};
+use crate::event::{EventId, Kind, Namespace};
 use crate::hub::{Drained, Ending, Hub, Session};
 use crate::ids::ConnectionId;
 use crate::protocol::socketio;
@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub(super) namespace: Namespace,
     pub(super) id: ConnectionId,
     pub(super) state: SlotState,
+    /// How far it was told, while it reads on from history instead of its outbox.
+    pub(super) behind: Option<EventId>,
 }
 
 pub(super) enum SlotState {
@@ -38,6 +40,17 @@ pub(super) enum SlotState {
 }
 
 impl Slot {
+    pub(super) fn waiting(namespace: Namespace, id: ConnectionId) -> Self {
+        Self { namespace, id, state: SlotState::Waiting, behind: None }
+    }
+
+    /// Events from `first` on found no place in the outbox: they are read from history.
+    pub(super) fn fall_behind(&mut self, first: EventId) {
+        if self.behind.is_none() {
+            self.behind = Some(first.previous());
+        }
+    }
+
     pub(super) fn is_live(&self) -> bool {
         matches!(self.state, SlotState::Live(_))
     }
@@ -100,20 +113,12 @@ impl Connection {
     pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
         let Some(proof) = self.handshake.proof() else {
-            self.slots.push(Slot {
-                namespace,
-                id,
-                state: SlotState::Waiting,
-            });
+            self.slots.push(Slot::waiting(namespace, id));
             return Ok(());
         };
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
             Ok(entered) => {
-                self.slots.push(Slot {
-                    namespace,
-                    id,
-                    state: SlotState::Waiting,
-                });
+                self.slots.push(Slot::waiting(namespace, id));
                 self.welcome(self.slots.len() - 1, entered);
                 Ok(())
             }
@@ -142,22 +147,14 @@ impl Connection {
         let Some(proof) = proof else {
             self.carrier
                 .send(socketio::connect(path, id.as_str(), None));
-            self.slots.push(Slot {
-                namespace,
-                id,
-                state: SlotState::Waiting,
-            });
+            self.slots.push(Slot::waiting(namespace, id));
             return;
         };
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
             Ok(entered) => {
                 self.carrier
                     .send(socketio::connect(path, id.as_str(), None));
-                self.slots.push(Slot {
-                    namespace,
-                    id,
-                    state: SlotState::Waiting,
-                });
+                self.slots.push(Slot::waiting(namespace, id));
                 self.welcome(self.slots.len() - 1, entered);
             }
             Err(error) => self.connect_error(path, &error),
