@@ -1,1 +1,3 @@
 //! Wallcast: the event daemon for wall tablets in a Home Assistant house.
+
+pub mod protocol;
