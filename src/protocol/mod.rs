@@ -19,7 +19,13 @@ pub mod websocket;
 use std::io;
 
 use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// The connection below a socket: TCP, TLS, or a pipe in tests.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
 
 /// One frame to or from a peer. A clone shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

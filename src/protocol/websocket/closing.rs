@@ -5,13 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{WebSocket, would_block};
-use crate::protocol::{Ended, Event, Utf8Bytes};
+use crate::protocol::{ByteStream, Ended, Event, Utf8Bytes};
 
 /// The longest that saying goodbye may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,7 +38,7 @@ enum Step {
     Drain,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
+impl<S: ByteStream> WebSocket<S> {
     /// Begins to close; `poll_event` goes on with it and ends in `Closed(ended)`.
     pub(crate) fn start_close(&mut self, code: u16, reason: &str, ended: Ended) {
         if self.closing.is_none() {
@@ -48,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
     }
 
     /// Begins the ending that fits the reason, without what was still queued.
-    pub(super) fn fail(&mut self, ended: Ended) {
+    pub(crate) fn fail(&mut self, ended: Ended) {
         self.queue.clear();
         self.queued_bytes = 0;
         match (ended, ended.close_code()) {
@@ -64,7 +63,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
     }
 
     fn begin(&mut self, step: Step, ended: Ended) {
-        self.closing = Some(Box::new(Closing { ended, step, deadline: Box::pin(sleep(PATIENCE)) }));
+        self.closing = Some(Box::new(Closing {
+            ended,
+            step,
+            deadline: Box::pin(sleep(PATIENCE)),
+        }));
     }
 
     pub(super) fn poll_closing(
@@ -98,7 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
                 }
                 Step::Reply | Step::Goodbye => match self.core.flush() {
                     Err(error) if would_block(&error) => return Poll::Pending,
-                    _ => Step::Shutdown { ours: matches!(step, Step::Goodbye) },
+                    _ => Step::Shutdown {
+                        ours: matches!(step, Step::Goodbye),
+                    },
                 },
                 Step::Shutdown { ours } => {
                     let _ = std::task::ready!(self.core.get_mut().poll_shutdown(cx));
@@ -117,10 +122,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
 }
 
 fn close_frame(code: u16, reason: &str) -> CloseFrame {
-    let code = Some(CloseCode::from(code)).filter(|code| code.is_allowed()).unwrap_or(CloseCode::Normal);
+    let code = Some(CloseCode::from(code))
+        .filter(|code| code.is_allowed())
+        .unwrap_or(CloseCode::Normal);
     let end = reason.floor_char_boundary(MAX_REASON);
     let reason = reason.get(..end).unwrap_or_default();
-    CloseFrame { code, reason: Utf8Bytes::from(reason) }
+    CloseFrame {
+        code,
+        reason: Utf8Bytes::from(reason),
+    }
 }
 
 #[cfg(test)]

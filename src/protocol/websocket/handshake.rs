@@ -16,10 +16,10 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Limits, WebSocket};
+use crate::protocol::ByteStream;
 
 /// A request that asks for a WebSocket, but not in a way we can answer with 101.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,9 @@ pub enum UpgradeError {
     #[error("the connection ended before the upgrade: {0}")]
     Gone(#[from] hyper::Error),
     /// The server serves another stream type than the caller named.
-    #[error("the connection is not the stream type that `accept` was called with; name the type the server wraps in TokioIo")]
+    #[error(
+        "the connection is not the stream type that `accept` was called with; name the type the server wraps in TokioIo"
+    )]
     OtherStream,
 }
 
@@ -93,7 +95,11 @@ pub fn accept<S, B>(
         return Err(HandshakeError::NotAnUpgrade);
     }
     let headers = request.headers();
-    if headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .map(HeaderValue::as_bytes)
+        != Some(b"13")
+    {
         return Err(HandshakeError::Version);
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(HandshakeError::Key)?;
@@ -109,7 +115,11 @@ pub fn accept<S, B>(
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    let upgrading = Upgrading { upgrade: hyper::upgrade::on(request), limits, stream: PhantomData };
+    let upgrading = Upgrading {
+        upgrade: hyper::upgrade::on(request),
+        limits,
+        stream: PhantomData,
+    };
     Ok((response, upgrading))
 }
 
@@ -120,14 +130,7 @@ pub struct Upgrading<S> {
     stream: PhantomData<fn() -> S>,
 }
 
-impl<S> Upgrading<S> {
-    /// Changes the limits the socket will start with.
-    pub(crate) fn set_max_message(&mut self, bytes: usize) {
-        self.limits.max_message = bytes;
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Future for Upgrading<S> {
+impl<S: ByteStream> Future for Upgrading<S> {
     type Output = Result<WebSocket<S>, UpgradeError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -138,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Future for Upgrading<S>
             // The client may have sent its first frames right behind the request.
             Ok(parts) => Ok(WebSocket::new(
                 parts.io.into_inner(),
-                parts.read_buf.into(),
+                parts.read_buf,
                 self.limits,
             )),
             Err(_) => Err(UpgradeError::OtherStream),
@@ -178,7 +181,9 @@ mod tests {
     ];
 
     fn refusal(headers: &[(&str, &str)]) -> HandshakeError {
-        accept::<DuplexStream, _>(&mut request(headers), Limits::default()).err().unwrap()
+        accept::<DuplexStream, _>(&mut request(headers), Limits::default())
+            .err()
+            .unwrap()
     }
 
     #[test]
@@ -186,7 +191,10 @@ mod tests {
         let mut request = request(&GOOD);
         let (response, _) = accept::<DuplexStream, _>(&mut request, Limits::default()).unwrap();
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            response.headers()[SEC_WEBSOCKET_ACCEPT],
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
     }
 
     #[test]
@@ -196,7 +204,10 @@ mod tests {
         let mut wrong = GOOD;
         wrong[2].1 = "8";
         assert_eq!(refusal(&wrong), HandshakeError::Version);
-        assert_eq!(HandshakeError::Version.response().headers()[SEC_WEBSOCKET_VERSION], "13");
+        assert_eq!(
+            HandshakeError::Version.response().headers()[SEC_WEBSOCKET_VERSION],
+            "13"
+        );
         wrong = GOOD;
         wrong[3].1 = "c2hvcnQ=";
         assert_eq!(refusal(&wrong), HandshakeError::Key);

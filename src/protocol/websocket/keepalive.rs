@@ -18,7 +18,10 @@ pub struct Keepalive {
 
 impl Default for Keepalive {
     fn default() -> Self {
-        Self { ping_every: Duration::from_secs(54), silent_for: Duration::from_secs(60) }
+        Self {
+            ping_every: Duration::from_secs(54),
+            silent_for: Duration::from_secs(60),
+        }
     }
 }
 
@@ -41,7 +44,12 @@ impl Clock {
         let now = Instant::now();
         let ping_at = now + keepalive.ping_every;
         let timer = Box::pin(sleep_until(ping_at.min(now + keepalive.silent_for)));
-        Self { keepalive, ping_at, heard_at: now, timer }
+        Self {
+            keepalive,
+            ping_at,
+            heard_at: now,
+            timer,
+        }
     }
 
     /// The peer gave a sign of life. The timer finds out when it next fires.

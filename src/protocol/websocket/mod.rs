@@ -12,7 +12,6 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite;
 use tungstenite::error::ProtocolError;
 use tungstenite::protocol::{Role, WebSocketConfig};
@@ -23,7 +22,7 @@ pub use self::handshake::{HandshakeError, UpgradeError, Upgrading, accept, is_up
 pub use self::keepalive::Keepalive;
 use self::keepalive::{Clock, Due};
 use self::stream::Polled;
-use super::{Ended, Event, Frame};
+use super::{ByteStream, Ended, Event, Frame};
 
 /// First size of the read buffer; it is allocated for every socket, and control messages are short.
 const READ_BUFFER: usize = 1024;
@@ -44,7 +43,10 @@ pub struct Limits {
 impl Default for Limits {
     /// 64 KiB and the usual keepalive.
     fn default() -> Self {
-        Self { max_message: 64 * 1024, keepalive: Some(Keepalive::default()) }
+        Self {
+            max_message: 64 * 1024,
+            keepalive: Some(Keepalive::default()),
+        }
     }
 }
 
@@ -65,7 +67,7 @@ pub struct WebSocket<S> {
     ended: Option<Ended>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
+impl<S: ByteStream> WebSocket<S> {
     /// A socket on a stream whose opening handshake is done; `read` is what came after it.
     pub fn new(stream: S, read: Bytes, limits: Limits) -> Self {
         let config = WebSocketConfig::default()
@@ -77,7 +79,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
         let stream = Polled::new(stream);
         let role = Role::Server;
         Self {
-            core: tungstenite::WebSocket::from_partially_read(stream, read.into(), role, Some(config)),
+            core: tungstenite::WebSocket::from_partially_read(
+                stream,
+                read.into(),
+                role,
+                Some(config),
+            ),
             queue: VecDeque::new(),
             queued_bytes: 0,
             unflushed: false,
@@ -186,7 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         let listening = !self.paused && !self.choked;
-        while let Some(Poll::Ready(due)) = self.clock.as_mut().map(|clock| clock.poll(listening, cx)) {
+        while let Some(Poll::Ready(due)) =
+            self.clock.as_mut().map(|clock| clock.poll(listening, cx))
+        {
             match due {
                 Due::GiveUp => return Err(Ended::PingTimeout),
                 Due::Ping => self.write(Message::Ping(Bytes::new()))?,
@@ -227,7 +236,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<S> {
             }
             let mut batch = 0;
             while batch < BATCH {
-                let Some(frame) = self.queue.pop_front() else { break };
+                let Some(frame) = self.queue.pop_front() else {
+                    break;
+                };
                 batch += frame.len();
                 self.queued_bytes -= frame.len();
                 self.write(match frame {

@@ -17,7 +17,10 @@ pub(super) struct Polled<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, waker: Waker::noop().clone() }
+        Self {
+            stream,
+            waker: Waker::noop().clone(),
+        }
     }
 
     /// Names the task to wake when reading or writing can go on.
