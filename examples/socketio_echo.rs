@@ -2,7 +2,7 @@
 //! `socketio_echo [PORT]`, 3000 by default. `/engine.io/` says back what it hears; `/socket.io/` has the
 //! namespaces `/` and `/custom` with the suite's events.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use wallcast::protocol::engineio::{Config, Engine, Socket};
 use wallcast::protocol::socketio::{AttachmentLimits, Decoder, Kind, Packet, ack, binary_ack};
 use wallcast::protocol::socketio::{binary_event, connect, connect_error, event};
@@ -23,6 +23,10 @@ use wallcast::protocol::{Event, Frame};
 
 /// From the opening to the first CONNECT.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
+
+/// Between the answer to CONNECT and the `auth` event. The suite awaits them one after the other, and
+/// its WebSocket client forgets the second of two frames that it reads at once.
+const APART: Duration = Duration::from_millis(10);
 
 const LIMITS: AttachmentLimits = AttachmentLimits {
     count: 8,
@@ -133,6 +137,7 @@ async fn echo(mut socket: Socket<TcpStream>) {
 async fn session(mut socket: Socket<TcpStream>) {
     let mut decoder = Decoder::new(LIMITS);
     let mut namespaces = HashSet::new();
+    let mut apart = VecDeque::new();
     let mut entered = false;
     let connect_by = Instant::now() + CONNECT_TIME;
     loop {
@@ -146,21 +151,30 @@ async fn session(mut socket: Socket<TcpStream>) {
         match event {
             Event::Message(frame) => match decoder.decode(frame) {
                 Ok(None) => {}
-                Ok(Some(packet)) => match answers(packet, &mut namespaces) {
+                Ok(Some(packet)) => match answers(packet, &mut namespaces, &mut apart) {
                     Some(frames) => frames.into_iter().for_each(|frame| socket.send(frame)),
                     None => return socket.close(1000, "not connected").await,
                 },
                 Err(error) => return socket.close(1000, &error.to_string()).await,
             },
-            Event::Flushed => {}
+            Event::Flushed => {
+                if let Some(frame) = apart.pop_front() {
+                    sleep(APART).await;
+                    socket.send(frame);
+                }
+            }
             Event::Closed(_) => return,
         }
         entered |= !namespaces.is_empty();
     }
 }
 
-/// What the suite expects back, or none when the connection is to be closed.
-fn answers(packet: Packet, namespaces: &mut HashSet<Box<str>>) -> Option<Vec<Frame>> {
+/// What the suite expects back at once, or none when the connection is to be closed.
+fn answers(
+    packet: Packet,
+    namespaces: &mut HashSet<Box<str>>,
+    apart: &mut VecDeque<Frame>,
+) -> Option<Vec<Frame>> {
     let name = packet.namespace;
     match packet.kind {
         Kind::Connect { auth } => {
@@ -169,10 +183,8 @@ fn answers(packet: Packet, namespaces: &mut HashSet<Box<str>>) -> Option<Vec<Fra
             }
             let auth = auth.or_else(|| RawValue::from_string("{}".to_owned()).ok())?;
             let sid = format!("{}{}", &*name, namespaces.len());
-            let frames = vec![
-                connect(&name, &sid, None),
-                event(&name, None, "auth", [&*auth]),
-            ];
+            apart.push_back(event(&name, None, "auth", [&*auth]));
+            let frames = vec![connect(&name, &sid, None)];
             namespaces.insert(name);
             Some(frames)
         }
