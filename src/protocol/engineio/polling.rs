@@ -1,0 +1,196 @@
+//! The socket's side of a polling session: what it reads was pushed, what it sends waits for a poll; owns the upgrade while it lasts.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::heartbeat::{Beat, Heartbeat};
+use super::packet::{CLOSE, PING, is_message};
+use super::probe::{Probe, Step};
+use super::session::{Phase, Session, Upgrade};
+use super::timer::Timer;
+use crate::protocol::websocket::WebSocket;
+use crate::protocol::{ByteStream, Ended, Event, Frame};
+
+/// The longest that a closed session waits for the poll that will tell its client.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A socket carried by polls and pushes.
+pub(super) struct Polling<S> {
+    session: Arc<Session<S>>,
+    /// Sent in this turn of the app; published together, so that the answers to a burst share one poll.
+    queue: VecDeque<Frame>,
+    owes_flushed: bool,
+    paused: bool,
+    upgrade_timeout: Duration,
+    probe: Option<Box<Probe<S>>>,
+}
+
+/// What `poll` comes to.
+pub(super) enum Outcome<S> {
+    Event(Event),
+    /// The WebSocket carries on, with all that was not polled yet already queued in it.
+    Upgraded(Box<WebSocket<S>>, Heartbeat),
+}
+
+impl<S: ByteStream> Polling<S> {
+    pub(super) fn new(session: Arc<Session<S>>, upgrade_timeout: Duration) -> Self {
+        Self {
+            session,
+            queue: VecDeque::new(),
+            owes_flushed: false,
+            paused: false,
+            upgrade_timeout,
+            probe: None,
+        }
+    }
+
+    pub(super) fn poll(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Outcome<S>> {
+        self.session.task.register(cx.waker());
+        loop {
+            if let Some(event) = self.next_event() {
+                return Poll::Ready(Outcome::Event(event));
+            }
+            if let Poll::Ready(outcome) = self.poll_probe(cx) {
+                return Poll::Ready(outcome);
+            }
+            let mut due = self.session.lock().heartbeat.due();
+            if let Some(probe) = &self.probe {
+                due = due.min(probe.deadline);
+            }
+            std::task::ready!(timer.poll(due, cx));
+        }
+    }
+
+    pub(super) fn can_send(&self) -> bool {
+        self.queue.is_empty() && self.session.lock().outbox.is_empty()
+    }
+
+    pub(super) fn send(&mut self, frame: Frame) {
+        self.queue.push_back(frame);
+        self.owes_flushed = true;
+    }
+
+    pub(super) fn discard_unsent(&mut self) {
+        self.queue.clear();
+        self.session
+            .lock()
+            .outbox
+            .retain(|frame| !is_message(frame));
+    }
+
+    pub(super) fn set_max_payload(&mut self, bytes: usize) {
+        self.session.lock().max_payload = bytes;
+    }
+
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Leaves what is queued, then the close packet, for the next poll, and waits for that a while.
+    pub(super) async fn close(mut self) {
+        {
+            let mut state = self.session.lock();
+            state.outbox.append(&mut self.queue);
+            if state.phase == Phase::Open {
+                state.phase = Phase::Leaving;
+            }
+        }
+        self.session.get.notify_one();
+        let told = poll_fn(|cx| {
+            self.session.task.register(cx.waker());
+            match self.session.lock().phase {
+                Phase::Leaving => Poll::Pending,
+                _ => Poll::Ready(()),
+            }
+        });
+        let _ = timeout(PATIENCE, told).await;
+    }
+
+    /// Reads the inbox, fills the outbox, and keeps the heartbeat.
+    fn next_event(&mut self) -> Option<Event> {
+        let mut state = self.session.lock();
+        if !self.paused
+            && let Some(frame) = state.inbox.pop_front()
+        {
+            if state.inbox.is_empty() {
+                state.inbox = VecDeque::new();
+                self.session.post.notify_one();
+            }
+            return Some(Event::Message(frame));
+        }
+        if let Phase::Ended { why, .. } = state.phase {
+            return Some(Event::Closed(why));
+        }
+        if !self.queue.is_empty() {
+            state.outbox.append(&mut self.queue);
+            self.queue = VecDeque::new();
+            self.session.get.notify_one();
+        }
+        match state.heartbeat.beat(Instant::now()) {
+            Beat::Quiet => {}
+            Beat::Ping => {
+                state.outbox.push_back(PING);
+                self.session.get.notify_one();
+            }
+            Beat::Dead => {
+                drop(state);
+                self.session.end(Ended::PingTimeout, CLOSE);
+                return Some(Event::Closed(Ended::PingTimeout));
+            }
+        }
+        if state.outbox.is_empty() && mem::take(&mut self.owes_flushed) {
+            return Some(Event::Flushed);
+        }
+        if let Some(upgrading) = state.take_asked() {
+            let deadline = Instant::now() + self.upgrade_timeout;
+            self.probe = Some(Box::new(Probe::new(upgrading, deadline)));
+        }
+        None
+    }
+
+    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<S>> {
+        // What is still to be read came before whatever the new carrier brings.
+        while !self.paused
+            && let Some(probe) = &mut self.probe
+        {
+            let step = std::task::ready!(probe.poll(cx));
+            let mut state = self.session.lock();
+            match step {
+                Step::Probed => {
+                    state.upgrade = Upgrade::Probed(Instant::now());
+                    self.session.get.notify_one();
+                }
+                Step::Failed => {
+                    state.upgrade = Upgrade::None;
+                    self.probe = None;
+                }
+                Step::Done(mut socket) => {
+                    self.probe = None;
+                    if state.phase != Phase::Open || !state.inbox.is_empty() {
+                        // A push raced the client's own word that it had paused; which came first is lost.
+                        state.upgrade = Upgrade::None;
+                        drop(state);
+                        self.session.end(Ended::Protocol, CLOSE);
+                        return Poll::Ready(Outcome::Event(Event::Closed(Ended::Protocol)));
+                    }
+                    state.phase = Phase::Upgraded;
+                    state.upgrade = Upgrade::None;
+                    socket.set_max_message(state.max_payload);
+                    for frame in mem::take(&mut state.outbox) {
+                        socket.send(frame);
+                    }
+                    let heartbeat = state.heartbeat;
+                    self.session.get.notify_one();
+                    return Poll::Ready(Outcome::Upgraded(socket, heartbeat));
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
