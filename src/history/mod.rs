@@ -8,8 +8,8 @@ mod replay;
 
 use rusqlite::{Connection, params};
 
-pub use replay::{Page, replay};
 pub use membership::{Span, close_membership, open_membership, spans_of};
+pub use replay::{Page, replay};
 
 use crate::clock::Timestamp;
 use crate::event::{EventId, NewEvent};

@@ -39,11 +39,15 @@ pub fn replay(
     let mut reached = after;
     let ids = ids(connection, spans, after, newest, limit)?;
     let found_all = ids.len() < limit;
-    let mut load = connection
-        .prepare_cached("SELECT type, data, created_at FROM events WHERE id = ?1")?;
+    let mut load =
+        connection.prepare_cached("SELECT type, data, created_at FROM events WHERE id = ?1")?;
     for id in ids {
         if bytes >= PAGE_BYTES {
-            return Ok(Page { events, reached, is_last: false });
+            return Ok(Page {
+                events,
+                reached,
+                is_last: false,
+            });
         }
         let event = load.query_row([id], |row| {
             let kind: String = row.get(0)?;
@@ -52,7 +56,10 @@ pub fn replay(
                 data: row.get(1)?,
                 topics: Vec::new(),
             };
-            let position = Position { epoch: epoch.clone(), id };
+            let position = Position {
+                epoch: epoch.clone(),
+                id,
+            };
             Ok(Event::durable(new, position, row.get(2)?))
         })?;
         bytes += event.data().len();
@@ -62,7 +69,11 @@ pub fn replay(
     if found_all {
         reached = newest;
     }
-    Ok(Page { events, reached, is_last: found_all })
+    Ok(Page {
+        events,
+        reached,
+        is_last: found_all,
+    })
 }
 
 /// The first `limit` ids after `after` in any of the spans.
@@ -82,8 +93,9 @@ fn ids(
     for span in spans {
         let from = span.from.max(after.next());
         let until = span.until.unwrap_or(newest);
-        let rows = query
-            .query_map(params![span.topic.to_string(), from, until, most], |row| row.get(0))?;
+        let rows = query.query_map(params![span.topic.to_string(), from, until, most], |row| {
+            row.get(0)
+        })?;
         for id in rows {
             ids.insert(id?);
         }

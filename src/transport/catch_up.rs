@@ -25,7 +25,9 @@ impl Connection {
     }
 
     async fn next_page(&mut self, index: usize) -> Result<(), StoreError> {
-        let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Ok(());
+        };
         let (SlotState::Live(session), Some(after)) = (&slot.state, slot.behind) else {
             return Ok(());
         };
@@ -39,7 +41,11 @@ impl Connection {
                 Ok::<_, StoreError>(history::replay(db, &epoch, &spans, after, BATCH)?)
             })
             .await?;
-        for event in page.events.iter().filter(|event| event.kind().is_heard_in(namespace)) {
+        for event in page
+            .events
+            .iter()
+            .filter(|event| event.kind().is_heard_in(namespace))
+        {
             self.carrier.send(self.codec.event(namespace, event));
         }
         slot.behind = Some(page.reached);

@@ -41,7 +41,12 @@ pub(super) enum SlotState {
 
 impl Slot {
     pub(super) fn waiting(namespace: Namespace, id: ConnectionId) -> Self {
-        Self { namespace, id, state: SlotState::Waiting, behind: None }
+        Self {
+            namespace,
+            id,
+            state: SlotState::Waiting,
+            behind: None,
+        }
     }
 
     /// Events from `first` on found no place in the outbox: they are read from history.
@@ -164,11 +169,11 @@ impl Connection {
     fn connect_error(&mut self, path: &str, error: &AuthError) {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
         let data = json!({ "code": error.code(), "message": error.to_string() });
-        let data = crate::event::to_json(&data);
+        let data = serde_json::value::to_raw_value(&data).ok();
         self.carrier.send(socketio::connect_error(
             path,
             "Authentication error",
-            Some(&data),
+            data.as_deref(),
         ));
     }
 

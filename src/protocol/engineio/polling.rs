@@ -92,7 +92,7 @@ impl<S: ByteStream> Polling<S> {
         self.paused = paused;
     }
 
-    /// Leaves what is queued, then the close packet, for the next poll, and waits for that a while.
+    /// Leaves what is queued for the next poll and the close packet for the one after, and waits for both a while.
     pub(super) async fn close(mut self) {
         {
             let mut state = self.session.lock();

@@ -216,7 +216,8 @@ impl<S> GetTurn<'_, S> {
                     None => Taken::Refused(Refusal::UnknownSession),
                 };
             }
-            Phase::Leaving => {
+            // Stock clients drop what shares a payload with the close packet, so that comes alone.
+            Phase::Leaving if state.outbox.is_empty() => {
                 state.phase = Phase::Ended {
                     why: Ended::Peer { code: None },
                     last: None,
@@ -224,7 +225,7 @@ impl<S> GetTurn<'_, S> {
                 self.session.task.wake();
                 return Taken::Payload(state.payload(Some(CLOSE)));
             }
-            Phase::Open => {}
+            Phase::Leaving | Phase::Open => {}
         }
         if !state.outbox.is_empty() {
             self.session.task.wake();
