@@ -208,6 +208,7 @@ impl<S> GetTurn<'_, S> {
     /// What there is for the client now. Packets that were taken are the response's to deliver.
     pub(super) fn take(&self) -> Taken {
         let mut state = self.session.lock();
+        let has_packets = !state.outbox.is_empty();
         match &mut state.phase {
             Phase::Upgraded => return Taken::Refused(Refusal::BadRequest),
             Phase::Ended { last, .. } => {
@@ -217,7 +218,7 @@ impl<S> GetTurn<'_, S> {
                 };
             }
             // Stock clients drop what shares a payload with the close packet, so that comes alone.
-            Phase::Leaving if state.outbox.is_empty() => {
+            Phase::Leaving if !has_packets => {
                 state.phase = Phase::Ended {
                     why: Ended::Peer { code: None },
                     last: None,
@@ -227,7 +228,7 @@ impl<S> GetTurn<'_, S> {
             }
             Phase::Leaving | Phase::Open => {}
         }
-        if !state.outbox.is_empty() {
+        if has_packets {
             self.session.task.wake();
             return Taken::Payload(state.payload(None));
         }
