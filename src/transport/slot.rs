@@ -33,8 +33,8 @@ pub(super) struct Slot {
 }
 
 pub(super) enum SlotState {
-    /// It must authenticate.
-    Waiting,
+    /// It must authenticate; it has been here since then.
+    Waiting(Instant),
     /// It is in the hub.
     Live(Arc<Session>),
 }
@@ -44,7 +44,7 @@ impl Slot {
         Self {
             namespace,
             id,
-            state: SlotState::Waiting,
+            state: SlotState::Waiting(Instant::now()),
             behind: None,
         }
     }
@@ -64,7 +64,7 @@ impl Slot {
     pub(super) fn drain(&self, limit: usize) -> Option<Drained> {
         match &self.state {
             SlotState::Live(session) => Some(session.outbox().drain(limit)),
-            SlotState::Waiting => None,
+            SlotState::Waiting(_) => None,
         }
     }
 
@@ -75,29 +75,38 @@ impl Slot {
         }
     }
 
-    /// When its token ends.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let left = self.expires_at()?.unix_ms() - Timestamp::now().unix_ms();
-        // A day at a time: the clock may be set meanwhile.
-        let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-        Some(Instant::now() + wait.min(Duration::from_secs(86_400)))
+    /// When it must be looked at again: its token ends, or its time to authenticate does.
+    pub(super) fn deadline(&self, auth_timeout: Duration) -> Option<Instant> {
+        match &self.state {
+            SlotState::Waiting(since) => Some(*since + auth_timeout),
+            SlotState::Live(session) => {
+                let left = session.expires_at()?.unix_ms() - Timestamp::now().unix_ms();
+                // A day at a time: the clock may be set meanwhile.
+                let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+                Some(Instant::now() + wait.min(Duration::from_secs(86_400)))
+            }
+        }
     }
 
+    /// Whether it is live with a token that has ended.
     pub(super) fn has_expired(&self) -> bool {
-        self.expires_at().is_some_and(|at| at <= Timestamp::now())
+        match &self.state {
+            SlotState::Live(session) => session
+                .expires_at()
+                .is_some_and(|at| at <= Timestamp::now()),
+            SlotState::Waiting(_) => false,
+        }
+    }
+
+    /// Whether it has waited too long for its token.
+    pub(super) fn is_overdue(&self, auth_timeout: Duration) -> bool {
+        matches!(&self.state, SlotState::Waiting(since) if Instant::now() >= *since + auth_timeout)
     }
 
     /// Ends it because its token has (contract 6.2: 4401).
     pub(super) fn expire(&self) {
         if let SlotState::Live(session) = &self.state {
             session.end(Ending::Unauthenticated, None);
-        }
-    }
-
-    fn expires_at(&self) -> Option<Timestamp> {
-        match &self.state {
-            SlotState::Live(session) => session.principal().expires_at,
-            SlotState::Waiting => None,
         }
     }
 }
@@ -128,7 +137,7 @@ impl Connection {
                 Ok(())
             }
             // The token fell between the handshake and here.
-            Err(error) => Err(self.refuse_token(namespace, &error)),
+            Err(error) => self.refuse_token(namespace, &error),
         }
     }
 
@@ -254,7 +263,7 @@ impl Connection {
         let credential = Credential::parse(&claimed.token);
         let live = match &slot.state {
             SlotState::Live(session) => Some(session.clone()),
-            SlotState::Waiting => None,
+            SlotState::Waiting(_) => None,
         };
         let proven = match server::prove(&self.app, &credential).await {
             Ok(principal) => agrees(&claimed, &principal).map(|()| principal),
@@ -262,7 +271,7 @@ impl Connection {
         };
         let principal = match proven {
             Ok(principal) => principal,
-            Err(error) => return Err(self.refuse_token(namespace, &error)),
+            Err(error) => return self.refuse_token(namespace, &error),
         };
         if let Some(session) = live {
             if *session.subject() != principal.subject {
@@ -285,12 +294,12 @@ impl Connection {
                 self.welcome(index, entered);
                 Ok(())
             }
-            Err(error) => Err(self.refuse_token(namespace, &error)),
+            Err(error) => self.refuse_token(namespace, &error),
         }
     }
 
     /// A wrong token by message: told in the words of both seeds, then the end (contract 3).
-    fn refuse_token(&mut self, namespace: Namespace, error: &AuthError) -> Parting {
+    fn refuse_token(&mut self, namespace: Namespace, error: &AuthError) -> Result<(), Parting> {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
         let text = error.to_string();
         let data = json!({ "message": text, "code": error.code(), "timestamp": Timestamp::now() });
