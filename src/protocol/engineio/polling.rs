@@ -26,9 +26,10 @@ pub(super) struct Polling<S> {
     /// Sent in this turn of the app; published together, so that the answers to a burst share one poll.
     queue: VecDeque<Frame>,
     owes_flushed: bool,
-    paused: bool,
     upgrade_timeout: Duration,
     probe: Option<Box<Probe<S>>>,
+    /// The client changes over to this, as soon as all is read that it pushed before.
+    successor: Option<Box<WebSocket<S>>>,
 }
 
 /// What `poll` comes to.
@@ -44,9 +45,9 @@ impl<S: ByteStream> Polling<S> {
             session,
             queue: VecDeque::new(),
             owes_flushed: false,
-            paused: false,
             upgrade_timeout,
             probe: None,
+            successor: None,
         }
     }
 
@@ -56,12 +57,19 @@ impl<S: ByteStream> Polling<S> {
             if let Some(event) = self.next_event() {
                 return Poll::Ready(Outcome::Event(event));
             }
-            if let Poll::Ready(outcome) = self.poll_probe(cx) {
-                return Poll::Ready(outcome);
-            }
+            let paused = self.session.lock().paused;
             let mut due = self.session.lock().heartbeat.due();
-            if let Some(probe) = &self.probe {
-                due = due.min(probe.deadline);
+            if !paused {
+                self.poll_probe(cx);
+                if let Some((socket, heartbeat)) = self.succeed() {
+                    return Poll::Ready(Outcome::Upgraded(socket, heartbeat));
+                }
+                if self.successor.is_some() {
+                    continue;
+                }
+                if let Some(probe) = &self.probe {
+                    due = due.min(probe.deadline);
+                }
             }
             std::task::ready!(timer.poll(due, cx));
         }
@@ -89,7 +97,10 @@ impl<S: ByteStream> Polling<S> {
     }
 
     pub(super) fn pause(&mut self, paused: bool) {
-        self.paused = paused;
+        let mut state = self.session.lock();
+        if mem::replace(&mut state.paused, paused) && !paused {
+            state.heartbeat.forgive(Instant::now());
+        }
     }
 
     /// Leaves what is queued for the next poll and the close packet for the one after, and waits for both a while.
@@ -115,7 +126,7 @@ impl<S: ByteStream> Polling<S> {
     /// Reads the inbox, fills the outbox, and keeps the heartbeat.
     fn next_event(&mut self) -> Option<Event> {
         let mut state = self.session.lock();
-        if !self.paused
+        if !state.paused
             && let Some(frame) = state.inbox.pop_front()
         {
             if state.inbox.is_empty() {
@@ -138,6 +149,7 @@ impl<S: ByteStream> Polling<S> {
                 state.outbox.push_back(PING);
                 self.session.get.notify_one();
             }
+            Beat::Dead if state.paused => state.heartbeat.forgive(Instant::now()),
             Beat::Dead => {
                 drop(state);
                 self.session.end(Ended::PingTimeout, CLOSE);
@@ -154,43 +166,37 @@ impl<S: ByteStream> Polling<S> {
         None
     }
 
-    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<S>> {
-        // What is still to be read came before whatever the new carrier brings.
-        while !self.paused
-            && let Some(probe) = &mut self.probe
+    fn poll_probe(&mut self, cx: &mut Context<'_>) {
+        while let Some(probe) = &mut self.probe
+            && let Poll::Ready(step) = probe.poll(cx)
         {
-            let step = std::task::ready!(probe.poll(cx));
-            let mut state = self.session.lock();
             match step {
                 Step::Probed => {
-                    state.upgrade = Upgrade::Probed(Instant::now());
+                    self.session.lock().upgrade = Upgrade::Probed(Instant::now());
                     self.session.get.notify_one();
+                    continue;
                 }
-                Step::Failed => {
-                    state.upgrade = Upgrade::None;
-                    self.probe = None;
-                }
-                Step::Done(mut socket) => {
-                    self.probe = None;
-                    if state.phase != Phase::Open || !state.inbox.is_empty() {
-                        // A push raced the client's own word that it had paused; which came first is lost.
-                        state.upgrade = Upgrade::None;
-                        drop(state);
-                        self.session.end(Ended::Protocol, CLOSE);
-                        return Poll::Ready(Outcome::Event(Event::Closed(Ended::Protocol)));
-                    }
-                    state.phase = Phase::Upgraded;
-                    state.upgrade = Upgrade::None;
-                    socket.set_max_message(state.max_payload);
-                    for frame in mem::take(&mut state.outbox) {
-                        socket.send(frame);
-                    }
-                    let heartbeat = state.heartbeat;
-                    self.session.get.notify_one();
-                    return Poll::Ready(Outcome::Upgraded(socket, heartbeat));
-                }
+                Step::Failed => self.session.lock().upgrade = Upgrade::None,
+                Step::Done(socket) => self.successor = Some(socket),
             }
+            self.probe = None;
         }
-        Poll::Pending
+    }
+
+    /// Hands over to the WebSocket, in one moment for all who look at the session.
+    fn succeed(&mut self) -> Option<(Box<WebSocket<S>>, Heartbeat)> {
+        let mut state = self.session.lock();
+        if state.phase != Phase::Open || !state.inbox.is_empty() {
+            return None;
+        }
+        let mut socket = self.successor.take()?;
+        state.phase = Phase::Upgraded;
+        state.upgrade = Upgrade::None;
+        socket.set_max_message(state.max_payload);
+        for frame in mem::take(&mut state.outbox) {
+            socket.send(frame);
+        }
+        self.session.get.notify_one();
+        Some((socket, state.heartbeat))
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct State<S> {
     pub(super) outbox: VecDeque<Frame>,
     pub(super) polling: bool,
     pub(super) posting: bool,
+    /// The app reads nothing just now. The client then may be unable to say that it is alive,
+    /// since its next push waits for this one.
+    pub(super) paused: bool,
 }
 
 /// How far the session's life has come.
@@ -90,6 +93,7 @@ impl<S> Session<S> {
             outbox: VecDeque::new(),
             polling: false,
             posting: false,
+            paused: false,
         };
         Self {
             state: Mutex::new(state),
@@ -176,7 +180,7 @@ impl<S> State<S> {
     /// even before the socket's task has seen to it.
     fn check(&self, now: Instant) -> Result<(), Refusal> {
         match self.phase {
-            Phase::Open | Phase::Leaving if !self.heartbeat.is_dead(now) => Ok(()),
+            Phase::Open | Phase::Leaving if self.paused || !self.heartbeat.is_dead(now) => Ok(()),
             Phase::Upgraded => Err(Refusal::BadRequest),
             _ => Err(Refusal::UnknownSession),
         }

@@ -3,6 +3,8 @@
 mod args;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 pub use self::args::Args;
 pub use self::decode::{AttachmentLimits, DecodeError, Decoder};

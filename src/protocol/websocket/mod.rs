@@ -174,21 +174,26 @@ impl<S: ByteStream> WebSocket<S> {
     /// The open socket's turn: an event, or the reason why it is over.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
         self.poll_clock(cx)?;
-        // Reading comes first, so that the answers to a burst leave in one write, but it may not starve the writing.
-        let mut written = Poll::Pending;
-        if self.queued_bytes >= BATCH {
-            written = self.pump()?.map(Ok::<(), Ended>);
+        loop {
+            // Reading comes first, so that the answers to a burst leave in one write, but it may not starve the writing.
+            if self.queued_bytes >= BATCH {
+                let _ = self.pump()?;
+            }
+            if let Poll::Ready(frame) = self.poll_read()? {
+                return Poll::Ready(Ok(Event::Message(frame)));
+            }
+            let was_choked = self.choked;
+            if self.pump()?.is_pending() {
+                return Poll::Pending;
+            }
+            if mem::take(&mut self.owes_flushed) {
+                return Poll::Ready(Ok(Event::Flushed));
+            }
+            // A choked socket stopped reading before there was nothing to read, so nobody would wake it.
+            if !was_choked {
+                return Poll::Pending;
+            }
         }
-        if let Poll::Ready(frame) = self.poll_read()? {
-            return Poll::Ready(Ok(Event::Message(frame)));
-        }
-        if written.is_pending() && self.pump()?.is_pending() {
-            return Poll::Pending;
-        }
-        if mem::take(&mut self.owes_flushed) {
-            return Poll::Ready(Ok(Event::Flushed));
-        }
-        Poll::Pending
     }
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
