@@ -18,7 +18,7 @@ use crate::protocol::websocket::WebSocket;
 use crate::protocol::{ByteStream, Ended, Event, Frame};
 
 /// The longest that a closed session waits for the poll that will tell its client.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A socket carried by polls and pushes.
 pub(super) struct Polling<S> {
@@ -101,6 +101,13 @@ impl<S: ByteStream> Polling<S> {
         if mem::replace(&mut state.paused, paused) && !paused {
             state.heartbeat.forgive(Instant::now());
         }
+    }
+
+    /// Whether the client is changing over to a WebSocket, and so may poll no more.
+    pub(super) fn is_upgrading(&self) -> bool {
+        self.probe.is_some()
+            || self.successor.is_some()
+            || !matches!(self.session.lock().upgrade, Upgrade::None)
     }
 
     /// Leaves what is queued for the next poll and the close packet for the one after, and waits for both a while.

@@ -5,12 +5,12 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Lease;
 use super::heartbeat::{Beat, Heartbeat};
 use super::packet::{PING, Packet, is_message};
-use super::polling::{Outcome, Polling};
+use super::polling::{Outcome, PATIENCE, Polling};
 use super::request::Transport;
 use super::timer::Timer;
 use crate::protocol::websocket::WebSocket;
@@ -162,10 +162,26 @@ impl<S: ByteStream> Socket<S> {
         }
     }
 
+    /// Ready when no upgrade is under way; what the client says meanwhile is passed over.
+    fn poll_upgraded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while matches!(&self.carrier, Carrier::Polling(polling) if polling.is_upgrading()) {
+            match self.poll_event(cx) {
+                Poll::Ready(Event::Closed(_)) => break,
+                Poll::Ready(_) => {}
+                Poll::Pending if self.transport() == Transport::WebSocket => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// Sends what is queued, then says goodbye; takes at most two seconds.
     ///
     /// A WebSocket is closed with this code and reason. Polling has no codes: the client's poll gets the close packet.
-    pub async fn close(self, code: u16, reason: &str) {
+    /// A client in the midst of an upgrade is waited for, since it hears the rest on its new carrier.
+    pub async fn close(mut self, code: u16, reason: &str) {
+        // One that does not finish its upgrade in time is told by polling after all.
+        let _ = timeout(PATIENCE / 2, poll_fn(|cx| self.poll_upgraded(cx))).await;
         match self.carrier {
             Carrier::Polling(polling) => polling.close().await,
             Carrier::WebSocket(socket, _) => socket.close(code, reason).await,
