@@ -70,7 +70,7 @@ pub enum StartError {
     #[error("supervisor_url cannot be used: {0}")]
     Supervisor(#[from] crate::supervisor::SupervisorError),
     /// A name of the certificate.
-    #[error(transparent)]
+    #[error("tls_names: {0}")]
     Name(#[from] tls::NameError),
     /// The store, once it was open.
     #[error(transparent)]

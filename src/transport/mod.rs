@@ -91,13 +91,14 @@ async fn open_websocket(
         .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
     }
     let mut handshake = presented(app, &request, &peer)?;
-    if let Some(credential) = &handshake.credential {
-        // Where a wrong token came in the handshake itself the handshake fails (contract 3).
-        server::prove(app, credential).await?;
-    }
-    let permit = app
-        .sockets
-        .permit(app, &peer, handshake.credential.is_some())?;
+    let proof = match &handshake.credential {
+        Some(credential) => server::prove(app, credential).await.map(|_| true),
+        None => Ok(handshake.local_admin.is_some()),
+    };
+    let permit = app.sockets.permit(app, &peer, matches!(proof, Ok(true)))?;
+    // Where a wrong token came in the handshake itself the handshake fails (contract 3); it has
+    // been counted all the same.
+    proof?;
     let progress = progress_of(&request);
     let (response, upgraded) = websocket::accept::<Stream, _>(&mut request, app.websocket_limits())
         .map_err(|error| {
@@ -136,7 +137,7 @@ async fn open_socketio(
     let proven = match &handshake.credential {
         // A wrong token is told by CONNECT_ERROR, once the namespace is asked for (contract 3).
         Some(credential) => server::prove(app, credential).await.is_ok(),
-        None => false,
+        None => handshake.local_admin.is_some(),
     };
     let permit = app.sockets.permit(app, &peer, proven)?;
     let progress = progress_of(&request);
