@@ -177,8 +177,8 @@ impl Hub {
             epoch: epoch.clone(),
             id: registry.last_event,
         };
-        let beat = NewEvent::new(Kind::HEARTBEAT, &data, vec![Topic::All]);
-        registry.deliver(&Arc::new(
+        let beat = NewEvent::new(Kind::HEARTBEAT, &data, Vec::new());
+        registry.deliver_everywhere(&Arc::new(
             Event::ephemeral(beat, now).with_position(position),
         ))
     }
