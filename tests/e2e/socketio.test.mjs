@@ -240,3 +240,35 @@ test("a message that Wallcast does not know gets error and the socket stays", as
   assert.equal(answer.code, "unknown_type");
   await within("the ack", new Promise((done) => socket.emit("ping", {}, done)));
 });
+
+test("a waiting tablet is told its token, and admins are told without it", async (t) => {
+  const daemon = await startDaemon(t);
+  const area = await createArea(daemon, "Kitchen");
+  const admin = connect(t, newest, daemon, { auth: { token: daemon.adminToken } });
+  await next(admin, "connected");
+  const asked = next(admin, "pairing_requested");
+  const request = await daemon.as()("POST", "/api/pairing/requests", { name: "Wall" });
+  const { pairingId, code, pairingToken } = request.body;
+  assert.equal((await asked)[0].code, code);
+
+  const tablet = connect(t, newest, daemon, { auth: { token: pairingToken } });
+  assert.equal((await next(tablet, "connected"))[0].role, "pairing");
+  const [told, overheard] = [next(tablet, "pairing_completed"), next(admin, "pairing_completed")];
+  await daemon.admin("POST", `/api/pairing/requests/${code}/approve`, { areaIds: [area] });
+  const [[mine], [theirs]] = await Promise.all([told, overheard]);
+  assert.equal(mine.pairingId, pairingId);
+  assert.deepEqual(mine.assignedAreas.map(({ id }) => id), [area]);
+  assert.equal(theirs.clientId, mine.clientId);
+  assert.equal("token" in theirs, false);
+
+  const late = connect(t, newest, daemon, { auth: { token: pairingToken }, forceNew: true });
+  const [again] = await next(late, "pairing_completed");
+  assert.equal(again.token, mine.token, "until its first use a lost answer is given again");
+
+  const ends = [next(tablet, "disconnect"), next(late, "disconnect")];
+  const paired = connect(t, newest, daemon, { auth: { token: mine.token } });
+  assert.equal((await next(paired, "connected"))[0].clientId, mine.clientId);
+  await Promise.all(ends);
+  const refused = connect(t, newest, daemon, { auth: { token: pairingToken } });
+  assert.equal((await next(refused, "connect_error"))[0].message, "Authentication error");
+});
