@@ -130,9 +130,18 @@ async fn what_cannot_be_read_gets_an_error_and_the_socket_stays() {
         (r#"{"type":"ping"}{}"#.to_owned(), "invalid_message"),
         (r#"{"data":{}}"#.to_owned(), "invalid_message"),
         (r#"{"type":7}"#.to_owned(), "invalid_message"),
-        (r#"{"type":"ping","data":[1]}"#.to_owned(), "invalid_message"),
-        (r#"{"type":"ping","requestId":{}}"#.to_owned(), "invalid_message"),
-        (format!(r#"{{"type":"ping","requestId":"{long_id}"}}"#), "invalid_message"),
+        (
+            r#"{"type":"ping","data":[1]}"#.to_owned(),
+            "invalid_message",
+        ),
+        (
+            r#"{"type":"ping","requestId":{}}"#.to_owned(),
+            "invalid_message",
+        ),
+        (
+            format!(r#"{{"type":"ping","requestId":"{long_id}"}}"#),
+            "invalid_message",
+        ),
         (r#"{"type":"fly"}"#.to_owned(), "unknown_type"),
         (r#"{"type":"connection"}"#.to_owned(), "unknown_type"),
     ];
