@@ -29,14 +29,7 @@ use crate::transport::{Engine, Sockets};
 /// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
 const DRAIN: Duration = Duration::from_secs(4);
 
-/// Pings of JSON WebSockets, and when a silent peer is gone (contract 4.2).
-const KEEPALIVE: websocket::Keepalive = websocket::Keepalive {
-    ping_interval: Duration::from_secs(54),
-    silence: Duration::from_secs(60),
-};
-
 /// Every part, for those who answer requests and serve sessions.
-#[derive(Debug)]
 pub struct App {
     /// The options.
     pub config: Config,
@@ -360,12 +353,18 @@ fn tell_ready(bound: &Bound) -> std::io::Result<()> {
     stdout.flush()
 }
 
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
 impl App {
     /// Bounds of a JSON WebSocket (contract 4.2 and section 8).
     pub fn websocket_limits(&self) -> websocket::Limits {
         websocket::Limits {
             max_message: self.config.max_message_bytes,
-            keepalive: Some(KEEPALIVE),
+            ..websocket::Limits::default()
         }
     }
 

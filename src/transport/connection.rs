@@ -28,7 +28,7 @@ use crate::server::{Peer, Progress};
 use crate::shutdown::Busy;
 
 /// Events that are handed to the carrier at once.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 /// A peer that takes nothing for this long is closed (contract 4.6).
 const STALL: Duration = Duration::from_secs(10);
 /// How far reconnecting tablets are spread after a stop.
@@ -81,8 +81,8 @@ pub(super) struct Connection {
     pub(super) slots: Vec<Slot>,
     pub(super) signal: Arc<Signal>,
     pub(super) permit: SocketPermit,
-    /// Since when no session is proven.
-    unproven_since: Instant,
+    /// Since when it has no session at all.
+    empty_since: Instant,
     progress: Progress,
     /// Since when something waits to be written, and how much had been written then.
     waiting: Option<(Instant, u64)>,
@@ -111,7 +111,7 @@ impl Connection {
             slots: Vec::new(),
             signal: Arc::default(),
             permit,
-            unproven_since: Instant::now(),
+            empty_since: Instant::now(),
             progress,
             waiting: None,
         }
@@ -141,6 +141,9 @@ impl Connection {
         let app = self.app.clone();
         loop {
             if let Err(parting) = self.settle() {
+                return parting;
+            }
+            if let Err(parting) = self.catch_up().await {
                 return parting;
             }
             let deadline = self.next_deadline();
@@ -202,14 +205,14 @@ impl Connection {
             }
         }
         if self.carrier.can_send() {
-            for slot in &self.slots {
+            for slot in &mut self.slots {
                 match slot.drain(BATCH) {
                     Some(Drained::Events(events)) => {
                         for event in events {
                             self.carrier.send(self.codec.event(slot.namespace, &event));
                         }
                     }
-                    Some(Drained::Missed(_)) => return Err(Ending::TryAgain.into()),
+                    Some(Drained::Missed(first)) => slot.fall_behind(first),
                     // An end that came just now is seen to at the next turn: its signal is set.
                     Some(Drained::Ended(..)) | None => {}
                 }
@@ -239,22 +242,25 @@ impl Connection {
         if let Some(event) = last_words {
             self.carrier.send(self.codec.event(namespace, event));
         }
-        Err(self.part(namespace, ending))
+        self.part(namespace, ending)?;
+        // What was dropped may have been for the connection's other sessions: they come back, and
+        // get it again.
+        Err(Ending::TryAgain.into())
     }
 
     /// Says good-bye in a namespace as the dialect has it (contract 4.1): stock Socket.IO clients
-    /// come back after a bare close, and stay away after DISCONNECT.
-    pub(super) fn part(&mut self, namespace: Namespace, ending: Ending) -> Parting {
+    /// come back after a bare close, and stay away after DISCONNECT. Other namespaces of the
+    /// connection go on.
+    pub(super) fn part(&mut self, namespace: Namespace, ending: Ending) -> Result<(), Parting> {
         if let (Codec::SocketIo(_), true) = (&self.codec, ending.is_final()) {
             self.tell_error(namespace, ending.word(), ending.message());
-            self.carrier
-                .send(crate::protocol::socketio::disconnect(namespace.path()));
+            let goodbye = crate::protocol::socketio::disconnect(namespace.path());
+            self.carrier.send(goodbye);
             if !self.slots.is_empty() {
-                // The connection's other sessions come back by themselves.
-                return Ending::TryAgain.into();
+                return Ok(());
             }
         }
-        ending.into()
+        Err(ending.into())
     }
 
     /// `error` as every dialect has it (contract 4.2).
@@ -269,26 +275,31 @@ impl Connection {
     }
 
     fn next_deadline(&self) -> Instant {
-        let unproven = self
+        let auth_timeout = self.app.config.auth_timeout;
+        let empty = self
             .slots
-            .iter()
-            .all(|slot| !slot.is_live())
-            .then(|| self.unproven_since + self.app.config.auth_timeout);
+            .is_empty()
+            .then(|| self.empty_since + auth_timeout);
         let stalled = self
             .waiting
             .filter(|_| self.carrier.can_stall())
             .map(|(since, _)| since + STALL);
-        let expiries = self.slots.iter().filter_map(Slot::deadline);
-        unproven
+        let slots = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.deadline(auth_timeout));
+        let far = || Instant::now() + Duration::from_secs(3600);
+        empty
             .into_iter()
             .chain(stalled)
-            .chain(expiries)
+            .chain(slots)
             .min()
-            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+            .unwrap_or_else(far)
     }
 
     fn on_deadline(&mut self) -> Result<(), Parting> {
         let now = Instant::now();
+        let auth_timeout = self.app.config.auth_timeout;
         if let Some((since, written)) = self.waiting
             && self.carrier.can_stall()
             && now >= since + STALL
@@ -296,20 +307,24 @@ impl Connection {
             let progress = self.progress.bytes();
             if progress == written {
                 tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
-                return Err(Parting::Drop);
+                self.carrier.discard_unsent();
+                return Err(Ending::Stalled.into());
             }
             self.waiting = Some((now, progress));
         }
         if let Some(slot) = self.slots.iter().find(|slot| slot.has_expired()) {
             slot.expire();
-            return Ok(());
         }
-        let nobody = !self.slots.iter().any(Slot::is_live);
-        if nobody && now >= self.unproven_since + self.app.config.auth_timeout {
-            return match self.slots.pop() {
-                Some(slot) => Err(self.part(slot.namespace, Ending::AuthTimeout)),
-                None => Err(Ending::AuthTimeout.into()),
-            };
+        if let Some(late) = self
+            .slots
+            .iter()
+            .position(|slot| slot.is_overdue(auth_timeout))
+        {
+            let namespace = self.slots.remove(late).namespace;
+            return self.part(namespace, Ending::AuthTimeout);
+        }
+        if self.slots.is_empty() && now >= self.empty_since + auth_timeout {
+            return Err(Ending::AuthTimeout.into());
         }
         Ok(())
     }
@@ -323,7 +338,7 @@ impl Connection {
             Inbound::Disconnect { namespace } => {
                 if let Some(index) = self.find(&namespace) {
                     self.slots.remove(index).leave(&self.app.hub);
-                    self.unproven_since = Instant::now();
+                    self.empty_since = Instant::now();
                 }
                 Ok(())
             }

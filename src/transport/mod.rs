@@ -4,6 +4,7 @@
 //! drains the outboxes of its sessions.
 
 mod carrier;
+mod catch_up;
 mod codec;
 mod command;
 mod connection;
@@ -107,7 +108,7 @@ async fn open_websocket(
     tokio::spawn(async move {
         match upgraded.await {
             Ok(socket) => {
-                let carrier = Carrier::WebSocket(Box::new(socket));
+                let carrier = Carrier::websocket(socket);
                 let connection =
                     Connection::new(app, carrier, Codec::Json, peer, progress, handshake, permit);
                 // A fresh task, so that nothing of the handshake lives as long as the session.
@@ -124,7 +125,7 @@ async fn open_socketio(
     request: Incoming,
     peer: Peer,
 ) -> Result<Response, ApiError> {
-    if engineio::names_session(request.uri().query()) {
+    if names_session(request.uri().query()) {
         // The session was admitted when it was opened; its sid is all that this request brings.
         let response = app.engine.handle(request, |_| {
             tracing::error!("a request with a sid opened a connection");
@@ -141,12 +142,18 @@ async fn open_socketio(
     let progress = progress_of(&request);
     let owner = app.clone();
     let opened = move |socket: engineio::Socket<Stream>| {
-        let carrier = Carrier::Engine(Box::new(socket));
+        let carrier = Carrier::engine(socket);
         let codec = Codec::socketio();
         let connection = Connection::new(owner, carrier, codec, peer, progress, handshake, permit);
         tokio::spawn(connection.run());
     };
     Ok(app.engine.handle(request, opened).await)
+}
+
+/// Whether an Engine.IO request goes on with a session rather than opening one.
+fn names_session(query: Option<&str>) -> bool {
+    let query = query.unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "sid")
 }
 
 /// What a handshake presents, after the checks that need no store.

@@ -14,7 +14,7 @@ use super::connection::{Connection, Parting};
 use super::entry::{self, Entered, Proof};
 use crate::auth::{AuthError, Credential, Principal};
 use crate::clock::Timestamp;
-use crate::event::{Kind, Namespace};
+use crate::event::{EventId, Kind, Namespace};
 use crate::hub::{Drained, Ending, Hub, Session};
 use crate::ids::ConnectionId;
 use crate::protocol::socketio;
@@ -28,16 +28,34 @@ pub(super) struct Slot {
     pub(super) namespace: Namespace,
     pub(super) id: ConnectionId,
     pub(super) state: SlotState,
+    /// How far it was told, while it reads on from history instead of its outbox.
+    pub(super) behind: Option<EventId>,
 }
 
 pub(super) enum SlotState {
-    /// It must authenticate.
-    Waiting,
+    /// It must authenticate; it has been here since then.
+    Waiting(Instant),
     /// It is in the hub.
     Live(Arc<Session>),
 }
 
 impl Slot {
+    pub(super) fn waiting(namespace: Namespace, id: ConnectionId) -> Self {
+        Self {
+            namespace,
+            id,
+            state: SlotState::Waiting(Instant::now()),
+            behind: None,
+        }
+    }
+
+    /// Events from `first` on found no place in the outbox: they are read from history.
+    pub(super) fn fall_behind(&mut self, first: EventId) {
+        if self.behind.is_none() {
+            self.behind = Some(first.previous());
+        }
+    }
+
     pub(super) fn is_live(&self) -> bool {
         matches!(self.state, SlotState::Live(_))
     }
@@ -46,7 +64,7 @@ impl Slot {
     pub(super) fn drain(&self, limit: usize) -> Option<Drained> {
         match &self.state {
             SlotState::Live(session) => Some(session.outbox().drain(limit)),
-            SlotState::Waiting => None,
+            SlotState::Waiting(_) => None,
         }
     }
 
@@ -57,29 +75,38 @@ impl Slot {
         }
     }
 
-    /// When its token ends.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let left = self.expires_at()?.unix_ms() - Timestamp::now().unix_ms();
-        // A day at a time: the clock may be set meanwhile.
-        let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-        Some(Instant::now() + wait.min(Duration::from_secs(86_400)))
+    /// When it must be looked at again: its token ends, or its time to authenticate does.
+    pub(super) fn deadline(&self, auth_timeout: Duration) -> Option<Instant> {
+        match &self.state {
+            SlotState::Waiting(since) => Some(*since + auth_timeout),
+            SlotState::Live(session) => {
+                let left = session.expires_at()?.unix_ms() - Timestamp::now().unix_ms();
+                // A day at a time: the clock may be set meanwhile.
+                let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+                Some(Instant::now() + wait.min(Duration::from_secs(86_400)))
+            }
+        }
     }
 
+    /// Whether it is live with a token that has ended.
     pub(super) fn has_expired(&self) -> bool {
-        self.expires_at().is_some_and(|at| at <= Timestamp::now())
+        match &self.state {
+            SlotState::Live(session) => session
+                .expires_at()
+                .is_some_and(|at| at <= Timestamp::now()),
+            SlotState::Waiting(_) => false,
+        }
+    }
+
+    /// Whether it has waited too long for its token.
+    pub(super) fn is_overdue(&self, auth_timeout: Duration) -> bool {
+        matches!(&self.state, SlotState::Waiting(since) if Instant::now() >= *since + auth_timeout)
     }
 
     /// Ends it because its token has (contract 6.2: 4401).
     pub(super) fn expire(&self) {
         if let SlotState::Live(session) = &self.state {
             session.end(Ending::Unauthenticated, None);
-        }
-    }
-
-    fn expires_at(&self) -> Option<Timestamp> {
-        match &self.state {
-            SlotState::Live(session) => session.principal().expires_at,
-            SlotState::Waiting => None,
         }
     }
 }
@@ -100,25 +127,17 @@ impl Connection {
     pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
         let Some(proof) = self.handshake.proof() else {
-            self.slots.push(Slot {
-                namespace,
-                id,
-                state: SlotState::Waiting,
-            });
+            self.slots.push(Slot::waiting(namespace, id));
             return Ok(());
         };
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
             Ok(entered) => {
-                self.slots.push(Slot {
-                    namespace,
-                    id,
-                    state: SlotState::Waiting,
-                });
+                self.slots.push(Slot::waiting(namespace, id));
                 self.welcome(self.slots.len() - 1, entered);
                 Ok(())
             }
             // The token fell between the handshake and here.
-            Err(error) => Err(self.refuse_token(namespace, &error)),
+            Err(error) => self.refuse_token(namespace, &error),
         }
     }
 
@@ -142,22 +161,14 @@ impl Connection {
         let Some(proof) = proof else {
             self.carrier
                 .send(socketio::connect(path, id.as_str(), None));
-            self.slots.push(Slot {
-                namespace,
-                id,
-                state: SlotState::Waiting,
-            });
+            self.slots.push(Slot::waiting(namespace, id));
             return;
         };
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
             Ok(entered) => {
                 self.carrier
                     .send(socketio::connect(path, id.as_str(), None));
-                self.slots.push(Slot {
-                    namespace,
-                    id,
-                    state: SlotState::Waiting,
-                });
+                self.slots.push(Slot::waiting(namespace, id));
                 self.welcome(self.slots.len() - 1, entered);
             }
             Err(error) => self.connect_error(path, &error),
@@ -167,11 +178,11 @@ impl Connection {
     fn connect_error(&mut self, path: &str, error: &AuthError) {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
         let data = json!({ "code": error.code(), "message": error.to_string() });
-        let data = crate::event::to_json(&data);
+        let data = serde_json::value::to_raw_value(&data).ok();
         self.carrier.send(socketio::connect_error(
             path,
             "Authentication error",
-            Some(&data),
+            data.as_deref(),
         ));
     }
 
@@ -260,7 +271,7 @@ impl Connection {
         let credential = Credential::parse(&claimed.token);
         let live = match &slot.state {
             SlotState::Live(session) => Some(session.clone()),
-            SlotState::Waiting => None,
+            SlotState::Waiting(_) => None,
         };
         let proven = match server::prove(&self.app, &credential).await {
             Ok(principal) => agrees(&claimed, &principal).map(|()| principal),
@@ -268,7 +279,7 @@ impl Connection {
         };
         let principal = match proven {
             Ok(principal) => principal,
-            Err(error) => return Err(self.refuse_token(namespace, &error)),
+            Err(error) => return self.refuse_token(namespace, &error),
         };
         if let Some(session) = live {
             if *session.subject() != principal.subject {
@@ -291,12 +302,12 @@ impl Connection {
                 self.welcome(index, entered);
                 Ok(())
             }
-            Err(error) => Err(self.refuse_token(namespace, &error)),
+            Err(error) => self.refuse_token(namespace, &error),
         }
     }
 
     /// A wrong token by message: told in the words of both seeds, then the end (contract 3).
-    fn refuse_token(&mut self, namespace: Namespace, error: &AuthError) -> Parting {
+    fn refuse_token(&mut self, namespace: Namespace, error: &AuthError) -> Result<(), Parting> {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
         let text = error.to_string();
         let data = json!({ "message": text, "code": error.code(), "timestamp": Timestamp::now() });
