@@ -214,7 +214,7 @@ fn read_packet(packet: Packet) -> Inbound {
                 Some(Ok(Value::Object(data))) => data,
                 _ => {
                     return Inbound::Unreadable(Unreadable {
-                        namespace: Some(namespace),
+                        namespace: Some(namespace.into()),
                         request: ack.map(RequestMark::Ack),
                         text: "A message's data is an object",
                     });
