@@ -31,11 +31,21 @@ pub(super) enum Inbound {
     /// A message.
     Message(Message),
     /// No message that could be read: told, and the connection stays.
-    Unreadable { code: &'static str, text: String },
+    Unreadable(Unreadable),
     /// Nothing to act on.
     Nothing,
     /// The connection must end.
     Broken { code: u16, reason: &'static str },
+}
+
+/// A message that cannot be acted on because of its form.
+pub(super) struct Unreadable {
+    /// The namespace it came in.
+    pub(super) namespace: Option<String>,
+    /// How its answer is to be marked, as far as that could be read.
+    pub(super) request: Option<RequestMark>,
+    /// What a message must be, for a person.
+    pub(super) text: &'static str,
 }
 
 /// A message of a session.
@@ -137,15 +147,15 @@ fn raw(data: &Value) -> Box<RawValue> {
 }
 
 fn read_json(text: &str) -> Inbound {
-    let unreadable = |text: &str| Inbound::Unreadable {
-        code: "invalid_message",
-        text: text.to_owned(),
+    let unreadable = |request, text| {
+        Inbound::Unreadable(Unreadable {
+            namespace: None,
+            request,
+            text,
+        })
     };
     let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
-        return unreadable("A message is one JSON object");
-    };
-    let Some(Value::String(kind)) = message.remove("type") else {
-        return unreadable("A message says its type as a text");
+        return unreadable(None, "A message is one JSON object");
     };
     let request = match message
         .remove("requestId")
@@ -157,13 +167,19 @@ fn read_json(text: &str) -> Inbound {
         {
             Some(RequestMark::Id(id))
         }
-        Some(_) => return unreadable("requestId is a text or number of at most 128 characters"),
+        Some(_) => {
+            let text = "requestId is a text or number of at most 128 characters";
+            return unreadable(None, text);
+        }
+    };
+    let Some(Value::String(kind)) = message.remove("type") else {
+        return unreadable(request, "A message says its type as a text");
     };
     // The keys may stand in `data` or beside `type` (contract 4.2); what is in `data` counts more.
     match message.remove("data") {
         None | Some(Value::Null) => {}
         Some(Value::Object(data)) => message.extend(data),
-        Some(_) => return unreadable("data is an object"),
+        Some(_) => return unreadable(request, "data is an object"),
     }
     Inbound::Message(Message {
         namespace: None,
@@ -197,10 +213,11 @@ fn read_packet(packet: Packet) -> Inbound {
                 None | Some(Ok(Value::Null)) => Map::new(),
                 Some(Ok(Value::Object(data))) => data,
                 _ => {
-                    return Inbound::Unreadable {
-                        code: "invalid_message",
-                        text: "A message's data is an object".to_owned(),
-                    };
+                    return Inbound::Unreadable(Unreadable {
+                        namespace: Some(namespace.into()),
+                        request: ack.map(RequestMark::Ack),
+                        text: "A message's data is an object",
+                    });
                 }
             };
             Inbound::Message(Message {

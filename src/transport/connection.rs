@@ -343,32 +343,37 @@ impl Connection {
                 Ok(())
             }
             Inbound::Message(message) => {
-                let index = match &message.namespace {
-                    Some(namespace) => self.find(namespace),
-                    None => (!self.slots.is_empty()).then_some(0),
+                let Some(index) = self.addressed(message.namespace.as_deref()) else {
+                    return Ok(());
                 };
-                match index {
-                    Some(index) if self.rate.allows(Instant::now()) => {
-                        self.act(index, message).await
-                    }
-                    Some(index) => {
-                        self.refuse_rate(index, message);
-                        Ok(())
-                    }
-                    // A message for a namespace that was left or never entered.
-                    None => Ok(()),
+                if self.rate.allows(Instant::now()) {
+                    self.act(index, message).await
+                } else {
+                    self.refuse_rate(index, message.request);
+                    Ok(())
                 }
             }
-            Inbound::Unreadable { code, text } => {
-                let namespace = self
-                    .slots
-                    .first()
-                    .map_or(Namespace::Main, |slot| slot.namespace);
-                self.tell_error(namespace, code, &text);
+            Inbound::Unreadable(what) => {
+                let Some(index) = self.addressed(what.namespace.as_deref()) else {
+                    return Ok(());
+                };
+                if self.rate.allows(Instant::now()) {
+                    self.refuse_form(index, what);
+                } else {
+                    self.refuse_rate(index, what.request);
+                }
                 Ok(())
             }
             Inbound::Nothing => Ok(()),
             Inbound::Broken { code, reason } => Err(Parting::Close { code, reason }),
+        }
+    }
+
+    /// The session that a message is for; none if its namespace was left or never entered.
+    fn addressed(&self, namespace: Option<&str>) -> Option<usize> {
+        match namespace {
+            Some(namespace) => self.find(namespace),
+            None => (!self.slots.is_empty()).then_some(0),
         }
     }
 

@@ -13,6 +13,10 @@ use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::pairing;
 
+/// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
+/// `pairing_expired` and closes it, which the token's own end would forestall.
+const FAREWELL_SECONDS: i64 = 5;
+
 /// What identifies a newcomer.
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
@@ -72,7 +76,12 @@ pub(super) async fn enter(
                 }
                 (None, Proof::Credential(_)) => return Err(AuthError::Missing),
             };
-            let principal = grant.principal;
+            let mut principal = grant.principal;
+            if let Subject::Pairing(_) = &principal.subject {
+                principal.expires_at = principal
+                    .expires_at
+                    .map(|at| at.plus_seconds(FAREWELL_SECONDS));
+            }
             let areas = match &principal.subject {
                 Subject::Client(id) => areas::of_client(db, id)?,
                 _ => Vec::new(),

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::codec::{Codec, Message, RequestMark};
+use super::codec::{Codec, Message, RequestMark, Unreadable};
 use super::command::{Authenticate, Command};
 use super::connection::{Connection, Parting};
 use super::entry::{self, Entered, Proof};
@@ -242,11 +242,19 @@ impl Connection {
     }
 
     /// Over the rate: told, not acted on, and the socket stays (contract section 8).
-    pub(super) fn refuse_rate(&mut self, index: usize, message: Message) {
+    pub(super) fn refuse_rate(&mut self, index: usize, request: Option<RequestMark>) {
         if let Some(slot) = self.slots.get(index) {
             let namespace = slot.namespace;
             let text = "Too many messages in a second; this one was not acted on";
-            self.fail(namespace, message.request, "rate_limited", text);
+            self.fail(namespace, request, "rate_limited", text);
+        }
+    }
+
+    /// Not of a message's form: told, and the socket stays (contract 4.2).
+    pub(super) fn refuse_form(&mut self, index: usize, what: Unreadable) {
+        if let Some(slot) = self.slots.get(index) {
+            let namespace = slot.namespace;
+            self.fail(namespace, what.request, "invalid_message", what.text);
         }
     }
 

@@ -4,10 +4,18 @@
     missing_docs,
     unreachable_pub,
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
+mod delivery;
+mod endings;
+mod entering;
+mod frames;
+mod hearing;
+mod pairing_sockets;
+mod socket_limits;
 mod support;
