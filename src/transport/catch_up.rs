@@ -1,7 +1,8 @@
 //! Catching up (contract 4.6): a session whose outbox was full reads on from history at its own
 //! pace, and goes back to live events without a gap.
 
-use super::connection::{BATCH, Connection, Parting};
+use super::connection::{BATCH, Connection};
+use super::parting::Parting;
 use super::slot::SlotState;
 use crate::auth::entitlement;
 use crate::history;

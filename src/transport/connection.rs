@@ -7,21 +7,20 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
+use super::parting::Parting;
 use super::rate::Rate;
-use super::slot::{Slot, SlotState};
-use super::{SocketPermit, slot};
+use super::slot::Slot;
+use super::{SocketPermit, answer, slot};
 use crate::app::App;
 use crate::auth::Credential;
 use crate::event::{Kind, Namespace};
-use crate::hub::{Dialect, Drained, Ending, Signal};
+use crate::hub::{Dialect, Drained, Signal};
 use crate::ids::ConnectionId;
 use crate::protocol::{Event as CarrierEvent, Frame};
 use crate::server::{Peer, Progress};
@@ -29,10 +28,6 @@ use crate::shutdown::Busy;
 
 /// Events that are handed to the carrier at once.
 pub(super) const BATCH: usize = 64;
-/// A peer that takes nothing for this long is closed (contract 4.6).
-const STALL: Duration = Duration::from_secs(10);
-/// How far reconnecting tablets are spread after a stop.
-const RECONNECT_MS: std::ops::Range<u32> = 500..5000;
 
 /// What the handshake brought.
 #[derive(Debug)]
@@ -53,24 +48,6 @@ impl Handshake {
     }
 }
 
-/// How a connection ends.
-#[derive(Debug)]
-pub(super) enum Parting {
-    /// What is queued is written, then it is closed.
-    Close { code: u16, reason: &'static str },
-    /// It is dropped as it is: something is stuck half-way, or the peer is gone.
-    Drop,
-}
-
-impl From<Ending> for Parting {
-    fn from(ending: Ending) -> Self {
-        Self::Close {
-            code: ending.code(),
-            reason: ending.word(),
-        }
-    }
-}
-
 /// An open connection and its sessions.
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
@@ -82,10 +59,10 @@ pub(super) struct Connection {
     pub(super) signal: Arc<Signal>,
     pub(super) permit: SocketPermit,
     /// Since when it has no session at all.
-    empty_since: Instant,
-    progress: Progress,
+    pub(super) empty_since: Instant,
+    pub(super) progress: Progress,
     /// Since when something waits to be written, and how much had been written then.
-    waiting: Option<(Instant, u64)>,
+    pub(super) waiting: Option<(Instant, u64)>,
     rate: Rate,
     _busy: Busy,
 }
@@ -226,107 +203,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends one session: nothing that was queued for it goes out, its last words do.
-    fn end(
-        &mut self,
-        index: usize,
-        ending: Ending,
-        last_words: Option<&crate::event::Event>,
-    ) -> Result<(), Parting> {
-        let slot = self.slots.remove(index);
-        let namespace = slot.namespace;
-        slot.leave(&self.app.hub);
-        if !self.carrier.discard_unsent() {
-            return Err(Parting::Drop);
-        }
-        if let Some(event) = last_words {
-            self.carrier.send(self.codec.event(namespace, event));
-        }
-        self.part(namespace, ending)?;
-        // What was dropped may have been for the connection's other sessions: they come back, and
-        // get it again.
-        Err(Ending::TryAgain.into())
-    }
-
-    /// Says good-bye in a namespace as the dialect has it (contract 4.1): stock Socket.IO clients
-    /// come back after a bare close, and stay away after DISCONNECT. Other namespaces of the
-    /// connection go on.
-    pub(super) fn part(&mut self, namespace: Namespace, ending: Ending) -> Result<(), Parting> {
-        if let (Codec::SocketIo(_), true) = (&self.codec, ending.is_final()) {
-            self.tell_error(namespace, ending.word(), ending.message());
-            let goodbye = crate::protocol::socketio::disconnect(namespace.path());
-            self.carrier.send(goodbye);
-            if !self.slots.is_empty() {
-                return Ok(());
-            }
-        }
-        Err(ending.into())
-    }
-
     /// `error` as every dialect has it (contract 4.2).
     pub(super) fn tell_error(&mut self, namespace: Namespace, code: &str, message: &str) {
-        let data = slot::failure(code, message);
+        let data = answer::failure(code, message);
         self.tell(namespace, &Kind::ERROR, &data);
     }
 
     /// A message for one session alone.
     pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &serde_json::Value) {
         self.carrier.send(self.codec.direct(namespace, kind, data));
-    }
-
-    fn next_deadline(&self) -> Instant {
-        let auth_timeout = self.app.config.auth_timeout;
-        let empty = self
-            .slots
-            .is_empty()
-            .then(|| self.empty_since + auth_timeout);
-        let stalled = self
-            .waiting
-            .filter(|_| self.carrier.can_stall())
-            .map(|(since, _)| since + STALL);
-        let slots = self
-            .slots
-            .iter()
-            .filter_map(|slot| slot.deadline(auth_timeout));
-        let far = || Instant::now() + Duration::from_secs(3600);
-        empty
-            .into_iter()
-            .chain(stalled)
-            .chain(slots)
-            .min()
-            .unwrap_or_else(far)
-    }
-
-    fn on_deadline(&mut self) -> Result<(), Parting> {
-        let now = Instant::now();
-        let auth_timeout = self.app.config.auth_timeout;
-        if let Some((since, written)) = self.waiting
-            && self.carrier.can_stall()
-            && now >= since + STALL
-        {
-            let progress = self.progress.bytes();
-            if progress == written {
-                tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
-                self.carrier.discard_unsent();
-                return Err(Ending::Stalled.into());
-            }
-            self.waiting = Some((now, progress));
-        }
-        if let Some(slot) = self.slots.iter().find(|slot| slot.has_expired()) {
-            slot.expire();
-        }
-        if let Some(late) = self
-            .slots
-            .iter()
-            .position(|slot| slot.is_overdue(auth_timeout))
-        {
-            let namespace = self.slots.remove(late).namespace;
-            return self.part(namespace, Ending::AuthTimeout);
-        }
-        if self.slots.is_empty() && now >= self.empty_since + auth_timeout {
-            return Err(Ending::AuthTimeout.into());
-        }
-        Ok(())
     }
 
     async fn receive(&mut self, frame: Frame) -> Result<(), Parting> {
@@ -396,33 +281,5 @@ impl Connection {
             address: self.peer.address,
             signal: self.signal.clone(),
         }
-    }
-
-    /// The daemon stops: what waits is told, then that, then the close (contract section 9).
-    fn farewell(&mut self) -> Parting {
-        let [a, b, c, d] = crate::random::bytes::<4>();
-        let spread = RECONNECT_MS.end - RECONNECT_MS.start;
-        let after = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
-        let data = json!({ "reconnectAfterMs": after });
-        let namespaces: Vec<_> = self.slots.iter().map(|slot| slot.namespace).collect();
-        for (index, namespace) in namespaces.into_iter().enumerate() {
-            if let Some(Drained::Events(events)) = self
-                .slots
-                .get(index)
-                .and_then(|slot| slot.drain(usize::MAX))
-            {
-                for event in events {
-                    self.carrier.send(self.codec.event(namespace, &event));
-                }
-            }
-            self.tell(namespace, &Kind::SERVER_SHUTDOWN, &data);
-        }
-        Ending::Shutdown.into()
-    }
-}
-
-impl Slot {
-    fn has_ended(&self) -> bool {
-        matches!(&self.state, SlotState::Live(session) if session.outbox().has_ended())
     }
 }

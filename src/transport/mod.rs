@@ -3,12 +3,15 @@
 //! Makes no decision about areas or clients. One task owns a connection, whatever carries it, and
 //! drains the outboxes of its sessions.
 
+mod admission;
+mod answer;
 mod carrier;
 mod catch_up;
 mod codec;
 mod command;
 mod connection;
 mod entry;
+mod parting;
 mod rate;
 mod slot;
 mod sockets;
