@@ -5,6 +5,8 @@
 
 mod membership;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::{Connection, params};
 

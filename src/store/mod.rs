@@ -9,6 +9,8 @@ mod folder;
 pub mod house;
 mod reader;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod writer;
 

@@ -8,9 +8,11 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::large_futures,
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
+mod authenticating;
 mod delivery;
 mod endings;
 mod entering;

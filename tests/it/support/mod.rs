@@ -15,10 +15,14 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for a thing that must come.
-pub async fn soon<T>(what: &str, thing: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, thing).await {
-        Ok(thing) => thing,
-        Err(_) => panic!("waited in vain for {what}"),
+pub fn soon<T>(what: &str, thing: impl Future<Output = T>) -> impl Future<Output = T> {
+    // On the heap, so that the futures of the tests stay small.
+    let thing = Box::pin(thing);
+    async move {
+        match tokio::time::timeout(PATIENCE, thing).await {
+            Ok(thing) => thing,
+            Err(_) => panic!("waited in vain for {what}"),
+        }
     }
 }
 
