@@ -10,4 +10,7 @@
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
+mod ingress;
+mod listeners;
 mod support;
+mod tls;

@@ -4,8 +4,8 @@ mod api;
 mod daemon;
 mod socket;
 
-pub use api::{Answer, Api, tls_stream};
-pub use daemon::{Daemon, Tablet, client_config, is_private};
+pub use api::{Answer, Api, exchange, tls_stream};
+pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, roots_of};
 pub use socket::Socket;
 
 use std::time::Duration;
@@ -19,4 +19,17 @@ pub async fn soon<T>(what: &str, thing: impl Future<Output = T>) -> T {
         Ok(thing) => thing,
         Err(_) => panic!("waited in vain for {what}"),
     }
+}
+
+/// Asks again until the answer is as wanted.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    soon(what, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
 }
