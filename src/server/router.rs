@@ -199,12 +199,14 @@ async fn run(
 ) -> Result<Reply, ApiError> {
     let (head, body) = request.into_parts();
     let query = head.uri.query();
+    // Also where nobody need be known: proxies keep URLs, whatever we answer.
+    identity::refuse_token_in_url(query)?;
     let caller = match route.access {
         Access::Open => None,
         Access::Page if peer.entrance != super::Entrance::Ingress => None,
         _ => {
             let page = route.access == Access::Page;
-            identity::identify(app, &head.headers, query, &peer, page).await?
+            identity::identify(app, &head.headers, &peer, page).await?
         }
     };
     allow(route.access, caller.as_ref())?;

@@ -10,7 +10,9 @@
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
+mod credentials;
 mod ingress;
 mod listeners;
+mod sessions;
 mod support;
 mod tls;
