@@ -13,6 +13,7 @@ mod areas;
 mod credentials;
 mod ingress;
 mod listeners;
+mod refusals;
 mod sessions;
 mod support;
 mod tls;
