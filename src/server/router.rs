@@ -67,7 +67,7 @@ static ROUTES: &[Route] = routes![
     DELETE "/api/areas/{id}"                      Admin  areas::routes::delete,
     PATCH  "/api/areas/{id}/toggle"               Admin  areas::routes::toggle,
     GET    "/api/clients"                         Admin  clients::routes::list,
-    GET    "/api/clients/{id}"                    Admin  clients::routes::get,
+    GET    "/api/clients/{id}"                    House  clients::routes::get,
     PUT    "/api/clients/{id}"                    Admin  clients::routes::change,
     PATCH  "/api/clients/{id}"                    Admin  clients::routes::change,
     DELETE "/api/clients/{id}"                    Admin  clients::routes::delete,
