@@ -10,6 +10,7 @@
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
+mod clients;
 mod credentials;
 mod ingress;
 mod listeners;
@@ -17,3 +18,4 @@ mod refusals;
 mod sessions;
 mod support;
 mod tls;
+mod tokens;
