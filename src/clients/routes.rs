@@ -100,8 +100,12 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     }))
 }
 
-/// `GET /api/clients/{id}`
+/// `GET /api/clients/{id}`: a client gets 403 for any but itself.
 pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let own = request.principal()?.client_id();
+    if own.is_some_and(|own| own.as_str() != request.parameter("id")) {
+        return Err(ApiError::forbidden());
+    }
     let id = client_id(&request)?;
     let found = app
         .store

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::event::{Kind, Topic};
 use crate::hub::{Ending, Whom};
 use crate::ids::PairingId;
-use crate::server::{ApiError, Fields, Reply, Request};
+use crate::server::{ApiError, Fields, Reply, Request, page};
 use crate::store::StoreError;
 use crate::tokens::{self, PairingAnswer};
 
@@ -96,10 +96,13 @@ pub async fn request(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
 /// `GET /api/pairing/requests`: what waits, for admins.
 pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
+    let after: Option<(i64, String)> = page::cursor(&request)?;
+    let key = |waiting: &Waiting| (waiting.created_at.unix_ms(), waiting.id.to_string());
     let mut open = app.pairings.open(Timestamp::now());
-    open.truncate(limit);
-    let shown: Vec<Value> = open.iter().map(show).collect();
-    Ok(Reply::ok(&json!({ "requests": shown, "nextCursor": null })))
+    open.retain(|waiting| after.as_ref().is_none_or(|after| key(waiting) > *after));
+    Ok(page::reply("requests", open, limit, key, |waiting| {
+        show(&waiting)
+    }))
 }
 
 fn show(waiting: &Waiting) -> Value {

@@ -71,7 +71,8 @@ pub fn credential_of(
     Ok(in_query.map(|id| (Credential::SessionId(id), Source::Query)))
 }
 
-fn cookie(headers: &HeaderMap) -> Option<String> {
+/// The session id in the cookie, if there is one.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
     headers
         .get_all(COOKIE)
         .iter()
@@ -89,11 +90,9 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
 pub(super) async fn identify(
     app: &App,
     headers: &HeaderMap,
-    query: Option<&str>,
     peer: &Peer,
     is_page: bool,
 ) -> Result<Option<Caller>, ApiError> {
-    refuse_token_in_url(query)?;
     let site = || site_of(headers, peer.entrance, &app.config, is_page);
     match peer.entrance {
         Entrance::Local => Ok(Some(local_admin("cli"))),

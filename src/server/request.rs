@@ -113,6 +113,11 @@ impl Request {
         })
     }
 
+    /// The session id in the request's cookie, if there is one.
+    pub fn session_cookie(&self) -> Option<String> {
+        super::identity::cookie(&self.headers)
+    }
+
     /// Where the request came from.
     pub fn peer(&self) -> &Peer {
         &self.peer

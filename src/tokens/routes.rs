@@ -195,7 +195,15 @@ pub async fn refresh(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         .await?;
     match by {
         RefreshedBy::Token => answer_with_token(&app, &token).map(|answer| Reply::ok(&answer)),
-        RefreshedBy::SessionId(_) => Ok(Reply::ok(&show(&token))),
+        RefreshedBy::SessionId(hash) => {
+            let reply = Reply::ok(&show(&token));
+            // The browser would drop the cookie when the old token's life is over.
+            let own = |id: &String| super::hash_of(id) == hash;
+            Ok(match request.session_cookie().filter(own) {
+                Some(id) => reply.with_header(SET_COOKIE, &cookie(&id, token.expires_at, &request)),
+                None => reply,
+            })
+        }
     }
 }
 
@@ -217,10 +225,9 @@ pub async fn open_session(app: Arc<App>, request: Request) -> Result<Reply, ApiE
     app.store
         .write(move |tx| Ok::<_, ApiError>(super::open_session(tx, &hash, &jti)?))
         .await?;
-    let life = (expires_at.unix_ms() - Timestamp::now().unix_ms()) / 1000;
     Ok(
         Reply::ok(&json!({ "sessionId": id, "expiresAt": expires_at }))
-            .with_header(SET_COOKIE, &cookie(&id, life.max(0), &request)),
+            .with_header(SET_COOKIE, &cookie(&id, expires_at, &request)),
     )
 }
 
@@ -232,13 +239,17 @@ pub async fn close_session(app: Arc<App>, request: Request) -> Result<Reply, Api
     app.store
         .write(move |tx| Ok::<_, ApiError>(super::close_session(tx, &hash)?))
         .await?;
-    Ok(Reply::no_content().with_header(SET_COOKIE, &cookie("", 0, &request)))
+    Ok(Reply::no_content().with_header(
+        SET_COOKIE,
+        &cookie("", Timestamp::from_unix_ms(0), &request),
+    ))
 }
 
 /// The cookie of contract 6.2. Development over plain HTTP on loopback has no use for `Secure`,
 /// but browsers treat loopback as secure, so it stays.
-fn cookie(id: &str, max_age: i64, request: &Request) -> String {
+fn cookie(id: &str, until: Timestamp, request: &Request) -> String {
     debug_assert_ne!(request.peer().entrance, Entrance::Local);
+    let max_age = ((until.unix_ms() - Timestamp::now().unix_ms()) / 1000).max(0);
     format!("{SESSION_COOKIE}={id}; HttpOnly; Secure; SameSite=Strict; Path=/; Max-Age={max_age}")
 }
 

@@ -13,11 +13,19 @@
 )]
 mod areas;
 mod authenticating;
+mod clients;
+mod credentials;
 mod delivery;
 mod endings;
 mod entering;
 mod frames;
 mod hearing;
+mod ingress;
+mod listeners;
 mod pairing_sockets;
+mod refusals;
+mod sessions;
 mod socket_limits;
 mod support;
+mod tls;
+mod tokens;

@@ -116,6 +116,22 @@ impl Api {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// Sends a request with headers and a body as they are.
+    pub async fn send_text(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        self.raw(request.body(body).expect("a request")).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if body.is_some() {
@@ -209,7 +225,8 @@ pub async fn tls_over(
         .expect("the certificate is good")
 }
 
-async fn exchange(
+/// Sends a request on an open connection and reads the answer whole.
+pub async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Answer {

@@ -51,8 +51,19 @@ impl Daemon {
         Self::start_in(folder, options).await
     }
 
-    async fn start_in(folder: TempDir, options: Vec<(String, String)>) -> Self {
-        let mut process = command(folder.path(), &options)
+    /// On a folder that is there already.
+    pub async fn start_in(folder: TempDir, options: Vec<(String, String)>) -> Self {
+        let program = command(folder.path(), &options);
+        Self::launch(program, folder, options).await
+    }
+
+    /// By a command of one's own, such as a shell that sets limits first.
+    pub async fn launch(
+        mut program: Command,
+        folder: TempDir,
+        options: Vec<(String, String)>,
+    ) -> Self {
+        let mut process = program
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -87,15 +98,15 @@ impl Daemon {
         };
         let https = address("https").expect("a public address");
         let (ingress, plain) = (address("ingress"), address("plain"));
-        let pem = Api::local(&folder.path().join("wallcast.sock"))
+        let ca = Api::local(&folder.path().join("wallcast.sock"))
             .get("/ca.crt")
-            .await
-            .expect(200)
-            .text;
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_slice(pem.as_bytes()).expect("ca.crt is PEM");
-        roots.add(ca).expect("ca.crt is a CA");
-        let tls = client_config(roots);
+            .await;
+        // With certificate files there is no local CA; the test brings its own roots.
+        let tls = client_config(if ca.status == 200 {
+            roots_of(&ca.text)
+        } else {
+            RootCertStore::empty()
+        });
         Self {
             folder,
             options,
@@ -108,9 +119,20 @@ impl Daemon {
         }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
+    /// Ends it with SIGKILL and keeps its folder.
+    pub async fn kill(mut self) -> TempDir {
+        self.process.kill().await.expect("it is killed");
+        self.folder
+    }
+
     /// Stops it as Supervisor does and says how it ended.
     pub async fn stop(&mut self) -> ExitStatus {
-        let pid = self.process.id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         let killed = std::process::Command::new("kill")
             .args(["-TERM", &pid])
             .status();
@@ -134,11 +156,7 @@ impl Daemon {
 
     /// The command line beside this daemon.
     pub async fn cli(&self, arguments: &[&str]) -> std::process::Output {
-        let mut command = command(self.folder.path(), &[]);
-        command.args(arguments).stdin(Stdio::null());
-        soon("the command line", command.output())
-            .await
-            .expect("it runs")
+        cli_on(self.folder.path(), arguments).await
     }
 
     /// What it has logged so far.
@@ -164,6 +182,11 @@ impl Daemon {
         Api::tls(self.https, self.tls.clone(), Some(token.to_owned()))
     }
 
+    /// The API over TLS with a token of the body that was answered.
+    pub fn api_of(&self, answer: &Value) -> Api {
+        self.api(answer["token"].as_str().expect("a token"))
+    }
+
     /// The API over TLS without any token.
     pub fn stranger(&self) -> Api {
         Api::tls(self.https, self.tls.clone(), None)
@@ -181,7 +204,7 @@ impl Daemon {
     /// The API over TLS as a new admin.
     pub async fn admin(&self) -> Api {
         let token = self.token(json!({ "role": "admin", "name": "test" })).await;
-        self.api(token["token"].as_str().expect("a token"))
+        self.api_of(&token)
     }
 
     /// Pairs a tablet by an admin's code, over TLS.
@@ -229,7 +252,17 @@ impl Daemon {
     }
 }
 
-fn command(folder: &Path, options: &[(String, String)]) -> Command {
+/// The command line on a data folder, with or without a daemon.
+pub async fn cli_on(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    let mut command = command(folder, &[]);
+    command.args(arguments).stdin(Stdio::null());
+    soon("the command line", command.output())
+        .await
+        .expect("it runs")
+}
+
+/// The program with this data folder and these options, and nothing else from our environment.
+pub fn command(folder: &Path, options: &[(String, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallcast"));
     command
         .env_clear()
@@ -240,6 +273,14 @@ fn command(folder: &Path, options: &[(String, String)]) -> Command {
         command.env(format!("WALLCAST_{name}"), value);
     }
     command
+}
+
+/// The roots that a PEM text holds.
+pub fn roots_of(pem: &str) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let ca = CertificateDer::from_pem_slice(pem.as_bytes()).expect("it is PEM");
+    roots.add(ca).expect("it is a CA");
+    roots
 }
 
 /// A TLS client that trusts these roots alone.

@@ -4,8 +4,8 @@ mod api;
 mod daemon;
 mod socket;
 
-pub use api::{Answer, Api, tls_stream};
-pub use daemon::{Daemon, Tablet, client_config, is_private};
+pub use api::{Answer, Api, exchange, tls_stream};
+pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, roots_of};
 pub use socket::Socket;
 
 use serde_json::Value;
@@ -43,4 +43,17 @@ pub fn assert_timestamp(value: &Value) {
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
         .collect();
     assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{text}");
+}
+
+/// Asks again until the answer is as wanted.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    soon(what, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
 }

@@ -1,0 +1,330 @@
+//! Paired tablets as an admin sees and changes them (contract 6.2).
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, Daemon, Socket, Tablet, until};
+
+async fn house() -> (Daemon, Api, Socket) {
+    let daemon = Daemon::start().await;
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
+    office.next_of("connection").await;
+    let admin = daemon.api_of(&token);
+    (daemon, admin, office)
+}
+
+fn path(tablet: &Tablet) -> String {
+    format!("/api/clients/{}", tablet.id)
+}
+
+#[tokio::test]
+async fn a_client_has_the_shape_of_the_contract() {
+    let (daemon, admin, _) = house().await;
+    let kitchen = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&kitchen]).await;
+    let client = admin.get(&path(&tablet)).await.expect(200).json;
+    let area = daemon
+        .api(&tablet.token)
+        .get("/api/areas")
+        .await
+        .expect(200)
+        .json;
+    let expected = json!({
+        "id": tablet.id, "name": "Wall", "isActive": true, "isOnline": false, "sessions": 0,
+        "assignedAreas": area["areas"], "organizationId": null, "tenantId": null,
+        "kioskId": null, "platform": null, "createdAt": client["createdAt"],
+        "lastSeenAt": null, "lastAckedEventId": null,
+    });
+    assert_eq!(client, expected);
+    let list = admin.get("/api/clients").await.expect(200).json;
+    assert_eq!(list, json!({ "clients": [client], "nextCursor": null }));
+    assert_eq!(
+        admin.get("/api/clients/none").await.refused(404),
+        "not_found"
+    );
+}
+
+#[tokio::test]
+async fn a_client_reads_itself_and_no_other() {
+    let (daemon, admin, _) = house().await;
+    let (own, other) = (
+        daemon.pair("Own", &[]).await,
+        daemon.pair("Other", &[]).await,
+    );
+    let api = daemon.api(&own.token);
+    let client = api.get(&path(&own)).await.expect(200).json;
+    assert_eq!(client, admin.get(&path(&own)).await.expect(200).json);
+    assert_eq!(api.get(&path(&other)).await.refused(403), "forbidden");
+    assert_eq!(api.get("/api/clients/none").await.refused(403), "forbidden");
+    let rename = api.patch(&path(&own), json!({ "name": "Mine" })).await;
+    assert_eq!(rename.refused(403), "forbidden");
+}
+
+#[tokio::test]
+async fn presence_counts_every_session_and_remembers_the_last() {
+    let (daemon, admin, mut office) = house().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut first = daemon.connect(&tablet.token).await;
+    first.next_of("connection").await;
+    let mut second = daemon.connect(&tablet.token).await;
+    second.next_of("connection").await;
+    assert_eq!(
+        office.next_of("client_online").await["data"]["clientId"],
+        tablet.id
+    );
+    let client = admin.get(&path(&tablet)).await.expect(200).json;
+    assert_eq!(
+        (&client["isOnline"], &client["sessions"]),
+        (&json!(true), &json!(2))
+    );
+    drop(first);
+    drop(second);
+    let event = office.next_of("client_offline").await;
+    let client = until("the moment to be stored", async || {
+        let client = admin.get(&path(&tablet)).await.expect(200).json;
+        client["lastSeenAt"].is_string().then_some(client)
+    })
+    .await;
+    assert_eq!(
+        (&client["isOnline"], &client["sessions"]),
+        (&json!(false), &json!(0))
+    );
+    assert_eq!(event["data"]["sessions"], 0);
+}
+
+#[tokio::test]
+async fn patch_and_put_keep_what_is_left_out_and_null_clears() {
+    let (daemon, admin, _) = house().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let keys = ["name", "organizationId", "tenantId", "kioskId"];
+    let steps: [(Value, [Value; 4]); 5] = [
+        (
+            json!({ "name": " Hall " }),
+            [json!("Hall"), Value::Null, Value::Null, Value::Null],
+        ),
+        (
+            json!({ "organization_id": "o1", "tenant_id": "t1", "kiosk_id": "k1" }),
+            [json!("Hall"), json!("o1"), json!("t1"), json!("k1")],
+        ),
+        (
+            json!({ "tenantId": null }),
+            [json!("Hall"), json!("o1"), Value::Null, json!("k1")],
+        ),
+        (
+            json!({ "kioskId": "k2" }),
+            [json!("Hall"), json!("o1"), Value::Null, json!("k2")],
+        ),
+        (
+            json!({}),
+            [json!("Hall"), json!("o1"), Value::Null, json!("k2")],
+        ),
+    ];
+    for (body, values) in steps {
+        for client in [
+            admin
+                .patch(&path(&tablet), body.clone())
+                .await
+                .expect(200)
+                .json,
+            admin
+                .put(&path(&tablet), body.clone())
+                .await
+                .expect(200)
+                .json,
+            admin.get(&path(&tablet)).await.expect(200).json,
+        ] {
+            assert_eq!(keys.map(|key| client[key].clone()), values, "{body}");
+        }
+    }
+    for (field, value) in [
+        ("name", json!("")),
+        ("name", json!("x".repeat(101))),
+        ("isActive", json!("no")),
+        ("organizationId", json!("a b")),
+        ("tenantId", json!(7)),
+        ("kioskId", json!("x".repeat(129))),
+    ] {
+        let answer = admin.patch(&path(&tablet), json!({ field: value })).await;
+        assert_eq!(answer.json["field"], field);
+        answer.refused(422);
+    }
+}
+
+#[tokio::test]
+async fn assignments_are_told_to_the_client_and_admins_once_each() {
+    let (daemon, admin, mut office) = house().await;
+    let mut areas = Vec::new();
+    for name in ["A", "B", "C"] {
+        areas.push(admin.create_area(name).await);
+    }
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut wall = daemon.connect(&tablet.token).await;
+    wall.next_of("connection").await;
+    office.next_of("client_online").await;
+    let base = path(&tablet);
+    let one = |index: usize| format!("{base}/areas/{}", areas[index]);
+    let mut told = async |expected: &[(&str, usize)]| {
+        for (kind, index) in expected {
+            let event = wall.next().await;
+            assert_eq!(
+                (event["type"].as_str(), event["data"]["areaId"].as_str()),
+                (Some(*kind), Some(areas[*index].as_str()))
+            );
+            let reason = (*kind == "area_removed").then_some("unassigned");
+            assert_eq!(event["data"]["reason"].as_str(), reason);
+            assert_eq!(office.next().await, event);
+        }
+        wall.heard_nothing().await;
+        office.heard_nothing().await;
+    };
+    let (added, removed) = ("area_added", "area_removed");
+    let client = admin.post(&one(0), json!({})).await.expect(200).json;
+    assert_eq!(client["assignedAreas"][0]["id"], areas[0]);
+    told(&[(added, 0)]).await;
+    admin.post(&one(0), json!({})).await.expect(200);
+    told(&[]).await;
+    let all = format!("{base}/areas");
+    let body = json!({ "area_ids": [areas[1], areas[2], areas[1]] });
+    let client = admin.put(&all, body).await.expect(200).json;
+    assert_eq!(client["assignedAreas"].as_array().unwrap().len(), 2);
+    told(&[(removed, 0), (added, 1), (added, 2)]).await;
+    admin
+        .put(&all, json!({ "areaIds": [areas[2], areas[1]] }))
+        .await
+        .expect(200);
+    told(&[]).await;
+    admin.delete(&one(1)).await.expect(204);
+    told(&[(removed, 1)]).await;
+    assert_eq!(admin.delete(&one(1)).await.refused(404), "not_found");
+    admin.put(&all, json!({ "areaIds": [] })).await.expect(200);
+    told(&[(removed, 2)]).await;
+    let answer = admin.put(&all, json!({})).await;
+    assert_eq!(answer.json["field"], "areaIds");
+    answer.refused(422);
+    // What was taken away is told no more.
+    admin
+        .patch(&format!("/api/areas/{}", areas[0]), json!({ "name": "Z" }))
+        .await
+        .expect(200);
+    assert_eq!(office.next().await["type"], "area_updated");
+    wall.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn an_inactive_client_is_closed_and_refused_until_it_is_set_back() {
+    let (daemon, admin, _) = house().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let api = daemon.api(&tablet.token);
+    let session = api
+        .post("/api/auth/session", json!({}))
+        .await
+        .expect(200)
+        .json;
+    let by_session = daemon.api(session["sessionId"].as_str().unwrap());
+    let mut wall = daemon.connect(&tablet.token).await;
+    wall.next_of("connection").await;
+    let off = json!({ "isActive": false });
+    let client = admin.patch(&path(&tablet), off).await.expect(200).json;
+    assert_eq!(client["isActive"], false);
+    assert_eq!(wall.closed().await, (4410, "inactive".to_owned()));
+    for refused in [&api, &by_session] {
+        assert_eq!(refused.get("/api/me").await.refused(401), "inactive");
+    }
+    let refused = api.post("/api/tokens/refresh", json!({})).await;
+    assert_eq!(refused.refused(401), "inactive");
+    let socket = Socket::open(&daemon, "/ws", Some(&tablet.token)).await;
+    assert_eq!(socket.err(), Some(401));
+    let on = json!({ "is_active": true });
+    admin.patch(&path(&tablet), on).await.expect(200);
+    api.get("/api/me").await.expect(200);
+    by_session.get("/api/me").await.expect(200);
+    daemon
+        .connect(&tablet.token)
+        .await
+        .next_of("connection")
+        .await;
+}
+
+#[tokio::test]
+async fn revoking_ends_every_token_and_tells_the_tablet_and_admins_why() {
+    let (daemon, admin, mut office) = house().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let second = json!({ "role": "client", "subject": tablet.id, "name": "second" });
+    let second = daemon.token(second).await;
+    let mut sockets = [
+        daemon.connect(&tablet.token).await,
+        daemon.connect(second["token"].as_str().unwrap()).await,
+    ];
+    for socket in &mut sockets {
+        socket.next_of("connection").await;
+    }
+    let revoke = format!("{}/revoke", path(&tablet));
+    let answer = admin.post(&revoke, json!({ "reason": "lost" })).await;
+    assert_eq!(answer.expect(200).json["id"], tablet.id);
+    for socket in &mut sockets {
+        let event = socket.next().await;
+        assert_eq!(event["type"], "token_revoked");
+        let data = &event["data"];
+        assert_eq!(
+            (&data["clientId"], &data["reason"]),
+            (&json!(tablet.id), &json!("lost"))
+        );
+        assert!(data["message"].is_string() && data["timestamp"].is_string());
+        assert_eq!(socket.closed().await, (4403, "revoked".to_owned()));
+    }
+    let event = office.next_of("client_revoked").await;
+    let timestamp = &event["data"]["timestamp"];
+    let expected =
+        json!({ "clientId": tablet.id, "name": "Wall", "reason": "lost", "timestamp": timestamp });
+    assert_eq!(event["data"], expected);
+    for api in [daemon.api(&tablet.token), daemon.api_of(&second)] {
+        assert_eq!(api.get("/api/me").await.refused(401), "revoked");
+    }
+    admin.get(&path(&tablet)).await.expect(200);
+}
+
+#[tokio::test]
+async fn disconnecting_closes_the_sessions_and_lets_them_come_back() {
+    let (daemon, admin, _) = house().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut wall = daemon.connect(&tablet.token).await;
+    wall.next_of("connection").await;
+    let body = json!({ "reason": "new firmware" });
+    admin
+        .post(&format!("{}/disconnect", path(&tablet)), body)
+        .await
+        .expect(200);
+    assert_eq!(wall.closed().await, (4000, "try_again".to_owned()));
+    daemon
+        .connect(&tablet.token)
+        .await
+        .next_of("connection")
+        .await;
+}
+
+#[tokio::test]
+async fn a_deleted_client_is_gone_with_its_tokens_and_assignments() {
+    let (daemon, admin, mut office) = house().await;
+    let kitchen = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&kitchen]).await;
+    let mut wall = daemon.connect(&tablet.token).await;
+    wall.next_of("connection").await;
+    admin.delete(&path(&tablet)).await.expect(204);
+    assert_eq!(wall.closed().await, (4403, "revoked".to_owned()));
+    assert_eq!(
+        office.next_of("client_revoked").await["data"]["clientId"],
+        tablet.id
+    );
+    assert_eq!(
+        daemon.api(&tablet.token).get("/api/me").await.refused(401),
+        "revoked"
+    );
+    assert_eq!(admin.get(&path(&tablet)).await.refused(404), "not_found");
+    assert_eq!(admin.delete(&path(&tablet)).await.refused(404), "not_found");
+    let area = admin
+        .get(&format!("/api/areas/{kitchen}"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(area["clientIds"], json!([]));
+}

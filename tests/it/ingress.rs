@@ -1,0 +1,169 @@
+//! The ingress listener: Supervisor's proxy alone, admins alone, our own pages alone (contract 2, 3).
+
+use serde_json::json;
+
+use crate::listeners::assert_strict;
+use crate::support::{Answer, Api, Daemon};
+
+const FROM_US: (&str, &str) = ("INGRESS_FROM", "127.0.0.1");
+const LISTEN: (&str, &str) = ("INGRESS_LISTEN", "127.0.0.1:0");
+const UNVERIFIED: (&str, &str) = ("INGRESS_VERIFY_ADMIN", "false");
+
+fn ingress(daemon: &Daemon) -> Api {
+    Api::plain(daemon.ingress.expect("the ready line names it"))
+}
+
+#[tokio::test]
+async fn any_peer_but_supervisors_proxy_gets_403() {
+    let daemon = Daemon::with(&[LISTEN, UNVERIFIED]).await;
+    // Forwarding headers must not help, not even from a trusted proxy.
+    let ours = ingress(&daemon).with_header("x-forwarded-for", "172.30.32.2");
+    for path in [
+        "/",
+        "/health",
+        "/api/areas",
+        "/start.css",
+        "/ws",
+        "/socket.io/",
+    ] {
+        assert_eq!(ours.get(path).await.refused(403), "not_ingress", "{path}");
+    }
+    let trusting = Daemon::with(&[LISTEN, UNVERIFIED, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let ours = ingress(&trusting).with_header("x-forwarded-for", "172.30.32.2");
+    assert_eq!(ours.get("/").await.refused(403), "not_ingress");
+}
+
+#[tokio::test]
+async fn nobody_passes_while_home_assistant_cannot_be_asked_who_is_an_admin() {
+    let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
+    let table: [(&[&str], &str); 4] = [
+        (&["5f0e"], "cannot ask Home Assistant"),
+        (&[], "did not say which user"),
+        (&[""], "did not say which user"),
+        (&["5f0e", "5f0e"], "did not say which user"),
+    ];
+    for (users, reason) in table {
+        let mut person = ingress(&daemon);
+        for user in users {
+            person = person.with_header("x-remote-user-id", user);
+        }
+        for (method, path) in [
+            ("GET", "/api/areas"),
+            ("POST", "/api/tokens"),
+            ("GET", "/api/me"),
+        ] {
+            let answer = person.send_text(method, path, &[], "").await;
+            assert!(answer.text.contains(reason), "{users:?}: {}", answer.text);
+            assert_eq!(answer.refused(403), "not_an_admin");
+        }
+        assert_eq!(upgrade(&person, &[]).await.refused(403), "not_an_admin");
+        // A person is told why by a page that loads.
+        let page = person.get("/").await.expect(403);
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        assert_strict(page.header("content-security-policy").expect("a policy"));
+        assert!(page.text.contains(reason), "{}", page.text);
+        person.get("/start.css").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_token_does_not_open_ingress() {
+    let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    let person = ingress(&daemon)
+        .with_header("authorization", &bearer)
+        .with_header("x-remote-user-id", "5f0e");
+    assert_eq!(person.get("/api/areas").await.refused(403), "not_an_admin");
+}
+
+#[tokio::test]
+async fn without_the_check_every_peer_is_an_admin_and_each_start_warns_of_it() {
+    let daemon = Daemon::with(&[LISTEN, FROM_US, UNVERIFIED]).await;
+    assert!(
+        daemon.log().contains("ingress_verify_admin"),
+        "{}",
+        daemon.log()
+    );
+    let me = ingress(&daemon).get("/api/me").await.expect(200).json;
+    assert_eq!(me["role"], "admin");
+    let ann = ingress(&daemon).with_header("x-remote-user-id", "ann");
+    assert_eq!(ann.get("/api/me").await.expect(200).json["username"], "ann");
+    ann.create_area("Kitchen").await;
+    let audit = ann.get("/api/audit?limit=1").await.expect(200).json;
+    assert_eq!(audit["entries"][0]["actor"], "admin:ann");
+    let page = ann.get("/").await.expect(200);
+    assert_strict(page.header("content-security-policy").expect("a policy"));
+    assert_eq!(upgrade(&ann, &[]).await.status, 101);
+    let daemon = daemon.restart().await;
+    assert!(daemon.log().contains("ingress_verify_admin"));
+}
+
+async fn upgrade(api: &Api, headers: &[(&str, &str)]) -> Answer {
+    let websocket = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    api.send_text("GET", "/ws", &[&websocket[..], headers].concat(), "")
+        .await
+}
+
+#[tokio::test]
+async fn on_ingress_a_foreign_page_is_refused_for_reads_writes_and_sockets() {
+    let daemon = Daemon::with(&[
+        LISTEN,
+        FROM_US,
+        UNVERIFIED,
+        ("CORS_ORIGINS", "https://panel.example"),
+    ])
+    .await;
+    let home = ingress(&daemon)
+        .with_header("x-forwarded-proto", "https")
+        .with_header("x-forwarded-host", "ha.example:8123");
+    let (passes, refused) = (true, false);
+    // Headers, whether the API and sockets pass, whether a page passes.
+    let table: [(&[(&str, &str)], bool, bool); 11] = [
+        (&[], passes, passes),
+        (&[("origin", "https://ha.example:8123")], passes, passes),
+        (&[("origin", "https://panel.example")], passes, passes),
+        (&[("sec-fetch-site", "same-origin")], passes, passes),
+        (&[("sec-fetch-site", "none")], refused, passes),
+        (&[("sec-fetch-site", "same-site")], refused, refused),
+        (&[("sec-fetch-site", "cross-site")], refused, refused),
+        (&[("origin", "http://ha.example:8123")], refused, refused),
+        (&[("origin", "https://ha.example")], refused, refused),
+        (&[("origin", "https://evil.example")], refused, refused),
+        (&[("origin", "null")], refused, refused),
+    ];
+    for (headers, api, page) in table {
+        let expect = |answer: Answer, passes: bool, status: u16| {
+            let wanted = if passes { status } else { 403 };
+            assert_eq!(answer.status, wanted, "{headers:?}: {}", answer.text);
+            if !passes && answer.json.is_object() {
+                assert_eq!(answer.json["code"], "foreign_origin");
+            }
+        };
+        expect(
+            home.send_text("GET", "/api/areas", headers, "").await,
+            api,
+            200,
+        );
+        let json = [headers, &[("content-type", "application/json")]].concat();
+        let body = r#"{"name":"A"}"#;
+        expect(
+            home.send_text("POST", "/api/areas", &json, body).await,
+            api,
+            201,
+        );
+        expect(upgrade(&home, headers).await, api, 101);
+        expect(home.send_text("GET", "/", headers, "").await, page, 200);
+    }
+    // Without what the proxy says of itself no origin is ours.
+    let bare = ingress(&daemon).with_header("origin", "http://localhost");
+    assert_eq!(bare.get("/api/areas").await.refused(403), "foreign_origin");
+}

@@ -1,0 +1,139 @@
+//! The plain listener, whose addresses count, and the plain pages (contract section 2).
+
+use serde_json::json;
+
+use crate::support::{Api, Daemon, command};
+
+async fn refused_start(options: &[(&str, &str)]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let options: Vec<_> = options
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    let output = command(folder.path(), &options).output().await.unwrap();
+    assert!(output.stdout.is_empty(), "it was never ready");
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
+
+#[tokio::test]
+async fn the_plain_listener_is_off_until_asked_for_and_serves_the_same_api() {
+    let daemon = Daemon::start().await;
+    assert_eq!((daemon.plain, daemon.ingress), (None, None));
+    let daemon = Daemon::with(&[("PLAIN_LISTEN", "127.0.0.1:0")]).await;
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let plain = Api::plain(daemon.plain.expect("the ready line names it"));
+    assert_eq!(
+        plain.get("/api/areas").await.refused(401),
+        "unauthenticated"
+    );
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    let admin = plain.with_header("authorization", &bearer);
+    admin.get("/api/areas").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_plain_listener_refuses_an_address_that_others_reach() {
+    for address in [
+        "0.0.0.0:0",
+        "[::]:0",
+        "192.0.2.1:0",
+        "127.0.0.1:0,0.0.0.0:0",
+    ] {
+        let (code, said) = refused_start(&[("PLAIN_LISTEN", address)]).await;
+        assert_eq!(code, Some(2), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(said.contains("plain_listen") && said.contains("plain_allow_remote"));
+    }
+    let daemon = Daemon::with(&[
+        ("PLAIN_LISTEN", "0.0.0.0:0"),
+        ("PLAIN_ALLOW_REMOTE", "true"),
+    ])
+    .await;
+    let port = daemon.plain.expect("the ready line names it").port();
+    let plain = Api::plain(([127, 0, 0, 1], port).into());
+    plain.get("/health").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_tls_name_outside_the_house_ends_the_start_with_advice() {
+    let (code, said) = refused_start(&[("TLS_NAMES", "panel.example.org")]).await;
+    assert_eq!(code, Some(2), "{said}");
+    for word in ["tls_names", "panel.example.org", "certfile", "keyfile"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+/// The address that the audit keeps of an act with these headers.
+async fn seen_as(daemon: &Daemon, forwarded: &[&str]) -> String {
+    let mut admin = daemon.admin().await;
+    for value in forwarded {
+        admin = admin.with_header("x-forwarded-for", value);
+    }
+    admin.create_area("A").await;
+    let entries = admin.get("/api/audit?limit=1").await.expect(200).json;
+    assert_eq!(entries["entries"][0]["action"], "area.create");
+    entries["entries"][0]["address"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_forwarded_address_counts_from_trusted_proxies_alone() {
+    let daemon = Daemon::start().await;
+    assert_eq!(seen_as(&daemon, &["203.0.113.7"]).await, "127.0.0.1");
+    let daemon = Daemon::with(&[("TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")]).await;
+    let table: [(&[&str], &str); 7] = [
+        (&[], "127.0.0.1"),
+        (&["203.0.113.7"], "203.0.113.7"),
+        (&["198.51.100.1, 203.0.113.7"], "203.0.113.7"),
+        (&["203.0.113.7, 10.1.2.3"], "203.0.113.7"),
+        (&["198.51.100.1", "203.0.113.7"], "203.0.113.7"),
+        (&["203.0.113.7, rubbish"], "127.0.0.1"),
+        (&["::ffff:203.0.113.7"], "203.0.113.7"),
+    ];
+    for (forwarded, expected) in table {
+        assert_eq!(seen_as(&daemon, forwarded).await, expected, "{forwarded:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_start_page_runs_no_script_and_loads_nothing_from_elsewhere() {
+    let daemon = Daemon::start().await;
+    let page = daemon.stranger().get("/").await.expect(200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_strict(page.header("content-security-policy").expect("a policy"));
+    for absolute in [
+        "<script", "http:", "https:", "=\"/", "=\"//", " style=", " on",
+    ] {
+        let found = page.text.match_indices(absolute);
+        let in_tags = found.filter(|(at, _)| in_tag(&page.text, *at)).count();
+        assert_eq!(in_tags, 0, "{absolute}");
+    }
+    let style = daemon.stranger().get("/start.css").await.expect(200);
+    assert_eq!(
+        style.header("content-type"),
+        Some("text/css; charset=utf-8")
+    );
+}
+
+/// Whether the byte stands inside a tag rather than in the text.
+fn in_tag(html: &str, at: usize) -> bool {
+    let before = &html[..=at];
+    before.rfind('<') > before.rfind('>')
+}
+
+/// Contract section 2: no inline script, nothing from elsewhere, framed by Home Assistant alone.
+pub fn assert_strict(policy: &str) {
+    for part in ["default-src 'none'", "frame-ancestors 'self'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    for lax in ["unsafe", "*", "http", "data:", "blob:"] {
+        assert!(!policy.contains(lax), "{policy}");
+    }
+}

@@ -1,0 +1,182 @@
+//! The public listener's TLS as a client sees it (contract section 2).
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::support::{Answer, Api, Daemon, client_config, exchange, roots_of, tls_stream, until};
+
+fn only(version: &'static SupportedProtocolVersion, roots: RootCertStore) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+async fn health(stream: TlsStream<TcpStream>) -> Answer {
+    let request = hyper::Request::get("/health").header("host", "localhost");
+    exchange(stream, request.body(Default::default()).unwrap()).await
+}
+
+async fn ca_of(daemon: &Daemon) -> String {
+    daemon.local().get("/ca.crt").await.expect(200).text
+}
+
+#[tokio::test]
+async fn tls_1_2_and_1_3_are_spoken_and_resume_by_tickets() {
+    let daemon = Daemon::start().await;
+    let ca = ca_of(&daemon).await;
+    for (offered, spoken) in [
+        (&version::TLS12, ProtocolVersion::TLSv1_2),
+        (&version::TLS13, ProtocolVersion::TLSv1_3),
+    ] {
+        let mut config = only(offered, roots_of(&ca));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let config = Arc::new(config);
+        let first = tls_stream(daemon.https, config.clone()).await;
+        assert_eq!(first.get_ref().1.protocol_version(), Some(spoken));
+        assert_eq!(first.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert_eq!(
+            first.get_ref().1.handshake_kind(),
+            Some(HandshakeKind::Full)
+        );
+        // The tickets come with the first bytes.
+        health(first).await.expect(200);
+        let second = tls_stream(daemon.https, config).await;
+        let kind = second.get_ref().1.handshake_kind();
+        assert_eq!(kind, Some(HandshakeKind::Resumed), "{spoken:?}");
+        health(second).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn the_local_ca_is_served_for_tablets_and_outlives_a_restart() {
+    let daemon = Daemon::start().await;
+    let answer = daemon.stranger().get("/ca.crt").await.expect(200);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/x-x509-ca-cert")
+    );
+    assert!(answer.text.starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(!answer.text.contains("PRIVATE"));
+    let daemon = daemon.restart().await;
+    assert_eq!(ca_of(&daemon).await, answer.text);
+}
+
+#[tokio::test]
+async fn the_leaf_carries_the_houses_names_and_lasts_at_most_397_days() {
+    let daemon = Daemon::with(&[("TLS_NAMES", "panel.lan,192.168.7.7")]).await;
+    let roots = Arc::new(roots_of(&ca_of(&daemon).await));
+    let stream = tls_stream(daemon.https, daemon.tls.clone()).await;
+    let chain = stream.get_ref().1.peer_certificates().unwrap().to_vec();
+    let verifier = WebPkiServerVerifier::builder_with_provider(
+        roots,
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .build()
+    .unwrap();
+    let verified = |name: &str, days: u64| {
+        let now = UnixTime::now().as_secs() + days * 86_400;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        verifier
+            .verify_server_cert(&chain[0], &chain[1..], &name, &[], now)
+            .is_ok()
+    };
+    for name in [
+        "localhost",
+        "homeassistant.local",
+        "127.0.0.1",
+        "panel.lan",
+        "192.168.7.7",
+    ] {
+        assert!(verified(name, 0), "{name}");
+    }
+    assert!(!verified("example.org", 0));
+    assert!(!verified("localhost", 398));
+}
+
+/// A certificate of somebody else's for `localhost`, written to the two files.
+fn write_pair(folder: &Path) -> CertificateDer<'static> {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join("full.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    certificate.der().clone()
+}
+
+fn trusting(certificates: &[&CertificateDer<'static>]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add((*certificate).clone()).unwrap();
+    }
+    client_config(roots)
+}
+
+/// The certificate that a new connection gets, or none when it is not among the trusted.
+async fn served(address: SocketAddr, config: Arc<ClientConfig>) -> Option<CertificateDer<'static>> {
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(config).connect(name, tcp).await.ok()?;
+    Some(
+        stream.get_ref().1.peer_certificates()?[0]
+            .clone()
+            .into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_changed_certificate_is_taken_up_under_an_open_socket_and_a_broken_one_is_not() {
+    let files = tempfile::tempdir().unwrap();
+    let first = write_pair(files.path());
+    let path = |name: &str| files.path().join(name).display().to_string();
+    let (certfile, keyfile) = (path("full.pem"), path("key.pem"));
+    let mut daemon = Daemon::with(&[("CERTFILE", &certfile), ("KEYFILE", &keyfile)]).await;
+    daemon.tls = trusting(&[&first]);
+    assert_eq!(
+        daemon.stranger().get("/ca.crt").await.refused(404),
+        "not_found"
+    );
+    let mut socket = daemon.connect(&daemon.pair("Wall", &[]).await.token).await;
+    socket.next_of("connection").await;
+
+    let second = write_pair(files.path());
+    let both = trusting(&[&first, &second]);
+    until("the new certificate", async || {
+        let leaf = served(daemon.https, both.clone()).await;
+        (leaf.as_ref() == Some(&second)).then_some(())
+    })
+    .await;
+    socket.heard_nothing().await;
+
+    std::fs::write(files.path().join("full.pem"), "half a certificate").unwrap();
+    until("the log to tell", async || {
+        daemon
+            .log()
+            .contains("the old certificate stays")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(served(daemon.https, both).await, Some(second.clone()));
+    socket.heard_nothing().await;
+    // The client that knows only the old one is not let astray.
+    assert_eq!(served(daemon.https, trusting(&[&first])).await, None);
+    daemon.tls = trusting(&[&second]);
+    let again = Api::tls(daemon.https, daemon.tls.clone(), None);
+    again.get("/health").await.expect(200);
+}
