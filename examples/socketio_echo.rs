@@ -52,7 +52,7 @@ async fn main() -> std::io::Result<()> {
 
 /// Both endpoints, with the timings that the suites expect.
 #[derive(Clone)]
-pub struct Server {
+pub(crate) struct Server {
     /// Echoes Engine.IO messages.
     pub engine: Engine<TcpStream>,
     /// Speaks Socket.IO.
@@ -61,7 +61,7 @@ pub struct Server {
 
 impl Server {
     /// A server without connections.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let config = |path: &'static str| Config {
             path: path.into(),
             ping_interval: Duration::from_millis(300),
@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// Serves until the listener fails.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+    pub(crate) async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             let server = self.clone();

@@ -1,5 +1,12 @@
 //! The protocol layer from outside: real clients, real sockets or pipes on a paused clock, no daemon.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
 mod engineio;
 mod heartbeat;
 mod socketio;

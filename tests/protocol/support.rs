@@ -27,7 +27,7 @@ use crate::socketio_echo::Server;
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
@@ -35,13 +35,13 @@ pub struct Answer {
 
 impl Answer {
     /// Status and body, for comparing.
-    pub fn parts(&self) -> (u16, &str) {
+    pub(crate) fn parts(&self) -> (u16, &str) {
         (self.status.as_u16(), &self.body)
     }
 }
 
 /// One request on a connection of its own.
-pub async fn ask<S: ByteStream>(stream: S, method: Method, uri: &str, body: &str) -> Answer {
+pub(crate) async fn ask<S: ByteStream>(stream: S, method: Method, uri: &str, body: &str) -> Answer {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
@@ -67,11 +67,11 @@ async fn answer<B: Body<Error: Debug>>(response: Response<B>) -> Answer {
 }
 
 /// A WebSocket client.
-pub struct Client<S>(pub WebSocketStream<S>);
+pub(crate) struct Client<S>(pub WebSocketStream<S>);
 
 impl<S: ByteStream> Client<S> {
     /// Opens one, or says with which status the server refused.
-    pub async fn open(stream: S, path: &str) -> Result<Self, StatusCode> {
+    pub(crate) async fn open(stream: S, path: &str) -> Result<Self, StatusCode> {
         match client_async(format!("ws://test{path}"), stream).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(Error::Http(response)) => Err(response.status()),
@@ -79,16 +79,16 @@ impl<S: ByteStream> Client<S> {
         }
     }
 
-    pub async fn say(&mut self, text: &str) {
+    pub(crate) async fn say(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
-    pub async fn send(&mut self, message: Message) {
+    pub(crate) async fn send(&mut self, message: Message) {
         self.0.send(message).await.unwrap();
     }
 
     /// The next message that is no WebSocket ping or pong.
-    pub async fn next(&mut self) -> Message {
+    pub(crate) async fn next(&mut self) -> Message {
         loop {
             match self.0.next().await.expect("the server hung up").unwrap() {
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -98,7 +98,7 @@ impl<S: ByteStream> Client<S> {
     }
 
     /// The next text.
-    pub async fn hear(&mut self) -> String {
+    pub(crate) async fn hear(&mut self) -> String {
         match self.next().await {
             Message::Text(text) => text.to_string(),
             other => panic!("expected text, got {other:?}"),
@@ -106,7 +106,7 @@ impl<S: ByteStream> Client<S> {
     }
 
     /// Skips what comes until the server closes; gives code and reason.
-    pub async fn closed(&mut self) -> Option<(u16, String)> {
+    pub(crate) async fn closed(&mut self) -> Option<(u16, String)> {
         while let Some(Ok(message)) = self.0.next().await {
             if let Message::Close(frame) = message {
                 return frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
@@ -117,13 +117,13 @@ impl<S: ByteStream> Client<S> {
 }
 
 /// The example server on a port of its own.
-pub struct Echo {
+pub(crate) struct Echo {
     pub address: SocketAddr,
     pub server: Server,
 }
 
 impl Echo {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::new();
@@ -131,37 +131,37 @@ impl Echo {
         Self { address, server }
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    pub async fn get(&self, uri: &str) -> Answer {
+    pub(crate) async fn get(&self, uri: &str) -> Answer {
         ask(self.connect().await, Method::GET, uri, "").await
     }
 
-    pub async fn post(&self, uri: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, uri: &str, body: &str) -> Answer {
         ask(self.connect().await, Method::POST, uri, body).await
     }
 
-    pub async fn websocket(&self, path: &str) -> Result<Client<TcpStream>, StatusCode> {
+    pub(crate) async fn websocket(&self, path: &str) -> Result<Client<TcpStream>, StatusCode> {
         Client::open(self.connect().await, path).await
     }
 
     /// Opens a polling session and gives its address.
-    pub async fn poll(&self, path: &str) -> String {
+    pub(crate) async fn poll(&self, path: &str) -> String {
         let answer = self.get(&format!("{path}?EIO=4&transport=polling")).await;
         format!("{path}?EIO=4&transport=polling&sid={}", sid(&answer.body))
     }
 }
 
 /// Polls a future once.
-pub async fn glance<F: Future>(future: F) -> Poll<F::Output> {
+pub(crate) async fn glance<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 /// The sid in a handshake packet.
-pub fn sid(handshake: &str) -> String {
+pub(crate) fn sid(handshake: &str) -> String {
     let json: serde_json::Value =
         serde_json::from_str(handshake.strip_prefix('0').unwrap()).unwrap();
     json["sid"].as_str().unwrap().to_owned()
@@ -169,18 +169,18 @@ pub fn sid(handshake: &str) -> String {
 
 /// An engine whose sockets the test itself drives, on pipes, so that the clock may be paused.
 #[derive(Clone)]
-pub struct Lab {
+pub(crate) struct Lab {
     pub engine: Engine<DuplexStream>,
     opened: mpsc::UnboundedSender<Socket<DuplexStream>>,
 }
 
-pub type Opened = mpsc::UnboundedReceiver<Socket<DuplexStream>>;
+pub(crate) type Opened = mpsc::UnboundedReceiver<Socket<DuplexStream>>;
 
-pub const NEW_POLLING: &str = "/socket.io/?EIO=4&transport=polling";
-pub const NEW_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+pub(crate) const NEW_POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+pub(crate) const NEW_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
 impl Lab {
-    pub fn new(config: Config) -> (Self, Opened) {
+    pub(crate) fn new(config: Config) -> (Self, Opened) {
         let (opened, sockets) = mpsc::unbounded_channel();
         (
             Self {
@@ -192,7 +192,7 @@ impl Lab {
     }
 
     /// A connection to the engine.
-    pub fn connect(&self) -> DuplexStream {
+    pub(crate) fn connect(&self) -> DuplexStream {
         let (client, server) = duplex(64 * 1024);
         let lab = self.clone();
         tokio::spawn(async move {
@@ -213,33 +213,33 @@ impl Lab {
         client
     }
 
-    pub async fn get(&self, uri: &str) -> Answer {
+    pub(crate) async fn get(&self, uri: &str) -> Answer {
         ask(self.connect(), Method::GET, uri, "").await
     }
 
-    pub async fn post(&self, uri: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, uri: &str, body: &str) -> Answer {
         ask(self.connect(), Method::POST, uri, body).await
     }
 
     /// A GET without a connection, for tests that must know how far it has come.
-    pub async fn handle(&self, uri: &str) -> Answer {
+    pub(crate) async fn handle(&self, uri: &str) -> Answer {
         let request = Request::get(uri).body(Full::<Bytes>::default()).unwrap();
         answer(self.engine.handle(request, drop).await).await
     }
 
     /// Opens a polling session: its address, and the server's socket.
-    pub async fn polling(&self, opened: &mut Opened) -> (String, Socket<DuplexStream>) {
+    pub(crate) async fn polling(&self, opened: &mut Opened) -> (String, Socket<DuplexStream>) {
         let answer = self.get(NEW_POLLING).await;
         let socket = opened.recv().await.unwrap();
         (format!("{NEW_POLLING}&sid={}", sid(&answer.body)), socket)
     }
 
-    pub async fn websocket(&self, path: &str) -> Result<Client<DuplexStream>, StatusCode> {
+    pub(crate) async fn websocket(&self, path: &str) -> Result<Client<DuplexStream>, StatusCode> {
         Client::open(self.connect(), path).await
     }
 
     /// Opens a WebSocket session: the client behind its handshake, and the server's socket.
-    pub async fn session(
+    pub(crate) async fn session(
         &self,
         opened: &mut Opened,
     ) -> (Client<DuplexStream>, Socket<DuplexStream>) {
@@ -249,6 +249,6 @@ impl Lab {
 }
 
 /// The WebSocket address that belongs to a polling session's.
-pub fn upgraded(polling: &str) -> String {
+pub(crate) fn upgraded(polling: &str) -> String {
     polling.replace("transport=polling", "transport=websocket")
 }
