@@ -21,8 +21,9 @@ use wallcast::protocol::socketio::{AttachmentLimits, Decoder, Kind, Packet, ack,
 use wallcast::protocol::socketio::{binary_event, connect, connect_error, event};
 use wallcast::protocol::{Event, Frame};
 
-/// From the opening to the first CONNECT.
-const CONNECT_TIME: Duration = Duration::from_secs(1);
+/// From the opening to the first CONNECT. The suite's three heartbeats come before any CONNECT and take
+/// 900 ms at best; it waits 2 s for the end of a connection without one.
+const CONNECT_TIME: Duration = Duration::from_millis(1500);
 
 /// Between the answer to CONNECT and the `auth` event. The suite awaits them one after the other, and
 /// its WebSocket client forgets the second of two frames that it reads at once.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use hyper::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
-use wallcast::protocol::engineio::{Config, Transport};
+use wallcast::protocol::engineio::{Config, Socket, Transport};
+use wallcast::protocol::websocket::WebSocket;
 use wallcast::protocol::{Ended, Event, Frame};
 
 use crate::support::{Echo, Lab, NEW_POLLING, ask, glance, sid};
@@ -372,4 +374,11 @@ async fn garbage_in_a_request_never_panics() {
         );
     }
     assert_eq!(echo.get(NEW_POLLING).await.status, 200);
+}
+
+#[test]
+fn sockets_stay_small() {
+    // The session's task is as large as its largest state, and there is one for each tablet.
+    assert!(size_of::<Socket<TcpStream>>() <= 128);
+    assert!(size_of::<WebSocket<TcpStream>>() <= 512);
 }

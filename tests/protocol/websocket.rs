@@ -13,6 +13,9 @@ use tokio::io::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
@@ -276,6 +279,59 @@ async fn queued_frames_leave_in_one_write() {
     }
     assert_eq!(socket.event().await, Event::Flushed);
     assert_eq!(writes.load(Ordering::Relaxed), 1);
+}
+
+/// Both ends of a TLS connection over a pipe.
+async fn tls(
+    capacity: usize,
+) -> (
+    client::TlsStream<DuplexStream>,
+    server::TlsStream<DuplexStream>,
+) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let client = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (near, far) = duplex(capacity);
+    let name = "localhost".try_into().unwrap();
+    let connecting = TlsConnector::from(Arc::new(client)).connect(name, near);
+    let accepting = TlsAcceptor::from(Arc::new(server)).accept(far);
+    let (client, server) = tokio::join!(connecting, accepting);
+    (client.unwrap(), server.unwrap())
+}
+
+#[tokio::test]
+async fn tls_holds_back_what_the_kernel_does_not_take() {
+    let (client, server) = tls(4096).await;
+    let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+    let mut client = Client(client);
+    let mut socket = WebSocket::new(server, Bytes::new(), QUIET);
+    let long = "x".repeat(10_000);
+    socket.send(text(&long));
+    // TLS has taken all of it, but the pipe has not.
+    assert!(glance(socket.event()).await.is_pending());
+    assert!(!socket.can_send() && !socket.discard_unsent());
+    let (heard, event) = tokio::join!(client.hear(), socket.event());
+    assert_eq!((heard, event), (long, Event::Flushed));
+    let close = tokio::spawn(socket.close(4000, "try_again"));
+    assert_eq!(client.closed().await, Some((4000, "try_again".to_owned())));
+    // Ended by TLS's own alert, not cut off.
+    assert_eq!(client.0.get_mut().read(&mut [0]).await.unwrap(), 0);
+    drop(client);
+    close.await.unwrap();
 }
 
 /// The example server's address.
