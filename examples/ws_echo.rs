@@ -26,7 +26,7 @@ async fn main() -> std::io::Result<()> {
 }
 
 /// Serves until the listener fails.
-pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener) -> std::io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {

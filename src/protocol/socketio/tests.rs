@@ -128,6 +128,20 @@ fn what_is_no_packet_is_refused() {
     }
 }
 
+#[test]
+fn deep_nesting_does_not_overflow_the_stack() {
+    let deep = format!("42[\"m\",{}{}]", "[".repeat(30_000), "]".repeat(30_000));
+    if let Ok(Some(Packet {
+        kind: Kind::Event { args, .. },
+        ..
+    })) = decode(&deep)
+    {
+        assert_eq!(args.items().len(), 2);
+        assert!(args.first().is_some());
+    }
+    assert!(decode(&format!("42{}", "[".repeat(60_000))).is_err());
+}
+
 fn namespaces() -> impl Strategy<Value = String> {
     "(/[a-z0-9/_-]{1,8})|/"
 }

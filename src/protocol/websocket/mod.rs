@@ -31,6 +31,9 @@ const READ_BUFFER: usize = 1024;
 /// The buffer that gathers them keeps its size, so this is also what a busy socket holds on to.
 const BATCH: usize = 4096;
 
+/// The longest payload of a ping, pong or close (RFC 6455 section 5.5), which no message limit forbids.
+const MAX_CONTROL: usize = 125;
+
 /// What a socket starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -75,7 +78,7 @@ impl<S: ByteStream> WebSocket<S> {
             // Only a flush writes, so that a batch stays in one piece.
             .write_buffer_size(usize::MAX - 1)
             .max_message_size(Some(limits.max_message))
-            .max_frame_size(Some(limits.max_message));
+            .max_frame_size(Some(limits.max_message.max(MAX_CONTROL)));
         let stream = Polled::new(stream);
         let role = Role::Server;
         Self {
@@ -151,7 +154,7 @@ impl<S: ByteStream> WebSocket<S> {
     pub fn set_max_message(&mut self, bytes: usize) {
         self.core.set_config(|config| {
             config.max_message_size = Some(bytes);
-            config.max_frame_size = Some(bytes);
+            config.max_frame_size = Some(bytes.max(MAX_CONTROL));
         });
     }
 
