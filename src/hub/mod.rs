@@ -16,7 +16,7 @@ mod tests;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use effects::{Effects, EndSessions, Whom};
+pub use effects::{CommitListener, Effects, EndSessions, Whom};
 pub use ending::Ending;
 pub use outbox::{Drained, Outbox, Signal};
 pub use session::{Address, Dialect, Session, SessionNumber};
@@ -26,7 +26,6 @@ use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
 use crate::history::Span;
 use crate::ids::{AreaId, ClientId};
-use crate::store::CommitListener;
 use registry::Registry;
 
 /// The hub; share it by `Arc`.

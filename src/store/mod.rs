@@ -26,7 +26,7 @@ pub use folder::DataFolder;
 pub use tx::WriteTx;
 
 use crate::event::{Epoch, EventId};
-use crate::hub::Effects;
+use crate::hub::CommitListener;
 use reader::Read;
 use writer::{Command, Write};
 
@@ -34,12 +34,6 @@ use writer::{Command, Write};
 const WRITE_QUEUE: usize = 1024;
 /// Reads that may wait for the reader.
 const READ_QUEUE: usize = 1024;
-
-/// Hears of commits, on the writer's thread, in their order. Must not block.
-pub trait CommitListener: Send + Sync + 'static {
-    /// One write was committed; `effects` are in the order in which they must be applied.
-    fn committed(&self, effects: Effects);
-}
 
 /// A handle to the store; cheap to clone. The threads end when the last handle is dropped.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use super::*;
 use crate::auth::Subject;
 use crate::event::{Event, Kind, NewEvent, Topic};
 use crate::history;
+use crate::hub::{CommitListener, Effects};
 
 /// A store of its own, and what its listener was told.
 struct House {

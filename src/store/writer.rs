@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{CommitListener, StoreError, WriteTx};
+use super::{StoreError, WriteTx};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId};
-use crate::hub::Effects;
+use crate::hub::{CommitListener, Effects};
 
 /// Writes that share one commit at most.
 const MAX_BATCH: usize = 256;

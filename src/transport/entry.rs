@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::command::Authenticate;
 use crate::app::App;
-use crate::areas::{self, Area, routes::AreaJson};
+use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Subject, entitlement};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Namespace};
