@@ -16,8 +16,9 @@ use crate::protocol::websocket::Upgrading;
 use crate::protocol::{Ended, Frame};
 
 /// How long a poll during an upgrade waits for the upgrade to be done before it gets its noop,
-/// and a close for the poll it shall end; the reference server looks this often.
-pub(super) const MOMENT: Duration = Duration::from_millis(100);
+/// and a close for the poll it shall end. Long enough for what was sent first on another connection
+/// to be seen first, and short beside what people notice.
+pub(super) const MOMENT: Duration = Duration::from_millis(50);
 
 /// The meeting point of one polling session.
 pub(super) struct Session<S> {
