@@ -125,10 +125,9 @@ impl Connection {
             }
             let deadline = self.next_deadline();
             let signal = self.signal.clone();
+            // The ends come first: a peer that never pauses may not put them off.
             let heard = tokio::select! {
                 biased;
-                event = self.next_event() => event,
-                () = signal.woken() => None,
                 () = app.shutdown.begun() => return self.farewell(),
                 () = tokio::time::sleep_until(deadline) => {
                     match self.on_deadline() {
@@ -136,6 +135,8 @@ impl Connection {
                         Err(parting) => return parting,
                     }
                 }
+                event = self.next_event() => event,
+                () = signal.woken() => None,
             };
             let after = match heard {
                 Some(CarrierEvent::Message(frame)) => self.receive(frame).await,

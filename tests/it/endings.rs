@@ -225,3 +225,24 @@ async fn what_was_committed_before_the_stop_is_told_before_it() {
     assert_eq!(told.last().unwrap()["type"], "server_shutdown");
     assert_eq!(told.len(), 21);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_never_pauses_cannot_put_off_its_end() {
+    let mut daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let (_, code) = daemon.knock().await.flood(json!([])).await;
+    assert_eq!(code, Some(4408));
+
+    let short = json!({ "role": "client", "name": "short", "subject": tablet.id, "ttlSeconds": 4 });
+    let short = daemon.token(short).await;
+    let socket = daemon.listen(short["token"].as_str().unwrap()).await;
+    let (_, code) = socket.flood(json!({ "type": "ping" })).await;
+    assert_eq!(code, Some(4401));
+
+    let socket = daemon.listen(&tablet.token).await;
+    let flood = socket.flood(json!({ "type": "ping" }));
+    let (status, (last, code)) = tokio::join!(daemon.stop(), flood);
+    assert!(status.success());
+    assert_eq!(last["type"], "server_shutdown");
+    assert_eq!(code, Some(1001));
+}

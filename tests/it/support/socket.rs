@@ -129,6 +129,31 @@ impl Socket {
         }
     }
 
+    /// Sends this message without a pause until the end; the last one that came, and the close's
+    /// code.
+    pub async fn flood(self, message: Value) -> (Value, Option<u16>) {
+        let (mut sink, mut stream) = self.stream.split();
+        let message = Message::text(message.to_string());
+        let talk = async move { while sink.send(message.clone()).await.is_ok() {} };
+        let talk = tokio::spawn(talk);
+        let mut last = Value::Null;
+        let listen = async {
+            loop {
+                match stream.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        last = serde_json::from_str(&text).expect("a message is JSON");
+                    }
+                    Some(Ok(Message::Close(frame))) => return frame.map(|f| f.code.into()),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        let code = soon("the end of a flood", listen).await;
+        talk.abort();
+        (last, code)
+    }
+
     /// Sends a message and gives the next one.
     pub async fn ask(&mut self, message: Value) -> Value {
         self.send(message).await;
