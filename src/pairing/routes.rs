@@ -79,7 +79,7 @@ pub async fn request(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         Ok::<_, ApiError>(())
     });
     if let Err(error) = told.await {
-        app.pairings.take(waiting.id.as_str(), now);
+        app.pairings.forget(&waiting.id);
         return Err(error);
     }
     tracing::info!(pairing = %waiting.id, from = %request.peer().shown(), "a tablet asks to be paired");
@@ -177,6 +177,7 @@ pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         .await;
     match granted {
         Ok(found) => {
+            app.pairings.forget(&waiting.id);
             let client = clients::routes::ClientJson::new(found, &app.hub);
             Ok(Reply::ok(&json!({ "client": client })))
         }
