@@ -24,8 +24,8 @@ use crate::tokens::{self, PairingAnswer};
 const POLL_INTERVAL_SECONDS: u32 = 5;
 /// A claim of at least 128 bits is at least 22 characters of base64url, and hex stays below 128.
 const CLAIM_LENGTH: std::ops::RangeInclusive<usize> = 22..=256;
-/// How long an offered code may live.
-const OFFER_TTL: std::ops::RangeInclusive<i64> = 10..=3600;
+/// How long an offered code may live: what the option `pairing_ttl_seconds` may say, too.
+const OFFER_TTL: std::ops::RangeInclusive<i64> = 1..=86_400;
 
 impl From<PairingError> for ApiError {
     fn from(error: PairingError) -> Self {
@@ -239,7 +239,7 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     if !OFFER_TTL.contains(&ttl) {
         return Err(ApiError::field(
             "ttlSeconds",
-            "ttlSeconds must be 10 to 3600",
+            "ttlSeconds must be 1 to 86400",
         ));
     }
     let terms = terms(&mut body)?;

@@ -14,6 +14,8 @@ mod clients;
 mod credentials;
 mod ingress;
 mod listeners;
+mod pairing_asked;
+mod pairing_offered;
 mod refusals;
 mod sessions;
 mod support;
