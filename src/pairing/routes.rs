@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::desk::DeskFull;
+use super::desk::{self, DeskFull};
 use super::{Guess, Issuer, PairingError, Tablet, Terms, Waiting, events, expiry};
 use crate::app::App;
 use crate::audit::{self, Actor};
@@ -287,7 +287,7 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
             "claim must be 22 to 256 characters of 128 random bits or more",
         ));
     }
-    let claim_hash = claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", code.trim())));
+    let claim_hash = claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", desk::normal(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
     let used_up = Arc::new(Mutex::new(None));
