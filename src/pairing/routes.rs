@@ -287,7 +287,8 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
             "claim must be 22 to 256 characters of 128 random bits or more",
         ));
     }
-    let claim_hash = claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", desk::normal(&code))));
+    let claim_hash =
+        claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", desk::normal(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
     let used_up = Arc::new(Mutex::new(None));

@@ -12,7 +12,7 @@ use super::codec::{Codec, Message, RequestMark};
 use super::command::{Authenticate, Command};
 use super::connection::{Connection, Parting};
 use super::entry::{self, Entered, Proof};
-use crate::auth::{AuthError, Credential, Principal};
+use crate::auth::{AuthError, Credential, Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Kind, Namespace};
 use crate::hub::{Drained, Ending, Hub, Session};
@@ -22,6 +22,9 @@ use crate::server;
 
 /// The largest message before a token was proven (contract section 8).
 pub(super) const MAX_UNPROVEN_MESSAGE: usize = 2048;
+
+/// How long `pairing_expired` may take to reach a tablet whose request has just ended.
+const PAIRING_GRACE_SECONDS: i64 = 5;
 
 /// A session's place.
 pub(super) struct Slot {
@@ -78,7 +81,15 @@ impl Slot {
 
     fn expires_at(&self) -> Option<Timestamp> {
         match &self.state {
-            SlotState::Live(session) => session.principal().expires_at,
+            SlotState::Live(session) => {
+                let principal = session.principal();
+                let grace = match principal.subject {
+                    // The desk ends it at the same moment and tells it so; this is the second net.
+                    Subject::Pairing(_) => PAIRING_GRACE_SECONDS,
+                    _ => 0,
+                };
+                principal.expires_at.map(|at| at.plus_seconds(grace))
+            }
             SlotState::Waiting => None,
         }
     }
