@@ -51,6 +51,8 @@ pub struct Waiting {
     pub expires_at: Timestamp,
     /// Why an admin refused it, once one has.
     pub denied: Option<String>,
+    /// Whether an admin's decision is being written just now.
+    pub is_taken: bool,
 }
 
 /// A code that an admin offers.
@@ -144,6 +146,7 @@ impl Pairings {
             created_at: now,
             expires_at,
             denied: None,
+            is_taken: false,
         };
         desk.waiting.insert(waiting.id.clone(), waiting.clone());
         drop(desk);
@@ -177,20 +180,31 @@ impl Pairings {
         open
     }
 
-    /// Takes the open request of that id or code off the desk, so that one admin alone decides it.
+    /// Takes the open request of that id or code in hand, so that one admin alone decides it. It
+    /// stays on the desk, where its tablet finds it pending, until [`Self::put_back`] or
+    /// [`Self::forget`].
     pub fn take(&self, id_or_code: &str, now: Timestamp) -> Option<Waiting> {
         let mut desk = self.desk();
         let code = normal(id_or_code);
-        let id = desk
+        let waiting = desk
             .waiting
-            .values()
-            .find(|w| w.is_open(now) && (w.id.as_str() == id_or_code || normal(&w.code) == code))
-            .map(|w| w.id.clone())?;
-        desk.waiting.remove(&id)
+            .values_mut()
+            .find(|w| w.is_open(now) && (w.id.as_str() == id_or_code || normal(&w.code) == code))?;
+        waiting.is_taken = true;
+        Some(waiting.clone())
+    }
+
+    /// Clears a request off the desk: the store knows the rest, or nobody ever heard of it.
+    pub fn forget(&self, id: &PairingId) {
+        self.desk().waiting.remove(id);
     }
 
     /// Lays a request back, undecided or denied, so that its tablet can still ask.
     pub fn put_back(&self, waiting: Waiting) {
+        let waiting = Waiting {
+            is_taken: false,
+            ..waiting
+        };
         self.desk().waiting.insert(waiting.id.clone(), waiting);
         self.changed.notify_one();
     }
@@ -268,7 +282,7 @@ impl Pairings {
         let mut expired = Vec::new();
         desk.waiting.retain(|id, waiting| {
             let over = waiting.expires_at <= now;
-            if over && waiting.denied.is_none() {
+            if over && waiting.denied.is_none() && !waiting.is_taken {
                 expired.push(id.clone());
             }
             !over
@@ -304,7 +318,7 @@ impl Pairings {
 
 impl Waiting {
     fn is_open(&self, now: Timestamp) -> bool {
-        self.denied.is_none() && self.expires_at > now
+        self.denied.is_none() && !self.is_taken && self.expires_at > now
     }
 }
 
@@ -371,7 +385,7 @@ fn until(now: Timestamp, then: Timestamp) -> Duration {
 }
 
 /// A code as people type it: any case, with or without dashes and spaces.
-fn normal(code: &str) -> String {
+pub(super) fn normal(code: &str) -> String {
     code.chars()
         .filter(|c| !c.is_whitespace() && *c != '-')
         .map(|c| c.to_ascii_uppercase())

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::desk::DeskFull;
+use super::desk::{self, DeskFull};
 use super::{Guess, Issuer, PairingError, Tablet, Terms, Waiting, events, expiry};
 use crate::app::App;
 use crate::audit::{self, Actor};
@@ -24,8 +24,8 @@ use crate::tokens::{self, PairingAnswer};
 const POLL_INTERVAL_SECONDS: u32 = 5;
 /// A claim of at least 128 bits is at least 22 characters of base64url, and hex stays below 128.
 const CLAIM_LENGTH: std::ops::RangeInclusive<usize> = 22..=256;
-/// How long an offered code may live.
-const OFFER_TTL: std::ops::RangeInclusive<i64> = 10..=3600;
+/// How long an offered code may live: what the option `pairing_ttl_seconds` may say, too.
+const OFFER_TTL: std::ops::RangeInclusive<i64> = 1..=86_400;
 
 impl From<PairingError> for ApiError {
     fn from(error: PairingError) -> Self {
@@ -79,7 +79,7 @@ pub async fn request(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         Ok::<_, ApiError>(())
     });
     if let Err(error) = told.await {
-        app.pairings.take(waiting.id.as_str(), now);
+        app.pairings.forget(&waiting.id);
         return Err(error);
     }
     tracing::info!(pairing = %waiting.id, from = %request.peer().shown(), "a tablet asks to be paired");
@@ -177,6 +177,7 @@ pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         .await;
     match granted {
         Ok(found) => {
+            app.pairings.forget(&waiting.id);
             let client = clients::routes::ClientJson::new(found, &app.hub);
             Ok(Reply::ok(&json!({ "client": client })))
         }
@@ -238,7 +239,7 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     if !OFFER_TTL.contains(&ttl) {
         return Err(ApiError::field(
             "ttlSeconds",
-            "ttlSeconds must be 10 to 3600",
+            "ttlSeconds must be 1 to 86400",
         ));
     }
     let terms = terms(&mut body)?;
@@ -286,7 +287,8 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
             "claim must be 22 to 256 characters of 128 random bits or more",
         ));
     }
-    let claim_hash = claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", code.trim())));
+    let claim_hash =
+        claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", desk::normal(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
     let used_up = Arc::new(Mutex::new(None));

@@ -15,8 +15,9 @@ mod tx;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +36,10 @@ const WRITE_QUEUE: usize = 1024;
 /// Reads that may wait for the reader.
 const READ_QUEUE: usize = 1024;
 
+/// How long `/health` takes the last write's word for it: strangers may ask as often as they like,
+/// and an SD card must not wear out by it.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
 /// A handle to the store; cheap to clone. The threads end when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -42,6 +47,7 @@ pub struct Store {
     reads: mpsc::Sender<Option<Read>>,
     epoch: Epoch,
     writable: Arc<AtomicBool>,
+    probed_at: Arc<Mutex<Instant>>,
 }
 
 impl Store {
@@ -76,6 +82,7 @@ impl Store {
             reads,
             epoch,
             writable,
+            probed_at: Arc::new(Mutex::new(Instant::now())),
         })
     }
 
@@ -166,13 +173,27 @@ impl Store {
         self.writes.closed().await;
     }
 
-    /// Tries a small write when the last one failed, so that `/health` sees a disk that recovered.
+    /// Whether the disk takes writes, for `/health`: tried by a small one after a failure, and
+    /// every [`PROBE_EVERY`] in a quiet house, where nothing else would find out.
     pub async fn probe(&self) -> bool {
-        if self.is_writable() {
+        if self.is_writable() && !self.is_probe_due() {
             return true;
         }
         let tried: Result<(), StoreError> = self.write(schema::touch).await;
         tried.is_ok()
+    }
+
+    /// True once in each interval, however many ask.
+    fn is_probe_due(&self) -> bool {
+        let mut probed_at = self
+            .probed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_due = probed_at.elapsed() >= PROBE_EVERY;
+        if is_due {
+            *probed_at = Instant::now();
+        }
+        is_due
     }
 }
 

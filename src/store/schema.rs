@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{OpenError, StoreError, WriteTx, house};
@@ -33,7 +34,14 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection
         .busy_timeout(Duration::from_secs(5))
         .map_err(fail)?;
+    // Closing would write the journal into a file that is refused, and delete it.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(fail)?;
     check(&connection, path)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(fail)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL;

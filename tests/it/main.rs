@@ -12,6 +12,7 @@
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
+mod audit;
 mod authenticating;
 mod clients;
 mod credentials;
@@ -19,11 +20,16 @@ mod delivery;
 mod endings;
 mod entering;
 mod frames;
+mod health;
 mod hearing;
+mod house;
 mod ingress;
 mod listeners;
+mod pairing_asked;
+mod pairing_offered;
 mod pairing_sockets;
 mod refusals;
+mod secrets;
 mod sessions;
 mod socket_limits;
 mod support;

@@ -52,6 +52,9 @@ fn a_request_is_found_by_id_or_by_code_as_people_type_it() {
         desk.take(waiting.id.as_str(), at(1)).is_none(),
         "taken once"
     );
+    assert!(desk.is_waiting(&waiting.id, at(1)), "until it is decided");
+    desk.forget(&waiting.id);
+    assert!(!desk.is_waiting(&waiting.id, at(1)));
 }
 
 #[test]

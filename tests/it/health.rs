@@ -1,0 +1,160 @@
+//! `GET /health`, and a house whose disk takes nothing (contract section 6 and 6.4).
+
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::support::{Daemon, command, until};
+
+#[tokio::test]
+async fn health_has_seed_4s_shape_and_needs_no_token() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut sockets = [
+        daemon.connect(&tablet.token).await,
+        daemon.connect(&tablet.token).await,
+    ];
+    for socket in &mut sockets {
+        socket.next_of("connection").await;
+    }
+    let health = daemon.stranger().get("/health").await.expect(200).json;
+    let expected = json!({
+        "status": "ok",
+        "timestamp": health["timestamp"],
+        "version": env!("CARGO_PKG_VERSION"),
+        "services": {
+            "database": "connected",
+            "redis": "disabled",
+            "homeassistant": "disabled",
+            "websocket": { "status": "active", "connections": 2, "authenticatedUsers": 1 },
+        },
+    });
+    assert_eq!(health, expected);
+    assert!(health["timestamp"].is_string());
+}
+
+/// A daemon that a file over its limit does not kill, so that SQLite sees the error.
+async fn daemon_on_a_limit() -> Daemon {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = command(folder.path(), &[]);
+    let mut shell = Command::new("sh");
+    shell
+        .env_clear()
+        .envs(plain.as_std().get_envs().filter_map(|(k, v)| Some((k, v?))))
+        .args(["-c", "trap '' XFSZ; exec \"$0\""])
+        .arg(plain.as_std().get_program());
+    Daemon::launch(shell, folder, Vec::new()).await
+}
+
+/// Lets no file of the daemon take a byte, or any again.
+async fn limit(daemon: &Daemon, bytes: &str) {
+    let pid = daemon.pid().to_string();
+    let file_size = format!("--fsize={bytes}:");
+    let set = Command::new("prlimit")
+        .args(["--pid", &pid, &file_size])
+        .status()
+        .await;
+    assert!(set.expect("prlimit runs").success());
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_half_done() {
+    let daemon = daemon_on_a_limit().await;
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let admin = daemon.api_of(&token);
+    let kitchen = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&kitchen]).await;
+    let mut wall = daemon.connect(&tablet.token).await;
+    wall.next_of("connection").await;
+    let code = admin
+        .post("/api/pairing/codes", json!({}))
+        .await
+        .expect(201)
+        .json["code"]
+        .take();
+    let asked = daemon
+        .stranger()
+        .post("/api/pairing/requests", json!({}))
+        .await
+        .expect(201)
+        .json;
+    let before = admin.get("/api/areas").await.expect(200).json;
+
+    limit(&daemon, "0").await;
+    let area = format!("/api/areas/{kitchen}");
+    let approve = format!(
+        "/api/pairing/requests/{}/approve",
+        asked["pairingId"].as_str().unwrap()
+    );
+    let bring = json!({ "code": code, "name": "Hall" });
+    for answer in [
+        admin.put(&area, json!({ "name": "Never" })).await,
+        admin.post("/api/areas", json!({ "name": "Never" })).await,
+        admin.delete(&area).await,
+        admin.post(&approve, json!({})).await,
+        daemon
+            .stranger()
+            .post("/api/pairing/complete", bring.clone())
+            .await,
+        daemon
+            .stranger()
+            .post("/api/pairing/requests", json!({}))
+            .await,
+    ] {
+        let wait: u64 = answer
+            .header("retry-after")
+            .expect("Retry-After")
+            .parse()
+            .unwrap();
+        assert!(wait >= 1);
+        assert_eq!(answer.refused(503), "unavailable");
+    }
+    let ill = daemon.stranger().get("/health").await.expect(503);
+    assert!(ill.header("retry-after").is_some());
+    assert_ne!(ill.json["status"], "ok");
+    assert_ne!(ill.json["services"]["database"], "connected");
+    assert!(!daemon.cli(&["health"]).await.status.success());
+    // What was there is still read, and what failed was told to nobody.
+    assert_eq!(admin.get("/api/areas").await.expect(200).json, before);
+    wall.heard_nothing().await;
+
+    limit(&daemon, "unlimited").await;
+    let well = until("health", async || {
+        let answer = daemon.stranger().get("/health").await;
+        (answer.status == 200).then_some(answer.json)
+    });
+    assert_eq!(well.await["services"]["database"], "connected");
+    assert!(daemon.cli(&["health"]).await.status.success());
+    admin.put(&area, json!({ "name": "Now" })).await.expect(200);
+    assert_eq!(wall.next().await["data"]["name"], "Now");
+    // Neither the request nor the code was used up by what failed.
+    admin.post(&approve, json!({})).await.expect(200);
+    daemon
+        .stranger()
+        .post("/api/pairing/complete", bring)
+        .await
+        .expect(200);
+    // Nor did the request that could not be told take a place.
+    for _ in 0..3 {
+        daemon
+            .stranger()
+            .post("/api/pairing/requests", json!({}))
+            .await
+            .expect(201);
+    }
+}
+
+#[tokio::test]
+async fn health_notices_a_full_disk_by_itself() {
+    let daemon = daemon_on_a_limit().await;
+    daemon.stranger().get("/health").await.expect(200);
+    limit(&daemon, "0").await;
+    until("health to notice", async || {
+        (daemon.stranger().get("/health").await.status == 503).then_some(())
+    })
+    .await;
+    limit(&daemon, "unlimited").await;
+    until("health", async || {
+        (daemon.stranger().get("/health").await.status == 200).then_some(())
+    })
+    .await;
+}
