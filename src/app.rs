@@ -22,7 +22,7 @@ use crate::server::{
 use crate::shutdown::{self, Shutdown};
 use crate::store::{self, DataFolder, OpenError, Store, StoreError};
 use crate::tls::{self, Certificates, Upkeep};
-use crate::transport::{Engine, Sockets};
+use crate::transport::{Engine, MAX_UNPROVEN_MESSAGE, Sockets};
 
 /// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
 const DRAIN: Duration = Duration::from_secs(4);
@@ -227,6 +227,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         sockets: Sockets::new(usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX)),
         engine: Engine::new(engineio::Config {
             max_payload: config.max_message_bytes,
+            first_max_payload: MAX_UNPROVEN_MESSAGE,
             ..engineio::Config::default()
         }),
         pairings: Arc::default(),
@@ -272,10 +273,10 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Bounds of a JSON WebSocket (contract 4.2 and section 8).
+    /// Bounds of a JSON WebSocket until a token is proven (contract 4.2 and section 8).
     pub fn websocket_limits(&self) -> websocket::Limits {
         websocket::Limits {
-            max_message: self.config.max_message_bytes,
+            max_message: MAX_UNPROVEN_MESSAGE,
             ..websocket::Limits::default()
         }
     }

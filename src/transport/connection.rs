@@ -16,7 +16,7 @@ use super::entry::{Newcomer, Proof};
 use super::parting::Parting;
 use super::rate::Rate;
 use super::slot::Slot;
-use super::{SocketPermit, answer, slot};
+use super::{SocketPermit, answer};
 use crate::app::App;
 use crate::auth::Credential;
 use crate::event::{Kind, Namespace};
@@ -96,7 +96,6 @@ impl Connection {
 
     /// Serves until the connection ends.
     pub(super) async fn run(mut self) {
-        self.carrier.set_max_message(slot::MAX_UNPROVEN_MESSAGE);
         let opened = match self.codec {
             Codec::Json => self.open_json().await,
             Codec::SocketIo(_) => Ok(()),

@@ -34,6 +34,9 @@ pub use sockets::{SocketPermit, Sockets};
 /// Engine.IO's engine over our streams.
 pub type Engine = engineio::Engine<Stream>;
 
+/// The largest message, in bytes, before a token was proven (contract section 8).
+pub const MAX_UNPROVEN_MESSAGE: usize = 2048;
+
 const SOCKETIO_PATH: &str = "/socket.io/";
 
 /// Whether a request opens or feeds a socket rather than asking for a resource.

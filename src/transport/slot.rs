@@ -10,9 +10,6 @@ use crate::event::{EventId, Namespace};
 use crate::hub::{Drained, Ending, Hub, Session};
 use crate::ids::ConnectionId;
 
-/// The largest message before a token was proven (contract section 8).
-pub(super) const MAX_UNPROVEN_MESSAGE: usize = 2048;
-
 /// A session's place.
 pub(super) struct Slot {
     pub(super) namespace: Namespace,
