@@ -184,8 +184,12 @@ impl Writer {
                 }
                 for ran in &mut batch {
                     let effects = std::mem::take(&mut ran.effects);
-                    if !effects.is_empty() {
-                        self.listener.committed(effects);
+                    if effects.is_empty() {
+                        continue;
+                    }
+                    let tell = AssertUnwindSafe(|| self.listener.committed(effects));
+                    if catch_unwind(tell).is_err() {
+                        tracing::error!("what a commit told could not be passed on");
                     }
                 }
                 for ran in batch {

@@ -19,6 +19,7 @@ impl Connection {
             let told = self.next_page(index).await;
             told.map_err(|error| {
                 tracing::warn!(%error, "the history could not be read for a slow session");
+                self.carrier.discard_unsent();
                 Parting::from(Ending::TryAgain)
             })?;
         }

@@ -58,7 +58,8 @@ impl Command {
         match kind {
             "ping" => Ok(Self::Ping),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
-                token: fields.optional("token")?.unwrap_or_default(),
+                // What is no text is no token either: refused as a wrong one.
+                token: fields.optional("token").ok().flatten().unwrap_or_default(),
                 user_id: fields.optional("userId")?,
                 organization_id: fields.optional("organizationId")?,
                 tenant_id: fields.optional("tenantId")?,

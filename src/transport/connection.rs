@@ -127,7 +127,7 @@ impl Connection {
             // The ends come first: a peer that never pauses may not put them off.
             let heard = tokio::select! {
                 biased;
-                () = app.shutdown.begun() => return self.farewell(),
+                () = app.shutdown.begun() => return self.farewell().await,
                 () = tokio::time::sleep_until(deadline) => {
                     match self.on_deadline() {
                         Ok(()) => None,
@@ -153,7 +153,7 @@ impl Connection {
 
     /// The carrier's next event. Bytes are handed to the kernel only under the signal's gate and
     /// only while no session is to be ended: that is the barrier of contract 6.2.
-    async fn next_event(&mut self) -> Option<CarrierEvent> {
+    pub(super) async fn next_event(&mut self) -> Option<CarrierEvent> {
         let Self {
             carrier,
             slots,
@@ -171,7 +171,7 @@ impl Connection {
     }
 
     /// Ends what must end and hands on what waits, as far as the carrier takes it.
-    fn settle(&mut self) -> Result<(), Parting> {
+    pub(super) fn settle(&mut self) -> Result<(), Parting> {
         for index in (0..self.slots.len()).rev() {
             let drained = match self.slots.get(index) {
                 Some(slot) if slot.has_ended() => slot.drain(0),
@@ -250,7 +250,10 @@ impl Connection {
                 Ok(())
             }
             Inbound::Nothing => Ok(()),
-            Inbound::Broken { code, reason } => Err(Parting::Close { code, reason }),
+            Inbound::Broken { code, reason } => {
+                self.carrier.discard_unsent();
+                Err(Parting::Close { code, reason })
+            }
         }
     }
 

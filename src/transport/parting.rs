@@ -9,10 +9,12 @@ use super::codec::Codec;
 use super::connection::Connection;
 use crate::event::{Event, Kind, Namespace};
 use crate::hub::{Drained, Ending};
-use crate::protocol::socketio;
+use crate::protocol::{Event as CarrierEvent, socketio};
 
 /// A peer that takes nothing for this long is closed (contract 4.6).
 const STALL: Duration = Duration::from_secs(10);
+/// How long a stopping daemon waits for a peer to take its last words.
+const FAREWELL: Duration = Duration::from_millis(1500);
 /// How far reconnecting tablets are spread after a stop.
 const RECONNECT_MS: std::ops::Range<u32> = 500..5000;
 
@@ -73,25 +75,42 @@ impl Connection {
     }
 
     /// The daemon stops: what waits is told, then that, then the close (contract section 9).
-    pub(super) fn farewell(&mut self) -> Parting {
+    pub(super) async fn farewell(&mut self) -> Parting {
         let [a, b, c, d] = crate::random::bytes::<4>();
         let spread = RECONNECT_MS.end - RECONNECT_MS.start;
         let after = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
         let data = json!({ "reconnectAfterMs": after });
-        let namespaces: Vec<_> = self.slots.iter().map(|slot| slot.namespace).collect();
-        for (index, namespace) in namespaces.into_iter().enumerate() {
-            if let Some(Drained::Events(events)) = self
-                .slots
-                .get(index)
-                .and_then(|slot| slot.drain(usize::MAX))
-            {
+        for index in 0..self.slots.len() {
+            let Some(slot) = self.slots.get(index).filter(|slot| slot.is_live()) else {
+                continue;
+            };
+            let namespace = slot.namespace;
+            if let Some(Drained::Events(events)) = slot.drain(usize::MAX) {
                 for event in events {
                     self.carrier.send(self.codec.event(namespace, &event));
                 }
             }
             self.tell(namespace, &Kind::SERVER_SHUTDOWN, &data);
         }
-        Ending::Shutdown.into()
+        // Written under the gate, so that a revocation still comes in between.
+        let written = async {
+            while !self.carrier.can_send() {
+                match self.next_event().await {
+                    Some(CarrierEvent::Closed(_)) | None => break,
+                    Some(_) => {}
+                }
+            }
+        };
+        // A peer that takes nothing meanwhile gets the bare close.
+        let is_written = tokio::time::timeout(FAREWELL, written).await.is_ok();
+        match self.settle() {
+            Err(parting) => parting,
+            Ok(()) if is_written => Ending::Shutdown.into(),
+            Ok(()) => {
+                self.carrier.discard_unsent();
+                Ending::Shutdown.into()
+            }
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Instant {

@@ -52,11 +52,6 @@ impl Sockets {
                 "Wallcast is stopping; connect again in a moment",
             ));
         }
-        if self.open() >= app.config.max_connections {
-            return Err(ApiError::unavailable(
-                "Too many sockets are open; try again later",
-            ));
-        }
         let place = match peer.address {
             Some(address) if !is_proven => {
                 let taken = self.limits.take(address, Instant::now());
@@ -65,7 +60,15 @@ impl Sockets {
             }
             _ => None,
         };
-        self.open.fetch_add(1, Ordering::Relaxed);
+        let room = |open| (open < app.config.max_connections).then_some(open + 1);
+        let counted = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+        if counted.is_err() {
+            return Err(ApiError::unavailable(
+                "Too many sockets are open; try again later",
+            ));
+        }
         Ok(SocketPermit {
             open: self.open.clone(),
             place,
