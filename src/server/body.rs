@@ -1,24 +1,39 @@
-//! Reading a request's body, no further than its bound.
+//! Reading a request's body, no further than its bounds.
+
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::ApiError;
 
 /// The largest body of a request (contract section 6).
 const MAX_BODY: usize = 64 * 1024;
+/// How much of a larger one is passed over, so that its sender reads the answer and not a reset.
+const MAX_PASSED_OVER: usize = 1024 * 1024;
+/// How long a body may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The whole body.
 ///
 /// # Errors
-/// 413 beyond 64 KiB, 400 when the peer breaks off.
-pub(super) async fn read(mut body: Incoming) -> Result<Bytes, ApiError> {
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
+/// 413 beyond 64 KiB, 408 when it takes longer than 20 s, 400 when the peer breaks off.
+pub(super) async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+    timeout(PATIENCE, read_on(body)).await.unwrap_or_else(|_| {
+        Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "The body took too long",
+        ))
+    })
+}
+
+async fn read_on(mut body: Incoming) -> Result<Bytes, ApiError> {
     let mut read = BytesMut::new();
+    let mut size = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
             ApiError::new(
@@ -27,20 +42,23 @@ pub(super) async fn read(mut body: Incoming) -> Result<Bytes, ApiError> {
                 "The body broke off",
             )
         })?;
-        if let Ok(data) = frame.into_data() {
-            if read.len() + data.len() > MAX_BODY {
-                return Err(too_large());
-            }
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        size += data.len();
+        if size <= MAX_BODY {
             read.extend_from_slice(&data);
+        } else if size > MAX_PASSED_OVER {
+            break;
         }
     }
+    if size > MAX_BODY {
+        let message = "The body is over 64 KiB";
+        return Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            message,
+        ));
+    }
     Ok(read.freeze())
-}
-
-fn too_large() -> ApiError {
-    ApiError::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-        "The body is over 64 KiB",
-    )
 }
