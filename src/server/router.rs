@@ -200,6 +200,8 @@ async fn run(
 ) -> Result<Reply, ApiError> {
     let (head, body) = request.into_parts();
     let query = head.uri.query();
+    // Read before anything is refused: a peer that is still sending would lose the answer.
+    let body = body::read(body).await;
     // Also where nobody need be known: proxies keep URLs, whatever we answer.
     identity::refuse_token_in_url(query)?;
     let caller = match route.access {
@@ -216,7 +218,7 @@ async fn run(
         parameters,
         query: query.map(str::to_owned),
         headers: head.headers,
-        body: body::read(body).await?,
+        body: body?,
         peer,
         caller,
     };
