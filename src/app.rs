@@ -4,39 +4,30 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use crate::auth::{KEY_BYTES, Signer};
+use crate::auth::Signer;
 use crate::clients::presence;
 use crate::config::{Config, OptionError};
 use crate::hub::Hub;
+use crate::keys::{self, KeyError};
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
-use crate::random;
 use crate::server::{
     self, ApiError, Bound, Entrance, IngressGate, ListenError, Listeners, Request, Response,
 };
 use crate::shutdown::{self, Shutdown};
-use crate::store::{self, DataFolder, OpenError, Store, StoreError, house};
-use crate::supervisor::{Supervisor, SupervisorToken};
-use crate::tls::{self, Certificates, HostSource, Kept, KeptCertificate, Upkeep};
+use crate::store::{self, DataFolder, OpenError, Store, StoreError};
+use crate::tls::{self, Certificates, Upkeep};
 use crate::transport::{Engine, Sockets};
 
 /// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
 const DRAIN: Duration = Duration::from_secs(4);
 
-/// Pings of JSON WebSockets, and when a silent peer is gone (contract 4.2).
-const KEEPALIVE: websocket::Keepalive = websocket::Keepalive {
-    ping_interval: Duration::from_secs(54),
-    silence: Duration::from_secs(60),
-};
-
 /// Every part, for those who answer requests and serve sessions.
-#[derive(Debug)]
 pub struct App {
     /// The options.
     pub config: Config,
@@ -73,12 +64,9 @@ pub enum StartError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
-    /// Supervisor's address.
-    #[error("supervisor_url cannot be used: {0}")]
-    Supervisor(#[from] crate::supervisor::SupervisorError),
-    /// A name of the certificate.
+    /// The house's keys.
     #[error(transparent)]
-    Name(#[from] tls::NameError),
+    Keys(#[from] KeyError),
     /// The store, once it was open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,10 +84,11 @@ pub enum StartError {
 impl StartError {
     /// Whether the owner has to change an option (exit code 2) rather than the surroundings (1).
     pub fn is_option(&self) -> bool {
-        matches!(
-            self,
-            Self::Option(_) | Self::Name(_) | Self::Tls(tls::TlsError::OutsideTheHouse { .. })
-        )
+        match self {
+            Self::Option(_) | Self::Tls(tls::TlsError::OutsideTheHouse { .. }) => true,
+            Self::Keys(error) => error.is_option(),
+            _ => false,
+        }
     }
 }
 
@@ -212,9 +201,9 @@ impl Offline {
 async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
     let hub = Arc::new(Hub::new());
     let store = Store::open(&folder, hub.clone())?;
-    let signer = Signer::new(&signing_key(&store).await?);
+    let signer = Signer::new(&keys::signing_key(&store).await?);
     let (certificates, upkeep) =
-        Certificates::open(certificate_setup(&config, &store).await?).await?;
+        Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
     let (shutdown, stopper) = shutdown::channel();
 
     let (changes, presence_changes) = mpsc::unbounded_channel();
@@ -269,90 +258,6 @@ async fn heartbeats(app: Arc<App>) {
     }
 }
 
-/// The key that signs every token of this house, drawn at the first start.
-async fn signing_key(store: &Store) -> Result<[u8; KEY_BYTES], StoreError> {
-    let kept = store
-        .read(|db| Ok::<_, StoreError>(house::get(db, "signing_key")?))
-        .await?
-        .and_then(|bytes| bytes.try_into().ok());
-    if let Some(key) = kept {
-        return Ok(key);
-    }
-    let key = random::bytes::<KEY_BYTES>();
-    store
-        .write(move |tx| Ok::<_, StoreError>(house::set(tx.connection(), "signing_key", &key)?))
-        .await?;
-    Ok(key)
-}
-
-async fn certificate_setup(config: &Config, store: &Store) -> Result<tls::Setup, StartError> {
-    let host = match &config.supervisor_token {
-        Some(token) => {
-            let token = SupervisorToken::new(token.expose());
-            HostSource::Supervisor(Supervisor::new(&config.supervisor_url.to_string(), &token)?)
-        }
-        None => HostSource::Machine,
-    };
-    let names = config
-        .tls_names
-        .iter()
-        .map(|name| tls::AltName::parse(&name.to_str()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let kept = store
-        .read(|db| Ok::<_, StoreError>(kept_certificates(db)?))
-        .await?;
-    Ok(tls::Setup {
-        certfile: config
-            .certificate
-            .as_ref()
-            .map(|files| files.certfile.clone())
-            .unwrap_or_default(),
-        keyfile: config
-            .certificate
-            .as_ref()
-            .map(|files| files.keyfile.clone())
-            .unwrap_or_default(),
-        tls_names: names,
-        host,
-        kept,
-        keep: Arc::new(KeepInStore(store.clone())),
-        now: Arc::new(time::OffsetDateTime::now_utc),
-    })
-}
-
-const AUTHORITY: (&str, &str) = ("authority_cert", "authority_key");
-const LEAF: (&str, &str) = ("leaf_cert", "leaf_key");
-
-fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<Kept>> {
-    let pair = |(cert, key): (&str, &str)| -> rusqlite::Result<Option<KeptCertificate>> {
-        let both = house::get(db, cert)?.zip(house::get(db, key)?);
-        Ok(both.map(|(cert, key)| KeptCertificate { cert, key }))
-    };
-    Ok(pair(AUTHORITY)?
-        .zip(pair(LEAF)?)
-        .map(|(authority, leaf)| Kept { authority, leaf }))
-}
-
-/// Keeps the local CA and its leaf in the house's one file.
-struct KeepInStore(Store);
-
-impl tls::Keep for KeepInStore {
-    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), tls::KeepError>> {
-        Box::pin(async move {
-            self.0
-                .write(move |tx| {
-                    for ((cert, key), pair) in [(AUTHORITY, &kept.authority), (LEAF, &kept.leaf)] {
-                        house::set(tx.connection(), cert, &pair.cert)?;
-                        house::set(tx.connection(), key, &pair.key)?;
-                    }
-                    Ok::<_, StoreError>(())
-                })
-                .await
-                .map_err(Into::into)
-        })
-    }
-}
-
 fn tell_ready(bound: &Bound) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
@@ -360,12 +265,18 @@ fn tell_ready(bound: &Bound) -> std::io::Result<()> {
     stdout.flush()
 }
 
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
 impl App {
     /// Bounds of a JSON WebSocket (contract 4.2 and section 8).
     pub fn websocket_limits(&self) -> websocket::Limits {
         websocket::Limits {
             max_message: self.config.max_message_bytes,
-            keepalive: Some(KEEPALIVE),
+            ..websocket::Limits::default()
         }
     }
 

@@ -19,6 +19,7 @@ pub mod event;
 pub mod history;
 pub mod hub;
 pub mod ids;
+mod keys;
 pub mod logging;
 pub mod pairing;
 pub mod protocol;

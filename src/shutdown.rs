@@ -44,6 +44,11 @@ impl Shutdown {
         let _ = begun.wait_for(|begun| *begun).await;
     }
 
+    /// Whether the stop has begun.
+    pub fn has_begun(&self) -> bool {
+        *self.begun.borrow()
+    }
+
     /// Marks a piece of work that is to be finished before the exit.
     pub fn busy(&self) -> Busy {
         Busy {

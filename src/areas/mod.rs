@@ -3,6 +3,7 @@
 mod events;
 pub mod routes;
 mod rows;
+mod wire;
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +19,7 @@ use crate::store::WriteTx;
 
 pub use events::{AreaEvent, Removal};
 pub use rows::{find, is_assigned, of_client, page};
+pub use wire::AreaJson;
 
 /// Entities of one area at most (contract 6.1).
 pub const MAX_ENTITIES: usize = 500;

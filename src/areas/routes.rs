@@ -2,65 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use super::{Area, AreaName, AreaPatch, EntityId, MAX_ENTITIES, Switch, without_repeats};
+use super::wire::AreaJson;
+use super::{AreaName, AreaPatch, EntityId, MAX_ENTITIES, Switch, without_repeats};
 use crate::app::App;
-use crate::auth::Principal;
-use crate::clock::Timestamp;
-use crate::ids::{AreaId, ClientId};
+use crate::ids::AreaId;
 use crate::server::{ApiError, Fields, Reply, Request, page};
-
-/// An area on the wire.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AreaJson {
-    id: AreaId,
-    room_id: i64,
-    name: AreaName,
-    entity_ids: Vec<EntityId>,
-    is_enabled: bool,
-    source: &'static str,
-    /// For admins alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_ids: Option<Vec<ClientId>>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl AreaJson {
-    /// As a tablet sees it.
-    pub fn for_client(area: Area) -> Self {
-        Self {
-            id: area.id,
-            room_id: area.room_id,
-            name: area.name,
-            entity_ids: area.entity_ids,
-            is_enabled: area.is_enabled,
-            source: area.source.as_str(),
-            client_ids: None,
-            created_at: area.created_at,
-            updated_at: area.updated_at,
-        }
-    }
-
-    /// As an admin sees it.
-    pub fn for_admin(area: Area) -> Self {
-        let client_ids = Some(area.client_ids.clone());
-        Self {
-            client_ids,
-            ..Self::for_client(area)
-        }
-    }
-
-    fn shown_to(principal: &Principal, area: Area) -> Self {
-        if principal.is_admin() {
-            Self::for_admin(area)
-        } else {
-            Self::for_client(area)
-        }
-    }
-}
 
 /// `GET /api/areas`: all for an admin, its own for a client.
 pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {

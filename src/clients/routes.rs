@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{ClientError, ClientName, ClientPatch, ClientWithAreas};
 use crate::app::App;
-use crate::areas::routes::AreaJson;
+use crate::areas::AreaJson;
 use crate::audit;
 use crate::auth::Subject;
 use crate::clock::Timestamp;

@@ -35,6 +35,11 @@ impl EventId {
         self.0
     }
 
+    /// The id before this one.
+    pub fn previous(self) -> Self {
+        Self::new(self.0 - 1)
+    }
+
     /// The id that the next commit will give.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))

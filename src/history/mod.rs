@@ -4,10 +4,14 @@
 //! each past event who was to be told when it was committed (contract 4.4).
 
 mod membership;
+mod replay;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::{Connection, params};
 
 pub use membership::{Span, close_membership, open_membership, spans_of};
+pub use replay::{Page, replay};
 
 use crate::clock::Timestamp;
 use crate::event::{EventId, NewEvent};

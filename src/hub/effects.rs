@@ -51,3 +51,9 @@ impl Effects {
             && self.ended.is_empty()
     }
 }
+
+/// Hears of commits, on the writer's thread, in their order. Must not block.
+pub trait CommitListener: Send + Sync + 'static {
+    /// One write was committed; `effects` are in the order in which they must be applied.
+    fn committed(&self, effects: Effects);
+}

@@ -10,11 +10,13 @@ mod ending;
 mod outbox;
 mod registry;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use effects::{Effects, EndSessions, Whom};
+pub use effects::{CommitListener, Effects, EndSessions, Whom};
 pub use ending::Ending;
 pub use outbox::{Drained, Outbox, Signal};
 pub use session::{Address, Dialect, Session, SessionNumber};
@@ -24,7 +26,6 @@ use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
 use crate::history::Span;
 use crate::ids::{AreaId, ClientId};
-use crate::store::CommitListener;
 use registry::Registry;
 
 /// The hub; share it by `Arc`.
@@ -60,7 +61,8 @@ impl Hub {
         Self::default()
     }
 
-    /// Sets who is told of presence. The callback must not block; only the first call counts.
+    /// Sets who is told of presence, in the order in which it comes about. The callback must not
+    /// block nor call the hub; only the first call counts.
     pub fn on_presence(&self, callback: impl Fn(Presence) + Send + Sync + 'static) {
         // A second listener would be a mistake in `app`; the first one stays.
         let _ = self.on_presence.set(Box::new(callback));
@@ -74,35 +76,28 @@ impl Hub {
             .iter()
             .filter(|span| span.is_open())
             .map(|span| &span.topic);
-        let (superseded, count) = {
+        let superseded = {
             let mut registry = self.registry();
             registry.insert(session.clone(), topics);
-            (
-                registry.beyond(session.subject(), max_sessions),
-                registry.count_of(session.subject()),
-            )
+            self.sessions.fetch_add(1, Ordering::Relaxed);
+            let count = registry.count_of(session.subject());
+            if count == 1 {
+                self.tell_presence(session.subject(), count);
+            }
+            registry.beyond(session.subject(), max_sessions)
         };
         for old in superseded {
             old.end(Ending::Superseded, None);
-        }
-        self.sessions.fetch_add(1, Ordering::Relaxed);
-        if count == 1 {
-            self.tell_presence(session.subject(), count);
         }
     }
 
     /// Forgets a session. Another session of the same principal is not touched, however late
     /// this comes: the key is the session's own number.
     pub fn unregister(&self, session: &Session) {
-        let (known, count) = {
-            let mut registry = self.registry();
-            (
-                registry.remove(session.number()),
-                registry.count_of(session.subject()),
-            )
-        };
-        if known {
+        let mut registry = self.registry();
+        if registry.remove(session.number()) {
             self.sessions.fetch_sub(1, Ordering::Relaxed);
+            let count = registry.count_of(session.subject());
             if count == 0 {
                 self.tell_presence(session.subject(), count);
             }
@@ -177,8 +172,8 @@ impl Hub {
             epoch: epoch.clone(),
             id: registry.last_event,
         };
-        let beat = NewEvent::new(Kind::HEARTBEAT, &data, vec![Topic::All]);
-        registry.deliver(&Arc::new(
+        let beat = NewEvent::new(Kind::HEARTBEAT, &data, Vec::new());
+        registry.deliver_everywhere(&Arc::new(
             Event::ephemeral(beat, now).with_position(position),
         ))
     }
@@ -224,6 +219,8 @@ impl Hub {
         chosen.len()
     }
 
+    /// Call with the registry locked: else a client that leaves and comes back at once could be
+    /// told the other way round, and stay offline to admins while it is here.
     fn tell_presence(&self, subject: &Subject, sessions: usize) {
         if let (Subject::Client(client), Some(tell)) = (subject, self.on_presence.get()) {
             tell(Presence {

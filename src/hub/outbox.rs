@@ -125,6 +125,12 @@ impl Outbox {
         Drained::Events(taken)
     }
 
+    /// Takes live events again. Call between two commits and only once the history was read to
+    /// its end, so that there is no gap between the two.
+    pub fn catch_up(&self) {
+        self.queue().missed = None;
+    }
+
     /// Whether the session is to be closed: nothing else may be handed to the kernel for it.
     pub fn has_ended(&self) -> bool {
         self.queue().ended.is_some()

@@ -105,6 +105,16 @@ impl Registry {
             .count()
     }
 
+    /// Offers the event to every session there is; returns how many took it.
+    pub(super) fn deliver_everywhere(&mut self, event: &Arc<Event>) -> usize {
+        self.publication += 1;
+        let publication = self.publication;
+        self.sessions
+            .values()
+            .filter(|session| session.offer(event, publication))
+            .count()
+    }
+
     /// The sessions of an order to end or change some.
     pub(super) fn choose(&self, whom: &Whom) -> Vec<Arc<Session>> {
         match whom {

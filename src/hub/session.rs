@@ -1,7 +1,7 @@
 //! An open session as the hub knows it: who it is and the outbox in which its events wait.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::outbox::Signal;
@@ -52,6 +52,8 @@ pub struct Session {
     subject: Subject,
     /// Changes when the token is refreshed under an open session.
     principal: Mutex<Principal>,
+    /// The principal's `expires_at` in Unix milliseconds, for the loop that asks at every turn.
+    expires_at: AtomicI64,
     namespace: Namespace,
     dialect: Dialect,
     address: Option<Address>,
@@ -75,6 +77,7 @@ impl Session {
             number: SessionNumber::next(),
             id,
             subject: principal.subject.clone(),
+            expires_at: AtomicI64::new(expiry_of(&principal)),
             principal: Mutex::new(principal),
             namespace,
             dialect,
@@ -108,6 +111,12 @@ impl Session {
             .clone()
     }
 
+    /// When its token ends, if ever.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        let ms = self.expires_at.load(Ordering::Relaxed);
+        (ms != i64::MAX).then(|| Timestamp::from_unix_ms(ms))
+    }
+
     /// Which namespace it hears.
     pub fn namespace(&self) -> Namespace {
         self.namespace
@@ -135,6 +144,8 @@ impl Session {
 
     /// Goes on with a refreshed token.
     pub fn retoken(&self, principal: Principal) {
+        self.expires_at
+            .store(expiry_of(&principal), Ordering::Relaxed);
         *self
             .principal
             .lock()
@@ -154,4 +165,8 @@ impl Session {
             && event.kind().is_heard_in(self.namespace)
             && self.outbox.push(event)
     }
+}
+
+fn expiry_of(principal: &Principal) -> i64 {
+    principal.expires_at.map_or(i64::MAX, Timestamp::unix_ms)
 }

@@ -12,7 +12,7 @@ pub mod routes;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
-use crate::areas::{Area, routes::AreaJson};
+use crate::areas::{Area, AreaJson};
 use crate::audit::Actor;
 use crate::auth::Signer;
 use crate::clients::{self, Client, ClientError, ClientName, ClientPatch};

@@ -1,60 +1,109 @@
-//! The wire protocols: WebSocket, Engine.IO and Socket.IO. Knows nothing of areas, tokens or the
-//! daemon.
+//! The wire protocols: WebSocket, Engine.IO and Socket.IO, as frames and events; knows nothing of areas, tokens or the daemon.
+//!
+//! ```text
+//! hyper request → websocket::accept → WebSocket ─┐
+//!                                                ├→ poll_event → Event, send(Frame)
+//! hyper request → Engine::handle  → Socket ──────┘        ↑
+//!                                             socketio: Frame ⇄ Packet
+//! ```
+//!
+//! Invariants:
+//! * One task owns a socket and drives it through `poll_event`; reading, writing, heartbeat and upgrade all happen in there.
+//! * A frame is encoded once and its bytes are shared by every socket that sends it.
+//! * Whatever a peer may send is bounded, and nothing it sends can panic.
+
+pub mod engineio;
+pub mod socketio;
+pub mod websocket;
+
+use std::io;
 
 use bytes::Bytes;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-#[path = "stub.rs"]
-mod stub;
-pub mod websocket;
-pub use stub::{engineio, socketio};
+/// The connection below a socket: TCP, TLS, or a pipe in tests.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
-/// One frame to or from a peer. Cheap to clone: the bytes are shared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
+
+/// One frame to or from a peer. A clone shares the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// Text.
+    /// A text frame, valid UTF-8.
     Text(Utf8Bytes),
-    /// Bytes.
+    /// A binary frame.
     Binary(Bytes),
 }
 
+impl Frame {
+    /// A text frame of this string, without copying it.
+    pub fn text(text: impl Into<Utf8Bytes>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// The payload's length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the payload has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What a socket has to say next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A frame came in.
+    /// The peer sent this.
     Message(Frame),
-    /// Everything that was queued is with the kernel.
+    /// All that was queued by `send` has left: it is with the kernel, or with the client's poll.
     Flushed,
-    /// Nothing more will come.
+    /// The socket is over; said again on each further call.
     Closed(Ended),
 }
 
-/// Why a socket ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a socket is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
-    /// The peer closed it, with this code (1005: with none).
-    ByPeer(u16),
-    /// The connection broke.
-    Gone,
-    /// The peer was silent for too long.
+    /// The peer closed it, with this WebSocket close code if it gave one.
+    #[error("the peer closed the connection (code {code:?})")]
+    Peer {
+        /// The close code, RFC 6455 section 7.4; none from a bare close or an Engine.IO close packet.
+        code: Option<u16>,
+    },
+    /// The connection broke without a goodbye.
+    #[error("the connection broke: {0}")]
+    Transport(io::ErrorKind),
+    /// The peer was silent for longer than the heartbeat allows.
+    #[error("the peer did not answer the heartbeat in time")]
     PingTimeout,
-    /// A message was over the limit.
+    /// The peer broke the rules of WebSocket (closed with 1002) or Engine.IO.
+    #[error("the peer broke the protocol")]
+    Protocol,
+    /// A message was longer than the limit (closed with 1009).
+    #[error("the peer sent a message over the limit")]
     TooBig,
-    /// Text that is no UTF-8.
+    /// A text message was not UTF-8 (closed with 1007).
+    #[error("the peer sent text that is not UTF-8")]
     BadUtf8,
-    /// Frames that RFC 6455 forbids, or packets that Engine.IO does.
-    Violation,
+    /// Two polls, or two pushes, at the same time on one polling session.
+    #[error("the peer made two requests of a kind at once on one session")]
+    Duplicate,
 }
 
 impl Ended {
-    /// The code to close with, where the fault is the peer's and it should hear of it
-    /// (RFC 6455 section 7.4.1).
-    pub fn close_code(self) -> Option<u16> {
+    /// The close code to tell the peer, when it is ours to tell.
+    fn close_code(self) -> Option<u16> {
         match self {
-            Self::TooBig => Some(1009),
+            Self::Protocol | Self::Duplicate => Some(1002),
             Self::BadUtf8 => Some(1007),
-            Self::Violation => Some(1002),
-            Self::ByPeer(_) | Self::Gone | Self::PingTimeout => None,
+            Self::TooBig => Some(1009),
+            Self::Peer { .. } | Self::Transport(_) | Self::PingTimeout => None,
         }
     }
 }

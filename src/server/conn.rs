@@ -81,6 +81,8 @@ async fn serve_http(
     entrance: Entrance,
     progress: Progress,
 ) {
+    // One that comes during the stop may still ask once: a polling client fetches its last words.
+    let is_late = app.shutdown.has_begun();
     let busy = app.shutdown.busy();
     let shutdown = app.shutdown.clone();
     let service = service_fn(move |mut request: Incoming| {
@@ -98,12 +100,13 @@ async fn serve_http(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
+            .keep_alive(!is_late)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
     );
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        () = shutdown.begun() => {
+        () = shutdown.begun(), if !is_late => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -115,7 +115,8 @@ impl Listeners {
         }
     }
 
-    /// Begins to accept; ends with the daemon.
+    /// Begins to accept; ends with the process. While the daemon stops, polling clients still need
+    /// new connections to fetch their last words.
     pub fn serve(self, app: &Arc<App>) {
         let kinds = [
             (Entrance::Public, self.public),
@@ -133,11 +134,7 @@ impl Listeners {
 
 async fn accept(app: Arc<App>, listener: TcpListener, entrance: Entrance) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = app.shutdown.begun() => return,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, address)) => {
                 // The handshake is the connection's own matter: a stalled one delays nobody.
                 tokio::spawn(conn::serve_tcp(app.clone(), stream, address, entrance));
@@ -149,11 +146,7 @@ async fn accept(app: Arc<App>, listener: TcpListener, entrance: Entrance) {
 
 async fn accept_local(app: Arc<App>, listener: UnixListener) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = app.shutdown.begun() => return,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, _)) => {
                 tokio::spawn(conn::serve_local(app.clone(), stream));
             }

@@ -13,6 +13,7 @@ use crate::app::App;
 const START: &str = include_str!("../web/start.html");
 const REFUSED: &str = include_str!("../web/refused.html");
 const STYLE: &str = include_str!("../web/start.css");
+const ICON: &str = include_str!("../web/icon.svg");
 
 /// Home Assistant shows the ingress page in a frame of its own origin (contract section 2).
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
@@ -32,6 +33,11 @@ pub(super) async fn start(_app: Arc<App>, _request: Request) -> Result<Reply, Ap
 /// `GET /start.css`
 pub(super) async fn style(_app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {
     Ok(Reply::bytes("text/css; charset=utf-8", STYLE).with_header(CACHE_CONTROL, "no-cache"))
+}
+
+/// `GET /icon.svg`
+pub(super) async fn icon(_app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {
+    Ok(Reply::bytes("image/svg+xml", ICON).with_header(CACHE_CONTROL, "no-cache"))
 }
 
 /// `GET /ca.crt`: the local CA, to be installed on tablets.

@@ -55,6 +55,7 @@ macro_rules! routes {
 static ROUTES: &[Route] = routes![
     GET    "/"                                    Page   pages::start,
     GET    "/start.css"                           Open   pages::style,
+    GET    "/icon.svg"                            Open   pages::icon,
     GET    "/ca.crt"                              Open   pages::authority,
     GET    "/health"                              Open   health::get,
     GET    "/api/me"                              Proven tokens::routes::me,

@@ -9,6 +9,8 @@ mod folder;
 pub mod house;
 mod reader;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod writer;
 
@@ -25,7 +27,7 @@ pub use folder::DataFolder;
 pub use tx::WriteTx;
 
 use crate::event::{Epoch, EventId};
-use crate::hub::Effects;
+use crate::hub::CommitListener;
 use reader::Read;
 use writer::{Command, Write};
 
@@ -37,12 +39,6 @@ const READ_QUEUE: usize = 1024;
 /// How long `/health` takes the last write's word for it: strangers may ask as often as they like,
 /// and an SD card must not wear out by it.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
-
-/// Hears of commits, on the writer's thread, in their order. Must not block.
-pub trait CommitListener: Send + Sync + 'static {
-    /// One write was committed; `effects` are in the order in which they must be applied.
-    fn committed(&self, effects: Effects);
-}
 
 /// A handle to the store; cheap to clone. The threads end when the last handle is dropped.
 #[derive(Clone, Debug)]

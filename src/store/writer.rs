@@ -11,20 +11,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{CommitListener, StoreError, WriteTx};
+use super::{StoreError, WriteTx};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId};
-use crate::hub::Effects;
+use crate::hub::{CommitListener, Effects};
 
 /// Writes that share one commit at most.
 const MAX_BATCH: usize = 256;
+
+/// A look at the database and at the newest event.
+pub(super) type Look = Box<dyn FnOnce(&Connection, EventId) + Send>;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
     /// A change.
     Write(Box<dyn Job>),
     /// A look at one moment between two commits.
-    Look(Box<dyn FnOnce(&Connection, EventId) + Send>),
+    Look(Look),
     /// Finish what came before, then end.
     Close,
 }

@@ -242,10 +242,19 @@ pub fn refresh(
         .plus_seconds(OVERLAP_SECONDS)
         .min(token.stands_until);
     rows::stand_until(tx.connection(), old, until)?;
-    if let RefreshedBy::SessionId(hash) = by {
-        rows::move_session(tx.connection(), &hash, &fresh.jti)?;
-        tx.retoken_sessions(old.clone(), fresh.principal());
-    }
+    let principal = match by {
+        RefreshedBy::SessionId(hash) => {
+            rows::move_session(tx.connection(), &hash, &fresh.jti)?;
+            fresh.principal()
+        }
+        // Sockets of the old token stand as long as it does.
+        RefreshedBy::Token => Principal {
+            jti: Some(old.clone()),
+            expires_at: Some(until),
+            ..fresh.principal()
+        },
+    };
+    tx.retoken_sessions(old.clone(), principal);
     Ok(Some(fresh))
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{NewToken, RefreshedBy, Token};
 use crate::app::App;
-use crate::areas::routes::AreaJson;
+use crate::areas::AreaJson;
 use crate::audit;
 use crate::auth::{AuthError, Principal, Role, Subject};
 use crate::clients::{self, ClientName};

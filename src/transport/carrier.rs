@@ -7,8 +7,17 @@ use crate::protocol::websocket::WebSocket;
 use crate::protocol::{Event, Frame};
 use crate::server::Stream;
 
+/// Frames that may wait for the peer before nothing more is read from it.
+const MAX_BACKLOG: usize = 256;
+
 /// A connection's frames, whatever carries them.
-pub(super) enum Carrier {
+pub(super) struct Carrier {
+    socket: Socket,
+    /// Frames sent since everything was last with the kernel.
+    backlog: usize,
+}
+
+enum Socket {
     /// JSON WebSocket.
     WebSocket(Box<WebSocket<Stream>>),
     /// Socket.IO.
@@ -16,60 +25,87 @@ pub(super) enum Carrier {
 }
 
 impl Carrier {
-    /// Reads and writes until something is to be told. Cancel safe.
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        match self {
-            Self::WebSocket(socket) => socket.poll_event(cx),
-            Self::Engine(socket) => socket.poll_event(cx),
+    pub(super) fn websocket(socket: WebSocket<Stream>) -> Self {
+        Self {
+            socket: Socket::WebSocket(Box::new(socket)),
+            backlog: 0,
         }
+    }
+
+    pub(super) fn engine(socket: engineio::Socket<Stream>) -> Self {
+        Self {
+            socket: Socket::Engine(Box::new(socket)),
+            backlog: 0,
+        }
+    }
+
+    /// Reads and writes until something is to be told. Cancel safe. A peer that takes no answers
+    /// asks no more questions meanwhile.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let is_full = self.backlog > MAX_BACKLOG;
+        let event = match &mut self.socket {
+            Socket::WebSocket(socket) => {
+                socket.pause(is_full);
+                socket.poll_event(cx)
+            }
+            Socket::Engine(socket) => {
+                socket.pause(is_full);
+                socket.poll_event(cx)
+            }
+        };
+        if let Poll::Ready(Event::Flushed) = event {
+            self.backlog = 0;
+        }
+        event
     }
 
     /// Whether all that was queued is with the kernel.
     pub(super) fn can_send(&self) -> bool {
-        match self {
-            Self::WebSocket(socket) => socket.can_send(),
-            Self::Engine(socket) => socket.can_send(),
+        match &self.socket {
+            Socket::WebSocket(socket) => socket.can_send(),
+            Socket::Engine(socket) => socket.can_send(),
         }
     }
 
     /// Queues a frame.
     pub(super) fn send(&mut self, frame: Frame) {
-        match self {
-            Self::WebSocket(socket) => socket.send(frame),
-            Self::Engine(socket) => socket.send(frame),
+        self.backlog += 1;
+        match &mut self.socket {
+            Socket::WebSocket(socket) => socket.send(frame),
+            Socket::Engine(socket) => socket.send(frame),
         }
     }
 
     /// Drops what is queued and not begun; false when something is stuck half-way.
     pub(super) fn discard_unsent(&mut self) -> bool {
-        match self {
-            Self::WebSocket(socket) => socket.discard_unsent(),
-            Self::Engine(socket) => socket.discard_unsent(),
+        match &mut self.socket {
+            Socket::WebSocket(socket) => socket.discard_unsent(),
+            Socket::Engine(socket) => socket.discard_unsent(),
         }
     }
 
     /// The largest message that is read from now on.
     pub(super) fn set_max_message(&mut self, bytes: usize) {
-        match self {
-            Self::WebSocket(socket) => socket.set_max_message(bytes),
-            Self::Engine(socket) => socket.set_max_payload(bytes),
+        match &mut self.socket {
+            Socket::WebSocket(socket) => socket.set_max_message(bytes),
+            Socket::Engine(socket) => socket.set_max_payload(bytes),
         }
     }
 
     /// Whether bytes that wait say something about the peer: under polling nothing is written
     /// until the peer asks, and silence is the heartbeat's matter.
     pub(super) fn can_stall(&self) -> bool {
-        match self {
-            Self::WebSocket(_) => true,
-            Self::Engine(socket) => socket.transport() == Transport::WebSocket,
+        match &self.socket {
+            Socket::WebSocket(_) => true,
+            Socket::Engine(socket) => socket.transport() == Transport::WebSocket,
         }
     }
 
     /// Writes what is queued and closes.
     pub(super) async fn close(self, code: u16, reason: &str) {
-        match self {
-            Self::WebSocket(socket) => socket.close(code, reason).await,
-            Self::Engine(socket) => socket.close(code, reason).await,
+        match self.socket {
+            Socket::WebSocket(socket) => socket.close(code, reason).await,
+            Socket::Engine(socket) => socket.close(code, reason).await,
         }
     }
 }

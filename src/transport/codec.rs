@@ -1,12 +1,14 @@
 //! The two dialects' frames: what came in as a message, what goes out as text.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
 use crate::event::{Event, Kind, Namespace, direct_json, to_json};
 use crate::protocol::Frame;
-use crate::protocol::socketio::{self, Packet, PacketKind};
+use crate::protocol::socketio::{self, AttachmentLimits, Packet};
 use crate::server::Fields;
 
 /// How a connection's frames are to be read and written.
@@ -29,11 +31,21 @@ pub(super) enum Inbound {
     /// A message.
     Message(Message),
     /// No message that could be read: told, and the connection stays.
-    Unreadable { code: &'static str, text: String },
+    Unreadable(Unreadable),
     /// Nothing to act on.
     Nothing,
     /// The connection must end.
     Broken { code: u16, reason: &'static str },
+}
+
+/// A message that cannot be acted on because of its form.
+pub(super) struct Unreadable {
+    /// The namespace it came in.
+    pub(super) namespace: Option<String>,
+    /// How its answer is to be marked, as far as that could be read.
+    pub(super) request: Option<RequestMark>,
+    /// What a message must be, for a person.
+    pub(super) text: &'static str,
 }
 
 /// A message of a session.
@@ -56,13 +68,16 @@ pub(super) enum RequestMark {
     Ack(u64),
 }
 
+/// The daemon takes no binary data (contract 4.2).
+const NO_ATTACHMENTS: AttachmentLimits = AttachmentLimits { count: 0, bytes: 0 };
+
 /// A `requestId` longer than this is nobody's.
 const MAX_REQUEST_ID: usize = 128;
 
 impl Codec {
     /// Socket.IO without binary attachments, which the daemon does not take.
     pub(super) fn socketio() -> Self {
-        Self::SocketIo(socketio::Decoder::default())
+        Self::SocketIo(socketio::Decoder::new(NO_ATTACHMENTS))
     }
 
     /// Reads a frame.
@@ -75,7 +90,7 @@ impl Codec {
                     reason: "unsupported_data",
                 },
             },
-            Self::SocketIo(decoder) => match decoder.push(frame) {
+            Self::SocketIo(decoder) => match decoder.decode(frame) {
                 Ok(Some(packet)) => read_packet(packet),
                 Ok(None) => Inbound::Nothing,
                 Err(error) => {
@@ -102,7 +117,7 @@ impl Codec {
         match self {
             Self::Json => Frame::Text(direct_json(kind, &to_json(data), Timestamp::now()).into()),
             Self::SocketIo(_) => {
-                socketio::event(namespace.path(), &to_json(&json!([kind.as_str(), data])))
+                socketio::event(namespace.path(), None, kind.as_str(), [&*raw(data)])
             }
         }
     }
@@ -110,7 +125,7 @@ impl Codec {
     /// The answer to a request.
     pub(super) fn reply(&self, namespace: Namespace, mark: RequestMark, data: &Value) -> Frame {
         match mark {
-            RequestMark::Ack(id) => socketio::ack(namespace.path(), id, &to_json(&json!([data]))),
+            RequestMark::Ack(id) => socketio::ack(namespace.path(), id, [&*raw(data)]),
             RequestMark::Id(id) => {
                 let now = Timestamp::now();
                 let kind = Kind::RESULT;
@@ -126,16 +141,21 @@ impl Codec {
     }
 }
 
+/// JSON text of our own as it is spliced into a packet.
+fn raw(data: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(data).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
 fn read_json(text: &str) -> Inbound {
-    let unreadable = |text: &str| Inbound::Unreadable {
-        code: "invalid_message",
-        text: text.to_owned(),
+    let unreadable = |request, text| {
+        Inbound::Unreadable(Unreadable {
+            namespace: None,
+            request,
+            text,
+        })
     };
     let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
-        return unreadable("A message is one JSON object");
-    };
-    let Some(Value::String(kind)) = message.remove("type") else {
-        return unreadable("A message says its type as a text");
+        return unreadable(None, "A message is one JSON object");
     };
     let request = match message
         .remove("requestId")
@@ -147,13 +167,19 @@ fn read_json(text: &str) -> Inbound {
         {
             Some(RequestMark::Id(id))
         }
-        Some(_) => return unreadable("requestId is a text or number of at most 128 characters"),
+        Some(_) => {
+            let text = "requestId is a text or number of at most 128 characters";
+            return unreadable(None, text);
+        }
+    };
+    let Some(Value::String(kind)) = message.remove("type") else {
+        return unreadable(request, "A message says its type as a text");
     };
     // The keys may stand in `data` or beside `type` (contract 4.2); what is in `data` counts more.
     match message.remove("data") {
         None | Some(Value::Null) => {}
         Some(Value::Object(data)) => message.extend(data),
-        Some(_) => return unreadable("data is an object"),
+        Some(_) => return unreadable(request, "data is an object"),
     }
     Inbound::Message(Message {
         namespace: None,
@@ -166,48 +192,42 @@ fn read_json(text: &str) -> Inbound {
 fn read_packet(packet: Packet) -> Inbound {
     let namespace = packet.namespace;
     match packet.kind {
-        PacketKind::Connect { auth } => Inbound::Connect { namespace, auth },
-        PacketKind::Disconnect => Inbound::Disconnect { namespace },
-        PacketKind::Event {
-            ack,
-            args,
-            attachments,
-        } => {
-            if !attachments.is_empty() {
+        socketio::Kind::Connect { auth } => Inbound::Connect {
+            namespace: namespace.into(),
+            auth,
+        },
+        socketio::Kind::Disconnect => Inbound::Disconnect {
+            namespace: namespace.into(),
+        },
+        socketio::Kind::Event { ack, args, .. } => {
+            let Some(kind) = args.name().map(Cow::into_owned) else {
                 return Inbound::Broken {
-                    code: 1003,
-                    reason: "unsupported_data",
+                    code: 1002,
+                    reason: "protocol_error",
                 };
-            }
-            let (kind, first) = match (socketio::event_name(&args), socketio::first_argument(&args))
-            {
-                (Ok(kind), Ok(first)) => (kind.into_owned(), first),
-                _ => {
-                    return Inbound::Broken {
-                        code: 1002,
-                        reason: "protocol_error",
-                    };
-                }
             };
-            let data = first.map(|raw| serde_json::from_str::<Value>(raw.get()));
+            let data = args
+                .first()
+                .map(|raw| serde_json::from_str::<Value>(raw.get()));
             let fields = match data {
                 None | Some(Ok(Value::Null)) => Map::new(),
                 Some(Ok(Value::Object(data))) => data,
                 _ => {
-                    return Inbound::Unreadable {
-                        code: "invalid_message",
-                        text: "A message's data is an object".to_owned(),
-                    };
+                    return Inbound::Unreadable(Unreadable {
+                        namespace: Some(namespace.into()),
+                        request: ack.map(RequestMark::Ack),
+                        text: "A message's data is an object",
+                    });
                 }
             };
             Inbound::Message(Message {
-                namespace: Some(namespace),
+                namespace: Some(namespace.into()),
                 kind,
                 fields: Fields::new(fields),
                 request: ack.map(RequestMark::Ack),
             })
         }
         // No event of ours asks for an acknowledgement (contract 4.1).
-        PacketKind::Ack { .. } => Inbound::Nothing,
+        socketio::Kind::Ack { .. } => Inbound::Nothing,
     }
 }

@@ -1,5 +1,6 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
+use crate::auth::{AuthError, Principal};
 use crate::server::{ApiError, Fields};
 
 /// A message that makes sense.
@@ -12,6 +13,7 @@ pub(super) enum Command {
 }
 
 /// `authenticate`: seed 4's token, and what seed 2 says beside it, which must agree.
+#[derive(Default)]
 pub(super) struct Authenticate {
     pub(super) token: String,
     pub(super) user_id: Option<String>,
@@ -23,6 +25,27 @@ pub(super) struct Authenticate {
 impl std::fmt::Debug for Authenticate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Authenticate(***)")
+    }
+}
+
+impl Authenticate {
+    /// What seed 2 says beside the token must say the same as the token (contract 4.5).
+    pub(super) fn agrees_with(&self, principal: &Principal) -> Result<(), AuthError> {
+        let differs = |said: &Option<String>, is: Option<&str>| {
+            said.as_deref().is_some_and(|said| Some(said) != is)
+        };
+        let organization = principal.organization_id.as_ref().map(|id| id.as_str());
+        let tenant = principal.tenant_id.as_ref().map(|id| id.as_str());
+        let checks = [
+            ("userId", &self.user_id, Some(principal.subject.id())),
+            ("organizationId", &self.organization_id, organization),
+            ("tenantId", &self.tenant_id, tenant),
+            ("userRole", &self.user_role, Some(principal.role().as_str())),
+        ];
+        match checks.into_iter().find(|(_, said, is)| differs(said, *is)) {
+            Some((field, _, _)) => Err(AuthError::Disagrees(field)),
+            None => Ok(()),
+        }
     }
 }
 

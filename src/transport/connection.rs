@@ -7,32 +7,27 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
+use super::parting::Parting;
 use super::rate::Rate;
-use super::slot::{Slot, SlotState};
-use super::{SocketPermit, slot};
+use super::slot::Slot;
+use super::{SocketPermit, answer, slot};
 use crate::app::App;
 use crate::auth::Credential;
 use crate::event::{Kind, Namespace};
-use crate::hub::{Dialect, Drained, Ending, Signal};
+use crate::hub::{Dialect, Drained, Signal};
 use crate::ids::ConnectionId;
 use crate::protocol::{Event as CarrierEvent, Frame};
 use crate::server::{Peer, Progress};
 use crate::shutdown::Busy;
 
 /// Events that are handed to the carrier at once.
-const BATCH: usize = 64;
-/// A peer that takes nothing for this long is closed (contract 4.6).
-const STALL: Duration = Duration::from_secs(10);
-/// How far reconnecting tablets are spread after a stop.
-const RECONNECT_MS: std::ops::Range<u32> = 500..5000;
+pub(super) const BATCH: usize = 64;
 
 /// What the handshake brought.
 #[derive(Debug)]
@@ -53,24 +48,6 @@ impl Handshake {
     }
 }
 
-/// How a connection ends.
-#[derive(Debug)]
-pub(super) enum Parting {
-    /// What is queued is written, then it is closed.
-    Close { code: u16, reason: &'static str },
-    /// It is dropped as it is: something is stuck half-way, or the peer is gone.
-    Drop,
-}
-
-impl From<Ending> for Parting {
-    fn from(ending: Ending) -> Self {
-        Self::Close {
-            code: ending.code(),
-            reason: ending.word(),
-        }
-    }
-}
-
 /// An open connection and its sessions.
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
@@ -81,11 +58,11 @@ pub(super) struct Connection {
     pub(super) slots: Vec<Slot>,
     pub(super) signal: Arc<Signal>,
     pub(super) permit: SocketPermit,
-    /// Since when no session is proven.
-    unproven_since: Instant,
-    progress: Progress,
+    /// Since when it has no session at all.
+    pub(super) empty_since: Instant,
+    pub(super) progress: Progress,
     /// Since when something waits to be written, and how much had been written then.
-    waiting: Option<(Instant, u64)>,
+    pub(super) waiting: Option<(Instant, u64)>,
     rate: Rate,
     _busy: Busy,
 }
@@ -111,7 +88,7 @@ impl Connection {
             slots: Vec::new(),
             signal: Arc::default(),
             permit,
-            unproven_since: Instant::now(),
+            empty_since: Instant::now(),
             progress,
             waiting: None,
         }
@@ -141,6 +118,9 @@ impl Connection {
         let app = self.app.clone();
         loop {
             if let Err(parting) = self.settle() {
+                return parting;
+            }
+            if let Err(parting) = self.catch_up().await {
                 return parting;
             }
             let deadline = self.next_deadline();
@@ -202,14 +182,14 @@ impl Connection {
             }
         }
         if self.carrier.can_send() {
-            for slot in &self.slots {
+            for slot in &mut self.slots {
                 match slot.drain(BATCH) {
                     Some(Drained::Events(events)) => {
                         for event in events {
                             self.carrier.send(self.codec.event(slot.namespace, &event));
                         }
                     }
-                    Some(Drained::Missed(_)) => return Err(Ending::TryAgain.into()),
+                    Some(Drained::Missed(first)) => slot.fall_behind(first),
                     // An end that came just now is seen to at the next turn: its signal is set.
                     Some(Drained::Ended(..)) | None => {}
                 }
@@ -223,95 +203,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends one session: nothing that was queued for it goes out, its last words do.
-    fn end(
-        &mut self,
-        index: usize,
-        ending: Ending,
-        last_words: Option<&crate::event::Event>,
-    ) -> Result<(), Parting> {
-        let slot = self.slots.remove(index);
-        let namespace = slot.namespace;
-        slot.leave(&self.app.hub);
-        if !self.carrier.discard_unsent() {
-            return Err(Parting::Drop);
-        }
-        if let Some(event) = last_words {
-            self.carrier.send(self.codec.event(namespace, event));
-        }
-        Err(self.part(namespace, ending))
-    }
-
-    /// Says good-bye in a namespace as the dialect has it (contract 4.1): stock Socket.IO clients
-    /// come back after a bare close, and stay away after DISCONNECT.
-    pub(super) fn part(&mut self, namespace: Namespace, ending: Ending) -> Parting {
-        if let (Codec::SocketIo(_), true) = (&self.codec, ending.is_final()) {
-            self.tell_error(namespace, ending.word(), ending.message());
-            self.carrier
-                .send(crate::protocol::socketio::disconnect(namespace.path()));
-            if !self.slots.is_empty() {
-                // The connection's other sessions come back by themselves.
-                return Ending::TryAgain.into();
-            }
-        }
-        ending.into()
-    }
-
     /// `error` as every dialect has it (contract 4.2).
     pub(super) fn tell_error(&mut self, namespace: Namespace, code: &str, message: &str) {
-        let data = slot::failure(code, message);
+        let data = answer::failure(code, message);
         self.tell(namespace, &Kind::ERROR, &data);
     }
 
     /// A message for one session alone.
     pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &serde_json::Value) {
         self.carrier.send(self.codec.direct(namespace, kind, data));
-    }
-
-    fn next_deadline(&self) -> Instant {
-        let unproven = self
-            .slots
-            .iter()
-            .all(|slot| !slot.is_live())
-            .then(|| self.unproven_since + self.app.config.auth_timeout);
-        let stalled = self
-            .waiting
-            .filter(|_| self.carrier.can_stall())
-            .map(|(since, _)| since + STALL);
-        let expiries = self.slots.iter().filter_map(Slot::deadline);
-        unproven
-            .into_iter()
-            .chain(stalled)
-            .chain(expiries)
-            .min()
-            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
-    }
-
-    fn on_deadline(&mut self) -> Result<(), Parting> {
-        let now = Instant::now();
-        if let Some((since, written)) = self.waiting
-            && self.carrier.can_stall()
-            && now >= since + STALL
-        {
-            let progress = self.progress.bytes();
-            if progress == written {
-                tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
-                return Err(Parting::Drop);
-            }
-            self.waiting = Some((now, progress));
-        }
-        if let Some(slot) = self.slots.iter().find(|slot| slot.has_expired()) {
-            slot.expire();
-            return Ok(());
-        }
-        let nobody = !self.slots.iter().any(Slot::is_live);
-        if nobody && now >= self.unproven_since + self.app.config.auth_timeout {
-            return match self.slots.pop() {
-                Some(slot) => Err(self.part(slot.namespace, Ending::AuthTimeout)),
-                None => Err(Ending::AuthTimeout.into()),
-            };
-        }
-        Ok(())
     }
 
     async fn receive(&mut self, frame: Frame) -> Result<(), Parting> {
@@ -323,37 +223,42 @@ impl Connection {
             Inbound::Disconnect { namespace } => {
                 if let Some(index) = self.find(&namespace) {
                     self.slots.remove(index).leave(&self.app.hub);
-                    self.unproven_since = Instant::now();
+                    self.empty_since = Instant::now();
                 }
                 Ok(())
             }
             Inbound::Message(message) => {
-                let index = match &message.namespace {
-                    Some(namespace) => self.find(namespace),
-                    None => (!self.slots.is_empty()).then_some(0),
+                let Some(index) = self.addressed(message.namespace.as_deref()) else {
+                    return Ok(());
                 };
-                match index {
-                    Some(index) if self.rate.allows(Instant::now()) => {
-                        self.act(index, message).await
-                    }
-                    Some(index) => {
-                        self.refuse_rate(index, message);
-                        Ok(())
-                    }
-                    // A message for a namespace that was left or never entered.
-                    None => Ok(()),
+                if self.rate.allows(Instant::now()) {
+                    self.act(index, message).await
+                } else {
+                    self.refuse_rate(index, message.request);
+                    Ok(())
                 }
             }
-            Inbound::Unreadable { code, text } => {
-                let namespace = self
-                    .slots
-                    .first()
-                    .map_or(Namespace::Main, |slot| slot.namespace);
-                self.tell_error(namespace, code, &text);
+            Inbound::Unreadable(what) => {
+                let Some(index) = self.addressed(what.namespace.as_deref()) else {
+                    return Ok(());
+                };
+                if self.rate.allows(Instant::now()) {
+                    self.refuse_form(index, what);
+                } else {
+                    self.refuse_rate(index, what.request);
+                }
                 Ok(())
             }
             Inbound::Nothing => Ok(()),
             Inbound::Broken { code, reason } => Err(Parting::Close { code, reason }),
+        }
+    }
+
+    /// The session that a message is for; none if its namespace was left or never entered.
+    fn addressed(&self, namespace: Option<&str>) -> Option<usize> {
+        match namespace {
+            Some(namespace) => self.find(namespace),
+            None => (!self.slots.is_empty()).then_some(0),
         }
     }
 
@@ -376,33 +281,5 @@ impl Connection {
             address: self.peer.address,
             signal: self.signal.clone(),
         }
-    }
-
-    /// The daemon stops: what waits is told, then that, then the close (contract section 9).
-    fn farewell(&mut self) -> Parting {
-        let [a, b, c, d] = crate::random::bytes::<4>();
-        let spread = RECONNECT_MS.end - RECONNECT_MS.start;
-        let after = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
-        let data = json!({ "reconnectAfterMs": after });
-        let namespaces: Vec<_> = self.slots.iter().map(|slot| slot.namespace).collect();
-        for (index, namespace) in namespaces.into_iter().enumerate() {
-            if let Some(Drained::Events(events)) = self
-                .slots
-                .get(index)
-                .and_then(|slot| slot.drain(usize::MAX))
-            {
-                for event in events {
-                    self.carrier.send(self.codec.event(namespace, &event));
-                }
-            }
-            self.tell(namespace, &Kind::SERVER_SHUTDOWN, &data);
-        }
-        Ending::Shutdown.into()
-    }
-}
-
-impl Slot {
-    fn has_ended(&self) -> bool {
-        matches!(&self.state, SlotState::Live(session) if session.outbox().has_ended())
     }
 }

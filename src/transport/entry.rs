@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::command::Authenticate;
 use crate::app::App;
-use crate::areas::{self, Area, routes::AreaJson};
+use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Subject, entitlement};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Namespace};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::pairing;
+
+/// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
+/// `pairing_expired` and closes it, which the token's own end would forestall.
+const FAREWELL_SECONDS: i64 = 5;
 
 /// What identifies a newcomer.
 #[derive(Clone, Debug)]
@@ -51,6 +56,19 @@ pub(super) async fn enter(
     proof: Proof,
     newcomer: Newcomer,
 ) -> Result<Entered, AuthError> {
+    enter_as(app, proof, newcomer, Authenticate::default()).await
+}
+
+/// Lets a session in if what it says of itself agrees with its token (contract 4.5).
+///
+/// # Errors
+/// Why the proof does not stand.
+pub(super) async fn enter_as(
+    app: &App,
+    proof: Proof,
+    newcomer: Newcomer,
+    claimed: Authenticate,
+) -> Result<Entered, AuthError> {
     let presented = match &proof {
         Proof::Credential(credential) => Some(auth::present(&app.signer, credential)?),
         Proof::LocalAdmin(_) => None,
@@ -72,7 +90,13 @@ pub(super) async fn enter(
                 }
                 (None, Proof::Credential(_)) => return Err(AuthError::Missing),
             };
-            let principal = grant.principal;
+            let mut principal = grant.principal;
+            claimed.agrees_with(&principal)?;
+            if let Subject::Pairing(_) = &principal.subject {
+                principal.expires_at = principal
+                    .expires_at
+                    .map(|at| at.plus_seconds(FAREWELL_SECONDS));
+            }
             let areas = match &principal.subject {
                 Subject::Client(id) => areas::of_client(db, id)?,
                 _ => Vec::new(),
@@ -107,6 +131,34 @@ pub(super) async fn enter(
         .await?;
     app.note_first_use(first_use).await;
     Ok(entered)
+}
+
+/// Has an open session go on with another token of the same principal; none if it is another's.
+///
+/// # Errors
+/// Why the token does not stand.
+pub(super) async fn renew(
+    app: &App,
+    credential: &Credential,
+    session: Arc<Session>,
+    claimed: Authenticate,
+) -> Result<Option<Principal>, AuthError> {
+    let presented = auth::present(&app.signer, credential)?;
+    let pairings = app.pairings.clone();
+    let (renewed, first_use) = app
+        .store
+        .between_commits(move |db, _| {
+            let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
+            claimed.agrees_with(&grant.principal)?;
+            if *session.subject() != grant.principal.subject {
+                return Ok::<_, AuthError>((None, None));
+            }
+            session.retoken(grant.principal.clone());
+            Ok((Some(grant.principal), grant.first_use_of))
+        })
+        .await?;
+    app.note_first_use(first_use).await;
+    Ok(renewed)
 }
 
 impl Entered {

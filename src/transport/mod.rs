@@ -3,11 +3,15 @@
 //! Makes no decision about areas or clients. One task owns a connection, whatever carries it, and
 //! drains the outboxes of its sessions.
 
+mod admission;
+mod answer;
 mod carrier;
+mod catch_up;
 mod codec;
 mod command;
 mod connection;
 mod entry;
+mod parting;
 mod rate;
 mod slot;
 mod sockets;
@@ -90,13 +94,14 @@ async fn open_websocket(
         .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
     }
     let mut handshake = presented(app, &request, &peer)?;
-    if let Some(credential) = &handshake.credential {
-        // Where a wrong token came in the handshake itself the handshake fails (contract 3).
-        server::prove(app, credential).await?;
-    }
-    let permit = app
-        .sockets
-        .permit(app, &peer, handshake.credential.is_some())?;
+    let proof = match &handshake.credential {
+        Some(credential) => server::prove(app, credential).await.map(|_| true),
+        None => Ok(handshake.local_admin.is_some()),
+    };
+    let permit = app.sockets.permit(app, &peer, matches!(proof, Ok(true)))?;
+    // Where a wrong token came in the handshake itself the handshake fails (contract 3); it has
+    // been counted all the same.
+    proof?;
     let progress = progress_of(&request);
     let (response, upgraded) = websocket::accept::<Stream, _>(&mut request, app.websocket_limits())
         .map_err(|error| {
@@ -107,7 +112,7 @@ async fn open_websocket(
     tokio::spawn(async move {
         match upgraded.await {
             Ok(socket) => {
-                let carrier = Carrier::WebSocket(Box::new(socket));
+                let carrier = Carrier::websocket(socket);
                 let connection =
                     Connection::new(app, carrier, Codec::Json, peer, progress, handshake, permit);
                 // A fresh task, so that nothing of the handshake lives as long as the session.
@@ -124,7 +129,7 @@ async fn open_socketio(
     request: Incoming,
     peer: Peer,
 ) -> Result<Response, ApiError> {
-    if engineio::names_session(request.uri().query()) {
+    if names_session(request.uri().query()) {
         // The session was admitted when it was opened; its sid is all that this request brings.
         let response = app.engine.handle(request, |_| {
             tracing::error!("a request with a sid opened a connection");
@@ -135,18 +140,24 @@ async fn open_socketio(
     let proven = match &handshake.credential {
         // A wrong token is told by CONNECT_ERROR, once the namespace is asked for (contract 3).
         Some(credential) => server::prove(app, credential).await.is_ok(),
-        None => false,
+        None => handshake.local_admin.is_some(),
     };
     let permit = app.sockets.permit(app, &peer, proven)?;
     let progress = progress_of(&request);
     let owner = app.clone();
     let opened = move |socket: engineio::Socket<Stream>| {
-        let carrier = Carrier::Engine(Box::new(socket));
+        let carrier = Carrier::engine(socket);
         let codec = Codec::socketio();
         let connection = Connection::new(owner, carrier, codec, peer, progress, handshake, permit);
         tokio::spawn(connection.run());
     };
     Ok(app.engine.handle(request, opened).await)
+}
+
+/// Whether an Engine.IO request goes on with a session rather than opening one.
+fn names_session(query: Option<&str>) -> bool {
+    let query = query.unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "sid")
 }
 
 /// What a handshake presents, after the checks that need no store.

@@ -47,6 +47,11 @@ impl Sockets {
         peer: &Peer,
         is_proven: bool,
     ) -> Result<SocketPermit, ApiError> {
+        if app.shutdown.has_begun() {
+            return Err(ApiError::unavailable(
+                "Wallcast is stopping; connect again in a moment",
+            ));
+        }
         if self.open() >= app.config.max_connections {
             return Err(ApiError::unavailable(
                 "Too many sockets are open; try again later",

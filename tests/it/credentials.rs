@@ -80,7 +80,8 @@ async fn a_token_is_hs256_and_holds_the_claims_of_the_contract_alone() {
 
 #[tokio::test]
 async fn forged_tokens_are_refused_over_http_and_by_sockets() {
-    let daemon = Daemon::start().await;
+    // Wrong tokens count against their address.
+    let daemon = Daemon::with(&[("CONNECTIONS_PER_MINUTE", "100")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let token = token["token"].as_str().unwrap();

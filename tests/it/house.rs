@@ -210,7 +210,8 @@ async fn refused_start(folder: &Path) -> String {
 
 #[tokio::test]
 async fn a_damaged_database_is_named_and_left_as_it_is() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 3] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 3] = [
         ("overwritten", |bytes| bytes[8192..].fill(0xa5)),
         ("no database", |bytes| bytes.fill(b'x')),
         ("its head gone", |bytes| bytes[..100].fill(0)),

@@ -127,7 +127,8 @@ async fn on_ingress_a_foreign_page_is_refused_for_reads_writes_and_sockets() {
         .with_header("x-forwarded-host", "ha.example:8123");
     let (passes, refused) = (true, false);
     // Headers, whether the API and sockets pass, whether a page passes.
-    let table: [(&[(&str, &str)], bool, bool); 11] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let table: [(Headers, bool, bool); 11] = [
         (&[], passes, passes),
         (&[("origin", "https://ha.example:8123")], passes, passes),
         (&[("origin", "https://panel.example")], passes, passes),

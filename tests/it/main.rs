@@ -4,24 +4,36 @@
     missing_docs,
     unreachable_pub,
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::large_futures,
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
 mod audit;
+mod authenticating;
 mod clients;
 mod credentials;
+mod delivery;
+mod endings;
+mod entering;
+mod forbidden;
+mod frames;
 mod health;
+mod hearing;
 mod house;
 mod ingress;
 mod listeners;
 mod pairing_asked;
+mod pairing_ended;
 mod pairing_offered;
+mod pairing_sockets;
 mod refusals;
 mod secrets;
 mod sessions;
+mod socket_limits;
 mod support;
 mod tls;
 mod tokens;

@@ -182,6 +182,18 @@ impl Api {
         }
     }
 
+    /// Asks for a WebSocket and gives the answer to the upgrade; the socket itself is dropped.
+    pub async fn ask_socket(&self, path: &str) -> Answer {
+        let request = Request::builder()
+            .uri(path)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .body(Full::default());
+        self.raw(request.expect("a request")).await
+    }
+
     /// Makes an area and gives its id.
     pub async fn create_area(&self, name: &str) -> String {
         let area = self
@@ -199,6 +211,14 @@ pub async fn tls_stream(
     config: Arc<ClientConfig>,
 ) -> tokio_rustls::client::TlsStream<TcpStream> {
     let tcp = TcpStream::connect(address).await.expect("a connection");
+    tls_over(tcp, config).await
+}
+
+/// TLS over a connection that is open already.
+pub async fn tls_over(
+    tcp: TcpStream,
+    config: Arc<ClientConfig>,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
     let name = ServerName::try_from("localhost").expect("a name");
     soon("TLS", TlsConnector::from(config).connect(name, tcp))
         .await

@@ -230,6 +230,20 @@ impl Daemon {
         }
     }
 
+    /// A JSON WebSocket on `/ws` with this token, its first words already heard.
+    pub async fn listen(&self, token: &str) -> Socket {
+        let mut socket = self.connect(token).await;
+        assert_eq!(socket.next().await["type"], "connection");
+        socket
+    }
+
+    /// A JSON WebSocket on `/ws` without a token.
+    pub async fn knock(&self) -> Socket {
+        Socket::open(self, "/ws", None)
+            .await
+            .expect("the socket opens")
+    }
+
     /// A JSON WebSocket on `/ws` with this token.
     pub async fn connect(&self, token: &str) -> Socket {
         Socket::open(self, "/ws", Some(token))

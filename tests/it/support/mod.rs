@@ -8,17 +8,41 @@ pub use api::{Answer, Api, exchange, tls_stream};
 pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, roots_of};
 pub use socket::Socket;
 
+use serde_json::Value;
 use std::time::Duration;
 
 /// Longer than anything that works can take; tests wait for things, never for time.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for a thing that must come.
-pub async fn soon<T>(what: &str, thing: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, thing).await {
-        Ok(thing) => thing,
-        Err(_) => panic!("waited in vain for {what}"),
+pub fn soon<T>(what: &str, thing: impl Future<Output = T>) -> impl Future<Output = T> {
+    // On the heap, so that the futures of the tests stay small.
+    let thing = Box::pin(thing);
+    async move {
+        match tokio::time::timeout(PATIENCE, thing).await {
+            Ok(thing) => thing,
+            Err(_) => panic!("waited in vain for {what}"),
+        }
     }
+}
+
+/// The keys of an object, sorted.
+pub fn keys(object: &Value) -> Vec<&str> {
+    let object = object.as_object().expect("an object");
+    let mut keys: Vec<_> = object.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// Asserts RFC 3339 in UTC with milliseconds and `Z` (contract section 1).
+#[track_caller]
+pub fn assert_timestamp(value: &Value) {
+    let text = value.as_str().expect("a timestamp is a text");
+    let shape: String = text
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{text}");
 }
 
 /// Asks again until the answer is as wanted.

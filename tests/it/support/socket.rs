@@ -1,19 +1,22 @@
 //! A plain JSON WebSocket client over real TLS.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::Value;
-use tokio::net::TcpStream;
+use hyper::HeaderMap;
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::api::tls_stream;
+use super::api::{tls_over, tls_stream};
 use super::{Daemon, soon};
 
 /// An open JSON WebSocket.
 pub struct Socket {
     stream: WebSocketStream<TlsStream<TcpStream>>,
+    /// The headers of the answer that opened it.
+    pub opened_by: HeaderMap,
 }
 
 impl Socket {
@@ -34,6 +37,28 @@ impl Socket {
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, u16> {
+        let stream = tls_stream(daemon.https, daemon.tls.clone()).await;
+        Self::upgrade(daemon, stream, path, headers).await
+    }
+
+    /// Opens a socket that takes next to nothing from the kernel while it is not read.
+    pub async fn open_narrow(daemon: &Daemon, token: &str) -> Self {
+        let tcp = TcpSocket::new_v4().expect("a socket");
+        tcp.set_recv_buffer_size(4096).expect("a small buffer");
+        let tcp = tcp.connect(daemon.https).await.expect("a connection");
+        let stream = tls_over(tcp, daemon.tls.clone()).await;
+        let bearer = format!("Bearer {token}");
+        Self::upgrade(daemon, stream, "/ws", &[("authorization", &bearer)])
+            .await
+            .expect("the socket opens")
+    }
+
+    async fn upgrade(
+        daemon: &Daemon,
+        stream: TlsStream<TcpStream>,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
         let url = format!("wss://localhost:{}{path}", daemon.https.port());
         let mut request = url.into_client_request().expect("a URL");
         for (name, value) in headers {
@@ -41,14 +66,16 @@ impl Socket {
                 .headers_mut()
                 .append(*name, value.parse().expect("a header value"));
         }
-        let stream = tls_stream(daemon.https, daemon.tls.clone()).await;
         let opened = soon(
             "the upgrade",
             tokio_tungstenite::client_async(request, stream),
         )
         .await;
         match opened {
-            Ok((stream, _)) => Ok(Self { stream }),
+            Ok((stream, response)) => Ok(Self {
+                stream,
+                opened_by: response.headers().clone(),
+            }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("the upgrade failed: {error}"),
         }
@@ -85,6 +112,41 @@ impl Socket {
         }
     }
 
+    /// Every message until the end, and the close's code if it ended with one.
+    pub async fn rest(&mut self) -> (Vec<Value>, Option<u16>) {
+        let mut messages = Vec::new();
+        loop {
+            match soon("the end", self.stream.next()).await {
+                Some(Ok(Message::Text(text))) => {
+                    messages.push(serde_json::from_str(&text).expect("a message is JSON"));
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    return (messages, frame.map(|frame| frame.code.into()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return (messages, None),
+            }
+        }
+    }
+
+    /// Sends a message and gives the next one.
+    pub async fn ask(&mut self, message: Value) -> Value {
+        self.send(message).await;
+        self.next().await
+    }
+
+    /// Sends `authenticate` with this token.
+    pub async fn authenticate(&mut self, token: &str) {
+        self.send(json!({ "type": "authenticate", "data": { "token": token } }))
+            .await;
+    }
+
+    /// Closes it and waits until the other side has agreed.
+    pub async fn close(mut self) {
+        self.stream.close(None).await.expect("it can be closed");
+        while let Some(Ok(_)) = soon("the close", self.stream.next()).await {}
+    }
+
     /// Sends a message.
     pub async fn send(&mut self, message: Value) {
         self.send_raw(Message::text(message.to_string())).await;
@@ -97,7 +159,7 @@ impl Socket {
 
     /// Asserts that nothing was told until now: a ping is answered before anything else.
     pub async fn heard_nothing(&mut self) {
-        self.send(serde_json::json!({ "type": "ping" })).await;
+        self.send(json!({ "type": "ping" })).await;
         assert_eq!(self.next().await["type"], "pong");
     }
 

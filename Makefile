@@ -1,0 +1,52 @@
+# Two commands do everything: `make run` and `make test`. See README.md.
+
+CARGO ?= cargo
+TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+VENV = target/venv
+
+.PHONY: help run test test-rust test-e2e test-all lint dist deps-e2e deps-dist
+
+help:
+	@echo "make run       build the daemon and start it on https://localhost:8443"
+	@echo "make test      every test that a change must pass (installs what it needs)"
+	@echo "make test-all  the same, and what is slower: the public protocol suites"
+	@echo "make lint      format and clippy, as CI runs them"
+	@echo "make dist      static binaries for x86_64 and aarch64 in dist/"
+
+run:
+	$(CARGO) run --release --locked
+
+test: test-rust test-e2e
+
+test-rust:
+	$(CARGO) test --locked
+
+test-e2e: deps-e2e
+	$(CARGO) build --locked
+	cd tests/e2e && PYTHON=$(CURDIR)/$(VENV)/bin/python npm test
+
+test-all: test
+	tests/protocol/public_suites.sh
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+dist: deps-dist
+	for target in $(TARGETS); do \
+		PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CARGO) zigbuild --release --locked --target $$target || exit 1; \
+		install -D target/$$target/release/wallcast dist/wallcast-$${target%%-*} || exit 1; \
+	done
+	ls -l dist
+
+deps-e2e: $(VENV)/bin/python
+	cd tests/e2e && npm ci --no-audit --no-fund
+	$(VENV)/bin/python -m pip install --quiet -r tests/e2e/requirements.txt
+
+# The C parts (SQLite, ring) are cross-compiled by zig, which comes as a Python package.
+deps-dist: $(VENV)/bin/python
+	rustup target add $(TARGETS)
+	$(VENV)/bin/python -m pip install --quiet ziglang==0.17.1 cargo-zigbuild==0.24.0
+
+$(VENV)/bin/python:
+	python3 -m venv $(VENV) || (apt-get install -y python3-venv && python3 -m venv $(VENV))

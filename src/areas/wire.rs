@@ -1,0 +1,60 @@
+//! An area as JSON, for whoever shows one.
+
+use serde::Serialize;
+
+use super::{Area, AreaName, EntityId};
+use crate::auth::Principal;
+use crate::clock::Timestamp;
+use crate::ids::{AreaId, ClientId};
+
+/// An area on the wire.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AreaJson {
+    id: AreaId,
+    room_id: i64,
+    name: AreaName,
+    entity_ids: Vec<EntityId>,
+    is_enabled: bool,
+    source: &'static str,
+    /// For admins alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ids: Option<Vec<ClientId>>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl AreaJson {
+    /// As a tablet sees it.
+    pub fn for_client(area: Area) -> Self {
+        Self {
+            id: area.id,
+            room_id: area.room_id,
+            name: area.name,
+            entity_ids: area.entity_ids,
+            is_enabled: area.is_enabled,
+            source: area.source.as_str(),
+            client_ids: None,
+            created_at: area.created_at,
+            updated_at: area.updated_at,
+        }
+    }
+
+    /// As an admin sees it.
+    pub fn for_admin(area: Area) -> Self {
+        let client_ids = Some(area.client_ids.clone());
+        Self {
+            client_ids,
+            ..Self::for_client(area)
+        }
+    }
+
+    /// As this caller may see it.
+    pub fn shown_to(principal: &Principal, area: Area) -> Self {
+        if principal.is_admin() {
+            Self::for_admin(area)
+        } else {
+            Self::for_client(area)
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Ids, memberships as intervals, and what a replay gives.
+
+use super::*;
+use crate::auth::Subject;
+use crate::event::{Epoch, Event, Kind, Topic};
+
+const SCHEMA: &str = include_str!("../store/migrations/0001_house.sql");
+
+fn database() -> Connection {
+    let db = Connection::open_in_memory().unwrap();
+    db.execute_batch(SCHEMA).unwrap();
+    db
+}
+
+fn tablet() -> Subject {
+    Subject::Client("tablet".parse().unwrap())
+}
+
+fn area(name: &str) -> Topic {
+    Topic::Area(name.parse().unwrap())
+}
+
+fn id(id: i64) -> EventId {
+    EventId::new(id)
+}
+
+fn publish(db: &Connection, topics: &[Topic]) -> EventId {
+    let event = NewEvent::new(Kind::AREA_UPDATED, &serde_json::json!({}), topics.to_vec());
+    append(db, &event, Timestamp::from_unix_ms(5)).unwrap()
+}
+
+/// The tablet's intervals as `(from, until)`, those over before `since` left out.
+fn intervals(db: &Connection, since: i64) -> Vec<(i64, Option<i64>)> {
+    let spans = spans_of(db, &tablet(), id(since)).unwrap();
+    let bounds = |span: Span| (span.from.get(), span.until.map(EventId::get));
+    spans.into_iter().map(bounds).collect()
+}
+
+#[test]
+fn ids_rise_by_one_and_are_never_given_twice() {
+    let db = database();
+    assert_eq!(last_id(&db).unwrap(), id(0));
+    let ids = [(); 3].map(|()| publish(&db, &[Topic::All]).get());
+    assert_eq!(ids, [1, 2, 3]);
+    db.execute("DELETE FROM events", []).unwrap();
+    assert_eq!(last_id(&db).unwrap(), id(3));
+    assert_eq!(publish(&db, &[Topic::All]), id(4));
+}
+
+#[test]
+fn a_topic_that_is_named_twice_is_kept_once() {
+    let db = database();
+    publish(&db, &[Topic::All, area("kitchen"), Topic::All]);
+    let kept: i64 = db
+        .query_row("SELECT count(*) FROM event_topics", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, 2);
+}
+
+#[test]
+fn a_span_covers_its_own_topic_from_its_first_event_to_its_last() {
+    let span = |until| Span {
+        topic: area("kitchen"),
+        from: id(3),
+        until,
+    };
+    let covered = |span: Span, topic| -> Vec<i64> {
+        (0..8)
+            .filter(|n| span.covers(&area(topic), id(*n)))
+            .collect()
+    };
+    assert_eq!(covered(span(Some(id(5))), "kitchen"), [3, 4, 5]);
+    assert_eq!(covered(span(None), "kitchen"), [3, 4, 5, 6, 7]);
+    assert!(covered(span(None), "bath").is_empty());
+    assert!(covered(span(Some(id(2))), "kitchen").is_empty(), "empty");
+    assert!(span(None).is_open() && !span(Some(id(9))).is_open());
+    assert!(Span::always(Topic::All).covers(&Topic::All, id(0)));
+}
+
+#[test]
+fn a_membership_is_opened_once_and_closed_once() {
+    let db = database();
+    let open = |from| open_membership(&db, &tablet(), &area("kitchen"), id(from)).unwrap();
+    let close = |until| close_membership(&db, &tablet(), &area("kitchen"), id(until)).unwrap();
+    close(1);
+    assert!(intervals(&db, 0).is_empty());
+    open(2);
+    open(4);
+    assert_eq!(intervals(&db, 0), [(2, None)], "it is open already");
+    close(6);
+    close(9);
+    assert_eq!(intervals(&db, 0), [(2, Some(6))], "it is over already");
+    open(8);
+    assert_eq!(intervals(&db, 0), [(2, Some(6)), (8, None)]);
+}
+
+#[test]
+fn a_membership_that_no_event_saw_is_empty_and_can_be_opened_again() {
+    let db = database();
+    let kitchen = area("kitchen");
+    open_membership(&db, &tablet(), &kitchen, id(8)).unwrap();
+    close_membership(&db, &tablet(), &kitchen, id(7)).unwrap();
+    assert_eq!(intervals(&db, 0), [(8, Some(7))]);
+    open_membership(&db, &tablet(), &kitchen, id(8)).unwrap();
+    assert_eq!(intervals(&db, 0), [(8, None)]);
+}
+
+#[test]
+fn spans_that_were_over_before_a_position_do_not_matter_to_it() {
+    let db = database();
+    let kitchen = area("kitchen");
+    open_membership(&db, &tablet(), &kitchen, id(2)).unwrap();
+    close_membership(&db, &tablet(), &kitchen, id(6)).unwrap();
+    assert_eq!(intervals(&db, 5).len(), 1, "event 6 was still heard");
+    assert!(intervals(&db, 6).is_empty());
+    let other = Subject::Client("other".parse().unwrap());
+    assert!(spans_of(&db, &other, id(0)).unwrap().is_empty());
+}
+
+/// The ids that a replay gives.
+fn replayed(page: &Page) -> Vec<i64> {
+    let ids = page.events.iter().filter_map(Event::id);
+    ids.map(EventId::get).collect()
+}
+
+#[test]
+fn a_replay_gives_what_the_spans_cover_in_order_and_each_event_once() {
+    let db = database();
+    let (kitchen, bath) = (area("kitchen"), area("bath"));
+    for topics in [
+        vec![kitchen.clone()],
+        vec![bath.clone()],
+        vec![kitchen.clone(), bath.clone()],
+        vec![Topic::Admins],
+        vec![kitchen.clone()],
+        vec![bath.clone()],
+    ] {
+        publish(&db, &topics);
+    }
+    let spans = [
+        Span::always(bath),
+        Span {
+            topic: kitchen,
+            from: id(2),
+            until: Some(id(4)),
+        },
+    ];
+    let epoch = Epoch::from_stored("e");
+    let read = |after, limit| replay(&db, &epoch, &spans, id(after), limit).unwrap();
+    let all = read(0, 100);
+    assert_eq!(replayed(&all), [2, 3, 6]);
+    assert_eq!((all.reached, all.is_last), (id(6), true));
+    assert_eq!(all.events[0].timestamp(), Timestamp::from_unix_ms(5));
+
+    let first = read(0, 2);
+    assert_eq!((replayed(&first), first.is_last), (vec![2, 3], false));
+    let rest = read(first.reached.get(), 2);
+    assert_eq!((replayed(&rest), rest.is_last), (vec![6], true));
+    let nothing = read(6, 2);
+    assert!(nothing.events.is_empty() && nothing.is_last);
+    assert_eq!(nothing.reached, id(6));
+}
+
+#[test]
+fn a_replay_looks_through_what_concerns_somebody_else() {
+    let db = database();
+    for _ in 0..5 {
+        publish(&db, &[Topic::Admins]);
+    }
+    let spans = [Span::always(area("kitchen"))];
+    let page = replay(&db, &Epoch::from_stored("e"), &spans, id(0), 2).unwrap();
+    assert!(page.events.is_empty() && page.is_last);
+    assert_eq!(page.reached, id(5), "it need not look there again");
+}

@@ -1,0 +1,397 @@
+//! The hub by itself: who is told, in which order, and what happens at the bounds.
+
+mod bounds;
+
+use std::sync::mpsc;
+
+use super::*;
+use crate::auth::Principal;
+use crate::event::Namespace;
+use crate::ids::{ConnectionId, Jti, PairingId, UserId};
+
+fn client(name: &str) -> Subject {
+    Subject::Client(name.parse().unwrap())
+}
+
+fn area(name: &str) -> Topic {
+    Topic::Area(name.parse().unwrap())
+}
+
+fn principal(subject: Subject, jti: &str) -> Principal {
+    Principal {
+        subject,
+        jti: Some(jti.parse().unwrap()),
+        ..Principal::local_admin(UserId::random())
+    }
+}
+
+fn session_in(namespace: Namespace, principal: Principal) -> Arc<Session> {
+    Arc::new(Session::new(
+        ConnectionId::random(),
+        principal,
+        namespace,
+        Dialect::Json,
+        None,
+        Arc::default(),
+    ))
+}
+
+/// A registered session of `subject` that listens on these topics.
+fn enter(hub: &Hub, subject: Subject, topics: &[Topic]) -> Arc<Session> {
+    let session = session_in(Namespace::Main, principal(subject, "jti"));
+    register(hub, &session, topics, usize::MAX);
+    session
+}
+
+fn register(hub: &Hub, session: &Arc<Session>, topics: &[Topic], max_sessions: usize) {
+    let spans: Vec<_> = topics.iter().cloned().map(Span::always).collect();
+    hub.register(session.clone(), &spans, max_sessions);
+}
+
+fn event_of(id: i64, size: usize, topics: Vec<Topic>) -> Event {
+    let data = serde_json::json!({ "x": "x".repeat(size) });
+    let position = Position {
+        epoch: Epoch::from_stored("e"),
+        id: EventId::new(id),
+    };
+    let new = NewEvent::new(Kind::AREA_UPDATED, &data, topics);
+    Event::durable(new, position, Timestamp::from_unix_ms(0))
+}
+
+fn event(id: i64, topics: &[Topic]) -> Event {
+    event_of(id, 1, topics.to_vec())
+}
+
+fn fleeting(topic: Topic) -> Event {
+    let new = NewEvent::new(Kind::AREA_UPDATED, &serde_json::json!({}), vec![topic]);
+    Event::ephemeral(new, Timestamp::from_unix_ms(0))
+}
+
+/// The ids of the durable events that wait for a session.
+fn heard(session: &Session) -> Vec<i64> {
+    match session.outbox().drain(usize::MAX) {
+        Drained::Events(events) => events
+            .iter()
+            .filter_map(|e| e.id())
+            .map(EventId::get)
+            .collect(),
+        other => panic!("no events but {other:?}"),
+    }
+}
+
+fn ending(session: &Session) -> Option<Ending> {
+    match session.outbox().drain(0) {
+        Drained::Ended(ending, _) => Some(ending),
+        _ => None,
+    }
+}
+
+#[test]
+fn an_event_reaches_who_listens_on_one_of_its_topics_and_nobody_else() {
+    let hub = Hub::new();
+    let a = enter(&hub, client("a"), &[area("kitchen")]);
+    let b = enter(&hub, client("b"), &[area("bath")]);
+    assert_eq!(hub.publish(event(1, &[area("kitchen")])), 1);
+    assert_eq!(hub.publish(event(2, &[area("kitchen"), area("bath")])), 2);
+    assert_eq!(hub.publish(event(3, &[area("cellar")])), 0);
+    assert_eq!(heard(&a), [1, 2]);
+    assert_eq!(heard(&b), [2]);
+}
+
+#[test]
+fn several_matching_topics_give_one_delivery() {
+    let hub = Hub::new();
+    let topics = [Topic::All, Topic::Admins, area("kitchen")];
+    let session = enter(&hub, client("a"), &topics);
+    assert_eq!(hub.publish(event(1, &topics)), 1);
+    assert_eq!(hub.publish(event(2, &[Topic::All, Topic::All])), 1);
+    assert_eq!(heard(&session), [1, 2]);
+}
+
+#[test]
+fn spans_that_are_over_are_not_listened_on() {
+    let hub = Hub::new();
+    let session = session_in(Namespace::Main, principal(client("a"), "jti"));
+    let over = Span {
+        topic: area("kitchen"),
+        from: EventId::new(1),
+        until: Some(EventId::new(5)),
+    };
+    hub.register(session, &[over], usize::MAX);
+    assert_eq!(hub.publish(event(6, &[area("kitchen")])), 0);
+}
+
+#[test]
+fn a_changes_own_events_reach_old_and_new_members() {
+    let hub = Hub::new();
+    let old = enter(&hub, client("old"), &[area("kitchen")]);
+    let new = enter(&hub, client("new"), &[]);
+    hub.committed(Effects {
+        joined: vec![(client("new"), area("kitchen"))],
+        events: vec![event(1, &[area("kitchen")])],
+        left: vec![(client("old"), area("kitchen"))],
+        ..Effects::default()
+    });
+    hub.publish(event(2, &[area("kitchen")]));
+    assert_eq!(heard(&old), [1]);
+    assert_eq!(heard(&new), [1, 2]);
+}
+
+#[test]
+fn joins_and_leaves_concern_every_session_of_the_principal_and_no_other() {
+    let hub = Hub::new();
+    let both = [(); 2].map(|()| enter(&hub, client("a"), &[]));
+    let other = enter(&hub, client("b"), &[]);
+    hub.committed(Effects {
+        joined: vec![
+            (client("a"), area("kitchen")),
+            (client("away"), area("kitchen")),
+        ],
+        ..Effects::default()
+    });
+    assert_eq!(hub.publish(event(1, &[area("kitchen")])), 2);
+    hub.committed(Effects {
+        left: vec![(client("a"), area("kitchen"))],
+        ..Effects::default()
+    });
+    assert_eq!(hub.publish(event(2, &[area("kitchen")])), 0);
+    assert!(both.iter().all(|session| heard(session) == [1]));
+    assert!(heard(&other).is_empty());
+}
+
+#[test]
+fn a_late_unregister_of_an_old_session_leaves_the_new_one() {
+    let hub = Hub::new();
+    let old = enter(&hub, client("a"), &[area("kitchen")]);
+    let new = enter(&hub, client("a"), &[area("kitchen")]);
+    for _ in 0..2 {
+        hub.unregister(&old);
+        assert_eq!((hub.sessions_of(&client("a")), hub.session_count()), (1, 1));
+    }
+    assert_eq!(hub.publish(event(1, &[area("kitchen")])), 1);
+    assert_eq!(heard(&new), [1]);
+}
+
+#[test]
+fn nothing_is_left_of_a_hub_that_everyone_has_left() {
+    let hub = Hub::new();
+    let empty = format!("{:?}", hub.registry());
+    let sessions = ["a", "a", "b"].map(|name| enter(&hub, client(name), &[Topic::All]));
+    hub.committed(Effects {
+        joined: vec![(client("a"), area("kitchen")), (client("b"), area("bath"))],
+        left: vec![(client("b"), area("bath"))],
+        ..Effects::default()
+    });
+    assert_ne!(format!("{:?}", hub.registry()), empty);
+    for session in &sessions {
+        hub.unregister(session);
+    }
+    assert_eq!(format!("{:?}", hub.registry()), empty);
+    assert_eq!((hub.session_count(), hub.principal_count()), (0, 0));
+}
+
+#[test]
+fn beyond_its_limit_a_clients_oldest_sessions_are_superseded_and_no_one_elses() {
+    let hub = Hub::new();
+    let add = |subject: Subject| {
+        let session = session_in(Namespace::Main, principal(subject, "jti"));
+        register(&hub, &session, &[], 2);
+        session
+    };
+    let bystander = add(client("b"));
+    let [first, second, third, fourth] = [(); 4].map(|()| add(client("a")));
+    for old in [&first, &second] {
+        assert_eq!(ending(old), Some(Ending::Superseded));
+    }
+    for new in [&third, &fourth, &bystander] {
+        assert_eq!(ending(new), None);
+    }
+    let admin = Subject::Admin("x".parse().unwrap());
+    let admins = [(); 3].map(|()| add(admin.clone()));
+    assert!(admins.iter().all(|session| ending(session).is_none()));
+}
+
+#[test]
+fn sessions_are_ended_by_subject_or_by_token_after_the_changes_events() {
+    let hub = Hub::new();
+    let [one, two, other] = [("a", "1"), ("a", "2"), ("b", "1")].map(|(name, jti)| {
+        let session = session_in(Namespace::Main, principal(client(name), jti));
+        register(&hub, &session, &[Topic::All], usize::MAX);
+        session
+    });
+    let end = |whom| EndSessions {
+        whom,
+        ending: Ending::Revoked,
+        last_words: None,
+    };
+    let jti: Jti = "1".parse().unwrap();
+    hub.committed(Effects {
+        events: vec![event(1, &[Topic::All])],
+        ended: vec![end(Whom::Token(client("a"), jti))],
+        ..Effects::default()
+    });
+    assert_eq!(ending(&one), Some(Ending::Revoked));
+    assert_eq!(heard(&two), [1]);
+    hub.committed(Effects {
+        ended: vec![end(Whom::Subject(client("a")))],
+        ..Effects::default()
+    });
+    assert_eq!(ending(&two), Some(Ending::Revoked));
+    assert_eq!(heard(&other), [1]);
+}
+
+#[test]
+fn open_sessions_go_on_with_a_refreshed_token() {
+    let hub = Hub::new();
+    let [old, other] = ["1", "2"].map(|jti| {
+        let session = session_in(Namespace::Main, principal(client("a"), jti));
+        register(&hub, &session, &[], usize::MAX);
+        session
+    });
+    let mut fresh = principal(client("a"), "3");
+    fresh.expires_at = Some(Timestamp::from_unix_ms(7));
+    hub.committed(Effects {
+        retokened: vec![("1".parse().unwrap(), fresh.clone())],
+        ..Effects::default()
+    });
+    assert_eq!(old.principal(), fresh);
+    assert_eq!(old.expires_at(), fresh.expires_at);
+    assert_eq!(other.principal().jti, Some("2".parse().unwrap()));
+}
+
+#[test]
+fn the_four_verbs_of_seed_0_tell_one_client_an_areas_clients_and_everyone() {
+    let hub = Hub::new();
+    let me = Topic::Client("a".parse().unwrap());
+    let a = enter(&hub, client("a"), &[Topic::All, me, area("kitchen")]);
+    let b = enter(&hub, client("b"), &[Topic::All, area("kitchen")]);
+    let c = enter(&hub, client("c"), &[Topic::All]);
+    let waiting: PairingId = "p".parse().unwrap();
+    let waiting = enter(
+        &hub,
+        Subject::Pairing(waiting.clone()),
+        &[Topic::Pairing(waiting)],
+    );
+    let data = serde_json::json!({});
+    let (kind, id) = (Kind::AREA_UPDATED, "a".parse().unwrap());
+    assert_eq!(hub.notify_client(&id, kind.clone(), &data), 1);
+    let kitchen = "kitchen".parse().unwrap();
+    assert_eq!(
+        hub.notify_clients_with_area(&kitchen, kind.clone(), &data),
+        2
+    );
+    assert_eq!(hub.notify_all(kind, &data), 3);
+    assert_eq!(hub.disconnect_client(&id, Ending::TryAgain), 1);
+    assert_eq!(
+        hub.disconnect_client(&"away".parse().unwrap(), Ending::TryAgain),
+        0
+    );
+
+    assert_eq!(ending(&a), Some(Ending::TryAgain));
+    for (session, told) in [(&b, 2), (&c, 1), (&waiting, 0)] {
+        let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+            panic!()
+        };
+        assert_eq!(events.len(), told);
+    }
+}
+
+#[test]
+fn a_heartbeat_counts_sessions_and_tells_how_far_the_history_is_in_every_namespace() {
+    let hub = Hub::new();
+    hub.start_at(EventId::new(40));
+    let sessions = Namespace::ALL.map(|namespace| {
+        let session = session_in(namespace, principal(client("a"), "jti"));
+        register(&hub, &session, &[Topic::All], usize::MAX);
+        session
+    });
+    hub.publish(event(41, &[area("nobody's")]));
+    assert_eq!(hub.heartbeat(&Epoch::from_stored("e")), sessions.len());
+    for session in &sessions {
+        let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+            panic!()
+        };
+        let data: serde_json::Value = serde_json::from_str(events[0].data()).unwrap();
+        assert_eq!(
+            (&data["clients"], &data["lastEventId"]),
+            (&4.into(), &41.into())
+        );
+        assert_eq!(events[0].id(), None);
+    }
+}
+
+#[test]
+fn a_narrow_namespace_takes_only_what_it_hears() {
+    let hub = Hub::new();
+    let session = session_in(Namespace::Help, principal(client("a"), "jti"));
+    register(&hub, &session, &[Topic::All], usize::MAX);
+    assert_eq!(hub.publish(event(1, &[Topic::All])), 0);
+    assert!(heard(&session).is_empty());
+}
+
+#[test]
+fn presence_is_told_of_a_clients_first_session_and_its_last() {
+    let hub = Hub::new();
+    let (tell, told) = mpsc::channel();
+    hub.on_presence(move |presence| {
+        tell.send((presence.client.to_string(), presence.sessions))
+            .unwrap()
+    });
+    let first = enter(&hub, client("a"), &[]);
+    let second = enter(&hub, client("a"), &[]);
+    let admin = enter(&hub, Subject::Admin("x".parse().unwrap()), &[]);
+    for session in [&admin, &first, &second, &second] {
+        hub.unregister(session);
+    }
+    let told: Vec<_> = told.try_iter().collect();
+    assert_eq!(told, [("a".to_owned(), 1), ("a".to_owned(), 0)]);
+}
+
+#[test]
+fn presence_is_told_in_the_order_in_which_it_came_about() {
+    let hub = Arc::new(Hub::new());
+    let (tell, told) = mpsc::channel();
+    hub.on_presence(move |presence| tell.send(presence.sessions).unwrap());
+    let visitors: Vec<_> = (0..4)
+        .map(|_| {
+            let hub = hub.clone();
+            std::thread::spawn(move || {
+                for _ in 0..2000 {
+                    hub.unregister(&enter(&hub, client("a"), &[]));
+                }
+            })
+        })
+        .collect();
+    for visitor in visitors {
+        visitor.join().unwrap();
+    }
+    drop(hub);
+    let told: Vec<_> = told.iter().collect();
+    assert!(!told.is_empty() && told.len() % 2 == 0);
+    for pair in told.chunks(2) {
+        assert_eq!(pair, [1, 0], "came, then went");
+    }
+}
+
+/// The number of the last publication that was offered to a session.
+fn stamp(session: &Session) -> String {
+    let shown = format!("{session:?}");
+    let (_, rest) = shown
+        .rsplit_once("delivered: ")
+        .expect("the stamp is shown");
+    rest.chars().take_while(char::is_ascii_digit).collect()
+}
+
+#[test]
+fn publishing_does_not_look_at_sessions_that_are_not_told() {
+    let hub = Hub::new();
+    let told = enter(&hub, client("told"), &[area("kitchen")]);
+    let others: Vec<_> = (0..100)
+        .map(|n| enter(&hub, client(&format!("c{n}")), &[Topic::All, area("bath")]))
+        .collect();
+    for id in 1..=10 {
+        assert_eq!(hub.publish(event(id, &[area("kitchen")])), 1);
+    }
+    assert_eq!(stamp(&told), "10");
+    assert!(others.iter().all(|session| stamp(session) == "0"));
+}

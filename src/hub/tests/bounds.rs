@@ -1,0 +1,112 @@
+//! What an outbox holds, what it drops, and how it ends.
+
+use super::*;
+
+#[test]
+fn an_outbox_holds_256_frames_and_remembers_the_first_durable_one_that_found_no_place() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    for id in 1..=256 {
+        assert_eq!(hub.publish(event(id, &[Topic::All])), 1);
+    }
+    assert_eq!(hub.publish(fleeting(Topic::All)), 0);
+    assert_eq!(hub.publish(event(257, &[Topic::All])), 0);
+    assert_eq!(hub.publish(event(258, &[Topic::All])), 0);
+
+    let Drained::Events(first) = session.outbox().drain(100) else {
+        panic!()
+    };
+    assert_eq!(first.len(), 100);
+    // A place that is free again is not taken: the order would break.
+    assert_eq!(hub.publish(event(259, &[Topic::All])), 0);
+    assert_eq!(heard(&session).len(), 156);
+    assert!(matches!(session.outbox().drain(1), Drained::Missed(id) if id.get() == 257));
+
+    session.outbox().catch_up();
+    assert_eq!(hub.publish(event(260, &[Topic::All])), 1);
+    assert_eq!(heard(&session), [260]);
+}
+
+#[test]
+fn an_outbox_holds_256_kib_and_at_least_one_event_however_large() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    // Data is `{"x":"…"}`: eight bytes around the text.
+    let quarter = |id| event_of(id, 64 * 1024 - 8, vec![Topic::All]);
+    for id in 1..=4 {
+        assert_eq!(hub.publish(quarter(id)), 1);
+    }
+    assert_eq!(hub.publish(event(5, &[Topic::All])), 0);
+    assert_eq!(heard(&session), [1, 2, 3, 4]);
+    session.outbox().catch_up();
+    assert_eq!(hub.publish(event_of(6, 300 * 1024, vec![Topic::All])), 1);
+    assert_eq!(heard(&session), [6]);
+    assert_eq!(
+        hub.publish(quarter(7)),
+        1,
+        "what was drained counts no more"
+    );
+}
+
+#[test]
+fn ephemeral_events_that_find_no_place_are_dropped_without_a_trace() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    for _ in 0..300 {
+        hub.publish(fleeting(Topic::All));
+    }
+    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+        panic!()
+    };
+    assert_eq!(events.len(), 256);
+    assert_eq!(hub.publish(event(1, &[Topic::All])), 1);
+}
+
+#[test]
+fn one_full_outbox_takes_nothing_from_another() {
+    let hub = Hub::new();
+    let stuck = enter(&hub, client("a"), &[Topic::All]);
+    let reads = enter(&hub, client("b"), &[Topic::All]);
+    for id in 1..=1000 {
+        hub.publish(event(id, &[Topic::All]));
+        assert_eq!(heard(&reads), [id]);
+    }
+    assert_eq!(heard(&stuck).len(), 256);
+}
+
+#[test]
+fn an_ended_session_takes_nothing_more_and_its_queue_is_empty() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    hub.publish(event(1, &[Topic::All]));
+    session.end(Ending::Revoked, Some(Arc::new(fleeting(Topic::All))));
+    assert_eq!(hub.publish(event(2, &[Topic::All])), 0);
+    session.end(Ending::TryAgain, None);
+    assert!(session.outbox().has_ended());
+    let Drained::Ended(ending, Some(_)) = session.outbox().drain(usize::MAX) else {
+        panic!()
+    };
+    assert_eq!(ending, Ending::Revoked, "the first end counts");
+}
+
+#[test]
+fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
+    let hub = Arc::new(Hub::new());
+    let session = enter(&hub, client("a"), &[]);
+    let gate = session.outbox().signal().gate();
+    let (done, is_done) = mpsc::channel();
+    let ender = {
+        let session = session.clone();
+        std::thread::spawn(move || {
+            session.end(Ending::Revoked, None);
+            done.send(()).unwrap();
+        })
+    };
+    while !session.outbox().has_ended() {
+        std::thread::yield_now();
+    }
+    assert!(is_done.try_recv().is_err(), "it is still being written");
+    drop(gate);
+    is_done.recv().unwrap();
+    ender.join().unwrap();
+}

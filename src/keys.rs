@@ -1,0 +1,127 @@
+//! The keys of the house as its one file keeps them: the signing key of tokens, the local
+//! authority and its leaf certificate.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::auth::KEY_BYTES;
+use crate::config::Config;
+use crate::random;
+use crate::store::{Store, StoreError, house};
+use crate::supervisor::{Supervisor, SupervisorError, SupervisorToken};
+use crate::tls::{self, HostSource, Kept, KeptCertificate};
+
+/// Why the house's keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The store has a signing key of the wrong length; a new one would void every token.
+    #[error("the signing key in the database is damaged; restore a backup")]
+    SigningKey,
+    /// A name of the option `tls_names`.
+    #[error("tls_names: {0}")]
+    Name(#[from] tls::NameError),
+    /// The option `supervisor_url`.
+    #[error("supervisor_url cannot be used: {0}")]
+    Supervisor(#[from] SupervisorError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl KeyError {
+    /// Whether an option is at fault.
+    pub fn is_option(&self) -> bool {
+        matches!(self, Self::Name(_) | Self::Supervisor(_))
+    }
+}
+
+/// The key that signs every token of this house, drawn at the first start.
+pub(crate) async fn signing_key(store: &Store) -> Result<[u8; KEY_BYTES], KeyError> {
+    let kept = store
+        .read(|db| Ok::<_, StoreError>(house::get(db, "signing_key")?))
+        .await?;
+    if let Some(bytes) = kept {
+        return bytes.try_into().map_err(|_| KeyError::SigningKey);
+    }
+    let key = random::bytes::<KEY_BYTES>();
+    store
+        .write(move |tx| Ok::<_, StoreError>(house::set(tx.connection(), "signing_key", &key)?))
+        .await?;
+    Ok(key)
+}
+
+/// What decides which certificate is served: the options, and what the store has kept.
+///
+/// # Errors
+/// An option that cannot be used, or the store's.
+pub(crate) async fn certificate_setup(
+    config: &Config,
+    store: &Store,
+) -> Result<tls::Setup, KeyError> {
+    let host = match &config.supervisor_token {
+        Some(token) => {
+            let token = SupervisorToken::new(token.expose());
+            HostSource::Supervisor(Supervisor::new(&config.supervisor_url.to_string(), &token)?)
+        }
+        None => HostSource::Machine,
+    };
+    let names = config
+        .tls_names
+        .iter()
+        .map(|name| tls::AltName::parse(&name.to_str()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let kept = store
+        .read(|db| Ok::<_, StoreError>(kept_certificates(db)?))
+        .await?;
+    Ok(tls::Setup {
+        certfile: config
+            .certificate
+            .as_ref()
+            .map(|files| files.certfile.clone())
+            .unwrap_or_default(),
+        keyfile: config
+            .certificate
+            .as_ref()
+            .map(|files| files.keyfile.clone())
+            .unwrap_or_default(),
+        tls_names: names,
+        host,
+        kept,
+        keep: Arc::new(KeepInStore(store.clone())),
+        now: Arc::new(time::OffsetDateTime::now_utc),
+    })
+}
+
+const AUTHORITY: (&str, &str) = ("authority_cert", "authority_key");
+const LEAF: (&str, &str) = ("leaf_cert", "leaf_key");
+
+fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<Kept>> {
+    let pair = |(cert, key): (&str, &str)| -> rusqlite::Result<Option<KeptCertificate>> {
+        let both = house::get(db, cert)?.zip(house::get(db, key)?);
+        Ok(both.map(|(cert, key)| KeptCertificate { cert, key }))
+    };
+    Ok(pair(AUTHORITY)?
+        .zip(pair(LEAF)?)
+        .map(|(authority, leaf)| Kept { authority, leaf }))
+}
+
+/// Keeps the local CA and its leaf in the house's one file.
+struct KeepInStore(Store);
+
+impl tls::Keep for KeepInStore {
+    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), tls::KeepError>> {
+        Box::pin(async move {
+            self.0
+                .write(move |tx| {
+                    for ((cert, key), pair) in [(AUTHORITY, &kept.authority), (LEAF, &kept.leaf)] {
+                        house::set(tx.connection(), cert, &pair.cert)?;
+                        house::set(tx.connection(), key, &pair.key)?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+                .await
+                .map_err(Into::into)
+        })
+    }
+}

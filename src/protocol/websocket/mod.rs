@@ -1,0 +1,307 @@
+//! WebSocket (RFC 6455) over any async stream, for one task; never spawns, never blocks, offers no extension.
+
+mod closing;
+mod handshake;
+mod keepalive;
+mod stream;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite;
+use tungstenite::error::ProtocolError;
+use tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::{Error, Message};
+
+use self::closing::Closing;
+pub use self::handshake::{HandshakeError, UpgradeError, Upgrading, accept, is_upgrade};
+pub use self::keepalive::Keepalive;
+use self::keepalive::{Clock, Due};
+use self::stream::Polled;
+use super::{ByteStream, Ended, Event, Frame};
+
+/// First size of the read buffer; it is allocated for every socket, and control messages are short.
+const READ_BUFFER: usize = 1024;
+
+/// Frames are gathered up to about this many bytes for one write and so, under TLS, one record.
+/// The buffer that gathers them keeps its size, so this is also what a busy socket holds on to.
+const BATCH: usize = 4096;
+
+/// The longest payload of a ping, pong or close (RFC 6455 section 5.5), which no message limit forbids.
+const MAX_CONTROL: usize = 125;
+
+/// What a socket starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message taken, in bytes, over all its fragments.
+    pub max_message: usize,
+    /// Pings of the WebSocket itself; none where the protocol above has its own heartbeat.
+    pub keepalive: Option<Keepalive>,
+}
+
+impl Default for Limits {
+    /// 64 KiB and the usual keepalive.
+    fn default() -> Self {
+        Self {
+            max_message: 64 * 1024,
+            keepalive: Some(Keepalive::default()),
+        }
+    }
+}
+
+/// The server's end of a WebSocket. Nothing moves unless `poll_event` is called.
+pub struct WebSocket<S> {
+    core: tungstenite::WebSocket<Polled<S>>,
+    queue: VecDeque<Frame>,
+    queued_bytes: usize,
+    /// The core or the stream below it holds bytes that are not with the kernel yet.
+    unflushed: bool,
+    /// `Flushed` is owed for what was sent.
+    owes_flushed: bool,
+    /// A pong waits behind a full connection; reading on would only pile up more of them.
+    choked: bool,
+    paused: bool,
+    clock: Option<Clock>,
+    closing: Option<Box<Closing>>,
+    ended: Option<Ended>,
+}
+
+impl<S: ByteStream> WebSocket<S> {
+    /// A socket on a stream whose opening handshake is done; `read` is what came after it.
+    pub fn new(stream: S, read: Bytes, limits: Limits) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            // Only a flush writes, so that a batch stays in one piece.
+            .write_buffer_size(usize::MAX - 1)
+            .max_message_size(Some(limits.max_message))
+            .max_frame_size(Some(limits.max_message.max(MAX_CONTROL)));
+        let stream = Polled::new(stream);
+        let role = Role::Server;
+        Self {
+            core: tungstenite::WebSocket::from_partially_read(
+                stream,
+                read.into(),
+                role,
+                Some(config),
+            ),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            unflushed: false,
+            owes_flushed: false,
+            choked: false,
+            paused: false,
+            clock: limits.keepalive.map(Clock::start),
+            closing: None,
+            ended: None,
+        }
+    }
+
+    /// Waits for the next event. Cancel safe.
+    pub async fn event(&mut self) -> Event {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Reads, writes what is queued, answers pings and keeps the peer alive, until there is something to tell.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        self.core.get_mut().rouse(cx.waker());
+        loop {
+            if let Some(ended) = self.ended {
+                return Poll::Ready(Event::Closed(ended));
+            }
+            let step = match self.closing.take() {
+                Some(closing) => self.poll_closing(closing, cx),
+                None => self.poll_open(cx),
+            };
+            match std::task::ready!(step) {
+                Ok(event) => return Poll::Ready(event),
+                Err(ended) => self.fail(ended),
+            }
+        }
+    }
+
+    /// Whether all that was queued is with the kernel.
+    pub fn can_send(&self) -> bool {
+        self.queue.is_empty() && !self.unflushed
+    }
+
+    /// Queues a frame; `poll_event` writes it. The queue is the caller's to bound, by `can_send` and `Flushed`.
+    pub fn send(&mut self, frame: Frame) {
+        if self.ended.is_none() {
+            self.queued_bytes += frame.len();
+            self.queue.push_back(frame);
+            self.owes_flushed = true;
+        }
+    }
+
+    /// Drops the queued frames of which no byte has left. False when some bytes are stuck half-way in
+    /// the connection's buffers: then only dropping the socket forgets them.
+    pub fn discard_unsent(&mut self) -> bool {
+        self.retain_unsent(|_| false)
+    }
+
+    /// As `discard_unsent`, but keeps what the closure says.
+    pub(crate) fn retain_unsent(&mut self, keep: impl Fn(&Frame) -> bool) -> bool {
+        self.queue.retain(keep);
+        self.queued_bytes = self.queue.iter().map(Frame::len).sum();
+        !self.unflushed
+    }
+
+    /// The longest message taken from now on, in bytes; a longer one closes the socket with 1009.
+    pub fn set_max_message(&mut self, bytes: usize) {
+        self.core.set_config(|config| {
+            config.max_message_size = Some(bytes);
+            config.max_frame_size = Some(bytes.max(MAX_CONTROL));
+        });
+    }
+
+    /// While paused, `poll_event` writes but reads nothing, and the peer's silence is not held against it.
+    pub fn pause(&mut self, paused: bool) {
+        if self.paused && !paused {
+            self.heard();
+        }
+        self.paused = paused;
+    }
+
+    /// Sends what is queued, then a close frame, and waits for the peer to hang up; takes at most two seconds.
+    ///
+    /// `code` is one an endpoint may send (RFC 6455 section 7.4; otherwise 1000 goes out), `reason` is cut at 123 bytes.
+    pub async fn close(mut self, code: u16, reason: &str) {
+        self.start_close(code, reason, Ended::Peer { code: None });
+        while !matches!(self.event().await, Event::Closed(_)) {}
+    }
+
+    /// The open socket's turn: an event, or the reason why it is over.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
+        self.poll_clock(cx)?;
+        loop {
+            // Reading comes first, so that the answers to a burst leave in one write, but it may not starve the writing.
+            if self.queued_bytes >= BATCH {
+                let _ = self.pump()?;
+            }
+            if let Poll::Ready(frame) = self.poll_read()? {
+                return Poll::Ready(Ok(Event::Message(frame)));
+            }
+            let was_choked = self.choked;
+            if self.pump()?.is_pending() {
+                return Poll::Pending;
+            }
+            if mem::take(&mut self.owes_flushed) {
+                return Poll::Ready(Ok(Event::Flushed));
+            }
+            // A choked socket stopped reading before there was nothing to read, so nobody would wake it.
+            if !was_choked {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        let listening = !self.paused && !self.choked;
+        while let Some(Poll::Ready(due)) =
+            self.clock.as_mut().map(|clock| clock.poll(listening, cx))
+        {
+            match due {
+                Due::GiveUp => return Err(Ended::PingTimeout),
+                Due::Ping => self.write(Message::Ping(Bytes::new()))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Poll<Result<Frame, Ended>> {
+        while !self.paused && !self.choked {
+            let message = match self.core.read() {
+                Err(error) if would_block(&error) => break,
+                other => other.map_err(ended_by)?,
+            };
+            self.heard();
+            match message {
+                Message::Text(text) => return Poll::Ready(Ok(Frame::Text(text))),
+                Message::Binary(bytes) => return Poll::Ready(Ok(Frame::Binary(bytes))),
+                Message::Close(frame) => {
+                    let code = frame.map(|frame| frame.code.into());
+                    return Poll::Ready(Err(Ended::Peer { code }));
+                }
+                Message::Ping(_) => {
+                    self.unflushed = true;
+                    self.choked = self.flush()?.is_pending();
+                }
+                Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Writes the queue, batch by batch; ready when all of it is with the kernel.
+    fn pump(&mut self) -> Result<Poll<()>, Ended> {
+        loop {
+            if self.unflushed && self.flush()?.is_pending() {
+                return Ok(Poll::Pending);
+            }
+            let mut batch = 0;
+            while batch < BATCH {
+                let Some(frame) = self.queue.pop_front() else {
+                    break;
+                };
+                batch += frame.len();
+                self.queued_bytes -= frame.len();
+                self.write(match frame {
+                    Frame::Text(text) => Message::Text(text),
+                    Frame::Binary(bytes) => Message::Binary(bytes),
+                })?;
+            }
+            if !self.unflushed {
+                // An idle socket holds no queue memory.
+                self.queue = VecDeque::new();
+                return Ok(Poll::Ready(()));
+            }
+        }
+    }
+
+    fn write(&mut self, message: Message) -> Result<(), Ended> {
+        self.unflushed = true;
+        match self.core.write(message) {
+            Err(error) if !would_block(&error) => Err(ended_by(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> Result<Poll<()>, Ended> {
+        match self.core.flush() {
+            Ok(()) => {
+                self.unflushed = false;
+                self.choked = false;
+                Ok(Poll::Ready(()))
+            }
+            Err(error) if would_block(&error) => Ok(Poll::Pending),
+            Err(error) => Err(ended_by(error)),
+        }
+    }
+
+    fn heard(&mut self) {
+        if let Some(clock) = &mut self.clock {
+            clock.heard();
+        }
+    }
+}
+
+fn would_block(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn ended_by(error: Error) -> Ended {
+    match error {
+        Error::Io(error) => Ended::Transport(error.kind()),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            Ended::Transport(io::ErrorKind::UnexpectedEof)
+        }
+        Error::ConnectionClosed | Error::AlreadyClosed => Ended::Peer { code: None },
+        Error::Capacity(_) => Ended::TooBig,
+        Error::Utf8(_) => Ended::BadUtf8,
+        _ => Ended::Protocol,
+    }
+}

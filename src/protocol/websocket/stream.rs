@@ -1,0 +1,75 @@
+//! Lets tungstenite's blocking-style core work on an async stream for the one task that polls it; never touches the bytes.
+
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// An async stream that answers "would block" and wakes the task of the last `rouse`.
+///
+/// tokio-tungstenite's own adapter keeps two shared wakers for split halves and hides the
+/// size limits; one task and limits that change at run time need neither.
+pub(super) struct Polled<S> {
+    stream: S,
+    waker: Waker,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self {
+            stream,
+            waker: Waker::noop().clone(),
+        }
+    }
+
+    /// Names the task to wake when reading or writing can go on.
+    pub(super) fn rouse(&mut self, waker: &Waker) {
+        self.waker.clone_from(waker);
+    }
+
+    /// Ends the writing side, with TLS's close alert where there is TLS.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Reads and throws away until the peer has hung up.
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 512];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Read for Polled<S> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = ReadBuf::new(bytes);
+        let cx = &mut Context::from_waker(&self.waker);
+        block(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        Ok(buffer.filled().len())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Write for Polled<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let cx = &mut Context::from_waker(&self.waker);
+        block(Pin::new(&mut self.stream).poll_write(cx, bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let cx = &mut Context::from_waker(&self.waker);
+        block(Pin::new(&mut self.stream).poll_flush(cx))
+    }
+}
+
+fn block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}

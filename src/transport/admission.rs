@@ -1,0 +1,198 @@
+//! Who may come in and how each dialect tells it: by the handshake, by CONNECT, or by message
+//! (contract sections 3, 4.1 and 4.4).
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::codec::{Codec, RequestMark};
+use super::command::Authenticate;
+use super::connection::Connection;
+use super::entry::{self, Entered, Proof};
+use super::parting::Parting;
+use super::slot::{Slot, SlotState};
+use crate::auth::{AuthError, Credential};
+use crate::clock::Timestamp;
+use crate::event::{Kind, Namespace};
+use crate::hub::Ending;
+use crate::ids::ConnectionId;
+use crate::protocol::socketio;
+
+impl Connection {
+    /// Opens the one session of a JSON WebSocket.
+    pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
+        let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
+        let Some(proof) = self.handshake.proof() else {
+            self.slots.push(Slot::waiting(namespace, id));
+            return Ok(());
+        };
+        match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
+            Ok(entered) => {
+                self.slots.push(Slot::waiting(namespace, id));
+                self.welcome(self.slots.len() - 1, entered);
+                Ok(())
+            }
+            // The token fell between the handshake and here.
+            Err(error) => self.refuse_token(namespace, &error, None),
+        }
+    }
+
+    /// Socket.IO's CONNECT (protocol v5): proves the token that it brings, else the handshake's;
+    /// without any the session must authenticate by message.
+    pub(super) async fn connect(&mut self, path: &str, auth: Option<&RawValue>) {
+        let Some(namespace) = Namespace::from_path(path) else {
+            self.carrier
+                .send(socketio::connect_error(path, "Invalid namespace", None));
+            return;
+        };
+        if self.slots.iter().any(|slot| slot.namespace == namespace) {
+            return;
+        }
+        let proof = match token_of(auth) {
+            Ok(Some(credential)) => Some(Proof::Credential(credential)),
+            Ok(None) => self.handshake.proof(),
+            Err(error) => return self.connect_error(path, &error),
+        };
+        let id = ConnectionId::random();
+        let Some(proof) = proof else {
+            self.carrier
+                .send(socketio::connect(path, id.as_str(), None));
+            self.slots.push(Slot::waiting(namespace, id));
+            return;
+        };
+        match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
+            Ok(entered) => {
+                self.carrier
+                    .send(socketio::connect(path, id.as_str(), None));
+                self.slots.push(Slot::waiting(namespace, id));
+                self.welcome(self.slots.len() - 1, entered);
+            }
+            Err(error) => self.connect_error(path, &error),
+        }
+    }
+
+    fn connect_error(&mut self, path: &str, error: &AuthError) {
+        tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
+        let data = json!({ "code": error.code(), "message": error.to_string() });
+        let data = serde_json::value::to_raw_value(&data).ok();
+        self.carrier.send(socketio::connect_error(
+            path,
+            "Authentication error",
+            data.as_deref(),
+        ));
+    }
+
+    pub(super) async fn authenticate(
+        &mut self,
+        index: usize,
+        claimed: Authenticate,
+        mark: Option<RequestMark>,
+    ) -> Result<(), Parting> {
+        let Some(slot) = self.slots.get(index) else {
+            return Ok(());
+        };
+        let (namespace, id) = (slot.namespace, slot.id.clone());
+        let credential = Credential::parse(&claimed.token);
+        if let SlotState::Live(session) = &slot.state {
+            let renewed = entry::renew(&self.app, &credential, session.clone(), claimed).await;
+            return match renewed {
+                Ok(Some(principal)) => {
+                    let words = entry::authenticated(&principal, &id);
+                    self.tell(namespace, &Kind::AUTHENTICATED, &words);
+                    self.succeed(namespace, mark, words);
+                    Ok(())
+                }
+                Ok(None) => {
+                    let text = "This socket is somebody else's already; open another";
+                    self.fail(namespace, mark, "already_authenticated", text);
+                    Ok(())
+                }
+                Err(error) => self.refuse_token(namespace, &error, mark),
+            };
+        }
+        let (proof, newcomer) = (Proof::Credential(credential), self.newcomer(&id, namespace));
+        match entry::enter_as(&self.app, proof, newcomer, claimed).await {
+            Ok(entered) => {
+                let words = entered.authenticated();
+                self.tell(namespace, &Kind::AUTHENTICATED, &words);
+                self.succeed(namespace, mark, words);
+                self.welcome(index, entered);
+                Ok(())
+            }
+            Err(error) => self.refuse_token(namespace, &error, mark),
+        }
+    }
+
+    /// A wrong token by message: told in the words of both seeds, then the end (contract 3).
+    fn refuse_token(
+        &mut self,
+        namespace: Namespace,
+        error: &AuthError,
+        mark: Option<RequestMark>,
+    ) -> Result<(), Parting> {
+        tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
+        let text = error.to_string();
+        let data = json!({ "message": text, "code": error.code(), "timestamp": Timestamp::now() });
+        self.tell(namespace, &Kind::AUTH_ERROR, &data);
+        if let Codec::SocketIo(_) = self.codec {
+            let data = json!({ "error": text, "timestamp": Timestamp::now() });
+            self.tell(namespace, &Kind::AUTHENTICATION_ERROR, &data);
+        }
+        if mark.is_some() {
+            self.fail(namespace, mark, error.code(), &text);
+        }
+        let ending = match error {
+            AuthError::Revoked => Ending::Revoked,
+            AuthError::Inactive => Ending::Inactive,
+            AuthError::Store(_) => Ending::TryAgain,
+            _ => Ending::Unauthenticated,
+        };
+        if let Some(at) = self
+            .slots
+            .iter()
+            .position(|slot| slot.namespace == namespace)
+        {
+            self.slots.remove(at).leave(&self.app.hub);
+        }
+        self.part(namespace, ending)
+    }
+
+    /// The session is live: the first words (contract 4.4).
+    fn welcome(&mut self, index: usize, entered: Entered) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.state = SlotState::Live(entered.session.clone());
+        let namespace = slot.namespace;
+        self.permit.proven();
+        self.carrier
+            .set_max_message(self.app.config.max_message_bytes);
+        tracing::info!(
+            who = %entered.principal.subject,
+            from = %self.peer.shown(),
+            dialect = entered.session.dialect().as_str(),
+            namespace = namespace.path(),
+            connection = %entered.session.id(),
+            "connected"
+        );
+        let kind = match self.codec {
+            Codec::Json => Kind::CONNECTION,
+            Codec::SocketIo(_) => Kind::CONNECTED,
+        };
+        let words = entered.first_words(&self.app);
+        self.tell(namespace, &kind, &words);
+        if let Some(event) = &entered.granted {
+            self.carrier.send(self.codec.event(namespace, event));
+        }
+    }
+}
+
+/// The token of Socket.IO's `auth` object, if it brings one.
+fn token_of(auth: Option<&RawValue>) -> Result<Option<Credential>, AuthError> {
+    let Some(auth) = auth else { return Ok(None) };
+    let auth: Value = serde_json::from_str(auth.get()).map_err(|_| AuthError::InvalidToken)?;
+    match auth.get("token") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(token)) => Ok(Some(Credential::parse(token))),
+        Some(_) => Err(AuthError::InvalidToken),
+    }
+}

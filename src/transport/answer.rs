@@ -1,0 +1,97 @@
+//! What a session's messages come to: acting on them, and answering or refusing them in the shapes
+//! of contract 4.2.
+
+use serde_json::{Value, json};
+
+use super::codec::{Message, RequestMark, Unreadable};
+use super::command::Command;
+use super::connection::Connection;
+use super::parting::Parting;
+use crate::clock::Timestamp;
+use crate::event::{Kind, Namespace};
+
+impl Connection {
+    /// Acts on a message of one session.
+    pub(super) async fn act(&mut self, index: usize, message: Message) -> Result<(), Parting> {
+        let Some(slot) = self.slots.get(index) else {
+            return Ok(());
+        };
+        let (namespace, is_live) = (slot.namespace, slot.is_live());
+        let mark = message.request;
+        match Command::parse(&message.kind, message.fields) {
+            Ok(Command::Authenticate(claimed)) => {
+                self.authenticate(index, claimed, mark).await?;
+            }
+            Ok(Command::Ping) if is_live => {
+                let now = json!({ "timestamp": Timestamp::now() });
+                self.tell(namespace, &Kind::PONG, &now);
+                self.succeed(namespace, mark, now);
+            }
+            Ok(_) | Err(_) if !is_live => {
+                let message = "Authenticate first; nothing else is taken until then";
+                self.fail(namespace, mark, "unauthenticated", message);
+            }
+            Ok(_) => {}
+            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
+        }
+        Ok(())
+    }
+
+    /// Over the rate: told, not acted on, and the socket stays (contract section 8).
+    pub(super) fn refuse_rate(&mut self, index: usize, request: Option<RequestMark>) {
+        if let Some(slot) = self.slots.get(index) {
+            let namespace = slot.namespace;
+            let text = "Too many messages in a second; this one was not acted on";
+            self.fail(namespace, request, "rate_limited", text);
+        }
+    }
+
+    /// Not of a message's form: told, and the socket stays (contract 4.2).
+    pub(super) fn refuse_form(&mut self, index: usize, what: Unreadable) {
+        if let Some(slot) = self.slots.get(index) {
+            let namespace = slot.namespace;
+            self.fail(namespace, what.request, "invalid_message", what.text);
+        }
+    }
+
+    pub(super) fn succeed(
+        &mut self,
+        namespace: Namespace,
+        mark: Option<RequestMark>,
+        mut data: Value,
+    ) {
+        if let Some(mark) = mark {
+            if let Some(data) = data.as_object_mut() {
+                data.insert("success".to_owned(), true.into());
+            }
+            self.carrier.send(self.codec.reply(namespace, mark, &data));
+        }
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        namespace: Namespace,
+        mark: Option<RequestMark>,
+        code: &str,
+        text: &str,
+    ) {
+        match mark {
+            Some(mark) => {
+                let data = failure(code, text);
+                self.carrier.send(self.codec.reply(namespace, mark, &data));
+            }
+            None => self.tell_error(namespace, code, text),
+        }
+    }
+}
+
+/// A failed request's answer, and `error`'s data (contract 4.2).
+pub(super) fn failure(code: &str, message: &str) -> Value {
+    json!({
+        "success": false,
+        "error": message,
+        "message": message,
+        "code": code,
+        "timestamp": Timestamp::now(),
+    })
+}

@@ -1,0 +1,151 @@
+//! How sessions and connections end: by an order of the hub, by a deadline, or with the daemon.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::codec::Codec;
+use super::connection::Connection;
+use crate::event::{Event, Kind, Namespace};
+use crate::hub::{Drained, Ending};
+use crate::protocol::socketio;
+
+/// A peer that takes nothing for this long is closed (contract 4.6).
+const STALL: Duration = Duration::from_secs(10);
+/// How far reconnecting tablets are spread after a stop.
+const RECONNECT_MS: std::ops::Range<u32> = 500..5000;
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(super) enum Parting {
+    /// What is queued is written, then it is closed.
+    Close { code: u16, reason: &'static str },
+    /// It is dropped as it is: something is stuck half-way, or the peer is gone.
+    Drop,
+}
+
+impl From<Ending> for Parting {
+    fn from(ending: Ending) -> Self {
+        Self::Close {
+            code: ending.code(),
+            reason: ending.word(),
+        }
+    }
+}
+
+impl Connection {
+    /// Ends one session: nothing that was queued for it goes out, its last words do.
+    pub(super) fn end(
+        &mut self,
+        index: usize,
+        ending: Ending,
+        last_words: Option<&Event>,
+    ) -> Result<(), Parting> {
+        let slot = self.slots.remove(index);
+        let namespace = slot.namespace;
+        slot.leave(&self.app.hub);
+        if !self.carrier.discard_unsent() {
+            return Err(Parting::Drop);
+        }
+        if let Some(event) = last_words {
+            self.carrier.send(self.codec.event(namespace, event));
+        }
+        self.part(namespace, ending)?;
+        // What was dropped may have been for the connection's other sessions: they come back, and
+        // get it again.
+        Err(Ending::TryAgain.into())
+    }
+
+    /// Says good-bye in a namespace as the dialect has it (contract 4.1): stock Socket.IO clients
+    /// come back after a bare close, and stay away after DISCONNECT. Other namespaces of the
+    /// connection go on.
+    pub(super) fn part(&mut self, namespace: Namespace, ending: Ending) -> Result<(), Parting> {
+        if let (Codec::SocketIo(_), true) = (&self.codec, ending.is_final()) {
+            self.tell_error(namespace, ending.word(), ending.message());
+            let goodbye = socketio::disconnect(namespace.path());
+            self.carrier.send(goodbye);
+            if !self.slots.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(ending.into())
+    }
+
+    /// The daemon stops: what waits is told, then that, then the close (contract section 9).
+    pub(super) fn farewell(&mut self) -> Parting {
+        let [a, b, c, d] = crate::random::bytes::<4>();
+        let spread = RECONNECT_MS.end - RECONNECT_MS.start;
+        let after = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
+        let data = json!({ "reconnectAfterMs": after });
+        let namespaces: Vec<_> = self.slots.iter().map(|slot| slot.namespace).collect();
+        for (index, namespace) in namespaces.into_iter().enumerate() {
+            if let Some(Drained::Events(events)) = self
+                .slots
+                .get(index)
+                .and_then(|slot| slot.drain(usize::MAX))
+            {
+                for event in events {
+                    self.carrier.send(self.codec.event(namespace, &event));
+                }
+            }
+            self.tell(namespace, &Kind::SERVER_SHUTDOWN, &data);
+        }
+        Ending::Shutdown.into()
+    }
+
+    pub(super) fn next_deadline(&self) -> Instant {
+        let auth_timeout = self.app.config.auth_timeout;
+        let empty = self
+            .slots
+            .is_empty()
+            .then(|| self.empty_since + auth_timeout);
+        let stalled = self
+            .waiting
+            .filter(|_| self.carrier.can_stall())
+            .map(|(since, _)| since + STALL);
+        let slots = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.deadline(auth_timeout));
+        let far = || Instant::now() + Duration::from_secs(3600);
+        empty
+            .into_iter()
+            .chain(stalled)
+            .chain(slots)
+            .min()
+            .unwrap_or_else(far)
+    }
+
+    pub(super) fn on_deadline(&mut self) -> Result<(), Parting> {
+        let now = Instant::now();
+        let auth_timeout = self.app.config.auth_timeout;
+        if let Some((since, written)) = self.waiting
+            && self.carrier.can_stall()
+            && now >= since + STALL
+        {
+            let progress = self.progress.bytes();
+            if progress == written {
+                tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
+                self.carrier.discard_unsent();
+                return Err(Ending::Stalled.into());
+            }
+            self.waiting = Some((now, progress));
+        }
+        if let Some(slot) = self.slots.iter().find(|slot| slot.has_expired()) {
+            slot.expire();
+        }
+        if let Some(late) = self
+            .slots
+            .iter()
+            .position(|slot| slot.is_overdue(auth_timeout))
+        {
+            let namespace = self.slots.remove(late).namespace;
+            return self.part(namespace, Ending::AuthTimeout);
+        }
+        if self.slots.is_empty() && now >= self.empty_since + auth_timeout {
+            return Err(Ending::AuthTimeout.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+// The README's walk and examples, run as they stand there, so that they stay true.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+
+import { BINARY, createArea, pair, startDaemon, within } from "./support.mjs";
+
+const README = await readFile(path.resolve(import.meta.dirname, "../../README.md"), "utf8");
+
+/** The fenced block behind the comment `<!-- name -->`. */
+function block(name) {
+  const found = new RegExp(`<!-- ${name} -->\\n\`\`\`\\w+\\n([^]*?)\`\`\``).exec(README);
+  assert.ok(found, `README.md has no block ${name}`);
+  return found[1];
+}
+
+/** Runs a program and gathers what it prints; `until` waits for text on its standard output. */
+function run(t, program, args, options) {
+  const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  let printed = "";
+  const waiting = new Set();
+  const look = () => waiting.forEach((check) => check());
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk) => {
+      printed += chunk;
+      look();
+    });
+  }
+  t.after(() => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  });
+  return {
+    child,
+    exited: new Promise((resolve) => child.once("exit", resolve)),
+    until: (pattern) =>
+      within(
+        `${pattern}`,
+        new Promise((resolve) => {
+          const check = () => {
+            if (!pattern.test(printed)) return;
+            waiting.delete(check);
+            resolve(printed);
+          };
+          waiting.add(check);
+          check();
+        }),
+      ).catch((error) => {
+        throw new Error(`${error.message}; printed so far:\n${printed}`);
+      }),
+  };
+}
+
+test("the walk of two minutes ends with an event on the tablet", async (t) => {
+  const daemon = await startDaemon(t);
+  const folder = path.join(daemon.folder, "project");
+  await mkdir(path.join(folder, "target/release"), { recursive: true });
+  await symlink(daemon.folder, path.join(folder, "data"));
+  await symlink(BINARY, path.join(folder, "target/release/wallcast"));
+  const steps = ["prepare", "pair", "listen", "change"].map((name) => block(`walk: ${name}`));
+  // The tablet must be listening before the change; a person at two terminals sees that it is.
+  steps.splice(3, 0, "while ! grep -q connection watched; do :; done");
+  const script = ["shopt -s expand_aliases", ...steps]
+    .join("\n")
+    .replaceAll("https://localhost:8443", daemon.url)
+    .replace("--ca ca.crt &", "--ca ca.crt > watched 2>&1 &");
+  const walk = run(t, "bash", ["-c", `${script}\nwhile ! grep -q area_updated watched; do :; done; cat watched`], {
+    cwd: folder,
+    env: { PATH: process.env.PATH },
+  });
+  const printed = await walk.until(/area_updated.*Kitchen \(Updated\)/);
+  assert.match(printed, /Type \d{6} on the tablet/);
+});
+
+const EXAMPLES = {
+  javascript: (file) => [process.execPath, [file], "mjs"],
+  python: (file) => [process.env.PYTHON ?? "python3", [file], "py"],
+};
+
+for (const [language, start] of Object.entries(EXAMPLES)) {
+  test(`the example in ${language} hears of its area and of its end`, async (t) => {
+    const daemon = await startDaemon(t);
+    const area = await createArea(daemon, "Kitchen");
+    const tablet = await pair(daemon, "Wall", [area]);
+    const file = path.join(daemon.folder, language === "python" ? "tablet.py" : "tablet.mjs");
+    await writeFile(file, block(`example: ${language}`));
+    await writeFile(path.join(daemon.folder, "ca.crt"), daemon.ca);
+    await symlink(path.resolve(import.meta.dirname, "node_modules"), path.join(daemon.folder, "node_modules"));
+    const [program, args] = start(file);
+    const example = run(t, program, args, {
+      cwd: daemon.folder,
+      env: { PATH: process.env.PATH, WALLCAST_URL: daemon.url, WALLCAST_TOKEN: tablet.token },
+    });
+    await example.until(/Kitchen/);
+    await daemon.admin("PUT", `/api/areas/${area}`, { name: "Kitchen (Updated)" });
+    await example.until(/area_updated.*Kitchen \(Updated\)/);
+    await daemon.admin("POST", `/api/clients/${tablet.id}/revoke`, { reason: "lost" });
+    await example.until(/revoked.*lost/);
+  });
+}

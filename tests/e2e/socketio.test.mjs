@@ -1,0 +1,274 @@
+// The official socket.io-client, unchanged, newest and 4.0, over each transport (contract 4.1).
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { io as newest } from "socket.io-client";
+import { io as oldest } from "socket.io-client-4.0";
+
+import { createArea, next, pair, startDaemon, within } from "./support.mjs";
+
+const CLIENTS = { "4.8": newest, "4.0": oldest };
+const TRANSPORTS = {
+  websocket: ["websocket"],
+  polling: ["polling"],
+  upgrade: ["polling", "websocket"],
+};
+
+function connect(t, io, daemon, { path = "/", ...options } = {}) {
+  const socket = io(daemon.url + path, { ca: daemon.ca, forceNew: true, ...options });
+  t.after(() => socket.disconnect());
+  return socket;
+}
+
+/** Collects every event but the first words and heartbeats. */
+function listen(socket) {
+  const heard = [];
+  socket.onAny((type, data) => {
+    if (!["connected", "heartbeat"].includes(type)) heard.push([type, data]);
+  });
+  return heard;
+}
+
+for (const [version, io] of Object.entries(CLIENTS)) {
+  for (const [name, transports] of Object.entries(TRANSPORTS)) {
+    test(`socket.io-client ${version} by ${name} hears of its area and of no other`, async (t) => {
+      const daemon = await startDaemon(t);
+      const kitchen = await createArea(daemon, "Kitchen");
+      const bath = await createArea(daemon, "Bath");
+      const mine = await pair(daemon, "Kitchen wall", [kitchen]);
+      const other = await pair(daemon, "Bath wall", [bath]);
+
+      const socket = connect(t, io, daemon, { transports, auth: { token: mine.token } });
+      const bystander = connect(t, io, daemon, { transports, auth: { token: other.token } });
+      const overheard = listen(bystander);
+      const [[words]] = await Promise.all([next(socket, "connected"), next(bystander, "connected")]);
+      assert.equal(words.status, "connected");
+      assert.equal(words.clientId, mine.id);
+      assert.equal(words.connectionId, socket.id);
+      assert.deepEqual(words.assignedAreas.map((area) => area.id), [kitchen]);
+
+      const changed = next(socket, "area_updated");
+      await daemon.admin("PUT", `/api/areas/${kitchen}`, { name: "Kitchen 2" });
+      const [data, offset] = await changed;
+      assert.equal(data.areaId, kitchen);
+      assert.equal(data.name, "Kitchen 2");
+      assert.match(offset, new RegExp(`^${words.epoch}:\\d+$`));
+
+      const answer = await within("the ack", new Promise((done) => socket.emit("ping", {}, done)));
+      assert.equal(answer.success, true);
+      await within("the bystander's ack", new Promise((done) => bystander.emit("ping", {}, done)));
+      assert.deepEqual(overheard.filter(([type]) => type !== "pong"), []);
+    });
+
+    test(`socket.io-client ${version} by ${name} is told of a wrong token`, async (t) => {
+      const daemon = await startDaemon(t);
+      const socket = connect(t, io, daemon, { transports, auth: { token: "no.such.token" } });
+      const [error] = await next(socket, "connect_error");
+      assert.equal(error.message, "Authentication error");
+      assert.equal(error.data.code, "invalid_token");
+      assert.equal(socket.connected, false);
+    });
+
+    test(`socket.io-client ${version} by ${name} authenticates by message`, async (t) => {
+      const daemon = await startDaemon(t);
+      const tablet = await pair(daemon, "Wall", []);
+      const socket = connect(t, io, daemon, { transports });
+      await next(socket, "connect");
+      const refused = await within(
+        "the refusal",
+        new Promise((done) => socket.emit("ping", {}, done)),
+      );
+      assert.equal(refused.code, "unauthenticated");
+      const [words, first] = [next(socket, "authenticated"), next(socket, "connected")];
+      socket.emit("authenticate", { token: tablet.token });
+      assert.equal((await words)[0].clientId, tablet.id);
+      assert.equal((await first)[0].clientId, tablet.id);
+    });
+
+    test(`socket.io-client ${version} by ${name} hears both words of a wrong message token`, async (t) => {
+      const daemon = await startDaemon(t);
+      const socket = connect(t, io, daemon, { transports });
+      await next(socket, "connect");
+      const ends = [
+        next(socket, "auth_error"),
+        next(socket, "authentication-error"),
+        next(socket, "disconnect"),
+      ];
+      socket.emit("authenticate", { token: "no.such.token" });
+      const [[seed4], [seed2], [reason]] = await Promise.all(ends);
+      assert.equal(typeof seed4.message, "string");
+      assert.equal(typeof seed2.error, "string");
+      assert.equal(typeof seed2.timestamp, "string");
+      assert.equal(reason, "io server disconnect");
+    });
+
+    test(`socket.io-client ${version} by ${name} stays away once it is revoked`, async (t) => {
+      const daemon = await startDaemon(t);
+      const tablet = await pair(daemon, "Wall", []);
+      const socket = connect(t, io, daemon, {
+        transports,
+        auth: { token: tablet.token },
+        reconnectionDelay: 1,
+      });
+      await next(socket, "connected");
+      const last = [next(socket, "token_revoked"), next(socket, "error"), next(socket, "disconnect")];
+      const answer = await daemon.admin("POST", `/api/clients/${tablet.id}/revoke`, { reason: "lost" });
+      assert.equal(answer.status, 200);
+      const [[words], [error], [reason]] = await Promise.all(last);
+      assert.equal(words.reason, "lost");
+      assert.equal(error.code, "revoked");
+      assert.equal(reason, "io server disconnect");
+      assert.equal(socket.active ?? false, false, "it does not come back");
+    });
+
+    test(`socket.io-client ${version} by ${name} comes back when an admin disconnects it`, async (t) => {
+      const daemon = await startDaemon(t);
+      const tablet = await pair(daemon, "Wall", []);
+      const socket = connect(t, io, daemon, {
+        transports,
+        auth: { token: tablet.token },
+        reconnectionDelay: 1,
+      });
+      await next(socket, "connected");
+      const [gone, back] = [next(socket, "disconnect"), next(socket, "connected")];
+      await daemon.admin("POST", `/api/clients/${tablet.id}/disconnect`, {});
+      assert.notEqual((await gone)[0], "io server disconnect");
+      assert.equal((await back)[0].clientId, tablet.id);
+    });
+  }
+
+  test(`socket.io-client ${version} proves itself by header, session id and cookie`, async (t) => {
+    const daemon = await startDaemon(t);
+    const tablet = await pair(daemon, "Wall", []);
+    const session = await daemon.as(tablet.token)("POST", "/api/auth/session");
+    const id = session.body.sessionId;
+    const ways = {
+      header: { extraHeaders: { authorization: `Bearer ${tablet.token}` } },
+      "session id as bearer": { extraHeaders: { authorization: `Bearer ${id}` } },
+      cookie: { extraHeaders: { cookie: `sessionId=${id}` } },
+      query: { query: { sessionId: id } },
+    };
+    for (const [way, options] of Object.entries(ways)) {
+      for (const transports of Object.values(TRANSPORTS)) {
+        const socket = connect(t, io, daemon, { transports, ...options });
+        const [words] = await next(socket, "connected");
+        assert.equal(words.clientId, tablet.id, `${way} by ${transports}`);
+      }
+    }
+  });
+
+  test(`socket.io-client ${version} enters seed 3's namespaces and no others`, async (t) => {
+    const daemon = await startDaemon(t);
+    const area = await createArea(daemon, "Kitchen");
+    const tablet = await pair(daemon, "Wall", [area]);
+    const auth = { token: tablet.token };
+    for (const path of ["/ws/lockers", "/ws/help", "/ws/events"]) {
+      const socket = connect(t, io, daemon, { path, auth });
+      const heard = listen(socket);
+      assert.equal((await next(socket, "connected"))[0].clientId, tablet.id);
+      await daemon.admin("PATCH", `/api/areas/${area}/toggle`);
+      await within("the ack", new Promise((done) => socket.emit("ping", {}, done)));
+      assert.deepEqual(heard.filter(([type]) => type !== "pong"), [], `${path} hears its own alone`);
+    }
+    const stranger = connect(t, io, daemon, { path: "/nowhere", auth });
+    assert.equal((await next(stranger, "connect_error"))[0].message, "Invalid namespace");
+  });
+}
+
+test("several namespaces share a connection and end apart", async (t) => {
+  const daemon = await startDaemon(t);
+  const tablet = await pair(daemon, "Wall", []);
+  const { Manager } = await import("socket.io-client");
+  const manager = new Manager(daemon.url, { ca: daemon.ca });
+  const auth = { token: tablet.token };
+  const [main, help] = [manager.socket("/", { auth }), manager.socket("/ws/help", { auth })];
+  t.after(() => manager._close());
+  await Promise.all([next(main, "connected"), next(help, "connected")]);
+  const client = await daemon.admin("GET", `/api/clients/${tablet.id}`);
+  assert.equal(client.body.sessions, 2, "each namespace is a session");
+  main.disconnect();
+  await within("the ack", new Promise((done) => help.emit("ping", {}, done)));
+  assert.equal(help.connected, true);
+});
+
+test("the daemon's stop is told, and clients come back to the next one", async (t) => {
+  const daemon = await startDaemon(t);
+  const tablet = await pair(daemon, "Wall", []);
+  for (const transports of Object.values(TRANSPORTS)) {
+    const socket = connect(t, newest, daemon, { transports, auth: { token: tablet.token } });
+    await next(socket, "connected");
+    daemon.sockets = [...(daemon.sockets ?? []), socket];
+  }
+  const ends = daemon.sockets.map((socket) =>
+    Promise.all([next(socket, "server_shutdown"), next(socket, "disconnect")]),
+  );
+  daemon.child.kill("SIGTERM");
+  for (const [[words], [reason]] of await Promise.all(ends)) {
+    assert.equal(typeof words.reconnectAfterMs, "number");
+    assert.notEqual(reason, "io server disconnect", "stock clients come back");
+  }
+  assert.equal(await within("the daemon's end", daemon.exited), 0);
+});
+
+test("a token in the URL is refused", async (t) => {
+  const daemon = await startDaemon(t);
+  const tablet = await pair(daemon, "Wall", []);
+  for (const transports of [["polling"], ["websocket"]]) {
+    const socket = connect(t, newest, daemon, {
+      transports,
+      query: { token: tablet.token },
+      auth: { token: tablet.token },
+      reconnection: false,
+    });
+    await next(socket, "connect_error");
+    assert.equal(socket.connected, false);
+  }
+});
+
+test("a message that Wallcast does not know gets error and the socket stays", async (t) => {
+  const daemon = await startDaemon(t);
+  const tablet = await pair(daemon, "Wall", []);
+  const socket = connect(t, newest, daemon, { auth: { token: tablet.token } });
+  await next(socket, "connected");
+  const told = next(socket, "error");
+  socket.emit("dance", {});
+  const [error] = await told;
+  assert.equal(error.success, false);
+  assert.equal(error.code, "unknown_type");
+  assert.equal(error.error, error.message);
+  const answer = await within("the ack", new Promise((done) => socket.emit("dance", {}, done)));
+  assert.equal(answer.code, "unknown_type");
+  await within("the ack", new Promise((done) => socket.emit("ping", {}, done)));
+});
+
+test("a waiting tablet is told its token, and admins are told without it", async (t) => {
+  const daemon = await startDaemon(t);
+  const area = await createArea(daemon, "Kitchen");
+  const admin = connect(t, newest, daemon, { auth: { token: daemon.adminToken } });
+  await next(admin, "connected");
+  const asked = next(admin, "pairing_requested");
+  const request = await daemon.as()("POST", "/api/pairing/requests", { name: "Wall" });
+  const { pairingId, code, pairingToken } = request.body;
+  assert.equal((await asked)[0].code, code);
+
+  const tablet = connect(t, newest, daemon, { auth: { token: pairingToken } });
+  assert.equal((await next(tablet, "connected"))[0].role, "pairing");
+  const [told, overheard] = [next(tablet, "pairing_completed"), next(admin, "pairing_completed")];
+  await daemon.admin("POST", `/api/pairing/requests/${code}/approve`, { areaIds: [area] });
+  const [[mine], [theirs]] = await Promise.all([told, overheard]);
+  assert.equal(mine.pairingId, pairingId);
+  assert.deepEqual(mine.assignedAreas.map(({ id }) => id), [area]);
+  assert.equal(theirs.clientId, mine.clientId);
+  assert.equal("token" in theirs, false);
+
+  const late = connect(t, newest, daemon, { auth: { token: pairingToken }, forceNew: true });
+  const [again] = await next(late, "pairing_completed");
+  assert.equal(again.token, mine.token, "until its first use a lost answer is given again");
+
+  const ends = [next(tablet, "disconnect"), next(late, "disconnect")];
+  const paired = connect(t, newest, daemon, { auth: { token: mine.token } });
+  assert.equal((await next(paired, "connected"))[0].clientId, mine.clientId);
+  await Promise.all(ends);
+  const refused = connect(t, newest, daemon, { auth: { token: pairingToken } });
+  assert.equal((await next(refused, "connect_error"))[0].message, "Authentication error");
+});

@@ -1,0 +1,177 @@
+//! How a socket proves by message who it is (contract 3, 4.4 and 4.5).
+
+use serde_json::{Value, json};
+
+use crate::entering::FIRST_WORDS;
+use crate::support::{Daemon, assert_timestamp, keys};
+
+#[tokio::test]
+async fn a_session_that_authenticates_by_message_is_told_so_and_then_the_same_first_words() {
+    let daemon = Daemon::start().await;
+    let user = json!({ "role": "user", "name": "x", "email": "a@b.example" });
+    let user = daemon.token(user).await;
+    let mut socket = daemon.knock().await;
+    let token = user["token"].as_str().unwrap();
+    socket
+        .send(json!({ "type": "authenticate", "token": token, "requestId": 1 }))
+        .await;
+    let authenticated = socket.next().await;
+    assert_eq!(authenticated["type"], "authenticated");
+    let data = &authenticated["data"];
+    assert_eq!(
+        keys(data),
+        [
+            "clientId",
+            "email",
+            "role",
+            "success",
+            "timestamp",
+            "userId"
+        ]
+    );
+    assert_eq!(data["success"], true);
+    assert_eq!(data["userId"], user["subject"]);
+    assert_eq!(data["email"], "a@b.example");
+    assert_eq!(data["role"], "user");
+    assert_timestamp(&data["timestamp"]);
+
+    let result = socket.next().await;
+    assert_eq!(result["type"], "result");
+    assert_eq!(result["data"]["success"], true);
+
+    let words = socket.next().await;
+    assert_eq!(words["type"], "connection");
+    assert_eq!(keys(&words["data"]), FIRST_WORDS);
+    assert_eq!(words["data"]["connectionId"], data["clientId"]);
+}
+
+#[tokio::test]
+async fn until_it_has_authenticated_a_socket_is_told_nothing_and_may_send_nothing_else() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let mut socket = daemon.knock().await;
+    admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    for kind in ["ping", "subscribe_room", "fly"] {
+        let error = socket.ask(json!({ "type": kind })).await;
+        assert_eq!(error["type"], "error", "{kind}");
+        assert_eq!(error["data"]["code"], "unauthenticated", "{kind}");
+    }
+    let result = socket
+        .ask(json!({ "type": "ping", "requestId": "r" }))
+        .await;
+    assert_eq!(result["requestId"], "r");
+    assert_eq!(result["data"]["code"], "unauthenticated");
+
+    socket.authenticate(&tablet.token).await;
+    assert_eq!(socket.next().await["type"], "authenticated");
+    assert_eq!(socket.next().await["type"], "connection");
+    socket.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn a_wrong_token_by_message_gets_auth_error_and_the_socket_is_closed() {
+    let daemon = Daemon::start().await;
+    let revoked = daemon.pair("Wall", &[]).await;
+    let path = format!("/api/clients/{}/revoke", revoked.id);
+    daemon.local().post(&path, json!({})).await.expect(200);
+    let table = [
+        (json!({ "token": "nonsense" }), 4401),
+        (json!({ "token": "" }), 4401),
+        (json!({}), 4401),
+        (json!({ "token": revoked.token }), 4403),
+    ];
+    for (data, code) in table {
+        let mut socket = daemon.knock().await;
+        let error = socket
+            .ask(json!({ "type": "authenticate", "data": data.clone() }))
+            .await;
+        assert_eq!(error["type"], "auth_error", "{data}");
+        assert!(error["data"]["message"].is_string());
+        assert_eq!(socket.closed().await.0, code, "{data}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_beside_the_token_must_agree_with_it() {
+    let daemon = Daemon::with(&[("CONNECTIONS_PER_MINUTE", "100")]).await;
+    let user = json!({
+        "role": "user", "name": "x", "subject": "user_1",
+        "organizationId": "org_1", "tenantId": "tenant_1",
+    });
+    let token = daemon.token(user).await["token"].clone();
+    let right = json!({
+        "userId": "user_1", "organizationId": "org_1", "tenantId": "tenant_1", "userRole": "user",
+    });
+    let authenticate = async |beside: &Value| {
+        let mut socket = daemon.knock().await;
+        let mut message = beside.clone();
+        message["type"] = "authenticate".into();
+        message["token"] = token.clone();
+        (socket.ask(message).await, socket)
+    };
+    assert_eq!(authenticate(&right).await.0["type"], "authenticated");
+    for key in keys(&right) {
+        let alone = json!({ key: right[key] });
+        assert_eq!(
+            authenticate(&alone).await.0["type"],
+            "authenticated",
+            "{key}"
+        );
+
+        let mut wrong = right.clone();
+        wrong[key] = "another".into();
+        let (error, mut socket) = authenticate(&wrong).await;
+        assert_eq!(error["type"], "auth_error", "{key}");
+        assert_eq!(socket.closed().await.0, 4401, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_authenticate_of_the_same_principal_goes_on_with_the_new_token() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let short = json!({ "role": "client", "name": "short", "subject": tablet.id });
+    let short = daemon.token(short).await;
+    let mut socket = daemon.listen(short["token"].as_str().unwrap()).await;
+    socket.authenticate(&tablet.token).await;
+    assert_eq!(socket.next().await["data"]["userId"], tablet.id);
+
+    // The socket now stands and falls with the second token.
+    let path = format!("/api/tokens/{}", short["jti"].as_str().unwrap());
+    daemon.local().delete(&path).await.expect(204);
+    socket.heard_nothing().await;
+    let path = format!("/api/clients/{}/revoke", tablet.id);
+    daemon.local().post(&path, json!({})).await.expect(200);
+    assert_eq!(socket.closed().await.0, 4403);
+}
+
+#[tokio::test]
+async fn a_second_authenticate_of_another_principal_changes_nothing() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let other = daemon.pair("Other", &[&area]).await;
+    let mut socket = daemon.listen(&tablet.token).await;
+    socket.authenticate(&other.token).await;
+    let error = socket.next().await;
+    assert_eq!(error["type"], "error");
+    assert_eq!(error["data"]["success"], false);
+
+    let path = format!("/api/areas/{area}/toggle");
+    admin.patch(&path, json!({})).await.expect(200);
+    socket.heard_nothing().await;
+    let path = format!("/api/clients/{}/areas/{area}", tablet.id);
+    admin.post(&path, json!({})).await.expect(200);
+    assert_eq!(socket.next().await["type"], "area_added");
+}
+
+#[tokio::test]
+async fn a_wrong_token_on_a_proven_socket_closes_it_too() {
+    let daemon = Daemon::start().await;
+    let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
+    socket.authenticate("nonsense").await;
+    assert_eq!(socket.next().await["type"], "auth_error");
+    assert_eq!(socket.closed().await.0, 4401);
+}

@@ -1,0 +1,227 @@
+//! Every way in which Wallcast ends a socket: last words, code and reason (contract 4.2 and section 5).
+
+use serde_json::{Value, json};
+
+use crate::support::{Daemon, Socket, assert_timestamp, keys, soon};
+
+#[track_caller]
+fn assert_end(end: (u16, String), code: u16, reason: &str) {
+    assert_eq!(end, (code, reason.to_owned()));
+}
+
+#[tokio::test]
+async fn a_token_that_expires_closes_its_socket_with_4401() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let short = json!({ "role": "client", "name": "short", "subject": tablet.id, "ttlSeconds": 4 });
+    let short = daemon.token(short).await;
+    let mut lasting = daemon.listen(&tablet.token).await;
+    let mut socket = daemon.listen(short["token"].as_str().unwrap()).await;
+    assert_end(socket.closed().await, 4401, "unauthenticated");
+    lasting.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn a_revoked_client_is_told_why_on_every_path_and_closed_with_4403() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut sockets = Vec::new();
+    for path in ["/", "/ws", "/ws/lockers", "/ws/help", "/ws/events"] {
+        let socket = Socket::open(&daemon, path, Some(&tablet.token)).await;
+        let mut socket = socket.expect("the socket opens");
+        socket.next_of("connection").await;
+        sockets.push(socket);
+    }
+    let path = format!("/api/clients/{}/revoke", tablet.id);
+    admin
+        .post(&path, json!({ "reason": "stolen" }))
+        .await
+        .expect(200);
+    for socket in &mut sockets {
+        let words = socket.next().await;
+        assert_eq!(words["type"], "token_revoked");
+        assert_eq!(words.get("id"), None, "it is never stored");
+        let data = &words["data"];
+        assert_eq!(keys(data), ["clientId", "message", "reason", "timestamp"]);
+        assert_eq!(data["clientId"], tablet.id);
+        assert_eq!(data["reason"], "stolen");
+        assert!(data["message"].is_string());
+        assert_timestamp(&data["timestamp"]);
+        assert_end(socket.closed().await, 4403, "revoked");
+    }
+    assert!(matches!(
+        Socket::open(&daemon, "/ws", Some(&tablet.token)).await,
+        Err(401)
+    ));
+}
+
+#[tokio::test]
+async fn a_deleted_client_is_closed_as_a_revoked_one() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut socket = daemon.listen(&tablet.token).await;
+    let path = format!("/api/clients/{}", tablet.id);
+    daemon.local().delete(&path).await.expect(204);
+    assert_eq!(socket.next().await["type"], "token_revoked");
+    assert_end(socket.closed().await, 4403, "revoked");
+}
+
+#[tokio::test]
+async fn revoking_one_token_ends_its_own_sockets_alone() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let second = json!({ "role": "client", "name": "second", "subject": tablet.id });
+    let second = daemon.token(second).await;
+    let mut first = daemon.listen(&tablet.token).await;
+    let mut socket = daemon.listen(second["token"].as_str().unwrap()).await;
+    let path = format!("/api/tokens/{}", second["jti"].as_str().unwrap());
+    daemon.local().delete(&path).await.expect(204);
+    assert_eq!(socket.next().await["type"], "token_revoked");
+    assert_end(socket.closed().await, 4403, "revoked");
+    first.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn a_revoked_admin_or_user_is_closed_with_4403_too() {
+    let daemon = Daemon::start().await;
+    for role in ["admin", "user"] {
+        let token = daemon.token(json!({ "role": role, "name": "x" })).await;
+        let mut socket = daemon.listen(token["token"].as_str().unwrap()).await;
+        let path = format!("/api/tokens/{}", token["jti"].as_str().unwrap());
+        daemon.local().delete(&path).await.expect(204);
+        assert_end(socket.closed().await, 4403, "revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_authenticate_in_time_is_closed_with_4408() {
+    let daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
+    let mut silent = daemon.knock().await;
+    let mut talking = daemon.knock().await;
+    talking.send(json!({ "type": "ping" })).await;
+    assert_end(silent.closed().await, 4408, "auth_timeout");
+    assert_end(talking.closed().await, 4408, "auth_timeout");
+}
+
+#[tokio::test]
+async fn beyond_the_limit_of_a_clients_sessions_the_oldest_is_closed_with_4409() {
+    let daemon = Daemon::with(&[("MAX_SESSIONS_PER_CLIENT", "2")]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let other = daemon.pair("Other", &[]).await;
+    let mut bystander = daemon.listen(&other.token).await;
+    let mut oldest = daemon.listen(&tablet.token).await;
+    let mut second = daemon.listen(&tablet.token).await;
+    let mut third = daemon.listen(&tablet.token).await;
+    assert_end(oldest.closed().await, 4409, "superseded");
+    let mut fourth = daemon.listen(&tablet.token).await;
+    assert_end(second.closed().await, 4409, "superseded");
+    for socket in [&mut third, &mut fourth, &mut bystander] {
+        socket.heard_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_deactivated_client_is_closed_with_4410_and_refused_until_it_is_active_again() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let path = format!("/api/clients/{}", tablet.id);
+    let mut socket = daemon.listen(&tablet.token).await;
+    admin
+        .patch(&path, json!({ "isActive": false }))
+        .await
+        .expect(200);
+    assert_end(socket.closed().await, 4410, "inactive");
+
+    assert!(matches!(
+        Socket::open(&daemon, "/ws", Some(&tablet.token)).await,
+        Err(401)
+    ));
+    let mut socket = daemon.knock().await;
+    socket.authenticate(&tablet.token).await;
+    assert_eq!(socket.next().await["type"], "auth_error");
+    assert_end(socket.closed().await, 4410, "inactive");
+
+    admin
+        .patch(&path, json!({ "isActive": true }))
+        .await
+        .expect(200);
+    daemon.listen(&tablet.token).await.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn an_admins_disconnect_closes_every_session_with_4000_and_lets_it_come_back() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let other = daemon.pair("Other", &[]).await;
+    let mut bystander = daemon.listen(&other.token).await;
+    let mut sockets = [
+        daemon.listen(&tablet.token).await,
+        daemon.listen(&tablet.token).await,
+    ];
+    let path = format!("/api/clients/{}/disconnect", tablet.id);
+    admin.post(&path, json!({})).await.expect(200);
+    for socket in &mut sockets {
+        assert_end(socket.closed().await, 4000, "try_again");
+    }
+    bystander.heard_nothing().await;
+    daemon.listen(&tablet.token).await.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_tells_every_socket_when_to_come_back_and_closes_with_1001() {
+    let mut daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let help = Socket::open(&daemon, "/ws/help", Some(&tablet.token)).await;
+    let mut sockets = [
+        daemon.listen(&tablet.token).await,
+        daemon
+            .connect(daemon.pair("Other", &[]).await.token.as_str())
+            .await,
+        help.expect("the socket opens"),
+    ];
+    for socket in sockets.iter_mut().skip(1) {
+        socket.next_of("connection").await;
+    }
+    let hear = async {
+        for socket in &mut sockets {
+            let words = socket.next_of("server_shutdown").await;
+            assert_eq!(keys(&words["data"]), ["reconnectAfterMs"]);
+            assert!(words["data"]["reconnectAfterMs"].as_u64().is_some());
+            assert_end(socket.closed().await, 1001, "server_shutdown");
+        }
+    };
+    let (status, ()) = tokio::join!(daemon.stop(), hear);
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn what_was_committed_before_the_stop_is_told_before_it() {
+    let mut daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = admin.create_area("Kitchen").await;
+    let mut socket = daemon
+        .listen(&daemon.pair("Wall", &[&area]).await.token)
+        .await;
+    let path = format!("/api/areas/{area}");
+    for n in 0..20 {
+        let name = json!({ "name": format!("Kitchen {n}") });
+        admin.put(&path, name).await.expect(200);
+    }
+    let (status, (told, code)) = soon("the stop", async {
+        tokio::join!(daemon.stop(), socket.rest())
+    })
+    .await;
+    assert!(status.success());
+    assert_eq!(code, Some(1001));
+    let names: Vec<_> = told
+        .iter()
+        .map(|message| &message["data"]["name"])
+        .collect();
+    let expected: Vec<Value> = (0..20).map(|n| format!("Kitchen {n}").into()).collect();
+    assert_eq!(names[..20], expected.iter().collect::<Vec<_>>());
+    assert_eq!(told.last().unwrap()["type"], "server_shutdown");
+    assert_eq!(told.len(), 21);
+}

@@ -1,0 +1,201 @@
+//! How a socket proves in its handshake who it is, and the first words that it is told
+//! (contract 3 and 4.4).
+
+use serde_json::json;
+
+use crate::support::{Daemon, Socket, assert_timestamp, keys};
+
+/// The keys of the first words.
+pub const FIRST_WORDS: [&str; 12] = [
+    "assignedAreas",
+    "clientId",
+    "client_id",
+    "connectionId",
+    "epoch",
+    "lastEventId",
+    "message",
+    "recovered",
+    "role",
+    "status",
+    "timestamp",
+    "userId",
+];
+
+#[tokio::test]
+async fn the_first_words_say_everything_a_tablet_needs_to_draw() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = json!({ "name": "Kitchen", "entityIds": ["light.a", "switch.b"] });
+    let area = admin.post("/api/areas", area).await.expect(201).json;
+    admin.create_area("Bath").await;
+    let tablet = daemon.pair("Wall", &[area["id"].as_str().unwrap()]).await;
+    let own = daemon
+        .api(&tablet.token)
+        .get("/api/areas")
+        .await
+        .expect(200);
+
+    let words = daemon.connect(&tablet.token).await.next().await;
+    assert_eq!(words["type"], "connection");
+    let data = &words["data"];
+    assert_eq!(keys(data), FIRST_WORDS);
+    assert_eq!(data["status"], "connected");
+    assert_eq!(data["clientId"], tablet.id);
+    assert_eq!(data["client_id"], tablet.id);
+    assert_eq!(data["userId"], tablet.id);
+    assert_eq!(data["role"], "client");
+    assert_eq!(data["recovered"], false);
+    assert_eq!(data["assignedAreas"], own.json["areas"], "whole areas");
+    assert_eq!(data["assignedAreas"][0]["entityIds"], area["entityIds"]);
+    assert!(data["message"].is_string() && data["epoch"].is_string());
+    assert!(data["lastEventId"].as_i64().is_some());
+    assert_timestamp(&data["timestamp"]);
+
+    let again = daemon.connect(&tablet.token).await.next().await;
+    assert_ne!(again["data"]["connectionId"], data["connectionId"]);
+    assert_eq!(again["data"]["epoch"], data["epoch"]);
+}
+
+#[tokio::test]
+async fn last_event_id_is_where_what_is_told_next_goes_on() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&area]).await;
+    let mut socket = daemon.connect(&tablet.token).await;
+    let last = socket.next().await["data"]["lastEventId"].as_i64().unwrap();
+    let path = format!("/api/areas/{area}/toggle");
+    admin.patch(&path, json!({})).await.expect(200);
+    assert_eq!(socket.next().await["id"], last + 1);
+}
+
+#[tokio::test]
+async fn whoever_is_no_client_has_its_session_as_client_id() {
+    let daemon = Daemon::start().await;
+    for role in ["admin", "user"] {
+        let token = daemon.token(json!({ "role": role, "name": "x" })).await;
+        let mut socket = daemon.connect(token["token"].as_str().unwrap()).await;
+        let data = &socket.next().await["data"];
+        assert_eq!(keys(data), FIRST_WORDS);
+        assert_eq!(data["clientId"], data["connectionId"]);
+        assert_eq!(data["client_id"], data["connectionId"]);
+        assert_eq!(data["userId"], token["subject"]);
+        assert_eq!(data["role"], role);
+        assert_eq!(data["assignedAreas"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_in_the_handshake_fails_it_with_401() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let forged = format!("{}x", tablet.token);
+    for bearer in [&forged, "no token at all", ""] {
+        let bearer = format!("Bearer {bearer}");
+        let answer = daemon
+            .stranger()
+            .with_header("authorization", &bearer)
+            .ask_socket("/ws")
+            .await;
+        assert_eq!(answer.refused(401), "invalid_token", "{bearer}");
+    }
+    let basic = daemon.stranger().with_header("authorization", "Basic eDp5");
+    basic.ask_socket("/ws").await.refused(401);
+}
+
+#[tokio::test]
+async fn a_token_in_the_url_is_refused_however_good() {
+    let mut daemon = Daemon::with(&[("LOG_LEVEL", "trace")]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let path = format!("/ws?token={}", tablet.token);
+    daemon.stranger().ask_socket(&path).await.refused(401);
+    daemon
+        .api(&tablet.token)
+        .ask_socket(&path)
+        .await
+        .refused(401);
+    daemon.stop().await;
+    assert!(!daemon.log().contains(&tablet.token), "never logged");
+}
+
+#[tokio::test]
+async fn a_session_id_opens_a_socket_by_query_header_cookie_and_message() {
+    let mut daemon = Daemon::with(&[("LOG_LEVEL", "trace")]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let session = daemon
+        .api(&tablet.token)
+        .post("/api/auth/session", json!({}))
+        .await;
+    let id = session.expect(200).json["sessionId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (cookie, query) = (format!("sessionId={id}"), format!("/ws?sessionId={id}"));
+
+    let opened = [
+        Socket::open(&daemon, &query, None).await,
+        Socket::open(&daemon, "/ws", Some(&id)).await,
+        Socket::open_with(&daemon, "/ws", &[("cookie", &cookie)]).await,
+    ];
+    for socket in opened {
+        let words = socket.expect("the socket opens").next().await;
+        assert_eq!(words["data"]["clientId"], tablet.id);
+    }
+    let mut socket = daemon.knock().await;
+    socket.authenticate(&id).await;
+    assert_eq!(socket.next().await["data"]["userId"], tablet.id);
+
+    assert!(matches!(
+        Socket::open(&daemon, "/ws?sessionId=nonsense", None).await,
+        Err(401)
+    ));
+    daemon.stop().await;
+    assert!(!daemon.log().contains(&id), "never logged");
+}
+
+#[tokio::test]
+async fn a_cookie_counts_for_our_own_pages_and_for_no_browser() {
+    let daemon = Daemon::with(&[("CORS_ORIGINS", "https://panel.example")]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let session = daemon
+        .api(&tablet.token)
+        .post("/api/auth/session", json!({}))
+        .await;
+    let id = session.expect(200).json["sessionId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let cookie = format!("sessionId={id}");
+    let own = format!("https://localhost:{}", daemon.https.port());
+    let table = [
+        (None, 101),
+        (Some(("origin", own.as_str())), 101),
+        (Some(("origin", "https://panel.example")), 101),
+        (Some(("origin", "https://evil.example")), 403),
+        (Some(("origin", "http://panel.example")), 403),
+        (Some(("origin", "null")), 403),
+        (Some(("sec-fetch-site", "same-origin")), 101),
+        (Some(("sec-fetch-site", "cross-site")), 403),
+        (Some(("sec-fetch-site", "same-site")), 403),
+        (Some(("sec-fetch-site", "none")), 403),
+    ];
+    for (header, status) in table {
+        let mut api = daemon.stranger().with_header("cookie", &cookie);
+        if let Some((name, value)) = header {
+            api = api.with_header(name, value);
+        }
+        let answer = api.ask_socket("/ws").await;
+        assert_eq!(answer.status, status, "{header:?}: {}", answer.text);
+        if status == 403 {
+            answer.refused(403);
+        }
+    }
+    let foreign = daemon
+        .api(&tablet.token)
+        .with_header("origin", "https://evil.example");
+    assert_eq!(
+        foreign.ask_socket("/ws").await.status,
+        101,
+        "a token that a page had to know is no cookie"
+    );
+}

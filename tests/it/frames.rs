@@ -1,0 +1,275 @@
+//! What goes over a JSON WebSocket: paths, frames, answers, errors, heartbeats (contract 4.2 and 4.5).
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
+
+use crate::support::{Daemon, Socket, assert_timestamp, keys};
+
+const PATHS: [&str; 5] = ["/", "/ws", "/ws/lockers", "/ws/help", "/ws/events"];
+
+#[track_caller]
+fn assert_failure(data: &Value, code: &str) {
+    assert_eq!(
+        keys(data),
+        ["code", "error", "message", "success", "timestamp"]
+    );
+    assert_eq!(data["success"], false);
+    assert_eq!(data["code"], code);
+    assert!(data["error"].is_string());
+    assert_eq!(data["error"], data["message"]);
+    assert_timestamp(&data["timestamp"]);
+}
+
+#[tokio::test]
+async fn every_path_speaks_the_same_frames() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    for path in PATHS {
+        let mut socket = Socket::open(&daemon, path, Some(&tablet.token))
+            .await
+            .unwrap_or_else(|status| panic!("{path}: {status}"));
+        assert_eq!(socket.next().await["type"], "connection", "{path}");
+
+        let pong = socket.ask(json!({ "type": "ping", "data": {} })).await;
+        assert_eq!(keys(&pong), ["data", "timestamp", "type"], "{path}");
+        assert_eq!(pong["type"], "pong");
+        assert_timestamp(&pong["timestamp"]);
+        assert_eq!(keys(&pong["data"]), ["timestamp"]);
+        assert_timestamp(&pong["data"]["timestamp"]);
+    }
+    assert!(
+        matches!(
+            Socket::open(&daemon, "/ws/rooms", Some(&tablet.token)).await,
+            Err(404)
+        ),
+        "there are no other paths"
+    );
+}
+
+#[tokio::test]
+async fn a_durable_event_has_an_id_and_what_is_ephemeral_has_none() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&area]).await;
+    let mut socket = daemon.listen(&tablet.token).await;
+
+    let path = format!("/api/areas/{area}");
+    admin
+        .put(&path, json!({ "name": "Pantry" }))
+        .await
+        .expect(200);
+    let event = socket.next().await;
+    assert_eq!(keys(&event), ["data", "id", "timestamp", "type"]);
+    assert!(event["id"].is_i64() && event["data"].is_object());
+    assert_timestamp(&event["timestamp"]);
+}
+
+#[tokio::test]
+async fn permessage_deflate_is_not_offered() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let bearer = format!("Bearer {}", tablet.token);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("sec-websocket-extensions", "permessage-deflate"),
+    ];
+    let socket = Socket::open_with(&daemon, "/ws", &headers).await;
+    let opened_by = socket.expect("the socket opens").opened_by;
+    assert!(!opened_by.contains_key("sec-websocket-extensions"));
+}
+
+#[tokio::test]
+async fn a_request_is_answered_by_a_result_that_gives_its_id_back() {
+    let daemon = Daemon::start().await;
+    let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
+    for id in [json!("a text"), json!(7), json!(-1.5), json!("")] {
+        socket
+            .send(json!({ "type": "ping", "requestId": id.clone() }))
+            .await;
+        let result = socket.next_of("result").await;
+        assert_eq!(keys(&result), ["data", "requestId", "timestamp", "type"]);
+        assert_eq!(result["requestId"], id);
+        assert_eq!(result["data"]["success"], true);
+        assert_timestamp(&result["timestamp"]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_fails_is_answered_by_a_result_and_the_socket_stays() {
+    let daemon = Daemon::start().await;
+    let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
+    let bad = [
+        (json!({ "type": "fly", "requestId": 1 }), "unknown_type"),
+        (
+            json!({ "type": "ping", "requestId": 1, "data": 7 }),
+            "invalid_message",
+        ),
+    ];
+    for (message, code) in bad {
+        let result = socket.ask(message.clone()).await;
+        assert_eq!(result["type"], "result", "{message}");
+        assert_eq!(result["requestId"], 1);
+        assert_failure(&result["data"], code);
+    }
+    socket.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_gets_an_error_and_the_socket_stays() {
+    let daemon = Daemon::with(&[("MESSAGES_PER_SECOND", "1000")]).await;
+    let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
+    let long_id = "x".repeat(200);
+    let bad = [
+        ("ping".to_owned(), "invalid_message"),
+        (String::new(), "invalid_message"),
+        ("[]".to_owned(), "invalid_message"),
+        ("\"ping\"".to_owned(), "invalid_message"),
+        (r#"{"type":"ping"}{}"#.to_owned(), "invalid_message"),
+        (r#"{"data":{}}"#.to_owned(), "invalid_message"),
+        (r#"{"type":7}"#.to_owned(), "invalid_message"),
+        (
+            r#"{"type":"ping","data":[1]}"#.to_owned(),
+            "invalid_message",
+        ),
+        (
+            r#"{"type":"ping","requestId":{}}"#.to_owned(),
+            "invalid_message",
+        ),
+        (
+            format!(r#"{{"type":"ping","requestId":"{long_id}"}}"#),
+            "invalid_message",
+        ),
+        (r#"{"type":"fly"}"#.to_owned(), "unknown_type"),
+        (r#"{"type":"connection"}"#.to_owned(), "unknown_type"),
+    ];
+    for (text, code) in bad {
+        socket.send_raw(Message::text(text.clone())).await;
+        let error = socket.next().await;
+        assert_eq!(error["type"], "error", "{text}");
+        assert_eq!(keys(&error), ["data", "timestamp", "type"]);
+        assert_failure(&error["data"], code);
+    }
+    socket.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn the_keys_of_data_may_stand_beside_type_in_both_spellings() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let (token, id) = (&tablet.token, &tablet.id);
+    let said = [
+        json!({ "type": "authenticate", "data": { "token": token, "userId": id } }),
+        json!({ "type": "authenticate", "token": token, "userId": id }),
+        json!({ "type": "authenticate", "token": token, "data": { "user_id": id } }),
+        json!({ "type": "authenticate", "token": token, "user_id": id, "data": null }),
+    ];
+    for message in said {
+        let mut socket = daemon.knock().await;
+        let answer = socket.ask(message.clone()).await;
+        assert_eq!(answer["type"], "authenticated", "{message}");
+    }
+    let mut socket = daemon.knock().await;
+    let wrong = json!({ "type": "authenticate", "token": token, "user_id": "another" });
+    assert_eq!(socket.ask(wrong).await["type"], "auth_error");
+}
+
+#[tokio::test]
+async fn frames_that_are_no_messages_close_the_socket_with_rfc_6455s_codes() {
+    let daemon = Daemon::with(&[("MAX_MESSAGE_BYTES", "4096")]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let text = |length: usize| Message::text(" ".repeat(length));
+    let bad_utf8 = || {
+        let header = FrameHeader {
+            opcode: OpCode::Data(Data::Text),
+            mask: Some([1, 2, 3, 4]),
+            ..FrameHeader::default()
+        };
+        Message::Frame(Frame::from_payload(header, vec![b'a', 0xff].into()))
+    };
+    let table = [
+        (Message::binary(vec![1]), 1003, true),
+        (Message::binary(vec![1]), 1003, false),
+        (bad_utf8(), 1007, true),
+        (bad_utf8(), 1007, false),
+        (text(4097), 1009, true),
+        (text(2049), 1009, false),
+    ];
+    for (frame, code, is_proven) in table {
+        let mut socket = match is_proven {
+            true => daemon.listen(&tablet.token).await,
+            false => daemon.knock().await,
+        };
+        socket.send_raw(frame.clone()).await;
+        let (closed, _) = socket.closed().await;
+        assert_eq!(closed, code, "proven: {is_proven}, {frame:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_be_as_long_as_the_limit_of_its_socket() {
+    let daemon = Daemon::with(&[("MAX_MESSAGE_BYTES", "4096")]).await;
+    let ping = |length: usize| {
+        let ping = r#"{"type":"ping"}"#;
+        Message::text(format!("{ping}{}", " ".repeat(length - ping.len())))
+    };
+    let mut socket = daemon.knock().await;
+    socket.send_raw(ping(2048)).await;
+    assert_eq!(socket.next().await["data"]["code"], "unauthenticated");
+
+    // The larger limit counts as soon as the token is proven, also by message.
+    socket
+        .authenticate(&daemon.pair("Wall", &[]).await.token)
+        .await;
+    socket.next_of("connection").await;
+    socket.send_raw(ping(4096)).await;
+    assert_eq!(socket.next().await["type"], "pong");
+}
+
+#[tokio::test]
+async fn a_close_by_the_peer_is_answered() {
+    let daemon = Daemon::start().await;
+    let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
+    socket.send_raw(Message::Close(None)).await;
+    socket.closed().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_tells_every_session_how_many_there_are_and_how_far_the_history_is() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "1")]).await;
+    let admin = daemon.admin().await;
+    let area = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&area]).await;
+    let mut sockets = Vec::new();
+    for path in PATHS {
+        let socket = Socket::open(&daemon, path, Some(&tablet.token)).await;
+        sockets.push(socket.expect("the socket opens"));
+    }
+    let waiting = daemon.knock().await;
+    for socket in &mut sockets {
+        socket.next_of("connection").await;
+    }
+    let path = format!("/api/areas/{area}");
+    admin
+        .put(&path, json!({ "name": "Pantry" }))
+        .await
+        .expect(200);
+    let last = sockets[0].next_of("area_updated").await["id"].clone();
+
+    for socket in &mut sockets {
+        let beat = loop {
+            // One that was on its way already may tell of an earlier moment.
+            let beat = socket.next_of("heartbeat").await;
+            if beat["data"]["lastEventId"] == last {
+                break beat;
+            }
+        };
+        assert_eq!(keys(&beat), ["data", "timestamp", "type"]);
+        assert_eq!(keys(&beat["data"]), ["clients", "lastEventId", "timestamp"]);
+        assert_eq!(beat["data"]["clients"], PATHS.len());
+        assert_timestamp(&beat["data"]["timestamp"]);
+    }
+    drop(waiting);
+}
