@@ -161,7 +161,7 @@ async fn forged_tokens_are_refused_over_http_and_by_sockets() {
 async fn an_expired_token_is_refused_and_its_socket_closed() {
     let daemon = Daemon::start().await;
     let token = daemon
-        .token(json!({ "role": "admin", "name": "brief", "ttlSeconds": 2 }))
+        .token(json!({ "role": "admin", "name": "brief", "ttlSeconds": 4 }))
         .await;
     let brief = daemon.api_of(&token);
     let mut socket = daemon.connect(token["token"].as_str().unwrap()).await;

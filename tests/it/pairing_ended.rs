@@ -43,7 +43,7 @@ async fn a_denied_tablet_is_told_why_and_closed() {
 
 #[tokio::test]
 async fn an_undecided_request_expires_and_both_sides_are_told() {
-    let (daemon, admin, mut office) = house(&[("PAIRING_TTL_SECONDS", "2")]).await;
+    let (daemon, admin, mut office) = house(&[("PAIRING_TTL_SECONDS", "4")]).await;
     let asked = ask(&daemon, json!({})).await;
     let mut waiting = daemon.connect(&asked.token).await;
     let event = waiting.next_of("pairing_expired").await;
