@@ -80,6 +80,7 @@ async fn a_token_is_hs256_and_holds_the_claims_of_the_contract_alone() {
 
 #[tokio::test]
 async fn forged_tokens_are_refused_over_http_and_by_sockets() {
+    // Wrong tokens count against their address.
     let daemon = Daemon::with(&[("CONNECTIONS_PER_MINUTE", "100")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
@@ -160,7 +161,7 @@ async fn forged_tokens_are_refused_over_http_and_by_sockets() {
 async fn an_expired_token_is_refused_and_its_socket_closed() {
     let daemon = Daemon::start().await;
     let token = daemon
-        .token(json!({ "role": "admin", "name": "brief", "ttlSeconds": 2 }))
+        .token(json!({ "role": "admin", "name": "brief", "ttlSeconds": 4 }))
         .await;
     let brief = daemon.api_of(&token);
     let mut socket = daemon.connect(token["token"].as_str().unwrap()).await;

@@ -105,8 +105,8 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
         Socket::open(&daemon, "/ws", Some(&forged)).await.err(),
         Some(401)
     );
-    for path in ["/api/me", "/ws", "/nowhere"] {
-        let path = format!("{path}?token={fresh}&sessionId={session}");
+    for path in ["/api/me", "/ws", "/socket.io/", "/nowhere"] {
+        let path = format!("{path}?token={fresh}&sessionId={session}&EIO=4&transport=polling");
         assert!(daemon.stranger().get(&path).await.status >= 400, "{path}");
     }
     let broken = format!("{{\"code\":\"{fresh}");
