@@ -237,6 +237,13 @@ pub fn change(
         Some(Switch::Flip) => !before.is_enabled,
         None => before.is_enabled,
     };
+    audit::record(
+        tx,
+        actor,
+        "area.change",
+        Some(id.as_str()),
+        area.name.as_str(),
+    )?;
     if area == before {
         return Ok(Some(area));
     }
@@ -256,13 +263,6 @@ pub fn change(
         };
         tx.publish(event.build(&area, tx.now()))?;
     }
-    audit::record(
-        tx,
-        actor,
-        "area.change",
-        Some(id.as_str()),
-        area.name.as_str(),
-    )?;
     Ok(Some(area))
 }
 

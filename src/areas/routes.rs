@@ -36,12 +36,14 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let area = app
         .store
         .read(move |db| {
-            if let Some(client) = client
-                && !(id
-                    .as_ref()
-                    .is_ok_and(|id| super::is_assigned(db, id, &client).unwrap_or(false)))
-            {
-                return Err(ApiError::forbidden());
+            if let Some(client) = client {
+                let is_own = match &id {
+                    Ok(id) => super::is_assigned(db, id, &client)?,
+                    Err(_) => false,
+                };
+                if !is_own {
+                    return Err(ApiError::forbidden());
+                }
             }
             super::find(db, &id?)?.ok_or_else(|| ApiError::not_found("area"))
         })

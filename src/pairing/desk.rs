@@ -121,12 +121,17 @@ impl Pairings {
         let mut desk = self.desk();
         let mut open: Vec<_> = desk.waiting.values().filter(|w| w.is_open(now)).collect();
         open.sort_by_key(|w| w.expires_at);
-        let of_one = open
+        let own: Vec<_> = open
             .iter()
-            .filter(|w| w.address.map(counted) == address.map(counted));
-        if open.len() >= OPEN_IN_ALL || of_one.count() >= OPEN_OF_ONE {
-            let first = open.first().map_or(now, |w| w.expires_at);
-            return Err(DeskFull(until(now, first)));
+            .filter(|w| w.address.map(counted) == address.map(counted))
+            .collect();
+        let first_free = match (own.first(), open.first()) {
+            (Some(own_first), _) if own.len() >= OPEN_OF_ONE => Some(own_first.expires_at),
+            (_, Some(first)) if open.len() >= OPEN_IN_ALL => Some(first.expires_at),
+            _ => None,
+        };
+        if let Some(at) = first_free {
+            return Err(DeskFull(until(now, at)));
         }
         let expires_at = now.plus_seconds(ttl_seconds).whole_seconds();
         let code = fresh_code(

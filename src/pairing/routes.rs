@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::StatusCode;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::desk::{self, DeskFull};
@@ -171,7 +172,8 @@ pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         .store
         .write(move |tx| {
             let completed = super::grant(tx, &issuer, answer, terms, tablet, &actor)?;
-            record(tx, &actor, "pairing.approve", &completed.pairing_id)?;
+            let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
+            record(tx, &actor, "pairing.approve", id, client)?;
             clients::with_areas(tx.connection(), completed.client).map_err(PairingError::from)
         })
         .await;
@@ -214,7 +216,7 @@ pub async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
                 events::ended(Kind::PAIRING_DENIED, &id, &why, Topic::Pairing(id.clone()));
             let whom = Whom::Subject(Subject::Pairing(id.clone()));
             tx.end_sessions(whom, Ending::Unauthenticated, Some(last_words));
-            record(tx, &actor, "pairing.deny", &id)?;
+            record(tx, &actor, "pairing.deny", &id, &why)?;
             Ok::<_, ApiError>(())
         })
         .await;
@@ -258,7 +260,7 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
                 }
             }
             let offer = pairings.offer(terms, offered_by, tx.now(), ttl)?;
-            record(tx, &actor, "pairing.offer", &offer.id)?;
+            record(tx, &actor, "pairing.offer", &offer.id, "")?;
             Ok(offer)
         })
         .await?;
@@ -318,9 +320,15 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
                         until: offer.expires_at,
                         claim_hash,
                     };
-                    let (terms, by) = (offer.terms.clone(), offer.offered_by.clone());
+                    let by = offer.offered_by.clone();
+                    let Some(terms) = still_there(tx.connection(), offer.terms.clone())? else {
+                        return Ok(Err(invalid_code()));
+                    };
                     *used.lock().unwrap_or_else(PoisonError::into_inner) = Some(*offer);
-                    super::grant(tx, &issuer, answer, terms, tablet, &by).map(Ok)
+                    let completed = super::grant(tx, &issuer, answer, terms, tablet, &by)?;
+                    let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
+                    record(tx, &by, "pairing.complete", id, client)?;
+                    Ok(Ok(completed))
                 }
             }
         })
@@ -347,6 +355,25 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
     }
 }
 
+/// An offer's terms without areas that were deleted meanwhile; none when its client was.
+fn still_there(db: &Connection, mut terms: Terms) -> Result<Option<Terms>, PairingError> {
+    if let Some(id) = &terms.client_id
+        && clients::find(db, id)?.is_none()
+    {
+        return Ok(None);
+    }
+    if let Some(offered) = terms.area_ids.take() {
+        let mut there = Vec::new();
+        for id in offered {
+            if crate::areas::find(db, &id)?.is_some() {
+                there.push(id);
+            }
+        }
+        terms.area_ids = Some(there);
+    }
+    Ok(Some(terms))
+}
+
 fn invalid_code() -> ApiError {
     ApiError::new(
         StatusCode::UNAUTHORIZED,
@@ -366,8 +393,9 @@ fn record(
     actor: &Actor,
     action: &str,
     id: &PairingId,
+    detail: &str,
 ) -> rusqlite::Result<()> {
-    audit::record(tx, actor, action, Some(id.as_str()), "")
+    audit::record(tx, actor, action, Some(id.as_str()), detail)
 }
 
 fn tablet(body: &mut Fields) -> Result<Tablet, ApiError> {

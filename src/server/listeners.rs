@@ -209,15 +209,18 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// The data folder's lock is ours, so a socket file that is there is a dead one.
+/// The data folder's lock is ours, so a socket file that is there is a dead one. The new one gets
+/// its name only once nobody else may use it.
 fn bind_local(data_dir: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt as _;
     let socket = ControlPath::of(data_dir)?;
-    match std::fs::remove_file(socket.as_path()) {
+    let unnamed = socket.as_path().with_extension("new");
+    match std::fs::remove_file(&unnamed) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(socket.as_path())?;
-    std::fs::set_permissions(socket.as_path(), std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(&unnamed)?;
+    std::fs::set_permissions(&unnamed, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&unnamed, socket.as_path())?;
     Ok(listener)
 }

@@ -22,7 +22,9 @@ type Handler = fn(Arc<App>, Request) -> Answer;
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
-    /// Anyone.
+    /// Anyone, on every listener.
+    Public,
+    /// Anyone, but on ingress admins alone.
     Open,
     /// A page: anyone, but on ingress admins alone, and a refusal is a page too.
     Page,
@@ -54,10 +56,10 @@ macro_rules! routes {
 
 static ROUTES: &[Route] = routes![
     GET    "/"                                    Page   pages::start,
-    GET    "/start.css"                           Open   pages::style,
-    GET    "/icon.svg"                            Open   pages::icon,
-    GET    "/ca.crt"                              Open   pages::authority,
-    GET    "/health"                              Open   health::get,
+    GET    "/start.css"                           Public pages::style,
+    GET    "/icon.svg"                            Public pages::icon,
+    GET    "/ca.crt"                              Public pages::authority,
+    GET    "/health"                              Public health::get,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/audit"                           Admin  audit::routes::list,
     GET    "/api/areas"                           House  areas::routes::list,
@@ -205,8 +207,8 @@ async fn run(
     // Also where nobody need be known: proxies keep URLs, whatever we answer.
     identity::refuse_token_in_url(query)?;
     let caller = match route.access {
-        Access::Open => None,
-        Access::Page if peer.entrance != super::Entrance::Ingress => None,
+        Access::Public => None,
+        Access::Open | Access::Page if peer.entrance != super::Entrance::Ingress => None,
         _ => {
             let page = route.access == Access::Page;
             identity::identify(app, &head.headers, &peer, page).await?
@@ -237,7 +239,7 @@ fn allow(access: Access, caller: Option<&Caller>) -> Result<(), ApiError> {
     use crate::auth::{AuthError, Role};
     let role = caller.map(|caller| caller.principal.role());
     match (access, role) {
-        (Access::Open | Access::Page, _) => Ok(()),
+        (Access::Public | Access::Open | Access::Page, _) => Ok(()),
         (_, None) => Err(AuthError::Missing.into()),
         (_, Some(Role::Admin))
         | (Access::Proven, Some(_))
