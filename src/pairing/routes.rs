@@ -328,12 +328,12 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
                     let completed = super::grant(tx, &issuer, answer, terms, tablet, &by)?;
                     let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
                     record(tx, &by, "pairing.complete", id, client)?;
-                    Ok(Ok(completed))
+                    Ok::<_, PairingError>(Ok(completed))
                 }
             }
         })
         .await
-        .inspect_err(|_| {
+        .inspect_err(|_: &PairingError| {
             // What the store could not keep did not happen: the code is still good.
             if let Some(offer) = used_up
                 .lock()
