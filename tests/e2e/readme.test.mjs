@@ -5,10 +5,11 @@ import { spawn } from "node:child_process";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { BINARY, createArea, pair, startDaemon, within } from "./support.mjs";
 
-const README = await readFile(path.resolve(import.meta.dirname, "../../README.md"), "utf8");
+const README = await readFile(new URL("../../README.md", import.meta.url), "utf8");
 
 /** The fenced block behind the comment `<!-- name -->`. */
 function block(name) {
@@ -91,7 +92,7 @@ for (const [language, start] of Object.entries(EXAMPLES)) {
     const file = path.join(daemon.folder, language === "python" ? "tablet.py" : "tablet.mjs");
     await writeFile(file, block(`example: ${language}`));
     await writeFile(path.join(daemon.folder, "ca.crt"), daemon.ca);
-    await symlink(path.resolve(import.meta.dirname, "node_modules"), path.join(daemon.folder, "node_modules"));
+    await symlink(fileURLToPath(new URL("node_modules", import.meta.url)), path.join(daemon.folder, "node_modules"));
     const [program, args] = start(file);
     const example = run(t, program, args, {
       cwd: daemon.folder,

@@ -7,9 +7,10 @@ import https from "node:https";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 export const BINARY =
-  process.env.WALLCAST_BINARY ?? path.resolve(import.meta.dirname, "../../target/debug/wallcast");
+  process.env.WALLCAST_BINARY ?? fileURLToPath(new URL("../../target/debug/wallcast", import.meta.url));
 
 /** Longer than anything that works can take: tests wait for things, never for time. */
 const PATIENCE_MS = 20_000;
