@@ -11,7 +11,7 @@ use crate::areas::AreaJson;
 use crate::audit;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::hub::{Ending, Hub, Whom};
+use crate::hub::{Ending, Hub};
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::server::{ApiError, Fields, Reply, Request, page};
 use crate::store::WriteTx;
@@ -214,16 +214,21 @@ pub async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
     let reason = reason(&mut request.fields()?)?.unwrap_or_default();
     let actor = request.actor()?;
     let id = client_id(&request)?;
-    let subject = Subject::Client(id.clone());
-    let sessions = app.hub.sessions_of(&subject);
+    let client = id.clone();
     app.store
         .write(move |tx| {
-            super::expect(tx.connection(), &id)?;
-            tx.end_sessions(Whom::Subject(subject), Ending::TryAgain, None);
-            audit::record(tx, &actor, "client.disconnect", Some(id.as_str()), &reason)?;
+            super::expect(tx.connection(), &client)?;
+            audit::record(
+                tx,
+                &actor,
+                "client.disconnect",
+                Some(client.as_str()),
+                &reason,
+            )?;
             Ok::<_, ApiError>(())
         })
         .await?;
+    let sessions = app.hub.disconnect_client(&id, Ending::TryAgain);
     Ok(Reply::ok(
         &json!({ "success": true, "disconnected": sessions }),
     ))

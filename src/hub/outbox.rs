@@ -1,7 +1,7 @@
 //! What waits to be written to one session: bounded, empty while idle, shared bytes only.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -14,10 +14,17 @@ const MAX_FRAMES: usize = 256;
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Wakes the task that owns a connection; all sessions of the connection share it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Signal {
     notify: Notify,
     gate: Mutex<()>,
+    cut: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signal")
+    }
 }
 
 impl Signal {
@@ -30,6 +37,13 @@ impl Signal {
     /// an end nothing goes out but what the end itself says: revoking is a barrier (contract 6.2).
     pub fn gate(&self) -> MutexGuard<'_, ()> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What else an end must take back: frames that wait where the connection's task need not be
+    /// asked for them. Only the first call counts.
+    pub fn on_end(&self, cut: Box<dyn Fn() + Send + Sync>) {
+        // A connection has one carrier, which sets this once.
+        let _ = self.cut.set(cut);
     }
 
     /// Waits until something was queued or ended.
@@ -147,6 +161,9 @@ impl Outbox {
             queue.ended = Some((ending, last_words));
         }
         drop(self.signal.gate());
+        if let Some(cut) = self.signal.cut.get() {
+            cut();
+        }
         self.signal.wake();
     }
 

@@ -31,7 +31,7 @@ struct Listener {
 }
 
 impl Registry {
-    /// Adds a session; its principal's topics become those given.
+    /// Adds a session; its principal listens on the topics given, beside those it has.
     pub(super) fn insert<'a>(
         &mut self,
         session: Arc<Session>,
@@ -131,14 +131,25 @@ impl Registry {
         }
     }
 
-    /// The oldest sessions of a client above its limit.
+    /// The sessions of a client's oldest connections above its limit.
     pub(super) fn beyond(&self, subject: &Subject, limit: usize) -> Vec<Arc<Session>> {
         let sessions = match (subject, self.by_subject.get(subject)) {
             (Subject::Client(_), Some(listener)) => &listener.sessions,
             _ => return Vec::new(),
         };
-        let excess = sessions.len().saturating_sub(limit);
-        sessions.values().take(excess).cloned().collect()
+        let mut connections: Vec<Vec<Arc<Session>>> = Vec::new();
+        for session in sessions.values() {
+            let same = |of: &&mut Vec<Arc<Session>>| {
+                of.first()
+                    .is_some_and(|first| first.shares_connection(session))
+            };
+            match connections.iter_mut().find(same) {
+                Some(connection) => connection.push(session.clone()),
+                None => connections.push(vec![session.clone()]),
+            }
+        }
+        let excess = connections.len().saturating_sub(limit);
+        connections.into_iter().take(excess).flatten().collect()
     }
 
     pub(super) fn count_of(&self, subject: &Subject) -> usize {

@@ -57,7 +57,6 @@ pub struct Session {
     namespace: Namespace,
     dialect: Dialect,
     address: Option<Address>,
-    connected_at: Timestamp,
     outbox: Outbox,
     /// The last publication that reached it, so that several matching topics give one delivery.
     delivered: AtomicU64,
@@ -82,7 +81,6 @@ impl Session {
             namespace,
             dialect,
             address,
-            connected_at: Timestamp::now(),
             outbox: Outbox::new(signal),
             delivered: AtomicU64::new(0),
         }
@@ -132,9 +130,9 @@ impl Session {
         self.address
     }
 
-    /// Since when it is open.
-    pub fn connected_at(&self) -> Timestamp {
-        self.connected_at
+    /// Whether both are of one connection: each of its namespaces is a session (contract 4.1).
+    pub fn shares_connection(&self, other: &Self) -> bool {
+        std::ptr::eq(self.outbox.signal(), other.outbox.signal())
     }
 
     /// What waits to be written to it.

@@ -254,6 +254,11 @@ impl Pairings {
         Ok(offer)
     }
 
+    /// Takes back an offer that nobody was told of.
+    pub fn withdraw(&self, id: &PairingId) {
+        self.desk().offers.remove(id);
+    }
+
     /// A tablet brings a code.
     pub fn redeem(&self, code: &str, address: Option<IpAddr>, now: Timestamp) -> Guess {
         let mut desk = self.desk();

@@ -246,10 +246,11 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     }
     let terms = terms(&mut body)?;
     let checked = terms.clone();
-    let offered_by = actor.clone();
-    let pairings = app.pairings.clone();
     let offer = app
-        .store
+        .pairings
+        .offer(terms, actor.clone(), Timestamp::now(), ttl)?;
+    let id = offer.id.clone();
+    app.store
         .write(move |tx| {
             if let Some(id) = &checked.client_id {
                 clients::expect(tx.connection(), id).map_err(PairingError::from)?;
@@ -259,11 +260,11 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
                     return Err(area_in_body(ClientError::UnknownArea(id.clone())));
                 }
             }
-            let offer = pairings.offer(terms, offered_by, tx.now(), ttl)?;
-            record(tx, &actor, "pairing.offer", &offer.id, "")?;
-            Ok(offer)
+            record(tx, &actor, "pairing.offer", &id, "")?;
+            Ok::<_, ApiError>(())
         })
-        .await?;
+        .await
+        .inspect_err(|_| app.pairings.withdraw(&offer.id))?;
     let url = format!("{}/pair#{}", app.public_url(&request), offer.code);
     Ok(Reply::created(&json!({
         "pairingId": offer.id,

@@ -64,14 +64,9 @@ pub(super) async fn serve_tcp(
 
 /// Serves a connection of the command line until it ends.
 pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
-    serve_http(
-        app,
-        Stream::Local(stream),
-        None,
-        Entrance::Local,
-        Progress::default(),
-    )
-    .await;
+    let progress = Progress::default();
+    let stream = Stream::Local(Counted::new(stream, progress.clone()));
+    serve_http(app, stream, None, Entrance::Local, progress).await;
 }
 
 async fn serve_http(

@@ -21,10 +21,10 @@ impl Progress {
     }
 }
 
-/// A TCP connection whose written bytes are counted.
+/// A connection whose written bytes are counted.
 #[derive(Debug)]
-pub struct Counted {
-    inner: TcpStream,
+pub struct Counted<T> {
+    inner: T,
     progress: Progress,
 }
 
@@ -32,21 +32,21 @@ pub struct Counted {
 #[derive(Debug)]
 pub enum Stream {
     /// On the public listener.
-    Tls(Box<TlsStream<Counted>>),
+    Tls(Box<TlsStream<Counted<TcpStream>>>),
     /// On the plain and ingress listeners.
-    Plain(Counted),
+    Plain(Counted<TcpStream>),
     /// On the command line's socket.
-    Local(UnixStream),
+    Local(Counted<UnixStream>),
 }
 
-impl Counted {
+impl<T> Counted<T> {
     /// Wraps an accepted connection.
-    pub fn new(inner: TcpStream, progress: Progress) -> Self {
+    pub fn new(inner: T, progress: Progress) -> Self {
         Self { inner, progress }
     }
 }
 
-impl AsyncRead for Counted {
+impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,7 +56,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl AsyncWrite for Counted {
     }
 }
 
-impl Counted {
+impl<T> Counted<T> {
     fn count(&self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = written {
             let bytes = u64::try_from(*bytes).unwrap_or(0);

@@ -218,6 +218,12 @@ impl Writer {
             wrote: false,
             effects: Effects::default(),
         };
+        if self.connection.is_autocommit() {
+            // An earlier change of the batch made SQLite end the transaction. A savepoint would
+            // begin one of its own and commit it, although everybody is going to be refused.
+            let ended = "SQLite ended the transaction by itself".to_owned();
+            return ran(job, Some(StoreError::Unavailable(ended)));
+        }
         if let Err(error) = self.connection.execute_batch("SAVEPOINT change") {
             return ran(job, Some(error.into()));
         }

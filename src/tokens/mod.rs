@@ -4,10 +4,8 @@
 pub mod routes;
 mod rows;
 
-use rusqlite::Connection;
-
 use crate::audit::{self, Actor};
-use crate::auth::{Claims, Principal, Role, Subject};
+use crate::auth::{Claims, Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Kind, NewEvent};
 use crate::hub::{Ending, Whom};
@@ -16,6 +14,8 @@ use crate::store::WriteTx;
 
 pub use rows::{find, find_by_claim, find_by_session, find_unused_by_pairing, page};
 
+/// Session ids of one token at most; a further one ends the oldest.
+const SESSION_IDS: u32 = 16;
 /// How long a refreshed token's predecessor still stands (contract 6.2).
 const OVERLAP_SECONDS: i64 = 60;
 
@@ -48,6 +48,8 @@ pub struct Token {
     pub created_by: String,
     /// The pairing that it answers.
     pub pairing: Option<PairingAnswer>,
+    /// What a refresh gave in its place.
+    pub successor: Option<Jti>,
 }
 
 /// The pairing that a token answers, kept so that a lost answer can be given again.
@@ -141,6 +143,7 @@ pub fn issue(
         first_used_at: None,
         created_by: created_by.to_owned(),
         pairing,
+        successor: None,
     };
     rows::insert(tx.connection(), &token)?;
     Ok(token)
@@ -206,15 +209,16 @@ pub fn token_revoked(client_id: &str, reason: &str, now: Timestamp) -> NewEvent 
 }
 
 /// How a refresh was asked for, which decides what moves to the new token (contract 6.2).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshedBy {
     /// With the token itself: the answer holds the new one.
     Token,
-    /// With a session id's cookie: the session id and the open sockets move, no token is told.
-    SessionId([u8; 32]),
+    /// With a session id: session ids and open sockets move, no token is told.
+    SessionId,
 }
 
-/// Makes a client a new token; the old one stands a minute more. None when the old one is gone.
+/// Makes a client a new token; the old one stands a minute more, and asked again gives the same
+/// new one. None when the old one is gone.
 ///
 /// # Errors
 /// SQLite's.
@@ -227,24 +231,35 @@ pub fn refresh(
     let Some(token) = rows::find(tx.connection(), old)?.filter(|t| t.revoked_at.is_none()) else {
         return Ok(None);
     };
-    let new = NewToken {
-        subject: token.subject.clone(),
-        name: token.name,
-        ttl_seconds,
-        email: token.email,
-        organization_id: token.organization_id,
-        tenant_id: token.tenant_id,
+    let given = match &token.successor {
+        Some(jti) => rows::find(tx.connection(), jti)?,
+        None => None,
     };
-    let created_by = token.subject.to_string();
-    let fresh = issue(tx, new, &created_by, None)?;
     let until = tx
         .now()
         .plus_seconds(OVERLAP_SECONDS)
         .min(token.stands_until);
-    rows::stand_until(tx.connection(), old, until)?;
+    let fresh = match given {
+        Some(given) if given.revoked_at.is_some() => return Ok(None),
+        Some(given) => given,
+        None => {
+            let created_by = token.subject.to_string();
+            let new = NewToken {
+                subject: token.subject,
+                name: token.name,
+                ttl_seconds,
+                email: token.email,
+                organization_id: token.organization_id,
+                tenant_id: token.tenant_id,
+            };
+            let fresh = issue(tx, new, &created_by, None)?;
+            rows::supersede(tx.connection(), old, until, &fresh.jti)?;
+            fresh
+        }
+    };
     let principal = match by {
-        RefreshedBy::SessionId(hash) => {
-            rows::move_session(tx.connection(), &hash, &fresh.jti)?;
+        RefreshedBy::SessionId => {
+            rows::move_sessions(tx.connection(), old, &fresh.jti)?;
             fresh.principal()
         }
         // Sockets of the old token stand as long as it does.
@@ -263,7 +278,7 @@ pub fn refresh(
 /// # Errors
 /// SQLite's.
 pub fn open_session(tx: &mut WriteTx<'_>, hash: &[u8; 32], jti: &Jti) -> rusqlite::Result<()> {
-    rows::insert_session(tx.connection(), hash, jti, tx.now())
+    rows::insert_session(tx.connection(), hash, jti, tx.now(), SESSION_IDS)
 }
 
 /// Ends a session id.
@@ -272,12 +287,4 @@ pub fn open_session(tx: &mut WriteTx<'_>, hash: &[u8; 32], jti: &Jti) -> rusqlit
 /// SQLite's.
 pub fn close_session(tx: &mut WriteTx<'_>, hash: &[u8; 32]) -> rusqlite::Result<()> {
     rows::delete_session(tx.connection(), hash)
-}
-
-/// Whether any admin token was ever made: the plain page says what to do while there is none.
-///
-/// # Errors
-/// SQLite's.
-pub fn has_admin(connection: &Connection) -> rusqlite::Result<bool> {
-    rows::any_of_role(connection, Role::Admin)
 }

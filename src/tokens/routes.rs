@@ -182,7 +182,7 @@ pub async fn refresh(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         _ => return Err(ApiError::forbidden()),
     };
     let by = match caller.session_hash {
-        Some(hash) => RefreshedBy::SessionId(hash),
+        Some(_) => RefreshedBy::SessionId,
         None => RefreshedBy::Token,
     };
     let ttl_seconds = app.client_token_seconds();
@@ -193,9 +193,9 @@ pub async fn refresh(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
             fresh.ok_or_else(|| ApiError::from(AuthError::Revoked))
         })
         .await?;
-    match by {
-        RefreshedBy::Token => answer_with_token(&app, &token).map(|answer| Reply::ok(&answer)),
-        RefreshedBy::SessionId(hash) => {
+    match caller.session_hash {
+        None => answer_with_token(&app, &token).map(|answer| Reply::ok(&answer)),
+        Some(hash) => {
             let reply = Reply::ok(&show(&token));
             // The browser would drop the cookie when the old token's life is over.
             let own = |id: &String| super::hash_of(id) == hash;

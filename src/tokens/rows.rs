@@ -9,7 +9,7 @@ use crate::ids::{Jti, PairingId};
 
 const COLUMNS: &str = "jti, role, subject, name, email, organization_id, tenant_id, issued_at, \
     expires_at, stands_until, revoked_at, first_used_at, created_by, pairing_id, pairing_until, \
-    claim_hash";
+    claim_hash, successor";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
     let role: String = row.get(1)?;
@@ -40,6 +40,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
         first_used_at: row.get(11)?,
         created_by: row.get(12)?,
         pairing,
+        successor: row.get(16)?,
     })
 }
 
@@ -137,7 +138,7 @@ pub(super) fn insert(connection: &Connection, token: &Token) -> rusqlite::Result
     connection
         .prepare_cached(&format!(
             "INSERT INTO tokens ({COLUMNS})
-             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)"
+             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)"
         ))?
         .execute(params![
             token.jti,
@@ -156,6 +157,7 @@ pub(super) fn insert(connection: &Connection, token: &Token) -> rusqlite::Result
             pairing.map(|answer| &answer.id),
             pairing.map(|answer| answer.until),
             pairing.and_then(|answer| answer.claim_hash),
+            token.successor,
         ])?;
     Ok(())
 }
@@ -194,43 +196,45 @@ pub(super) fn revoke_all(
     Ok(())
 }
 
-pub(super) fn stand_until(
+/// The token stands until then, and `successor` in its place.
+pub(super) fn supersede(
     connection: &Connection,
     jti: &Jti,
     until: Timestamp,
+    successor: &Jti,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE tokens SET stands_until = ?2 WHERE jti = ?1")?
-        .execute(params![jti, until])?;
+        .prepare_cached("UPDATE tokens SET stands_until = ?2, successor = ?3 WHERE jti = ?1")?
+        .execute(params![jti, until, successor])?;
     Ok(())
 }
 
-pub(super) fn any_of_role(connection: &Connection, role: Role) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM tokens WHERE role = ?1 LIMIT 1")?
-        .exists([role.as_str()])
-}
-
+/// Binds a session id to a token, and lets go of its oldest ones beyond `keep`.
 pub(super) fn insert_session(
     connection: &Connection,
     hash: &[u8; 32],
     jti: &Jti,
     now: Timestamp,
+    keep: u32,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO auth_sessions (id_hash, jti, created_at) VALUES (?1, ?2, ?3)")?
         .execute(params![hash, jti, now])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM auth_sessions WHERE jti = ?1 AND id_hash NOT IN
+               (SELECT id_hash FROM auth_sessions WHERE jti = ?1
+                ORDER BY created_at DESC, id_hash = ?3 DESC LIMIT ?2)",
+        )?
+        .execute(params![jti, keep, hash])?;
     Ok(())
 }
 
-pub(super) fn move_session(
-    connection: &Connection,
-    hash: &[u8; 32],
-    jti: &Jti,
-) -> rusqlite::Result<()> {
+/// Every session id of one token goes on with another.
+pub(super) fn move_sessions(connection: &Connection, old: &Jti, new: &Jti) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE auth_sessions SET jti = ?2 WHERE id_hash = ?1")?
-        .execute(params![hash, jti])?;
+        .prepare_cached("UPDATE auth_sessions SET jti = ?2 WHERE jti = ?1")?
+        .execute(params![old, new])?;
     Ok(())
 }
 

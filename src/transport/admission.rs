@@ -17,6 +17,9 @@ use crate::hub::Ending;
 use crate::ids::ConnectionId;
 use crate::protocol::socketio;
 
+/// Tokens that a connection may have refused before it is closed: one for each namespace, twice.
+const MAX_REFUSALS: usize = 8;
+
 impl Connection {
     /// Opens the one session of a JSON WebSocket.
     pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
@@ -38,14 +41,18 @@ impl Connection {
 
     /// Socket.IO's CONNECT (protocol v5): proves the token that it brings, else the handshake's;
     /// without any the session must authenticate by message.
-    pub(super) async fn connect(&mut self, path: &str, auth: Option<&RawValue>) {
+    pub(super) async fn connect(
+        &mut self,
+        path: &str,
+        auth: Option<&RawValue>,
+    ) -> Result<(), Parting> {
         let Some(namespace) = Namespace::from_path(path) else {
             self.carrier
                 .send(socketio::connect_error(path, "Invalid namespace", None));
-            return;
+            return Ok(());
         };
         if self.slots.iter().any(|slot| slot.namespace == namespace) {
-            return;
+            return Ok(());
         }
         let proof = match token_of(auth) {
             Ok(Some(credential)) => Some(Proof::Credential(credential)),
@@ -57,7 +64,7 @@ impl Connection {
             self.carrier
                 .send(socketio::connect(path, id.as_str(), None));
             self.slots.push(Slot::waiting(namespace, id));
-            return;
+            return Ok(());
         };
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
             Ok(entered) => {
@@ -65,20 +72,37 @@ impl Connection {
                     .send(socketio::connect(path, id.as_str(), None));
                 self.slots.push(Slot::waiting(namespace, id));
                 self.welcome(self.slots.len() - 1, entered);
+                Ok(())
             }
             Err(error) => self.connect_error(path, &error),
         }
     }
 
-    fn connect_error(&mut self, path: &str, error: &AuthError) {
+    fn connect_error(&mut self, path: &str, error: &AuthError) -> Result<(), Parting> {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
-        let data = json!({ "code": error.code(), "message": error.to_string() });
+        if let AuthError::Store(_) = error {
+            // Stock clients come back after a close, and would not after a refusal.
+            return Err(Ending::TryAgain.into());
+        }
+        self.tell_connect_error(path, error.code(), &error.to_string());
+        self.refusals += 1;
+        if self.refusals > MAX_REFUSALS {
+            return Err(Ending::Unauthenticated.into());
+        }
+        Ok(())
+    }
+
+    /// A CONNECT over the rate: told, not acted on, and the connection stays.
+    pub(super) fn refuse_connect_rate(&mut self, path: &str) {
+        let text = "Too many messages in a second; this one was not acted on";
+        self.tell_connect_error(path, "rate_limited", text);
+    }
+
+    fn tell_connect_error(&mut self, path: &str, code: &str, text: &str) {
+        let data = json!({ "code": code, "message": text });
         let data = serde_json::value::to_raw_value(&data).ok();
-        self.carrier.send(socketio::connect_error(
-            path,
-            "Authentication error",
-            data.as_deref(),
-        ));
+        let packet = socketio::connect_error(path, "Authentication error", data.as_deref());
+        self.carrier.send(packet);
     }
 
     pub(super) async fn authenticate(

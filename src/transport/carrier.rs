@@ -39,10 +39,10 @@ impl Carrier {
         }
     }
 
-    /// Reads and writes until something is to be told. Cancel safe. A peer that takes no answers
-    /// asks no more questions meanwhile.
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let is_full = self.backlog > MAX_BACKLOG;
+    /// Reads and writes until something is to be told. Cancel safe. A peer that takes no answers,
+    /// or is behind with its events, asks no more questions meanwhile (contract 4.6).
+    pub(super) fn poll_event(&mut self, is_behind: bool, cx: &mut Context<'_>) -> Poll<Event> {
+        let is_full = is_behind || self.backlog > MAX_BACKLOG;
         let event = match &mut self.socket {
             Socket::WebSocket(socket) => {
                 socket.pause(is_full);
@@ -81,6 +81,15 @@ impl Carrier {
         match &mut self.socket {
             Socket::WebSocket(socket) => socket.discard_unsent(),
             Socket::Engine(socket) => socket.discard_unsent(),
+        }
+    }
+
+    /// Takes back, from any thread, what was laid out for a poll and not fetched yet.
+    pub(super) fn cutter(&self) -> Box<dyn Fn() + Send + Sync> {
+        match &self.socket {
+            // What a WebSocket has not written yet is with its own task, behind the gate.
+            Socket::WebSocket(_) => Box::new(|| {}),
+            Socket::Engine(socket) => Box::new(socket.cutter()),
         }
     }
 

@@ -58,6 +58,8 @@ pub(super) struct Connection {
     pub(super) slots: Vec<Slot>,
     pub(super) signal: Arc<Signal>,
     pub(super) permit: SocketPermit,
+    /// Tokens that were refused on it.
+    pub(super) refusals: usize,
     /// Since when it has no session at all.
     pub(super) empty_since: Instant,
     pub(super) progress: Progress,
@@ -77,6 +79,8 @@ impl Connection {
         handshake: Handshake,
         permit: SocketPermit,
     ) -> Self {
+        let signal = Arc::<Signal>::default();
+        signal.on_end(carrier.cutter());
         Self {
             rate: Rate::new(app.config.messages_per_second),
             _busy: app.shutdown.busy(),
@@ -86,8 +90,9 @@ impl Connection {
             peer,
             handshake,
             slots: Vec::new(),
-            signal: Arc::default(),
+            signal,
             permit,
+            refusals: 0,
             empty_since: Instant::now(),
             progress,
             waiting: None,
@@ -165,22 +170,16 @@ impl Connection {
             if slots.iter().any(Slot::has_ended) {
                 return Poll::Ready(None);
             }
-            carrier.poll_event(cx).map(Some)
+            carrier
+                .poll_event(slots.iter().any(Slot::is_behind), cx)
+                .map(Some)
         })
         .await
     }
 
     /// Ends what must end and hands on what waits, as far as the carrier takes it.
     pub(super) fn settle(&mut self) -> Result<(), Parting> {
-        for index in (0..self.slots.len()).rev() {
-            let drained = match self.slots.get(index) {
-                Some(slot) if slot.has_ended() => slot.drain(0),
-                _ => continue,
-            };
-            if let Some(Drained::Ended(ending, last_words)) = drained {
-                self.end(index, ending, last_words.as_deref())?;
-            }
-        }
+        self.end_sessions()?;
         if self.carrier.can_send() {
             for slot in &mut self.slots {
                 match slot.drain(BATCH) {
@@ -217,8 +216,12 @@ impl Connection {
     async fn receive(&mut self, frame: Frame) -> Result<(), Parting> {
         match self.codec.decode(frame) {
             Inbound::Connect { namespace, auth } => {
-                self.connect(&namespace, auth.as_deref()).await;
-                Ok(())
+                if self.rate.allows(Instant::now()) {
+                    self.connect(&namespace, auth.as_deref()).await
+                } else {
+                    self.refuse_connect_rate(&namespace);
+                    Ok(())
+                }
             }
             Inbound::Disconnect { namespace } => {
                 if let Some(index) = self.find(&namespace) {

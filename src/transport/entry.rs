@@ -8,6 +8,7 @@ use super::command::Authenticate;
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Subject, entitlement};
+use crate::clients::ClientError;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Namespace};
 use crate::hub::{Dialect, Session, Signal};
@@ -103,7 +104,7 @@ pub(super) async fn enter_as(
             };
             let granted = match &principal.subject {
                 Subject::Pairing(id) => pairing::granted(db, &signer, id, now)
-                    .map_err(|_| AuthError::InvalidToken)?
+                    .map_err(not_granted)?
                     .map(|done| Event::ephemeral(pairing::completed_event(&done, now), now)),
                 _ => None,
             };
@@ -159,6 +160,13 @@ pub(super) async fn renew(
         .await?;
     app.note_first_use(first_use).await;
     Ok(renewed)
+}
+
+fn not_granted(error: pairing::PairingError) -> AuthError {
+    match error {
+        pairing::PairingError::Client(ClientError::Store(error)) => error.into(),
+        _ => AuthError::InvalidToken,
+    }
 }
 
 impl Entered {

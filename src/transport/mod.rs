@@ -132,6 +132,7 @@ async fn open_socketio(
     request: Incoming,
     peer: Peer,
 ) -> Result<Response, ApiError> {
+    server::refuse_token_in_url(request.uri().query())?;
     if names_session(request.uri().query()) {
         // The session was admitted when it was opened; its sid is all that this request brings.
         let response = app.engine.handle(request, |_| {

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::codec::Codec;
 use super::connection::Connection;
-use crate::event::{Event, Kind, Namespace};
+use super::slot::Slot;
+use crate::event::{Kind, Namespace};
 use crate::hub::{Drained, Ending};
 use crate::protocol::{Event as CarrierEvent, socketio};
 
@@ -37,26 +38,35 @@ impl From<Ending> for Parting {
 }
 
 impl Connection {
-    /// Ends one session: nothing that was queued for it goes out, its last words do.
-    pub(super) fn end(
-        &mut self,
-        index: usize,
-        ending: Ending,
-        last_words: Option<&Event>,
-    ) -> Result<(), Parting> {
-        let slot = self.slots.remove(index);
-        let namespace = slot.namespace;
-        slot.leave(&self.app.hub);
+    /// Ends what the hub has ended: nothing that was queued goes out, the last words do.
+    pub(super) fn end_sessions(&mut self) -> Result<(), Parting> {
+        let (ended, going_on): (Vec<_>, Vec<_>) = self.slots.drain(..).partition(Slot::has_ended);
+        self.slots = going_on;
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let mut orders = Vec::new();
+        for slot in ended {
+            if let Some(Drained::Ended(ending, last_words)) = slot.drain(0) {
+                orders.push((slot.namespace, ending, last_words));
+            }
+            slot.leave(&self.app.hub);
+        }
         if !self.carrier.discard_unsent() {
             return Err(Parting::Drop);
         }
-        if let Some(event) = last_words {
-            self.carrier.send(self.codec.event(namespace, event));
-        }
-        self.part(namespace, ending)?;
         // What was dropped may have been for the connection's other sessions: they come back, and
         // get it again.
-        Err(Ending::TryAgain.into())
+        let mut parting = Ending::TryAgain.into();
+        for (namespace, ending, last_words) in orders {
+            if let Some(event) = last_words {
+                self.carrier.send(self.codec.event(namespace, &event));
+            }
+            if let Err(last) = self.part(namespace, ending) {
+                parting = last;
+            }
+        }
+        Err(parting)
     }
 
     /// Says good-bye in a namespace as the dialect has it (contract 4.1): stock Socket.IO clients

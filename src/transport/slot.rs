@@ -52,6 +52,11 @@ impl Slot {
         matches!(&self.state, SlotState::Live(session) if session.outbox().has_ended())
     }
 
+    /// Whether it reads on from history.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.is_some()
+    }
+
     /// What its outbox has, at most `limit` events; none while it waits.
     pub(super) fn drain(&self, limit: usize) -> Option<Drained> {
         match &self.state {

@@ -141,6 +141,20 @@ impl<S: ByteStream> Socket<S> {
         }
     }
 
+    /// Takes back, from any thread, the packets that were laid out for a poll and not fetched yet. On a
+    /// WebSocket there are none: nothing is written but by the task that drives the socket.
+    pub fn cutter(&self) -> impl Fn() + Send + Sync + use<S> {
+        let cut = match &self.carrier {
+            Carrier::Polling(polling) => Some(polling.cutter()),
+            Carrier::WebSocket(..) => None,
+        };
+        move || {
+            if let Some(cut) = &cut {
+                cut();
+            }
+        }
+    }
+
     /// The longest message, or POST body, taken from now on, in bytes.
     pub fn set_max_payload(&mut self, bytes: usize) {
         match &mut self.carrier {

@@ -82,6 +82,8 @@ CREATE TABLE tokens (
     stands_until    INTEGER NOT NULL,
     revoked_at      INTEGER,
     first_used_at   INTEGER,
+    -- What a refresh gave in its place: asked again, it gives the same.
+    successor       TEXT,
     created_by      TEXT    NOT NULL,
     -- The pairing it answers, and until when the answer may be asked for again.
     pairing_id      TEXT,
