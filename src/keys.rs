@@ -16,7 +16,7 @@ use crate::tls::{self, HostSource, Kept, KeptCertificate};
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The store has a signing key of the wrong length; a new one would void every token.
-    #[error("the signing key in the database is damaged; restore a backup")]
+    #[error("the signing key in the database is damaged; put a copy of the database back")]
     SigningKey,
     /// A name of the option `tls_names`.
     #[error("tls_names: {0}")]

@@ -20,7 +20,7 @@ use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::store::{StoreError, WriteTx};
 use crate::tokens;
 
-pub use rows::{find, page, set_last_seen};
+pub use rows::{find, page};
 
 /// A paired tablet as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
