@@ -59,10 +59,7 @@ pub fn page(
 }
 
 /// Remembers when the client's last session ended.
-///
-/// # Errors
-/// SQLite's.
-pub fn set_last_seen(
+pub(super) fn set_last_seen(
     connection: &Connection,
     id: &ClientId,
     at: Timestamp,
