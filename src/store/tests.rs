@@ -174,6 +174,49 @@ async fn a_failing_or_panicking_change_rolls_back_alone_and_leaves_no_hole() {
     assert!(store.is_writable());
 }
 
+fn fill_the_disk(tx: &mut WriteTx<'_>) -> Result<i64, StoreError> {
+    let much = json!({ "much": "x".repeat(200_000) });
+    let event = NewEvent::new(Kind::AREA_UPDATED, &much, vec![Topic::All]);
+    Ok(tx.publish(event)?.get())
+}
+
+#[tokio::test]
+async fn once_sqlite_ended_the_transaction_by_itself_nothing_more_of_the_batch_is_kept_or_told() {
+    let house = House::new();
+    let store = &house.store;
+    let small_disk = store.write(|tx| {
+        let ask = |pragma: &str| tx.connection().query_row(pragma, [], |row| row.get(0));
+        let pages: i64 = ask("PRAGMA page_count")?;
+        let most: i64 = ask(&format!("PRAGMA max_page_count = {}", pages + 16))?;
+        assert_eq!(most, pages + 16);
+        publish(tx)
+    });
+    assert_eq!(small_disk.await.unwrap(), 1);
+    let release = house.hold().await;
+    let batch = async {
+        tokio::join!(
+            store.write(publish),
+            store.write(fill_the_disk),
+            store.write(publish),
+        )
+    };
+    tokio::pin!(batch);
+    assert!(batch.as_mut().now_or_never().is_none(), "all are queued");
+    drop(release);
+    let (before, filling, after) = batch.await;
+    for refused in [before, filling, after] {
+        let unavailable = matches!(refused, Err(StoreError::Unavailable(_)));
+        assert!(unavailable, "{refused:?}");
+    }
+    assert!(!store.is_writable());
+    assert_eq!(rows(&outside(&house.folder)), 1);
+    assert_eq!(house.told.ids(), [1]);
+    assert_eq!(store.write(publish).await.unwrap(), 2, "no hole");
+    assert_eq!(rows(&outside(&house.folder)), 2);
+    assert_eq!(house.told.ids(), [1, 2]);
+    assert!(store.is_writable());
+}
+
 #[tokio::test]
 async fn a_panic_ends_nothing_but_its_own_change_also_between_commits_and_in_reads() {
     let house = House::new();

@@ -70,6 +70,27 @@ async fn nobody_passes_while_home_assistant_cannot_be_asked_who_is_an_admin() {
 }
 
 #[tokio::test]
+async fn what_is_open_to_strangers_elsewhere_is_not_on_ingress() {
+    let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
+    let admin = daemon.admin().await;
+    let offered = admin
+        .post("/api/pairing/codes", json!({}))
+        .await
+        .expect(201);
+    let code = &offered.json["code"];
+    let person = ingress(&daemon).with_header("x-remote-user-id", "5f0e");
+    for (path, body) in [
+        ("/api/pairing/requests", json!({ "name": "Wall" })),
+        ("/api/pairing/complete", json!({ "code": code })),
+    ] {
+        let answer = person.post(path, body.clone()).await;
+        assert_eq!(answer.refused(403), "not_an_admin", "{path}");
+        let elsewhere = daemon.stranger().post(path, body).await;
+        assert!((200..300).contains(&elsewhere.status), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_does_not_open_ingress() {
     let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;

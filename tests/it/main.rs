@@ -30,6 +30,7 @@ mod pairing_asked;
 mod pairing_ended;
 mod pairing_offered;
 mod pairing_sockets;
+mod polling;
 mod refusals;
 mod secrets;
 mod sessions;

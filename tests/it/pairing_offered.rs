@@ -328,3 +328,24 @@ async fn with_client_id_the_code_brings_the_client_back() {
     );
     daemon.api_of(&answer).get("/api/me").await.expect(200);
 }
+
+#[tokio::test]
+async fn what_was_deleted_since_the_offer_is_skipped_if_an_area_and_ends_it_if_the_client() {
+    let (daemon, admin, _) = house(&[]).await;
+    let kitchen = admin.create_area("Kitchen").await;
+    let bath = admin.create_area("Bath").await;
+    let code = offer(&admin, json!({ "areaIds": [kitchen, bath] })).await["code"].take();
+    let deleted = admin.delete(&format!("/api/areas/{kitchen}")).await;
+    assert!((200..300).contains(&deleted.status), "{}", deleted.text);
+    let answer = bring(&daemon.stranger(), json!({ "code": code })).await;
+    let areas = answer.expect(200).json["assignedAreas"].take();
+    let ids: Vec<_> = areas.as_array().unwrap().iter().map(|a| &a["id"]).collect();
+    assert_eq!(ids, [&json!(bath)]);
+
+    let old = daemon.pair("Hall", &[]).await;
+    let code = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
+    let deleted = admin.delete(&format!("/api/clients/{}", old.id)).await;
+    assert!((200..300).contains(&deleted.status), "{}", deleted.text);
+    let answer = bring(&daemon.stranger(), json!({ "code": code })).await;
+    assert_eq!(answer.refused(401), "invalid_code");
+}

@@ -116,6 +116,26 @@ async fn delete_ends_a_session_id_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_seventeenth_session_id_of_a_token_ends_its_oldest_alone() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let other = daemon.pair("Hall", &[]).await;
+    let (bystander, _) = open(&daemon, &other.token).await;
+    let (oldest, _) = open(&daemon, &tablet.token).await;
+    let mut kept = vec![bystander];
+    for _ in 1..16 {
+        kept.push(open(&daemon, &tablet.token).await.0);
+    }
+    by_cookie(&daemon, &oldest).get("/api/me").await.expect(200);
+    kept.push(open(&daemon, &tablet.token).await.0);
+    let answer = by_cookie(&daemon, &oldest).get("/api/me").await;
+    assert_eq!(answer.refused(401), "invalid_token");
+    for session in &kept {
+        by_cookie(&daemon, session).get("/api/me").await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn a_session_id_is_made_from_a_token_alone() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;

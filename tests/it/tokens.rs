@@ -186,6 +186,20 @@ async fn refresh_gives_a_client_a_new_token_and_the_old_one_a_minute() {
 }
 
 #[tokio::test]
+async fn a_refresh_asked_again_gives_the_same_token() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let api = daemon.api(&tablet.token);
+    let first = api.post("/api/tokens/refresh", json!({})).await.expect(200);
+    let again = api.post("/api/tokens/refresh", json!({})).await.expect(200);
+    assert_eq!(first.json["token"], again.json["token"]);
+    assert_eq!(first.json["jti"], again.json["jti"]);
+    let further = daemon.api_of(&first.json);
+    let further = further.post("/api/tokens/refresh", json!({})).await;
+    assert_ne!(further.expect(200).json["jti"], first.json["jti"]);
+}
+
+#[tokio::test]
 async fn refresh_is_a_clients_own() {
     let daemon = Daemon::start().await;
     let user = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
