@@ -86,8 +86,8 @@ impl Hub {
             }
             registry.beyond(session.subject(), max_sessions)
         };
-        for old in superseded {
-            old.end(Ending::Superseded, None);
+        for old in &superseded {
+            old.end_with(&superseded, Ending::Superseded, None);
         }
     }
 
@@ -207,7 +207,7 @@ impl Hub {
         let chosen = self.registry().choose(&order.whom);
         let last_words = order.last_words.map(Arc::new);
         for session in &chosen {
-            session.end(order.ending, last_words.clone());
+            session.end_with(&chosen, order.ending, last_words.clone());
         }
         if !chosen.is_empty() {
             tracing::info!(

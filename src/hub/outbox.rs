@@ -46,6 +46,14 @@ impl Signal {
         let _ = self.cut.set(cut);
     }
 
+    /// Takes back what is out of the task's reach, and has the task see to the ends.
+    pub(super) fn ended(&self) {
+        if let Some(cut) = self.cut.get() {
+            cut();
+        }
+        self.wake();
+    }
+
     /// Waits until something was queued or ended.
     pub async fn woken(&self) {
         self.notify.notified().await;
@@ -150,21 +158,14 @@ impl Outbox {
         self.queue().ended.is_some()
     }
 
-    pub(super) fn end(&self, ending: Ending, last_words: Option<Arc<Event>>) {
-        {
-            let mut queue = self.queue();
-            if queue.ended.is_some() {
-                return;
-            }
+    /// Empties the queue for good. Call with the signal's gate held, then [`Signal::ended`].
+    pub(super) fn seal(&self, ending: Ending, last_words: Option<Arc<Event>>) {
+        let mut queue = self.queue();
+        if queue.ended.is_none() {
             queue.events = VecDeque::new();
             queue.bytes = 0;
             queue.ended = Some((ending, last_words));
         }
-        drop(self.signal.gate());
-        if let Some(cut) = self.signal.cut.get() {
-            cut();
-        }
-        self.signal.wake();
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -151,9 +151,29 @@ impl Session {
         self.outbox.signal().wake();
     }
 
-    /// Empties the outbox and has the connection's task close the session.
+    /// Empties the outbox and has the connection's task close the session. Once this has returned,
+    /// nothing is handed to the kernel for it but what the end itself says.
     pub fn end(&self, ending: Ending, last_words: Option<Arc<Event>>) {
-        self.outbox.end(ending, last_words);
+        self.end_with(&[], ending, last_words);
+    }
+
+    /// The same for this session and those of `others` that share its connection, in one moment:
+    /// its task sees all of them end or none.
+    pub(super) fn end_with(
+        &self,
+        others: &[Arc<Self>],
+        ending: Ending,
+        last_words: Option<Arc<Event>>,
+    ) {
+        let signal = self.outbox.signal();
+        {
+            let _gate = signal.gate();
+            self.outbox.seal(ending, last_words.clone());
+            for other in others.iter().filter(|other| self.shares_connection(other)) {
+                other.outbox.seal(ending, last_words.clone());
+            }
+        }
+        signal.ended();
     }
 
     /// Queues an event unless this publication has reached the session already or its namespace

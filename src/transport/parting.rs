@@ -40,7 +40,11 @@ impl From<Ending> for Parting {
 impl Connection {
     /// Ends what the hub has ended: nothing that was queued goes out, the last words do.
     pub(super) fn end_sessions(&mut self) -> Result<(), Parting> {
-        let (ended, going_on): (Vec<_>, Vec<_>) = self.slots.drain(..).partition(Slot::has_ended);
+        let (ended, going_on): (Vec<_>, Vec<_>) = {
+            // Sessions that end together are seen to end together.
+            let _gate = self.signal.gate();
+            self.slots.drain(..).partition(Slot::has_ended)
+        };
         self.slots = going_on;
         if ended.is_empty() {
             return Ok(());

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { io as newest } from "socket.io-client";
 import { io as oldest } from "socket.io-client-4.0";
+import WebSocket from "ws";
 
 import { createArea, next, pair, startDaemon, within } from "./support.mjs";
 
@@ -271,4 +272,61 @@ test("a waiting tablet is told its token, and admins are told without it", async
   await Promise.all(ends);
   const refused = connect(t, newest, daemon, { auth: { token: pairingToken } });
   assert.equal((await next(refused, "connect_error"))[0].message, "Authentication error");
+});
+
+/** A Socket.IO connection by hand: what comes in, packet by packet, and the code of its close. */
+async function byHand(t, daemon) {
+  const socket = new WebSocket(`wss://localhost:${daemon.port}/socket.io/?EIO=4&transport=websocket`, {
+    ca: daemon.ca,
+  });
+  t.after(() => socket.terminate());
+  const heard = [];
+  socket.on("message", (data) => heard.push(data.toString()));
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  await next(socket, "message");
+  return { socket, heard, closed };
+}
+
+test("a connection whose tokens are refused again and again is closed", async (t) => {
+  const daemon = await startDaemon(t);
+  const { socket, closed } = await byHand(t, daemon);
+  for (let n = 0; n < 9; n++) socket.send('40{"token":"no.such.token"}');
+  assert.equal(await within("the close", closed), 4401);
+});
+
+test("CONNECT is held to the rate of messages, and the connection stays", async (t) => {
+  const daemon = await startDaemon(t, { WALLCAST_MESSAGES_PER_SECOND: "5" });
+  const tablet = await pair(daemon, "Wall", []);
+  const { socket, heard } = await byHand(t, daemon);
+  for (let n = 0; n < 50; n++) socket.send("40/nowhere,");
+  while (!heard.some((packet) => packet.includes("rate_limited"))) await next(socket, "message");
+  while (!heard.some((packet) => packet.startsWith("40{"))) {
+    socket.send(`40${JSON.stringify({ token: tablet.token })}`);
+    await next(socket, "message");
+  }
+});
+
+test("a connection with several namespaces counts once, and hears that it was superseded", async (t) => {
+  const daemon = await startDaemon(t, { WALLCAST_MAX_SESSIONS_PER_CLIENT: "2" });
+  const tablet = await pair(daemon, "Wall", []);
+  const auth = { token: tablet.token };
+  const { Manager } = await import("socket.io-client");
+  const manager = new Manager(daemon.url, { ca: daemon.ca });
+  t.after(() => manager._close());
+  const paths = ["/", "/ws/lockers", "/ws/help", "/ws/events"];
+  const first = paths.map((path) => manager.socket(path, { auth }));
+  await Promise.all(first.map((socket) => next(socket, "connected")));
+  const second = connect(t, newest, daemon, { auth });
+  await next(second, "connected");
+  await Promise.all(
+    first.map((socket) => within("the ack", new Promise((done) => socket.emit("ping", {}, done)))),
+  );
+  const ends = first.map((socket) => Promise.all([next(socket, "error"), next(socket, "disconnect")]));
+  const third = connect(t, newest, daemon, { auth });
+  await next(third, "connected");
+  for (const [[error], [reason]] of await Promise.all(ends)) {
+    assert.equal(error.code, "superseded");
+    assert.equal(reason, "io server disconnect");
+  }
+  assert.equal(second.connected, true);
 });
