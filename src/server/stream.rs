@@ -1,27 +1,51 @@
-//! The bytes of a connection, whatever carries them, and how many of them the kernel has taken.
+//! The bytes of a connection, whatever carries them, and when the kernel last took some of them.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
-/// How many bytes the kernel has taken, so that a slow peer is told from a stalled one.
-#[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU64>);
+/// When the kernel last took bytes, so that a slow peer is told from a stalled one.
+#[derive(Clone, Debug)]
+pub struct Progress(Arc<Moments>);
 
-impl Progress {
-    /// Bytes so far.
-    pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+#[derive(Debug)]
+struct Moments {
+    opened: Instant,
+    /// Milliseconds from `opened` to the last bytes that were taken.
+    last: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Arc::new(Moments {
+            opened: Instant::now(),
+            last: AtomicU64::new(0),
+        }))
     }
 }
 
-/// A connection whose written bytes are counted.
+impl Progress {
+    /// When bytes were last taken; when the connection was opened as long as none were.
+    pub fn last(&self) -> Instant {
+        self.0.opened + Duration::from_millis(self.0.last.load(Ordering::Relaxed))
+    }
+
+    fn note(&self) {
+        let passed = self.0.opened.elapsed().as_millis();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+        self.0.last.store(passed, Ordering::Relaxed);
+    }
+}
+
+/// A connection whose progress is noted.
 #[derive(Debug)]
 pub struct Counted<T> {
     inner: T,
@@ -63,7 +87,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.count(&written);
+        self.note(&written);
         written
     }
 
@@ -73,7 +97,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
-        self.count(&written);
+        self.note(&written);
         written
     }
 
@@ -91,10 +115,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
 }
 
 impl<T> Counted<T> {
-    fn count(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            let bytes = u64::try_from(*bytes).unwrap_or(0);
-            self.progress.0.fetch_add(bytes, Ordering::Relaxed);
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(1..)) = written {
+            self.progress.note();
         }
     }
 }

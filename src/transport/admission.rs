@@ -3,6 +3,7 @@
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::codec::{Codec, RequestMark};
 use super::command::Authenticate;
@@ -25,18 +26,28 @@ impl Connection {
     pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
         let Some(proof) = self.handshake.proof() else {
-            self.slots.push(Slot::waiting(namespace, id));
+            self.admit(namespace, id);
             return Ok(());
         };
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
             Ok(entered) => {
-                self.slots.push(Slot::waiting(namespace, id));
+                self.admit(namespace, id);
                 self.welcome(self.slots.len() - 1, entered);
                 Ok(())
             }
             // The token fell between the handshake and here.
             Err(error) => self.refuse_token(namespace, &error, None),
         }
+    }
+
+    /// Makes the place of a session that is about to prove itself. Beside a proven one it has time
+    /// of its own; else it has what is left of the connection's.
+    fn admit(&mut self, namespace: Namespace, id: ConnectionId) {
+        let since = match self.is_proven() {
+            true => Instant::now(),
+            false => self.unproven_since,
+        };
+        self.slots.push(Slot::waiting(namespace, id, since));
     }
 
     /// Socket.IO's CONNECT (protocol v5): proves the token that it brings, else the handshake's;
@@ -63,14 +74,14 @@ impl Connection {
         let Some(proof) = proof else {
             self.carrier
                 .send(socketio::connect(path, id.as_str(), None));
-            self.slots.push(Slot::waiting(namespace, id));
+            self.admit(namespace, id);
             return Ok(());
         };
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
             Ok(entered) => {
                 self.carrier
                     .send(socketio::connect(path, id.as_str(), None));
-                self.slots.push(Slot::waiting(namespace, id));
+                self.admit(namespace, id);
                 self.welcome(self.slots.len() - 1, entered);
                 Ok(())
             }
@@ -175,7 +186,7 @@ impl Connection {
             .iter()
             .position(|slot| slot.namespace == namespace)
         {
-            self.slots.remove(at).leave(&self.app.hub);
+            self.leave(at);
         }
         self.part(namespace, ending)
     }

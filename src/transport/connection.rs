@@ -60,11 +60,11 @@ pub(super) struct Connection {
     pub(super) permit: SocketPermit,
     /// Tokens that were refused on it.
     pub(super) refusals: usize,
-    /// Since when it has no session at all.
-    pub(super) empty_since: Instant,
+    /// Since when nobody on it is proven. Entering and leaving namespaces does not put it off.
+    pub(super) unproven_since: Instant,
     pub(super) progress: Progress,
-    /// Since when something waits to be written, and how much had been written then.
-    pub(super) waiting: Option<(Instant, u64)>,
+    /// Since when something waits to be written.
+    pub(super) waiting_since: Option<Instant>,
     rate: Rate,
     _busy: Busy,
 }
@@ -93,9 +93,9 @@ impl Connection {
             signal,
             permit,
             refusals: 0,
-            empty_since: Instant::now(),
+            unproven_since: Instant::now(),
             progress,
-            waiting: None,
+            waiting_since: None,
         }
     }
 
@@ -194,10 +194,9 @@ impl Connection {
                 }
             }
         }
-        self.waiting = match (self.carrier.can_send(), self.waiting) {
-            (true, _) => None,
-            (false, None) => Some((Instant::now(), self.progress.bytes())),
-            (false, waiting) => waiting,
+        self.waiting_since = match self.carrier.can_send() {
+            true => None,
+            false => self.waiting_since.or_else(|| Some(Instant::now())),
         };
         Ok(())
     }
@@ -225,8 +224,7 @@ impl Connection {
             }
             Inbound::Disconnect { namespace } => {
                 if let Some(index) = self.find(&namespace) {
-                    self.slots.remove(index).leave(&self.app.hub);
-                    self.empty_since = Instant::now();
+                    self.leave(index);
                 }
                 Ok(())
             }
@@ -258,6 +256,20 @@ impl Connection {
                 Err(Parting::Close { code, reason })
             }
         }
+    }
+
+    /// Takes a session out. Only one that was proven gives the connection new time to prove another.
+    pub(super) fn leave(&mut self, index: usize) {
+        let slot = self.slots.remove(index);
+        if slot.is_live() && !self.is_proven() {
+            self.unproven_since = Instant::now();
+        }
+        slot.leave(&self.app.hub);
+    }
+
+    /// Whether any of its sessions has proven who it is.
+    pub(super) fn is_proven(&self) -> bool {
+        self.slots.iter().any(Slot::is_live)
     }
 
     /// The session that a message is for; none if its namespace was left or never entered.

@@ -132,11 +132,7 @@ impl Connection {
         let empty = self
             .slots
             .is_empty()
-            .then(|| self.empty_since + auth_timeout);
-        let stalled = self
-            .waiting
-            .filter(|_| self.carrier.can_stall())
-            .map(|(since, _)| since + STALL);
+            .then(|| self.unproven_since + auth_timeout);
         let slots = self
             .slots
             .iter()
@@ -144,26 +140,25 @@ impl Connection {
         let far = || Instant::now() + Duration::from_secs(3600);
         empty
             .into_iter()
-            .chain(stalled)
+            .chain(self.stalls_at())
             .chain(slots)
             .min()
             .unwrap_or_else(far)
     }
 
+    /// When the peer has taken nothing for too long, as far as something waits for it.
+    fn stalls_at(&self) -> Option<Instant> {
+        let since = self.waiting_since.filter(|_| self.carrier.can_stall())?;
+        Some(since.max(self.progress.last()) + STALL)
+    }
+
     pub(super) fn on_deadline(&mut self) -> Result<(), Parting> {
         let now = Instant::now();
         let auth_timeout = self.app.config.auth_timeout;
-        if let Some((since, written)) = self.waiting
-            && self.carrier.can_stall()
-            && now >= since + STALL
-        {
-            let progress = self.progress.bytes();
-            if progress == written {
-                tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
-                self.carrier.discard_unsent();
-                return Err(Ending::Stalled.into());
-            }
-            self.waiting = Some((now, progress));
+        if self.stalls_at().is_some_and(|at| now >= at) {
+            tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
+            self.carrier.discard_unsent();
+            return Err(Ending::Stalled.into());
         }
         if let Some(slot) = self.slots.iter().find(|slot| slot.has_expired()) {
             slot.expire();
@@ -176,7 +171,7 @@ impl Connection {
             let namespace = self.slots.remove(late).namespace;
             return self.part(namespace, Ending::AuthTimeout);
         }
-        if self.slots.is_empty() && now >= self.empty_since + auth_timeout {
+        if self.slots.is_empty() && now >= self.unproven_since + auth_timeout {
             return Err(Ending::AuthTimeout.into());
         }
         Ok(())

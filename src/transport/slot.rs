@@ -27,11 +27,12 @@ pub(super) enum SlotState {
 }
 
 impl Slot {
-    pub(super) fn waiting(namespace: Namespace, id: ConnectionId) -> Self {
+    /// A session that has to authenticate, as others had since `since`.
+    pub(super) fn waiting(namespace: Namespace, id: ConnectionId, since: Instant) -> Self {
         Self {
             namespace,
             id,
-            state: SlotState::Waiting(Instant::now()),
+            state: SlotState::Waiting(since),
             behind: None,
         }
     }

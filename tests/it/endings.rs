@@ -1,6 +1,7 @@
 //! Every way in which Wallcast ends a socket: last words, code and reason (contract 4.2 and section 5).
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Daemon, Socket, assert_timestamp, keys, soon};
 
@@ -102,6 +103,22 @@ async fn a_socket_that_does_not_authenticate_in_time_is_closed_with_4408() {
     talking.send(json!({ "type": "ping" })).await;
     assert_end(silent.closed().await, 4408, "auth_timeout");
     assert_end(talking.closed().await, 4408, "auth_timeout");
+}
+
+#[tokio::test]
+async fn entering_and_leaving_namespaces_does_not_put_off_the_time_to_authenticate() {
+    let daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
+    let path = "/socket.io/?EIO=4&transport=websocket";
+    let mut socket = Socket::open(&daemon, path, None).await.unwrap();
+    let code = loop {
+        socket.send_raw(Message::text("41")).await;
+        socket.send_raw(Message::text("40")).await;
+        match socket.packet().await {
+            Ok(_) => {}
+            Err(code) => break code,
+        }
+    };
+    assert_eq!(code, 4408);
 }
 
 #[tokio::test]

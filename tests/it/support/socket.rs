@@ -99,6 +99,15 @@ impl Socket {
         }
     }
 
+    /// The next packet of Engine.IO as it came, or the close's code.
+    pub async fn packet(&mut self) -> Result<String, u16> {
+        match soon("a packet", self.frame()).await {
+            Message::Text(text) => Ok(text.as_str().to_owned()),
+            Message::Close(frame) => Err(frame.map_or(1005, |frame| frame.code.into())),
+            other => panic!("no packet but {other:?}"),
+        }
+    }
+
     /// The code and reason of the close; messages before it are passed over.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
