@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::auth::Signer;
-use crate::clients::presence;
+use crate::clients::{Acks, presence};
 use crate::config::{Config, OptionError};
 use crate::hub::Hub;
 use crate::keys::{self, KeyError};
@@ -39,6 +39,8 @@ pub struct App {
     pub signer: Signer,
     /// Pairings that wait.
     pub pairings: Arc<Pairings>,
+    /// How far tablets are.
+    pub acks: Arc<Acks>,
     /// What the public listener serves.
     pub certificates: Certificates,
     /// Who is an admin on ingress.
@@ -121,6 +123,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
     tokio::spawn(expiry::run(app.store.clone(), app.pairings.clone()));
+    tokio::spawn(
+        app.acks
+            .clone()
+            .run(app.store.clone(), app.shutdown.clone()),
+    );
     tokio::spawn(heartbeats(app.clone()));
     listeners.serve(&app);
     tell_ready(&bound).map_err(StartError::Output)?;
@@ -231,6 +238,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
             ..engineio::Config::default()
         }),
         pairings: Arc::default(),
+        acks: Arc::default(),
         store,
         hub,
         shutdown,

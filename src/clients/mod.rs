@@ -1,6 +1,8 @@
 //! Paired tablets: what an admin knows and decides of each.
 
+mod acks;
 mod events;
+pub mod position;
 pub mod presence;
 pub mod routes;
 mod rows;
@@ -14,12 +16,13 @@ use crate::areas::{self, Area, InvalidName, checked_name};
 use crate::audit::{self, Actor};
 use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::event::Topic;
+use crate::event::{EventId, Topic};
 use crate::hub::{Ending, Whom};
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::store::{StoreError, WriteTx};
 use crate::tokens;
 
+pub use acks::Acks;
 pub use rows::{find, page};
 
 /// A paired tablet as the store knows it.
@@ -44,7 +47,7 @@ pub struct Client {
     /// When its last session ended.
     pub last_seen_at: Option<Timestamp>,
     /// How far it has acknowledged events.
-    pub last_acked_event_id: Option<i64>,
+    pub last_acked_event_id: Option<EventId>,
 }
 
 /// A name of 1 to 100 characters, as an area's.

@@ -11,7 +11,8 @@ use crate::areas::AreaJson;
 use crate::audit;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::hub::{Ending, Hub};
+use crate::event::EventId;
+use crate::hub::Ending;
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::server::{ApiError, Fields, Reply, Request, page};
 use crate::store::WriteTx;
@@ -32,20 +33,21 @@ pub struct ClientJson {
     platform: Option<String>,
     created_at: Timestamp,
     last_seen_at: Option<Timestamp>,
-    last_acked_event_id: Option<i64>,
+    last_acked_event_id: Option<EventId>,
 }
 
 impl ClientJson {
-    /// A client with its presence as the hub has it.
-    pub fn new(found: ClientWithAreas, hub: &Hub) -> Self {
+    /// A client with its presence and position as they are now.
+    pub fn new(found: ClientWithAreas, app: &App) -> Self {
         let ClientWithAreas { client, areas } = found;
-        let sessions = hub.sessions_of(&Subject::Client(client.id.clone()));
+        let sessions = app.hub.sessions_of(&Subject::Client(client.id.clone()));
         let last_seen_at = if sessions > 0 {
             Some(Timestamp::now())
         } else {
             client.last_seen_at
         };
         Self {
+            last_acked_event_id: app.acks.newest(&client.id, client.last_acked_event_id),
             is_online: sessions > 0,
             sessions,
             assigned_areas: areas.into_iter().map(AreaJson::for_client).collect(),
@@ -58,7 +60,6 @@ impl ClientJson {
             platform: client.platform,
             created_at: client.created_at,
             last_seen_at,
-            last_acked_event_id: client.last_acked_event_id,
         }
     }
 }
@@ -96,22 +97,18 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         .await?;
     let key = |found: &ClientWithAreas| found.client.id.to_string();
     Ok(page::reply("clients", clients, limit, key, |found| {
-        ClientJson::new(found, &app.hub)
+        ClientJson::new(found, &app)
     }))
 }
 
 /// `GET /api/clients/{id}`: a client gets 403 for any but itself.
 pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let own = request.principal()?.client_id();
-    if own.is_some_and(|own| own.as_str() != request.parameter("id")) {
-        return Err(ApiError::forbidden());
-    }
-    let id = client_id(&request)?;
+    let id = own_or_any(&request)?;
     let found = app
         .store
         .read(move |db| Ok::<_, ApiError>(super::with_areas(db, super::expect(db, &id)?)?))
         .await?;
-    Ok(Reply::ok(&ClientJson::new(found, &app.hub)))
+    Ok(Reply::ok(&ClientJson::new(found, &app)))
 }
 
 /// `PATCH` and `PUT /api/clients/{id}`
@@ -249,7 +246,19 @@ async fn write(
             Ok::<_, ApiError>(super::with_areas(tx.connection(), client)?)
         })
         .await?;
-    Ok(Reply::ok(&ClientJson::new(found, &app.hub)))
+    Ok(Reply::ok(&ClientJson::new(found, app)))
+}
+
+/// The client that the path names: any for admins, for a client itself alone.
+///
+/// # Errors
+/// 403 for another, 404 for what is no id.
+pub(super) fn own_or_any(request: &Request) -> Result<ClientId, ApiError> {
+    let own = request.principal()?.client_id();
+    if own.is_some_and(|own| own.as_str() != request.parameter("id")) {
+        return Err(ApiError::forbidden());
+    }
+    client_id(request)
 }
 
 fn client_id(request: &Request) -> Result<ClientId, ApiError> {

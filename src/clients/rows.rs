@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Client, ClientName};
 use crate::clock::Timestamp;
+use crate::event::EventId;
 use crate::ids::ClientId;
 
 const COLUMNS: &str = "id, name, is_active, organization_id, tenant_id, kiosk_id, platform, \
@@ -67,6 +68,21 @@ pub(super) fn set_last_seen(
     connection
         .prepare_cached("UPDATE clients SET last_seen_at = ?2 WHERE id = ?1")?
         .execute(params![id, at])?;
+    Ok(())
+}
+
+/// Remembers how far the client has acknowledged events; never goes back.
+pub(super) fn set_acked(
+    connection: &Connection,
+    id: &ClientId,
+    acked: EventId,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE clients SET last_acked_event_id = ?2
+             WHERE id = ?1 AND coalesce(last_acked_event_id, -1) < ?2",
+        )?
+        .execute(params![id, acked])?;
     Ok(())
 }
 

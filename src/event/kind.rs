@@ -72,6 +72,8 @@ kinds! {
     ERROR = "error",
     /// The answer to a message with a `requestId`.
     RESULT = "result",
+    /// What was missed cannot be told any more.
+    RESYNC_REQUIRED = "resync_required",
     /// The daemon is about to stop.
     SERVER_SHUTDOWN = "server_shutdown",
 }
@@ -93,7 +95,6 @@ const RESERVED: &[&str] = &[
     "unread_count_update",
     "conversation_update",
     "typing",
-    "resync_required",
     "room_subscribed",
     "room_unsubscribed",
     "room_joined",

@@ -52,6 +52,22 @@ impl fmt::Display for EventId {
     }
 }
 
+/// A text that is no event id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an event id is a whole number, 0 or more")]
+pub struct InvalidEventId;
+
+impl std::str::FromStr for EventId {
+    type Err = InvalidEventId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventId> {
+        match text.parse() {
+            Ok(id @ 0..) => Ok(Self(id)),
+            _ => Err(InvalidEventId),
+        }
+    }
+}
+
 impl rusqlite::ToSql for EventId {
     fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
         self.0.to_sql()
@@ -97,6 +113,18 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.epoch.as_str(), self.id)
+    }
+}
+
+impl std::str::FromStr for Position {
+    type Err = InvalidEventId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventId> {
+        let (epoch, id) = text.rsplit_once(':').ok_or(InvalidEventId)?;
+        Ok(Self {
+            epoch: Epoch::from_stored(epoch),
+            id: id.parse()?,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ mod tests;
 use rusqlite::{Connection, params};
 
 pub use membership::{Span, close_membership, open_membership, spans_of};
-pub use replay::{Page, replay};
+pub use replay::{Backlog, MAX_BACKLOG, Page, backlog, replay};
 
 use crate::clock::Timestamp;
 use crate::event::{EventId, NewEvent};
@@ -47,4 +47,14 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<EventId> {
         [],
         |row| row.get(0),
     )
+}
+
+/// The oldest event that is kept; the one to come if none is.
+///
+/// # Errors
+/// SQLite's.
+pub fn oldest_id(connection: &Connection) -> rusqlite::Result<EventId> {
+    let oldest: Option<EventId> =
+        connection.query_row("SELECT min(id) FROM events", [], |row| row.get(0))?;
+    oldest.map_or_else(|| Ok(last_id(connection)?.next()), Ok)
 }

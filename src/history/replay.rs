@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 
 use super::{Span, last_id};
+use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position};
 
 /// Bytes of event data after which a page is full.
@@ -21,7 +22,8 @@ pub struct Page {
     pub is_last: bool,
 }
 
-/// The events after `after` that `spans` cover: at most `limit`, and no more than about 64 KiB.
+/// The events after `after`, as far as `until` if that is given, that `spans` cover: at most
+/// `limit`, and no more than about 64 KiB.
 /// Costs what it returns, not what is kept.
 ///
 /// # Errors
@@ -31,9 +33,11 @@ pub fn replay(
     epoch: &Epoch,
     spans: &[Span],
     after: EventId,
+    until: Option<EventId>,
     limit: usize,
 ) -> rusqlite::Result<Page> {
     let newest = last_id(connection)?;
+    let newest = until.map_or(newest, |until| until.min(newest));
     let mut events = Vec::new();
     let mut bytes = 0;
     let mut reached = after;
@@ -76,6 +80,39 @@ pub fn replay(
     })
 }
 
+/// Events of a backlog that are counted at most.
+pub const MAX_BACKLOG: usize = 1000;
+
+/// What somebody has not been through yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many events, as far as they are counted.
+    pub events: usize,
+    /// When the oldest of them was committed.
+    pub since: Option<Timestamp>,
+}
+
+/// How much `spans` cover after `after`; counts to [`MAX_BACKLOG`].
+///
+/// # Errors
+/// SQLite's.
+pub fn backlog(
+    connection: &Connection,
+    spans: &[Span],
+    after: EventId,
+) -> rusqlite::Result<Backlog> {
+    let ids = ids(connection, spans, after, last_id(connection)?, MAX_BACKLOG)?;
+    let since = ids.first().map(|id| {
+        connection
+            .prepare_cached("SELECT created_at FROM events WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+    });
+    Ok(Backlog {
+        events: ids.len(),
+        since: since.transpose()?,
+    })
+}
+
 /// The first `limit` ids after `after` in any of the spans.
 fn ids(
     connection: &Connection,
@@ -92,7 +129,7 @@ fn ids(
     let mut ids = BTreeSet::new();
     for span in spans {
         let from = span.from.max(after.next());
-        let until = span.until.unwrap_or(newest);
+        let until = span.until.map_or(newest, |until| until.min(newest));
         let rows = query.query_map(params![span.topic.to_string(), from, until, most], |row| {
             row.get(0)
         })?;

@@ -146,7 +146,7 @@ fn a_replay_gives_what_the_spans_cover_in_order_and_each_event_once() {
         },
     ];
     let epoch = Epoch::from_stored("e");
-    let read = |after, limit| replay(&db, &epoch, &spans, id(after), limit).unwrap();
+    let read = |after, limit| replay(&db, &epoch, &spans, id(after), None, limit).unwrap();
     let all = read(0, 100);
     assert_eq!(replayed(&all), [2, 3, 6]);
     assert_eq!((all.reached, all.is_last), (id(6), true));
@@ -168,7 +168,7 @@ fn a_replay_looks_through_what_concerns_somebody_else() {
         publish(&db, &[Topic::Admins]);
     }
     let spans = [Span::always(area("kitchen"))];
-    let page = replay(&db, &Epoch::from_stored("e"), &spans, id(0), 2).unwrap();
+    let page = replay(&db, &Epoch::from_stored("e"), &spans, id(0), None, 2).unwrap();
     assert!(page.events.is_empty() && page.is_last);
     assert_eq!(page.reached, id(5), "it need not look there again");
 }

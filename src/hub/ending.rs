@@ -59,7 +59,7 @@ impl Ending {
             Self::Unauthenticated => "The token has ended; connect with a new one",
             Self::Revoked => "The token was revoked; pair this tablet again",
             Self::AuthTimeout => "No valid token came in time; connect and authenticate at once",
-            Self::Superseded => "Too many sessions of this client; this oldest one was closed",
+            Self::Superseded => "A newer session took this one's place",
             Self::Inactive => "An admin has deactivated this client",
         }
     }

@@ -25,7 +25,7 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
 use crate::history::Span;
-use crate::ids::{AreaId, ClientId};
+use crate::ids::{AreaId, ClientId, ConnectionId};
 use registry::Registry;
 
 /// The hub; share it by `Arc`.
@@ -70,7 +70,8 @@ impl Hub {
 
     /// Registers a session on the topics of its open spans. Call between two commits
     /// ([`crate::store::Store::between_commits`]), so that topics and snapshot are of one moment.
-    /// Of more than `max_sessions` of one client the oldest are ended as superseded.
+    /// Of more than `max_sessions` of one client the oldest are ended as superseded, as is a
+    /// half-open session of the same id: this one goes on in its place.
     pub fn register(&self, session: Arc<Session>, spans: &[Span], max_sessions: usize) {
         let topics = spans
             .iter()
@@ -78,16 +79,39 @@ impl Hub {
             .map(|span| &span.topic);
         let superseded = {
             let mut registry = self.registry();
+            let (subject, id) = (session.subject(), session.id());
+            let twin = registry.find(subject, id, session.namespace());
             registry.insert(session.clone(), topics);
             self.sessions.fetch_add(1, Ordering::Relaxed);
-            let count = registry.count_of(session.subject());
-            if count == 1 {
-                self.tell_presence(session.subject(), count);
+            if let Some(twin) = &twin {
+                self.forget(&mut registry, twin);
+            } else if registry.count_of(session.subject()) == 1 {
+                self.tell_presence(session.subject(), 1);
             }
-            registry.beyond(session.subject(), max_sessions)
+            let mut superseded = registry.beyond(session.subject(), max_sessions);
+            superseded.extend(twin);
+            superseded
         };
         for old in &superseded {
             old.end_with(&superseded, Ending::Superseded, None);
+        }
+    }
+
+    /// Ends an old session of the principal in the same namespace, whose place `session` takes by
+    /// message (contract 4.5, `resume`).
+    pub fn supersede(&self, session: &Session, old: &ConnectionId) {
+        let twin = {
+            let mut registry = self.registry();
+            let twin = registry
+                .find(session.subject(), old, session.namespace())
+                .filter(|twin| twin.number() != session.number());
+            if let Some(twin) = &twin {
+                self.forget(&mut registry, twin);
+            }
+            twin
+        };
+        if let Some(twin) = twin {
+            twin.end(Ending::Superseded, None);
         }
     }
 
@@ -95,8 +119,7 @@ impl Hub {
     /// this comes: the key is the session's own number.
     pub fn unregister(&self, session: &Session) {
         let mut registry = self.registry();
-        if registry.remove(session.number()) {
-            self.sessions.fetch_sub(1, Ordering::Relaxed);
+        if self.forget(&mut registry, session) {
             let count = registry.count_of(session.subject());
             if count == 0 {
                 self.tell_presence(session.subject(), count);
@@ -193,9 +216,22 @@ impl Hub {
         self.registry().count_of(subject)
     }
 
+    /// The newest durable event that was told.
+    pub fn last_event(&self) -> EventId {
+        self.registry().last_event
+    }
+
     /// Sets where the history stands at the start.
     pub fn start_at(&self, last: EventId) {
         self.registry().last_event = last;
+    }
+
+    fn forget(&self, registry: &mut Registry, session: &Session) -> bool {
+        let was_there = registry.remove(session.number());
+        if was_there {
+            self.sessions.fetch_sub(1, Ordering::Relaxed);
+        }
+        was_there
     }
 
     fn notify(&self, topic: Topic, kind: Kind, data: &impl serde::Serialize) -> usize {

@@ -147,6 +147,11 @@ impl Outbox {
         Drained::Events(taken)
     }
 
+    /// Begins with what history has to tell, from this event on. Call before it is registered.
+    pub fn start_behind(&self, first: EventId) {
+        self.queue().missed = Some(first);
+    }
+
     /// Takes live events again. Call between two commits and only once the history was read to
     /// its end, so that there is no gap between the two.
     pub fn catch_up(&self) {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::{Session, SessionNumber, Whom};
 use crate::auth::Subject;
-use crate::event::{Event, EventId, Topic};
+use crate::event::{Event, EventId, Namespace, Topic};
+use crate::ids::ConnectionId;
 
 type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
 
@@ -113,6 +114,20 @@ impl Registry {
             .values()
             .filter(|session| session.offer(event, publication))
             .count()
+    }
+
+    /// A principal's session in a namespace, by what the outside calls it.
+    pub(super) fn find(
+        &self,
+        subject: &Subject,
+        id: &ConnectionId,
+        namespace: Namespace,
+    ) -> Option<Arc<Session>> {
+        let sessions = &self.by_subject.get(subject)?.sessions;
+        sessions
+            .values()
+            .find(|session| session.id() == id && session.namespace() == namespace)
+            .cloned()
     }
 
     /// The sessions of an order to end or change some.

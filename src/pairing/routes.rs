@@ -180,7 +180,7 @@ pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
     match granted {
         Ok(found) => {
             app.pairings.forget(&waiting.id);
-            let client = clients::routes::ClientJson::new(found, &app.hub);
+            let client = clients::routes::ClientJson::new(found, &app);
             Ok(Reply::ok(&json!({ "client": client })))
         }
         Err(error) => {

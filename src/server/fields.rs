@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::ApiError;
+use crate::event::{Epoch, EventId};
 use crate::ids::{AreaId, ClientId, ConnectionId, KioskId, OrganizationId, TenantId, UserId};
 
 /// The fields of one body or message.
@@ -130,6 +131,21 @@ where
     String::from_field(value)?
         .parse()
         .map_err(|error: T::Err| format!("is not right: {error}"))
+}
+
+impl FromField for EventId {
+    fn from_field(value: Value) -> Result<Self, String> {
+        match value.as_i64() {
+            Some(id @ 0..) => Ok(Self::new(id)),
+            _ => Err("must be an event's id, a whole number that is 0 or more".into()),
+        }
+    }
+}
+
+impl FromField for Epoch {
+    fn from_field(value: Value) -> Result<Self, String> {
+        String::from_field(value).map(|text| Self::from_stored(&text))
+    }
 }
 
 macro_rules! text_fields {

@@ -272,7 +272,7 @@ pub async fn me(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             me.insert("assignedAreas".to_owned(), json!(areas));
             me.insert(
                 "client".to_owned(),
-                json!(clients::routes::ClientJson::new(found, &app.hub)),
+                json!(clients::routes::ClientJson::new(found, &app)),
             );
         }
     }

@@ -10,6 +10,7 @@ use super::command::Authenticate;
 use super::connection::Connection;
 use super::entry::{self, Entered, Proof};
 use super::parting::Parting;
+use super::position::Past;
 use super::slot::{Slot, SlotState};
 use crate::auth::{AuthError, Credential};
 use crate::clock::Timestamp;
@@ -29,7 +30,8 @@ impl Connection {
             self.admit(namespace, id);
             return Ok(());
         };
-        match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
+        let past = Past::at(self.handshake.position.take());
+        match entry::enter(&self.app, proof, self.newcomer(&id, namespace, past)).await {
             Ok(entered) => {
                 self.admit(namespace, id);
                 self.welcome(self.slots.len() - 1, entered);
@@ -65,7 +67,9 @@ impl Connection {
         if self.slots.iter().any(|slot| slot.namespace == namespace) {
             return Ok(());
         }
-        let proof = match token_of(auth) {
+        let auth = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
+        let auth = auth.unwrap_or(Value::Null);
+        let proof = match token_of(&auth) {
             Ok(Some(credential)) => Some(Proof::Credential(credential)),
             Ok(None) => self.handshake.proof(),
             Err(error) => return self.connect_error(path, &error),
@@ -77,10 +81,12 @@ impl Connection {
             self.admit(namespace, id);
             return Ok(());
         };
-        match entry::enter(&self.app, proof, self.newcomer(&id, namespace)).await {
+        let newcomer = self.newcomer(&id, namespace, Past::from_auth(&auth));
+        match entry::enter(&self.app, proof, newcomer).await {
             Ok(entered) => {
+                let (id, pid) = (entered.session.id().clone(), entered.pid(&self.app.signer));
                 self.carrier
-                    .send(socketio::connect(path, id.as_str(), None));
+                    .send(socketio::connect(path, id.as_str(), Some(&pid)));
                 self.admit(namespace, id);
                 self.welcome(self.slots.len() - 1, entered);
                 Ok(())
@@ -144,7 +150,9 @@ impl Connection {
                 Err(error) => self.refuse_token(namespace, &error, mark),
             };
         }
-        let (proof, newcomer) = (Proof::Credential(credential), self.newcomer(&id, namespace));
+        let proof = Proof::Credential(credential);
+        let past = Past::at(self.handshake.position.take());
+        let newcomer = self.newcomer(&id, namespace, past);
         match entry::enter_as(&self.app, proof, newcomer, claimed).await {
             Ok(entered) => {
                 let words = entered.authenticated();
@@ -196,7 +204,7 @@ impl Connection {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        slot.state = SlotState::Live(entered.session.clone());
+        slot.begin(entered.session.clone(), entered.start.after);
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier
@@ -207,14 +215,18 @@ impl Connection {
             dialect = entered.session.dialect().as_str(),
             namespace = namespace.path(),
             connection = %entered.session.id(),
+            start = ?entered.start.outcome,
+            after = entered.start.after.get(),
             "connected"
         );
         let kind = match self.codec {
             Codec::Json => Kind::CONNECTION,
             Codec::SocketIo(_) => Kind::CONNECTED,
         };
-        let words = entered.first_words(&self.app);
-        self.tell(namespace, &kind, &words);
+        self.tell(namespace, &kind, &entered.first_words());
+        if let Some(lost) = entered.resync_required() {
+            self.tell(namespace, &Kind::RESYNC_REQUIRED, &lost);
+        }
         if let Some(event) = &entered.granted {
             self.carrier.send(self.codec.event(namespace, event));
         }
@@ -222,9 +234,7 @@ impl Connection {
 }
 
 /// The token of Socket.IO's `auth` object, if it brings one.
-fn token_of(auth: Option<&RawValue>) -> Result<Option<Credential>, AuthError> {
-    let Some(auth) = auth else { return Ok(None) };
-    let auth: Value = serde_json::from_str(auth.get()).map_err(|_| AuthError::InvalidToken)?;
+fn token_of(auth: &Value) -> Result<Option<Credential>, AuthError> {
     match auth.get("token") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(token)) => Ok(Some(Credential::parse(token))),

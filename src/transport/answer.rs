@@ -7,8 +7,9 @@ use super::codec::{Message, RequestMark, Unreadable};
 use super::command::Command;
 use super::connection::Connection;
 use super::parting::Parting;
+use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::event::{Kind, Namespace};
+use crate::event::{EventId, Kind, Namespace};
 
 impl Connection {
     /// Acts on a message of one session.
@@ -18,23 +19,43 @@ impl Connection {
         };
         let (namespace, is_live) = (slot.namespace, slot.is_live());
         let mark = message.request;
-        match Command::parse(&message.kind, message.fields) {
-            Ok(Command::Authenticate(claimed)) => {
-                self.authenticate(index, claimed, mark).await?;
-            }
-            Ok(Command::Ping) if is_live => {
+        let command = Command::parse(&message.kind, message.fields);
+        if !is_live && !matches!(command, Ok(Command::Authenticate(_))) {
+            let text = "Authenticate first; nothing else is taken until then";
+            self.fail(namespace, mark, "unauthenticated", text);
+            return Ok(());
+        }
+        match command {
+            Ok(Command::Authenticate(claimed)) => self.authenticate(index, claimed, mark).await?,
+            Ok(Command::Ping) => {
                 let now = json!({ "timestamp": Timestamp::now() });
                 self.tell(namespace, &Kind::PONG, &now);
                 self.succeed(namespace, mark, now);
             }
-            Ok(_) | Err(_) if !is_live => {
-                let message = "Authenticate first; nothing else is taken until then";
-                self.fail(namespace, mark, "unauthenticated", message);
-            }
-            Ok(_) => {}
+            Ok(Command::Resume {
+                position,
+                connection,
+            }) => self.resume(index, position, connection, mark).await?,
+            Ok(Command::Ack(id)) => self.acknowledge(index, id, mark),
             Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }
         Ok(())
+    }
+
+    /// Everything up to and with this event is done. Only a tablet's position is kept.
+    fn acknowledge(&mut self, index: usize, id: EventId, mark: Option<RequestMark>) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let namespace = slot.namespace;
+        if id > self.app.hub.last_event() {
+            let text = "id must be an event that was told already";
+            return self.fail(namespace, mark, "invalid_field", text);
+        }
+        if let Some(Subject::Client(client)) = slot.subject() {
+            self.app.acks.note(client, id);
+        }
+        self.succeed(namespace, mark, json!({ "id": id }));
     }
 
     /// Over the rate: told, not acted on, and the socket stays (contract section 8).

@@ -1,9 +1,9 @@
-//! Catching up (contract 4.6): a session whose outbox was full reads on from history at its own
-//! pace, and goes back to live events without a gap.
+//! Catching up (contract 4.6): a session whose outbox was full, or that comes back with a
+//! position, reads on from history at its own pace, and goes over to live events without a gap.
 
 use super::connection::{BATCH, Connection};
 use super::parting::Parting;
-use super::slot::SlotState;
+use super::slot::{Behind, SlotState};
 use crate::auth::entitlement;
 use crate::history;
 use crate::hub::Ending;
@@ -30,17 +30,21 @@ impl Connection {
         let Some(slot) = self.slots.get_mut(index) else {
             return Ok(());
         };
-        let (SlotState::Live(session), Some(after)) = (&slot.state, slot.behind) else {
+        let SlotState::Live(session) = &slot.state else {
             return Ok(());
         };
         let (session, namespace) = (session.clone(), slot.namespace);
+        let Some(&mut Behind { reached, until }) = slot.behind() else {
+            return Ok(());
+        };
         let (principal, epoch) = (session.principal(), self.app.store.epoch().clone());
         let page = self
             .app
             .store
             .read(move |db| {
-                let spans = entitlement::spans(db, &principal, after)?;
-                Ok::<_, StoreError>(history::replay(db, &epoch, &spans, after, BATCH)?)
+                let spans = entitlement::spans(db, &principal, reached)?;
+                let page = history::replay(db, &epoch, &spans, reached, until, BATCH)?;
+                Ok::<_, StoreError>(page)
             })
             .await?;
         for event in page
@@ -50,21 +54,25 @@ impl Connection {
         {
             self.carrier.send(self.codec.event(namespace, event));
         }
-        slot.behind = Some(page.reached);
+        if let Some(behind) = slot.behind() {
+            behind.reached = page.reached;
+        }
         let reached = page.reached;
-        let is_live_again = page.is_last
-            && self
-                .app
-                .store
-                .between_commits(move |_, last| {
+        let is_caught_up = match (page.is_last, until) {
+            (false, _) => false,
+            (true, Some(_)) => true,
+            (true, None) => {
+                let at_the_end = move |_: &_, last| {
                     if last == reached {
                         session.outbox().catch_up();
                     }
                     Ok::<_, StoreError>(last == reached)
-                })
-                .await?;
-        if is_live_again {
-            slot.behind = None;
+                };
+                self.app.store.between_commits(at_the_end).await?
+            }
+        };
+        if is_caught_up {
+            slot.caught_up();
         }
         // Another page may wait although this one held nothing for the carrier to flush.
         self.signal.wake();

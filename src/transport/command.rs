@@ -1,6 +1,9 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
+use super::position::PositionAsked;
 use crate::auth::{AuthError, Principal};
+use crate::event::EventId;
+use crate::ids::ConnectionId;
 use crate::server::{ApiError, Fields};
 
 /// A message that makes sense.
@@ -10,6 +13,15 @@ pub(super) enum Command {
     Authenticate(Authenticate),
     /// Are you there?
     Ping,
+    /// Tell me what came after this.
+    Resume {
+        /// Where the peer stands.
+        position: PositionAsked,
+        /// Its old session, whose place it takes.
+        connection: Option<ConnectionId>,
+    },
+    /// Everything up to and with this event is done.
+    Ack(EventId),
 }
 
 /// `authenticate`: seed 4's token, and what seed 2 says beside it, which must agree.
@@ -57,6 +69,14 @@ impl Command {
     pub(super) fn parse(kind: &str, mut fields: Fields) -> Result<Self, ApiError> {
         match kind {
             "ping" => Ok(Self::Ping),
+            "resume" => Ok(Self::Resume {
+                position: PositionAsked {
+                    id: fields.required("lastEventId")?,
+                    epoch: Some(fields.required("epoch")?),
+                },
+                connection: fields.optional("connectionId")?,
+            }),
+            "ack" => Ok(Self::Ack(fields.required("id")?)),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
                 // What is no text is no token either: refused as a wrong one.
                 token: fields.optional("token").ok().flatten().unwrap_or_default(),

@@ -14,6 +14,7 @@ use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
 use super::parting::Parting;
+use super::position::{Past, PositionAsked};
 use super::rate::Rate;
 use super::slot::Slot;
 use super::{SocketPermit, answer};
@@ -36,6 +37,8 @@ pub(super) struct Handshake {
     pub(super) local_admin: Option<String>,
     /// The namespace of a JSON WebSocket's path.
     pub(super) namespace: Namespace,
+    /// Where a JSON WebSocket goes on from.
+    pub(super) position: Option<PositionAsked>,
 }
 
 impl Handshake {
@@ -188,7 +191,7 @@ impl Connection {
                             self.carrier.send(self.codec.event(slot.namespace, &event));
                         }
                     }
-                    Some(Drained::Missed(first)) => slot.fall_behind(first),
+                    Some(Drained::Missed(first)) => slot.fall_behind(first.previous()),
                     // An end that came just now is seen to at the next turn: its signal is set.
                     Some(Drained::Ended(..)) | None => {}
                 }
@@ -287,7 +290,7 @@ impl Connection {
     }
 
     /// A place for a session in a namespace, before it is proven.
-    pub(super) fn newcomer(&self, id: &ConnectionId, namespace: Namespace) -> Newcomer {
+    pub(super) fn newcomer(&self, id: &ConnectionId, namespace: Namespace, past: Past) -> Newcomer {
         let dialect = match self.codec {
             Codec::Json => Dialect::Json,
             Codec::SocketIo(_) => Dialect::SocketIo,
@@ -298,6 +301,7 @@ impl Connection {
             dialect,
             address: self.peer.address,
             signal: self.signal.clone(),
+            past,
         }
     }
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::command::Authenticate;
+use super::pid::Pid;
+use super::position::{Outcome, Past, Standing, Start};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
-use crate::auth::{self, AuthError, Credential, Grant, Principal, Subject, entitlement};
+use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject, entitlement};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
-use crate::event::{Event, EventId, Namespace};
+use crate::event::{Event, Namespace};
+use crate::history;
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::pairing;
@@ -35,20 +38,24 @@ pub(super) struct Newcomer {
     pub(super) dialect: Dialect,
     pub(super) address: Option<std::net::IpAddr>,
     pub(super) signal: Arc<Signal>,
+    pub(super) past: Past,
 }
 
 /// A session that is in, and what it must be told first.
 pub(super) struct Entered {
     pub(super) session: Arc<Session>,
     pub(super) principal: Principal,
+    /// Where it begins.
+    pub(super) start: Start,
+    standing: Standing,
     areas: Vec<Area>,
-    last_event: EventId,
     /// A waiting tablet's grant, when it was given before the socket opened.
     pub(super) granted: Option<Event>,
 }
 
 /// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
-/// it, so that nothing is missed and nothing comes twice.
+/// it or, where it goes on from an earlier one, left to the history: nothing is missed and nothing
+/// comes twice.
 ///
 /// # Errors
 /// Why the proof does not stand.
@@ -75,6 +82,7 @@ pub(super) async fn enter_as(
         Proof::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
+    let epoch = app.store.epoch().clone();
     let max_sessions = app.config.max_sessions_per_client;
     let (entered, first_use) = app
         .store
@@ -108,22 +116,36 @@ pub(super) async fn enter_as(
                     .map(|done| Event::ephemeral(pairing::completed_event(&done, now), now)),
                 _ => None,
             };
+            let standing = Standing {
+                epoch,
+                oldest: history::oldest_id(db)?,
+                last: last_event,
+            };
+            let start =
+                newcomer
+                    .past
+                    .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
             let spans = entitlement::spans(db, &principal, last_event)?;
+            let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let session = Arc::new(Session::new(
-                newcomer.id,
+                id.unwrap_or(newcomer.id),
                 principal.clone(),
                 newcomer.namespace,
                 newcomer.dialect,
                 newcomer.address,
                 newcomer.signal,
             ));
+            if start.after < last_event {
+                session.outbox().start_behind(start.after.next());
+            }
             hub.register(session.clone(), &spans, max_sessions);
             Ok((
                 Entered {
                     session,
                     principal,
+                    start,
+                    standing,
                     areas,
-                    last_event,
                     granted,
                 },
                 grant.first_use_of,
@@ -171,7 +193,7 @@ fn not_granted(error: pairing::PairingError) -> AuthError {
 
 impl Entered {
     /// `connected` or `connection` (contract 4.4).
-    pub(super) fn first_words(&self, app: &App) -> Value {
+    pub(super) fn first_words(&self) -> Value {
         let connection = self.session.id();
         let client = match self.principal.client_id() {
             Some(id) => id.as_str(),
@@ -192,11 +214,32 @@ impl Entered {
             "role": self.principal.role(),
             "message": "Connected to Wallcast",
             "assignedAreas": areas,
-            "epoch": app.store.epoch().as_str(),
-            "lastEventId": self.last_event,
-            "recovered": false,
+            "epoch": self.standing.epoch.as_str(),
+            "lastEventId": self.standing.last,
+            "recovered": self.start.outcome == Outcome::Recovered,
             "timestamp": Timestamp::now(),
         })
+    }
+
+    /// What it may come back with (contract 4.1): the `pid` that it came with, or a new one.
+    pub(super) fn pid(&self, signer: &Signer) -> String {
+        match &self.start.continues {
+            Some((_, pid)) => pid.clone(),
+            None => Pid {
+                id: self.session.id().clone(),
+                epoch: self.standing.epoch.clone(),
+                base: self.start.after,
+            }
+            .seal(signer, self.session.subject(), self.session.namespace()),
+        }
+    }
+
+    /// `resync_required`, if what it missed cannot be told.
+    pub(super) fn resync_required(&self) -> Option<Value> {
+        match self.start.outcome {
+            Outcome::Lost(gap) => Some(self.standing.resync_required(gap)),
+            Outcome::Fresh | Outcome::Recovered => None,
+        }
     }
 
     /// `authenticated`, for a session that authenticates after it was opened (contract 4.4).

@@ -12,7 +12,10 @@ mod command;
 mod connection;
 mod entry;
 mod parting;
+mod pid;
+mod position;
 mod rate;
+mod resume;
 mod slot;
 mod sockets;
 
@@ -28,6 +31,7 @@ use crate::server::{self, ApiError, Entrance, Incoming, Peer, Progress, Response
 use carrier::Carrier;
 use codec::Codec;
 use connection::{Connection, Handshake};
+use position::PositionAsked;
 
 pub use sockets::{SocketPermit, Sockets};
 
@@ -97,6 +101,8 @@ async fn open_websocket(
         .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
     }
     let mut handshake = presented(app, &request, &peer)?;
+    let position = PositionAsked::from_query(request.uri().query())
+        .map_err(|_| ApiError::field("since", "since must be an event's id, 0 or more"))?;
     let proof = match &handshake.credential {
         Some(credential) => server::prove(app, credential).await.map(|_| true),
         None => Ok(handshake.local_admin.is_some()),
@@ -111,6 +117,7 @@ async fn open_websocket(
             ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", error.to_string())
         })?;
     handshake.namespace = namespace;
+    handshake.position = position;
     let app = app.clone();
     tokio::spawn(async move {
         match upgraded.await {
@@ -198,6 +205,7 @@ impl Handshake {
             credential,
             local_admin: None,
             namespace: Namespace::Main,
+            position: None,
         }
     }
 

@@ -1,10 +1,12 @@
 //! A session's place in its connection: it must authenticate, or it is live in the hub.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Namespace};
 use crate::hub::{Drained, Ending, Hub, Session};
@@ -15,8 +17,19 @@ pub(super) struct Slot {
     pub(super) namespace: Namespace,
     pub(super) id: ConnectionId,
     pub(super) state: SlotState,
-    /// How far it was told, while it reads on from history instead of its outbox.
-    pub(super) behind: Option<EventId>,
+    /// The event after which it was told everything of its own that is not in `behind`.
+    told_after: EventId,
+    /// What it reads from history, in this order, before it takes from its outbox again.
+    behind: VecDeque<Behind>,
+}
+
+/// A stretch of history that a session has yet to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// It was told, or looked through, as far as this event.
+    pub(super) reached: EventId,
+    /// Its last event; without one it goes on to wherever live events begin.
+    pub(super) until: Option<EventId>,
 }
 
 pub(super) enum SlotState {
@@ -33,19 +46,54 @@ impl Slot {
             namespace,
             id,
             state: SlotState::Waiting(since),
-            behind: None,
+            told_after: EventId::default(),
+            behind: VecDeque::new(),
         }
     }
 
-    /// Events from `first` on found no place in the outbox: they are read from history.
-    pub(super) fn fall_behind(&mut self, first: EventId) {
-        if self.behind.is_none() {
-            self.behind = Some(first.previous());
+    /// It is live: told everything after this event.
+    pub(super) fn begin(&mut self, session: Arc<Session>, after: EventId) {
+        self.state = SlotState::Live(session);
+        self.told_after = after;
+    }
+
+    /// Events after this one found no place in the outbox: they are read from history.
+    pub(super) fn fall_behind(&mut self, reached: EventId) {
+        let until = None;
+        self.behind.push_back(Behind { reached, until });
+    }
+
+    /// Goes back to an earlier event: what came after it and was not told yet is read from history.
+    pub(super) fn rewind(&mut self, to: EventId) {
+        if to < self.told_after {
+            self.behind.push_front(Behind {
+                reached: to,
+                until: Some(self.told_after),
+            });
+            self.told_after = to;
         }
+    }
+
+    /// The stretch of history that is to be told next.
+    pub(super) fn behind(&mut self) -> Option<&mut Behind> {
+        self.behind.front_mut()
+    }
+
+    /// The stretch that was told next is told whole.
+    pub(super) fn caught_up(&mut self) {
+        self.behind.pop_front();
     }
 
     pub(super) fn is_live(&self) -> bool {
         matches!(self.state, SlotState::Live(_))
+    }
+
+    /// Whose it is, once that is proven.
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        match &self.state {
+            SlotState::Live(session) => Some(session.subject()),
+            SlotState::Waiting(_) => None,
+        }
     }
 
     /// Whether it is to be closed, so that nothing else may be written for it.
@@ -55,14 +103,16 @@ impl Slot {
 
     /// Whether it reads on from history.
     pub(super) fn is_behind(&self) -> bool {
-        self.behind.is_some()
+        !self.behind.is_empty()
     }
 
-    /// What its outbox has, at most `limit` events; none while it waits.
+    /// What its outbox has, at most `limit` events; none while it waits or reads from history.
     pub(super) fn drain(&self, limit: usize) -> Option<Drained> {
         match &self.state {
-            SlotState::Live(session) => Some(session.outbox().drain(limit)),
-            SlotState::Waiting(_) => None,
+            SlotState::Live(session) if !self.is_behind() || self.has_ended() => {
+                Some(session.outbox().drain(limit))
+            }
+            SlotState::Live(_) | SlotState::Waiting(_) => None,
         }
     }
 

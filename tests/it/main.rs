@@ -32,6 +32,7 @@ mod pairing_offered;
 mod pairing_sockets;
 mod polling;
 mod refusals;
+mod resume;
 mod secrets;
 mod sessions;
 mod socket_limits;

@@ -237,6 +237,14 @@ impl Daemon {
         socket
     }
 
+    /// The first words that a socket with this token gets.
+    pub async fn words(&self, token: &str) -> Value {
+        let mut socket = self.connect(token).await;
+        let words = socket.next().await;
+        socket.close().await;
+        words["data"].clone()
+    }
+
     /// A JSON WebSocket on `/ws` without a token.
     pub async fn knock(&self) -> Socket {
         Socket::open(self, "/ws", None)

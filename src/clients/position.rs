@@ -1,0 +1,106 @@
+//! How far a tablet is behind what it has to know, in events and in time.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::{Client, ClientError, rows};
+use crate::app::App;
+use crate::auth::{Principal, Subject, entitlement};
+use crate::clock::Timestamp;
+use crate::event::EventId;
+use crate::history::{self, Backlog};
+use crate::ids::{ClientId, UserId};
+use crate::server::{ApiError, Reply, Request, page};
+
+/// A tablet's position on the wire.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PositionJson {
+    client_id: ClientId,
+    last_acked_event_id: Option<EventId>,
+    last_event_id: EventId,
+    behind: Behind,
+}
+
+/// What it has not acknowledged.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Behind {
+    /// Events, counted up to [`history::MAX_BACKLOG`].
+    events: usize,
+    /// Since when the oldest of them waits.
+    since: Option<Timestamp>,
+    /// The same as a duration.
+    milliseconds: i64,
+}
+
+/// `GET /api/positions`: every tablet's, for admins.
+pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let limit = request.limit()?;
+    let after: Option<String> = page::cursor(&request)?;
+    let acks = app.acks.clone();
+    let positions = app
+        .store
+        .read(move |db| {
+            rows::page(db, after.as_deref(), limit + 1)?
+                .into_iter()
+                .map(|client| {
+                    let acked = acks.newest(&client.id, client.last_acked_event_id);
+                    position(db, client, acked)
+                })
+                .collect::<Result<Vec<_>, ApiError>>()
+        })
+        .await?;
+    let key = |position: &PositionJson| position.client_id.to_string();
+    Ok(page::reply(
+        "positions",
+        positions,
+        limit,
+        key,
+        |position| position,
+    ))
+}
+
+/// `GET /api/clients/{id}/position`: a client gets 403 for any but itself.
+pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let id = super::routes::own_or_any(&request)?;
+    let acks = app.acks.clone();
+    let position = app
+        .store
+        .read(move |db| {
+            let client = rows::find(db, &id)?.ok_or(ClientError::UnknownClient)?;
+            let acked = acks.newest(&client.id, client.last_acked_event_id);
+            position(db, client, acked)
+        })
+        .await?;
+    Ok(Reply::ok(&position))
+}
+
+fn position(
+    db: &Connection,
+    client: Client,
+    acked: Option<EventId>,
+) -> Result<PositionJson, ApiError> {
+    let after = acked.unwrap_or_default();
+    let principal = Principal {
+        subject: Subject::Client(client.id.clone()),
+        organization_id: client.organization_id,
+        tenant_id: client.tenant_id,
+        ..Principal::local_admin(UserId::random())
+    };
+    let spans = entitlement::spans(db, &principal, after)?;
+    let Backlog { events, since } = history::backlog(db, &spans, after)?;
+    let waited = since.map_or(0, |since| Timestamp::now().unix_ms() - since.unix_ms());
+    Ok(PositionJson {
+        client_id: client.id,
+        last_acked_event_id: acked,
+        last_event_id: history::last_id(db)?,
+        behind: Behind {
+            events,
+            since,
+            milliseconds: waited.max(0),
+        },
+    })
+}

@@ -1,0 +1,310 @@
+//! Where a session goes on from: what it says of its past, and what the history makes of that
+//! (contract 4.1 and 4.4).
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::pid::Pid;
+use crate::auth::{Signer, Subject};
+use crate::clock::Timestamp;
+use crate::event::{Epoch, EventId, Namespace, Position};
+use crate::ids::ConnectionId;
+
+/// A place in a history, as a peer names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PositionAsked {
+    /// Which history; the present one if it is not said.
+    pub(super) epoch: Option<Epoch>,
+    /// The last event that the peer was told.
+    pub(super) id: EventId,
+}
+
+/// What a newcomer says of its past; nothing of it is proven yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    /// Socket.IO's `pid`.
+    pub(super) pid: Option<String>,
+    /// Socket.IO's `offset`: the last argument of the last durable event.
+    pub(super) offset: Option<Position>,
+    /// A position without a `pid`.
+    pub(super) position: Option<PositionAsked>,
+}
+
+/// The history as it is at the moment of entering.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) epoch: Epoch,
+    /// From this event on the history is whole.
+    pub(super) oldest: EventId,
+    pub(super) last: EventId,
+}
+
+/// How a session begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    /// It is told every durable event of its own after this one.
+    pub(super) after: EventId,
+    /// The session whose place it takes, with the `pid` that proves it.
+    pub(super) continues: Option<(ConnectionId, String)>,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// None was given, or none that counts.
+    Fresh,
+    /// Everything after it will be told.
+    Recovered,
+    /// The history cannot give what was missed: `resync_required`.
+    Lost(Gap),
+}
+
+/// Why the history cannot give what was missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Gap {
+    /// The position is of another history: the house was restored.
+    EpochChanged,
+    /// The history no longer reaches back that far.
+    TooOld,
+    /// The position is ahead of the history.
+    Ahead,
+}
+
+impl PositionAsked {
+    /// `?since=ID&epoch=EPOCH` (contract 4.2).
+    ///
+    /// # Errors
+    /// When `since` is no event id.
+    pub(super) fn from_query(query: Option<&str>) -> Result<Option<Self>, InvalidSince> {
+        let value = |name: &str| {
+            form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let Some(since) = value("since") else {
+            return Ok(None);
+        };
+        let id = since.parse().map_err(|_| InvalidSince)?;
+        let epoch = value("epoch").map(|text| Epoch::from_stored(&text));
+        Ok(Some(Self { epoch, id }))
+    }
+}
+
+/// `since` is no whole number that is 0 or more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InvalidSince;
+
+impl Past {
+    /// A past that is told by its position alone.
+    pub(super) fn at(position: Option<PositionAsked>) -> Self {
+        Self {
+            position,
+            ..Self::default()
+        }
+    }
+
+    /// What Socket.IO's `auth` object says: stock clients put `pid` and `offset` there, pages that
+    /// kept their position `lastEventId` and `epoch` (contract 4.1). What cannot be read says nothing.
+    pub(super) fn from_auth(auth: &Value) -> Self {
+        let text = |key: &str| auth.get(key).and_then(Value::as_str);
+        let id = auth.get("lastEventId").and_then(Value::as_i64);
+        let position = id.filter(|id| *id >= 0).map(|id| PositionAsked {
+            epoch: text("epoch").map(Epoch::from_stored),
+            id: EventId::new(id),
+        });
+        Self {
+            pid: text("pid").map(str::to_owned),
+            offset: text("offset").and_then(|text| text.parse().ok()),
+            position,
+        }
+    }
+
+    /// Where a session of `subject` in `namespace` begins.
+    pub(super) fn resolve(
+        &self,
+        signer: &Signer,
+        subject: &Subject,
+        namespace: Namespace,
+        now: &Standing,
+    ) -> Start {
+        let known = self
+            .pid
+            .as_ref()
+            .and_then(|text| Some((Pid::open(text, signer, subject, namespace)?, text)));
+        let (asked, known) = match known {
+            Some((pid, text)) => (pid.position(self.offset.as_ref()), Some((pid.id, text))),
+            None => match &self.position {
+                Some(asked) => (asked.clone(), None),
+                None => return Start::fresh(Outcome::Fresh, now),
+            },
+        };
+        match now.judge(&asked) {
+            Ok(()) => Start {
+                after: asked.id,
+                continues: known.map(|(id, text)| (id, text.clone())),
+                outcome: Outcome::Recovered,
+            },
+            Err(gap) => Start::fresh(Outcome::Lost(gap), now),
+        }
+    }
+}
+
+impl Start {
+    fn fresh(outcome: Outcome, now: &Standing) -> Self {
+        Self {
+            after: now.last,
+            continues: None,
+            outcome,
+        }
+    }
+}
+
+impl Standing {
+    /// `resync_required` `{reason, oldestEventId, lastEventId}` (contract 4.4).
+    pub(super) fn resync_required(&self, gap: Gap) -> Value {
+        json!({
+            "reason": gap,
+            "oldestEventId": self.oldest,
+            "lastEventId": self.last,
+            "epoch": self.epoch.as_str(),
+            "timestamp": Timestamp::now(),
+        })
+    }
+
+    /// Whether everything after a position can be told.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn judge(&self, asked: &PositionAsked) -> Result<(), Gap> {
+        if asked
+            .epoch
+            .as_ref()
+            .is_some_and(|epoch| *epoch != self.epoch)
+        {
+            Err(Gap::EpochChanged)
+        } else if asked.id > self.last {
+            Err(Gap::Ahead)
+        } else if asked.id.next() < self.oldest {
+            Err(Gap::TooOld)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::KEY_BYTES;
+
+    fn epoch(text: &str) -> Epoch {
+        Epoch::from_stored(text)
+    }
+
+    fn standing() -> Standing {
+        Standing {
+            epoch: epoch("now"),
+            oldest: EventId::new(11),
+            last: EventId::new(20),
+        }
+    }
+
+    fn client(name: &str) -> Subject {
+        Subject::Client(name.parse().unwrap())
+    }
+
+    fn resolve(past: &Past) -> Start {
+        let signer = Signer::new(&[7; KEY_BYTES]);
+        past.resolve(&signer, &client("a"), Namespace::Main, &standing())
+    }
+
+    fn pid_of(subject: &Subject, namespace: Namespace, of: &str, base: i64) -> String {
+        let pid = Pid {
+            id: "conn_1".parse().unwrap(),
+            epoch: epoch(of),
+            base: EventId::new(base),
+        };
+        pid.seal(&Signer::new(&[7; KEY_BYTES]), subject, namespace)
+    }
+
+    fn pid(of: &str, base: i64) -> String {
+        pid_of(&client("a"), Namespace::Main, of, base)
+    }
+
+    fn from(auth: Value) -> Start {
+        resolve(&Past::from_auth(&auth))
+    }
+
+    #[test]
+    fn a_position_is_taken_as_far_as_the_history_reaches() {
+        let table = [
+            (Some("now"), 20, Outcome::Recovered),
+            (None, 15, Outcome::Recovered),
+            (Some("now"), 10, Outcome::Recovered),
+            (Some("now"), 9, Outcome::Lost(Gap::TooOld)),
+            (Some("now"), 21, Outcome::Lost(Gap::Ahead)),
+            (Some("old"), 15, Outcome::Lost(Gap::EpochChanged)),
+        ];
+        for (of, id, expected) in table {
+            let asked = PositionAsked {
+                epoch: of.map(epoch),
+                id: EventId::new(id),
+            };
+            let start = resolve(&Past::at(Some(asked)));
+            assert_eq!(start.outcome, expected, "{of:?} {id}");
+            let after = match expected {
+                Outcome::Recovered => id,
+                _ => 20,
+            };
+            assert_eq!(start.after.get(), after);
+        }
+        assert_eq!(resolve(&Past::default()).outcome, Outcome::Fresh);
+    }
+
+    #[test]
+    fn a_pid_counts_alone_and_beside_an_offset_that_is_newer_than_its_base() {
+        let table = [
+            (None, 13),
+            (Some("now:17"), 17),
+            (Some("now:13"), 13),
+            (Some("now:12"), 13),
+            (Some("old:17"), 13),
+            (Some("nonsense"), 13),
+        ];
+        for (offset, after) in table {
+            let pid = pid("now", 13);
+            let start = from(serde_json::json!({ "pid": pid, "offset": offset }));
+            assert_eq!(start.after.get(), after, "{offset:?}");
+            assert_eq!(start.outcome, Outcome::Recovered);
+            let (id, same) = start.continues.unwrap();
+            assert_eq!((id.as_str(), same), ("conn_1", pid));
+        }
+    }
+
+    #[test]
+    fn a_pid_of_another_house_time_says_that_something_was_lost() {
+        let start = from(serde_json::json!({ "pid": pid("old", 13), "offset": "old:15" }));
+        assert_eq!(start.outcome, Outcome::Lost(Gap::EpochChanged));
+        assert_eq!(start.continues, None);
+    }
+
+    #[test]
+    fn a_pid_of_somebody_else_is_as_none() {
+        let forged = pid("now", 13).replace(".13.", ".12.");
+        let others = [
+            pid_of(&client("b"), Namespace::Main, "now", 13),
+            pid_of(&client("a"), Namespace::Help, "now", 13),
+            forged,
+            "a.b.c".to_owned(),
+            String::new(),
+        ];
+        for pid in others {
+            let start = from(serde_json::json!({ "pid": pid, "offset": "now:15" }));
+            assert_eq!(start.outcome, Outcome::Fresh, "{pid}");
+            let kept = serde_json::json!({ "pid": pid, "lastEventId": 15, "epoch": "now" });
+            assert_eq!(from(kept).after.get(), 15);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `resume` (contract 4.5): a session that is live already asks for what it missed before.
+
+use serde_json::json;
+
+use super::codec::RequestMark;
+use super::connection::Connection;
+use super::parting::Parting;
+use super::position::{PositionAsked, Standing};
+use super::slot::SlotState;
+use crate::event::Kind;
+use crate::history;
+use crate::hub::Ending;
+use crate::ids::ConnectionId;
+use crate::store::StoreError;
+
+impl Connection {
+    /// Tells what came after the position and was not told to this session yet. What it was told
+    /// since it entered is not told again.
+    pub(super) async fn resume(
+        &mut self,
+        index: usize,
+        asked: PositionAsked,
+        old: Option<ConnectionId>,
+        mark: Option<RequestMark>,
+    ) -> Result<(), Parting> {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Ok(());
+        };
+        let SlotState::Live(session) = &slot.state else {
+            return Ok(());
+        };
+        let epoch = self.app.store.epoch().clone();
+        let look = move |db: &_, last| {
+            let oldest = history::oldest_id(db)?;
+            Ok::<_, StoreError>(Standing {
+                epoch,
+                oldest,
+                last,
+            })
+        };
+        let standing = self.app.store.between_commits(look).await;
+        let standing = standing.map_err(|error| {
+            tracing::warn!(%error, "the history could not be read for a session that resumes");
+            Parting::from(Ending::TryAgain)
+        })?;
+        if let Some(old) = old {
+            self.app.hub.supersede(session, &old);
+        }
+        let namespace = slot.namespace;
+        let lost = standing.judge(&asked).err();
+        match lost {
+            None => slot.rewind(asked.id),
+            Some(gap) => {
+                let words = standing.resync_required(gap);
+                self.tell(namespace, &Kind::RESYNC_REQUIRED, &words);
+            }
+        }
+        let answer = json!({
+            "recovered": lost.is_none(),
+            "epoch": standing.epoch.as_str(),
+            "lastEventId": standing.last,
+        });
+        self.succeed(namespace, mark, answer);
+        Ok(())
+    }
+}
