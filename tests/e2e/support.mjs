@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -18,36 +19,50 @@ const PATIENCE_MS = 20_000;
 /** Starts a daemon; the test's end stops it and removes its data folder. */
 export async function startDaemon(t, options = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), "wallcast-e2e-"));
-  const child = spawn(BINARY, ["serve"], {
+  const daemon = { folder };
+  t.after(async () => {
+    daemon.child.kill("SIGKILL");
+    await daemon.exited;
+    await rm(folder, { recursive: true, force: true });
+  });
+  await launch(daemon, options, 0);
+  const socketPath = path.join(folder, "wallcast.sock");
+  daemon.ca = (await request(http, { socketPath, path: "/ca.crt" })).text;
+  daemon.url = `https://localhost:${daemon.port}`;
+  daemon.local = api((options) => request(http, { socketPath, ...options }));
+  daemon.as = (token) =>
+    api(
+      (options) => request(https, { host: "localhost", port: daemon.port, ca: daemon.ca, ...options }),
+      token,
+    );
+  const admin = await daemon.local("POST", "/api/tokens", { role: "admin", name: "e2e" });
+  daemon.adminToken = admin.body.token;
+  daemon.admin = daemon.as(admin.body.token);
+  /** Ends it by this signal and starts it again, same folder, same port. */
+  daemon.restart = async (signal) => {
+    daemon.child.kill(signal);
+    await daemon.exited;
+    await launch(daemon, options, daemon.port);
+  };
+  return daemon;
+}
+
+async function launch(daemon, options, port) {
+  daemon.child = spawn(BINARY, ["serve"], {
     env: {
       PATH: process.env.PATH,
-      WALLCAST_DATA_DIR: folder,
-      WALLCAST_LISTEN: "127.0.0.1:0",
+      WALLCAST_DATA_DIR: daemon.folder,
+      WALLCAST_LISTEN: `127.0.0.1:${port}`,
       ...options,
     },
     stdio: ["ignore", "pipe", "inherit"].map((mode, fd) =>
       fd === 2 && !process.env.WALLCAST_E2E_LOG ? "ignore" : mode,
     ),
   });
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  t.after(async () => {
-    child.kill("SIGKILL");
-    await exited;
-    await rm(folder, { recursive: true, force: true });
-  });
-  const lines = createInterface({ input: child.stdout });
+  daemon.exited = new Promise((resolve) => daemon.child.once("exit", resolve));
+  const lines = createInterface({ input: daemon.child.stdout });
   const line = await within("the ready line", new Promise((resolve) => lines.once("line", resolve)));
-  const port = Number(/https=127\.0\.0\.1:(\d+)/.exec(line)[1]);
-  const socketPath = path.join(folder, "wallcast.sock");
-  const ca = (await request(http, { socketPath, path: "/ca.crt" })).text;
-  const daemon = { child, exited, folder, port, ca, url: `https://localhost:${port}` };
-  daemon.local = api((options) => request(http, { socketPath, ...options }));
-  daemon.as = (token) =>
-    api((options) => request(https, { host: "localhost", port, ca, ...options }), token);
-  const admin = await daemon.local("POST", "/api/tokens", { role: "admin", name: "e2e" });
-  daemon.adminToken = admin.body.token;
-  daemon.admin = daemon.as(admin.body.token);
-  return daemon;
+  daemon.port = Number(/https=127\.0\.0\.1:(\d+)/.exec(line)[1]);
 }
 
 /** Makes an area and gives its id. */
@@ -105,4 +120,48 @@ function request(library, { body, ...options }) {
     sent.end(body);
   });
   return within(`${options.method ?? "GET"} ${options.path}`, answer);
+}
+
+/** A TCP proxy to the daemon, whose connections can be cut or left half-open. */
+export async function startProxy(t, daemon) {
+  const pairs = new Set();
+  let isDown = false;
+  const server = net.createServer((near) => {
+    if (isDown) return near.destroy();
+    const far = net.connect(daemon.port, "127.0.0.1");
+    const pair = { near, far };
+    pairs.add(pair);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      from.on("error", () => to.destroy());
+      from.on("close", () => pair.silent || to.destroy());
+      from.pipe(to);
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    for (const { near, far } of pairs) near.destroy(), far.destroy();
+    server.close();
+  });
+  return {
+    url: `https://localhost:${server.address().port}`,
+    /** Both ends see their connections end, and none comes through until `mend`. */
+    cut() {
+      isDown = true;
+      for (const { near, far } of pairs) near.destroy(), far.destroy();
+      pairs.clear();
+    },
+    mend() {
+      isDown = false;
+    },
+    /** Our end sees its connections end; the daemon keeps its own, and hears nothing more. */
+    leaveHalfOpen() {
+      for (const pair of pairs) {
+        pair.silent = true;
+        pair.near.unpipe();
+        pair.far.unpipe();
+        pair.far.pause();
+        pair.near.destroy();
+      }
+    },
+  };
 }
