@@ -47,6 +47,8 @@ pub(super) struct Entered {
     pub(super) principal: Principal,
     /// Where it begins.
     pub(super) start: Start,
+    /// Whether it was in rooms before, and is again.
+    pub(super) has_rooms: bool,
     standing: Standing,
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
@@ -127,6 +129,10 @@ pub(super) async fn enter_as(
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
             let spans = entitlement::spans(db, &principal, last_event)?;
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
+            let rooms = match &id {
+                Some(id) => entitlement::rooms(db, id, last_event)?,
+                None => Vec::new(),
+            };
             let session = Arc::new(Session::new(
                 id.unwrap_or(newcomer.id),
                 principal.clone(),
@@ -138,11 +144,12 @@ pub(super) async fn enter_as(
             if start.after < last_event {
                 session.outbox().start_behind(start.after.next());
             }
-            hub.register(session.clone(), &spans, max_sessions);
+            hub.register(session.clone(), &spans, &rooms, max_sessions);
             Ok((
                 Entered {
                     session,
                     principal,
+                    has_rooms: !rooms.is_empty(),
                     start,
                     standing,
                     areas,

@@ -16,6 +16,7 @@ mod pid;
 mod position;
 mod rate;
 mod resume;
+mod rooms;
 mod slot;
 mod sockets;
 
