@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::keys::{self, KeyError};
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
+use crate::retention::{self, Keep};
 use crate::server::{
     self, ApiError, Bound, Entrance, IngressGate, ListenError, Listeners, Request, Response,
 };
@@ -121,6 +122,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
     tokio::spawn(expiry::run(app.store.clone(), app.pairings.clone()));
+    tokio::spawn(retention::run(
+        app.store.clone(),
+        Keep::new(&app.config),
+        app.shutdown.clone(),
+    ));
     tokio::spawn(heartbeats(app.clone()));
     listeners.serve(&app);
     tell_ready(&bound).map_err(StartError::Output)?;

@@ -7,11 +7,13 @@ mod membership;
 mod replay;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 use rusqlite::{Connection, params};
 
 pub use membership::{Span, close_membership, open_membership, spans_of};
 pub use replay::{Page, replay};
+pub use trim::trim;
 
 use crate::clock::Timestamp;
 use crate::event::{EventId, NewEvent};
@@ -47,4 +49,21 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<EventId> {
         [],
         |row| row.get(0),
     )
+}
+
+/// The id from which on the history is complete; the next one to be given while nothing is kept.
+/// What came after a position can be replayed if this is no later than the position's next id.
+///
+/// Ids have no gaps and [`trim`] takes the oldest alone, so the oldest event that is there says it.
+///
+/// # Errors
+/// SQLite's.
+pub fn oldest_id(connection: &Connection) -> rusqlite::Result<EventId> {
+    let kept: Option<EventId> = connection
+        .prepare_cached("SELECT min(id) FROM events")?
+        .query_row([], |row| row.get(0))?;
+    match kept {
+        Some(id) => Ok(id),
+        None => Ok(last_id(connection)?.next()),
+    }
 }
