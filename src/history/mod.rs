@@ -5,6 +5,7 @@
 
 mod membership;
 mod replay;
+pub mod routes;
 #[cfg(test)]
 mod tests;
 mod trim;

@@ -83,6 +83,15 @@ impl Request {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// Every value of a query parameter that may come more than once.
+    pub fn query_all(&self, name: &str) -> Vec<String> {
+        let query = self.query.as_deref().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes())
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+            .collect()
+    }
+
     /// Who asks, on routes that need to know.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::request::Peer;
 use super::{ApiError, Caller, Reply, Request, Response, body, cors, health, identity, pages};
 use crate::app::App;
-use crate::{areas, audit, clients, pairing, tokens, transport};
+use crate::{areas, audit, clients, history, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -30,6 +30,8 @@ enum Access {
     Page,
     /// Whoever proves a token, a waiting tablet included.
     Proven,
+    /// Whoever proves a token but waiting tablets.
+    Known,
     /// Admins and paired tablets.
     House,
     /// Admins.
@@ -62,6 +64,7 @@ static ROUTES: &[Route] = routes![
     GET    "/health"                              Public health::get,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/audit"                           Admin  audit::routes::list,
+    GET    "/api/events"                          Known  history::routes::list,
     GET    "/api/areas"                           House  areas::routes::list,
     POST   "/api/areas"                           Admin  areas::routes::create,
     GET    "/api/areas/{id}"                      House  areas::routes::get,
@@ -243,6 +246,7 @@ fn allow(access: Access, caller: Option<&Caller>) -> Result<(), ApiError> {
         (_, None) => Err(AuthError::Missing.into()),
         (_, Some(Role::Admin))
         | (Access::Proven, Some(_))
+        | (Access::Known, Some(Role::Client | Role::User))
         | (Access::House, Some(Role::Client)) => Ok(()),
         _ => Err(ApiError::forbidden()),
     }

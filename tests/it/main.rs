@@ -19,6 +19,7 @@ mod credentials;
 mod delivery;
 mod endings;
 mod entering;
+mod events;
 mod forbidden;
 mod frames;
 mod health;
