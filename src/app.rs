@@ -13,6 +13,7 @@ use crate::auth::Signer;
 use crate::clients::presence;
 use crate::config::{Config, OptionError};
 use crate::hub::Hub;
+use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
@@ -48,6 +49,8 @@ pub struct App {
     pub sockets: Sockets,
     /// Engine.IO's connections.
     pub engine: Engine,
+    /// Writes with an `Idempotency-Key` that are under way.
+    pub in_flight: InFlight,
     /// Whether the daemon stops.
     pub shutdown: Shutdown,
     bound: OnceLock<Bound>,
@@ -237,6 +240,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
             ..engineio::Config::default()
         }),
         pairings: Arc::default(),
+        in_flight: InFlight::default(),
         store,
         hub,
         shutdown,

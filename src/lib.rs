@@ -18,6 +18,7 @@ pub mod config;
 pub mod event;
 pub mod history;
 pub mod hub;
+pub mod idempotency;
 pub mod ids;
 mod keys;
 pub mod logging;

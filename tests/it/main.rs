@@ -27,6 +27,7 @@ mod hearing;
 mod house;
 mod ingress;
 mod listeners;
+mod once;
 mod pairing_asked;
 mod pairing_ended;
 mod pairing_offered;
