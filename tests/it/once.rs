@@ -45,16 +45,16 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
     let admin = daemon.local();
     let area = admin.create_area("Kitchen").await;
     let wall = daemon.pair("Wall", &[&area]).await;
-    let asked = daemon
-        .stranger()
-        .post("/api/pairing/requests", json!({}))
-        .await;
-    let waiting = asked.expect(201).json["pairingId"].take();
     let token = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
     let id = match pattern.split('/').nth(2) {
         Some("areas") => area.clone(),
         Some("clients") => wall.id.clone(),
-        _ => waiting.as_str().unwrap().to_owned(),
+        Some("pairing") => {
+            let path = "/api/pairing/requests";
+            let asked = daemon.stranger().post(path, json!({})).await.expect(201);
+            asked.json["pairingId"].as_str().unwrap().to_owned()
+        }
+        _ => String::new(),
     };
     let path = pattern
         .replace("{id}", &id)
