@@ -16,6 +16,7 @@ mod pages;
 mod request;
 mod response;
 mod router;
+mod seats;
 mod stream;
 
 pub use conn::serve_local;

@@ -9,8 +9,10 @@ use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::request::Peer;
+use super::seats::Seat;
 use super::{ApiError, Caller, Reply, Request, Response, body, cors, health, identity, pages};
 use crate::app::App;
+use crate::auth::{AuthError, Role};
 use crate::{areas, audit, clients, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
@@ -114,7 +116,14 @@ pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
     let method = request.method().clone();
     let route = pattern(request.uri().path());
     let mut response = if transport::is_socket(&request) {
-        transport::open(&app, request, peer).await
+        let seat = request.extensions().get::<Arc<Seat>>().cloned();
+        let response = transport::open(&app, request, peer).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(seat) = seat
+        {
+            seat.is_known();
+        }
+        response
     } else if method == Method::OPTIONS && origin.is_some() {
         let mut response = Reply::no_content().into_response();
         cors::allow_preflight(&mut response);
@@ -215,6 +224,12 @@ async fn run(
         }
     };
     allow(route.access, caller.as_ref())?;
+    if let (Some(caller), Some(seat)) = (&caller, head.extensions.get::<Arc<Seat>>())
+        // Any stranger may have the token of one that waits to be paired.
+        && caller.principal.role() != Role::Pairing
+    {
+        seat.is_known();
+    }
     let is_change = route.method != Method::GET;
     let request = Request {
         parameters,
@@ -236,7 +251,6 @@ async fn run(
 }
 
 fn allow(access: Access, caller: Option<&Caller>) -> Result<(), ApiError> {
-    use crate::auth::{AuthError, Role};
     let role = caller.map(|caller| caller.principal.role());
     match (access, role) {
         (Access::Public | Access::Open | Access::Page, _) => Ok(()),

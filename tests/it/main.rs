@@ -32,6 +32,7 @@ mod pairing_offered;
 mod pairing_sockets;
 mod polling;
 mod refusals;
+mod seats;
 mod secrets;
 mod sessions;
 mod socket_limits;
