@@ -158,3 +158,50 @@ async fn health_notices_a_full_disk_by_itself() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_data_folder_that_is_gone_is_503_until_it_is_back() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = format!("/api/areas/{}", admin.create_area("Kitchen").await);
+    let folder = daemon.folder().to_owned();
+    let away = folder.with_extension("away");
+    std::fs::rename(&folder, &away).unwrap();
+    let refused = async || {
+        let answer = admin.put(&area, json!({ "name": "Never" })).await;
+        assert_eq!(answer.refused(503), "unavailable");
+        let ill = daemon.stranger().get("/health").await.expect(503).json;
+        assert_eq!(ill["services"]["database"], "not writable");
+    };
+    refused().await;
+    // Nor is it back when something else has its name.
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("wallcast.db"), "").unwrap();
+    refused().await;
+    assert_eq!(
+        admin.get(&area).await.expect(200).json["name"],
+        "Kitchen",
+        "what was there is still read"
+    );
+
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    daemon.stranger().get("/health").await.expect(200);
+    admin.put(&area, json!({ "name": "Now" })).await.expect(200);
+    let daemon = daemon.kill_and_restart().await;
+    let areas = daemon.local().get("/api/areas").await.expect(200).json;
+    assert_eq!(areas["areas"][0]["name"], "Now");
+}
+
+#[tokio::test]
+async fn health_notices_by_itself_that_the_data_folder_is_gone() {
+    let daemon = Daemon::start().await;
+    let away = daemon.folder().with_extension("away");
+    std::fs::rename(daemon.folder(), &away).unwrap();
+    until("health to notice", async || {
+        (daemon.stranger().get("/health").await.status == 503).then_some(())
+    })
+    .await;
+    std::fs::rename(&away, daemon.folder()).unwrap();
+    daemon.stranger().get("/health").await.expect(200);
+}
