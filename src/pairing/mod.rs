@@ -22,7 +22,7 @@ use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, PairingId, TenantId}
 use crate::store::{StoreError, WriteTx};
 use crate::tokens::{self, NewToken, PairingAnswer, Token};
 
-pub use desk::{Guess, Offer, Pairings, Waiting};
+pub use desk::{Guess, Offer, Over, Pairings, Waiting};
 
 /// What an admin decides of a new client; what is left out stays as it is, or empty.
 #[derive(Clone, Debug, Default)]

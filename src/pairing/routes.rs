@@ -294,8 +294,8 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
         claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", desk::normal(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
-    let used_up = Arc::new(Mutex::new(None));
-    let used = used_up.clone();
+    let taken = Arc::new(Mutex::new(None));
+    let taking = taken.clone();
     // One write decides, so that the same code brought twice at once still works once.
     let outcome = app
         .store
@@ -307,12 +307,14 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
             {
                 return Ok(Ok(completed));
             }
-            match pairings.redeem(&code, address, now) {
+            let guess = pairings.redeem(&code, address, now);
+            *taking.lock().unwrap_or_else(PoisonError::into_inner) = Some(guess.clone());
+            match guess {
                 Guess::TooMany(wait) => {
                     Ok(Err(ApiError::too_many("Too many wrong codes; wait", wait)))
                 }
                 Guess::Wrong(died) => {
-                    expiry::tell(tx, &died, "too_many_attempts")?;
+                    expiry::tell(tx, &died)?;
                     Ok(Err(invalid_code()))
                 }
                 Guess::Right(offer) => {
@@ -321,11 +323,10 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
                         until: offer.expires_at,
                         claim_hash,
                     };
-                    let by = offer.offered_by.clone();
-                    let Some(terms) = still_there(tx.connection(), offer.terms.clone())? else {
+                    let by = offer.offered_by;
+                    let Some(terms) = still_there(tx.connection(), offer.terms)? else {
                         return Ok(Err(invalid_code()));
                     };
-                    *used.lock().unwrap_or_else(PoisonError::into_inner) = Some(*offer);
                     let completed = super::grant(tx, &issuer, answer, terms, tablet, &by)?;
                     let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
                     record(tx, &by, "pairing.complete", id, client)?;
@@ -335,13 +336,9 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
         })
         .await
         .inspect_err(|_: &PairingError| {
-            // What the store could not keep did not happen: the code is still good.
-            if let Some(offer) = used_up
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-            {
-                app.pairings.put_back_offer(offer);
+            let guess = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(guess) = guess {
+                app.pairings.take_back(guess);
             }
         })?;
     match outcome {

@@ -1,9 +1,8 @@
 //! `GET /health`, and a house whose disk takes nothing (contract section 6 and 6.4).
 
 use serde_json::json;
-use tokio::process::Command;
 
-use crate::support::{Daemon, command, until};
+use crate::support::{Daemon, until};
 
 #[tokio::test]
 async fn health_has_seed_4s_shape_and_needs_no_token() {
@@ -32,33 +31,9 @@ async fn health_has_seed_4s_shape_and_needs_no_token() {
     assert!(health["timestamp"].is_string());
 }
 
-/// A daemon that a file over its limit does not kill, so that SQLite sees the error.
-async fn daemon_on_a_limit() -> Daemon {
-    let folder = tempfile::tempdir().unwrap();
-    let plain = command(folder.path(), &[]);
-    let mut shell = Command::new("sh");
-    shell
-        .env_clear()
-        .envs(plain.as_std().get_envs().filter_map(|(k, v)| Some((k, v?))))
-        .args(["-c", "trap '' XFSZ; exec \"$0\""])
-        .arg(plain.as_std().get_program());
-    Daemon::launch(shell, folder, Vec::new()).await
-}
-
-/// Lets no file of the daemon take a byte, or any again.
-async fn limit(daemon: &Daemon, bytes: &str) {
-    let pid = daemon.pid().to_string();
-    let file_size = format!("--fsize={bytes}:");
-    let set = Command::new("prlimit")
-        .args(["--pid", &pid, &file_size])
-        .status()
-        .await;
-    assert!(set.expect("prlimit runs").success());
-}
-
 #[tokio::test]
 async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_half_done() {
-    let daemon = daemon_on_a_limit().await;
+    let daemon = Daemon::on_a_limit(&[]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
     let kitchen = admin.create_area("Kitchen").await;
@@ -79,7 +54,7 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
         .json;
     let before = admin.get("/api/areas").await.expect(200).json;
 
-    limit(&daemon, "0").await;
+    daemon.limit_files("0").await;
     let area = format!("/api/areas/{kitchen}");
     let approve = format!(
         "/api/pairing/requests/{}/approve",
@@ -117,7 +92,7 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     assert_eq!(admin.get("/api/areas").await.expect(200).json, before);
     wall.heard_nothing().await;
 
-    limit(&daemon, "unlimited").await;
+    daemon.limit_files("unlimited").await;
     let well = until("health", async || {
         let answer = daemon.stranger().get("/health").await;
         (answer.status == 200).then_some(answer.json)
@@ -145,14 +120,14 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
 
 #[tokio::test]
 async fn health_notices_a_full_disk_by_itself() {
-    let daemon = daemon_on_a_limit().await;
+    let daemon = Daemon::on_a_limit(&[]).await;
     daemon.stranger().get("/health").await.expect(200);
-    limit(&daemon, "0").await;
+    daemon.limit_files("0").await;
     until("health to notice", async || {
         (daemon.stranger().get("/health").await.status == 503).then_some(())
     })
     .await;
-    limit(&daemon, "unlimited").await;
+    daemon.limit_files("unlimited").await;
     until("health", async || {
         (daemon.stranger().get("/health").await.status == 200).then_some(())
     })

@@ -50,11 +50,15 @@ impl Asked {
 
 pub async fn house(options: &[(&str, &str)]) -> (Daemon, Api, Socket) {
     let daemon = Daemon::with(options).await;
-    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
-    office.next_of("connection").await;
-    let admin = daemon.api_of(&token);
+    let (admin, office) = office(&daemon).await;
     (daemon, admin, office)
+}
+
+/// An admin over HTTP and on a socket that has heard its first words.
+pub async fn office(daemon: &Daemon) -> (Api, Socket) {
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let office = daemon.listen(token["token"].as_str().unwrap()).await;
+    (daemon.api_of(&token), office)
 }
 
 #[tokio::test]

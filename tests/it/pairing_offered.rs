@@ -3,18 +3,10 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Daemon, Socket};
+use crate::pairing_asked::{house, office};
+use crate::support::{Answer, Api, Daemon};
 
 const CLAIM: &str = "fQ2kz0p7T1mXv9aLr4bYdw";
-
-async fn house(options: &[(&str, &str)]) -> (Daemon, Api, Socket) {
-    let daemon = Daemon::with(options).await;
-    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
-    office.next_of("connection").await;
-    let admin = daemon.api_of(&token);
-    (daemon, admin, office)
-}
 
 async fn offer(admin: &Api, body: Value) -> Value {
     admin
@@ -306,6 +298,29 @@ async fn twenty_wrong_codes_kill_every_open_one_and_admins_are_told() {
     bring(&from(62), json!({ "code": third["code"] }))
         .await
         .expect(200);
+}
+
+#[tokio::test]
+async fn admins_are_told_of_dead_codes_later_if_the_store_could_not_write() {
+    let daemon = Daemon::on_a_limit(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let (admin, mut office) = office(&daemon).await;
+    let offered = offer(&admin, json!({})).await;
+    let guess = json!({ "code": wrong(&offered["code"]) });
+    let from = |n: u32| {
+        let address = format!("192.0.2.{n}");
+        daemon.stranger().with_header("x-forwarded-for", &address)
+    };
+    for n in 0..19 {
+        let answer = bring(&from(n / 4), guess.clone()).await;
+        assert_eq!(answer.refused(401), "invalid_code");
+    }
+    daemon.limit_files("0").await;
+    bring(&from(50), guess).await.refused(503);
+    daemon.limit_files("unlimited").await;
+    let event = office.next().await;
+    assert_eq!(event["type"], "pairing_expired");
+    assert_eq!(event["data"]["reason"], "too_many_attempts");
+    assert_eq!(event["data"]["pairingId"], offered["pairingId"]);
 }
 
 #[tokio::test]

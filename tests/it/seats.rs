@@ -7,35 +7,17 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process::Command;
 
-use crate::support::{Daemon, command, soon, until};
+use crate::support::{Daemon, soon, until};
 
 /// A daemon that a shell has limited first, with a plain listener on every address.
 async fn daemon_after(limit: &str, options: &[(&str, &str)]) -> (Daemon, u16) {
-    let folder = tempfile::tempdir().unwrap();
-    let plain = [
+    let mut all = vec![
         ("PLAIN_LISTEN", "0.0.0.0:0"),
         ("PLAIN_ALLOW_REMOTE", "true"),
     ];
-    let options: Vec<_> = plain
-        .iter()
-        .chain(options)
-        .map(|(name, value)| (name.to_string(), value.to_string()))
-        .collect();
-    let program = command(folder.path(), &options);
-    let mut shell = Command::new("sh");
-    shell
-        .env_clear()
-        .envs(
-            program
-                .as_std()
-                .get_envs()
-                .filter_map(|(k, v)| Some((k, v?))),
-        )
-        .args(["-c", &format!("{limit}; exec \"$0\"")])
-        .arg(program.as_std().get_program());
-    let daemon = Daemon::launch(shell, folder, options).await;
+    all.extend(options);
+    let daemon = Daemon::after(limit, &all).await;
     let port = daemon.plain.expect("the ready line names it").port();
     (daemon, port)
 }
