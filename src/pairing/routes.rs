@@ -160,7 +160,10 @@ pub async fn poll(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
 /// `POST /api/pairing/requests/{id or code}/approve`
 pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
-    let terms = terms(&mut request.fields()?)?;
+    let terms = Terms {
+        revives: true,
+        ..terms(&mut request.fields()?)?
+    };
     let waiting = take(&app, &request)?;
     let answer = PairingAnswer {
         id: waiting.id.clone(),
@@ -245,21 +248,13 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         ));
     }
     let terms = terms(&mut body)?;
-    let checked = terms.clone();
+    let terms = app.store.read(move |db| checked(db, terms)).await?;
     let offer = app
         .pairings
         .offer(terms, actor.clone(), Timestamp::now(), ttl)?;
     let id = offer.id.clone();
     app.store
         .write(move |tx| {
-            if let Some(id) = &checked.client_id {
-                clients::expect(tx.connection(), id).map_err(PairingError::from)?;
-            }
-            for id in checked.area_ids.iter().flatten() {
-                if crate::areas::find(tx.connection(), id)?.is_none() {
-                    return Err(area_in_body(ClientError::UnknownArea(id.clone())));
-                }
-            }
             record(tx, &actor, "pairing.offer", &id, "")?;
             Ok::<_, ApiError>(())
         })
@@ -273,6 +268,20 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         "url": url,
         "expiresAt": offer.expires_at,
     })))
+}
+
+/// An offer's terms if everything that they name is there. A client that is inactive already is
+/// offered knowingly.
+fn checked(db: &Connection, mut terms: Terms) -> Result<Terms, PairingError> {
+    if let Some(id) = &terms.client_id {
+        terms.revives = !clients::expect(db, id)?.is_active;
+    }
+    for id in terms.area_ids.iter().flatten() {
+        if crate::areas::find(db, id)?.is_none() {
+            return Err(ClientError::UnknownArea(id.clone()).into());
+        }
+    }
+    Ok(terms)
 }
 
 /// `POST /api/pairing/complete`: a tablet brings a code, without a token.
@@ -353,10 +362,11 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
     }
 }
 
-/// An offer's terms without areas that were deleted meanwhile; none when its client was.
+/// An offer's terms without areas that were deleted meanwhile; none when its client was, or was
+/// made inactive since.
 fn still_there(db: &Connection, mut terms: Terms) -> Result<Option<Terms>, PairingError> {
     if let Some(id) = &terms.client_id
-        && clients::find(db, id)?.is_none()
+        && !clients::find(db, id)?.is_some_and(|client| client.is_active || terms.revives)
     {
         return Ok(None);
     }
@@ -421,6 +431,7 @@ fn terms(body: &mut Fields) -> Result<Terms, ApiError> {
         tenant_id: body.optional("tenantId")?,
         kiosk_id: body.optional("kioskId")?,
         client_id: body.optional("clientId")?,
+        revives: false,
     })
 }
 

@@ -147,3 +147,23 @@ async fn with_client_id_a_tablet_becomes_the_client_that_it_was() {
     let clients = admin.get("/api/clients").await.expect(200).json;
     assert_eq!(clients["clients"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn an_inactive_client_that_is_approved_again_is_active_again() {
+    let (daemon, admin, _) = house(&[]).await;
+    let old = daemon.pair("Hall", &[]).await;
+    let path = format!("/api/clients/{}", old.id);
+    admin
+        .patch(&path, json!({ "isActive": false }))
+        .await
+        .expect(200);
+    let asked = ask(&daemon, json!({})).await;
+    let client = asked.approve(&admin, json!({ "clientId": old.id })).await;
+    assert_eq!(client["isActive"], true);
+    let granted = asked.api.get(&asked.path()).await.expect(200).json;
+    daemon.api_of(&granted).get("/api/me").await.expect(200);
+    assert_eq!(
+        daemon.api(&old.token).get("/api/me").await.refused(401),
+        "revoked"
+    );
+}

@@ -345,6 +345,28 @@ async fn with_client_id_the_code_brings_the_client_back() {
 }
 
 #[tokio::test]
+async fn of_an_inactive_client_the_admins_last_word_counts() {
+    let (daemon, admin, _) = house(&[]).await;
+    let old = daemon.pair("Hall", &[]).await;
+    let path = format!("/api/clients/{}", old.id);
+    let deactivate = async || {
+        let patch = json!({ "isActive": false });
+        admin.patch(&path, patch).await.expect(200);
+    };
+    let before = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
+    deactivate().await;
+    let answer = bring(&daemon.stranger(), json!({ "code": before })).await;
+    assert_eq!(answer.refused(401), "invalid_code");
+    assert_eq!(admin.get(&path).await.expect(200).json["isActive"], false);
+
+    let after = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
+    assert_eq!(admin.get(&path).await.expect(200).json["isActive"], false);
+    let answer = bring(&daemon.stranger(), json!({ "code": after })).await;
+    let answer = answer.expect(200).json;
+    daemon.api_of(&answer).get("/api/me").await.expect(200);
+}
+
+#[tokio::test]
 async fn what_was_deleted_since_the_offer_is_skipped_if_an_area_and_ends_it_if_the_client() {
     let (daemon, admin, _) = house(&[]).await;
     let kitchen = admin.create_area("Kitchen").await;
