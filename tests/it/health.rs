@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::pairing_asked::ask;
 use crate::support::{Daemon, until};
 
 #[tokio::test]
@@ -38,28 +39,19 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     let admin = daemon.api_of(&token);
     let kitchen = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&kitchen]).await;
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let mut wall = daemon.listen(&tablet.token).await;
     let code = admin
         .post("/api/pairing/codes", json!({}))
         .await
         .expect(201)
         .json["code"]
         .take();
-    let asked = daemon
-        .stranger()
-        .post("/api/pairing/requests", json!({}))
-        .await
-        .expect(201)
-        .json;
+    let asked = ask(&daemon, json!({})).await;
     let before = admin.get("/api/areas").await.expect(200).json;
 
     daemon.limit_files("0").await;
     let area = format!("/api/areas/{kitchen}");
-    let approve = format!(
-        "/api/pairing/requests/{}/approve",
-        asked["pairingId"].as_str().unwrap()
-    );
+    let approve = format!("{}/approve", asked.path());
     let bring = json!({ "code": code, "name": "Hall" });
     for answer in [
         admin.put(&area, json!({ "name": "Never" })).await,
@@ -75,12 +67,7 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
             .post("/api/pairing/requests", json!({}))
             .await,
     ] {
-        let wait: u64 = answer
-            .header("retry-after")
-            .expect("Retry-After")
-            .parse()
-            .unwrap();
-        assert!(wait >= 1);
+        assert!(answer.retry_after() >= 1);
         assert_eq!(answer.refused(503), "unavailable");
     }
     let ill = daemon.stranger().get("/health").await.expect(503);

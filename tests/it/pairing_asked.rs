@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Daemon, Socket};
+use crate::support::{Api, Daemon, Socket, keys};
 
 /// A tablet that has asked, and what it was answered.
 pub struct Asked {
@@ -71,13 +71,7 @@ async fn what_the_tablet_is_answered_and_admins_are_told_has_the_contracts_shape
         .await
         .expect(201)
         .json;
-    let mut keys: Vec<_> = answer
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
+
     let expected = [
         "code",
         "expiresAt",
@@ -86,7 +80,7 @@ async fn what_the_tablet_is_answered_and_admins_are_told_has_the_contracts_shape
         "pairingToken",
         "verificationUrl",
     ];
-    assert_eq!(keys, expected);
+    assert_eq!(keys(&answer), expected);
     let code = answer["code"].as_str().unwrap();
     let (left, right) = code.split_once('-').expect("a dash");
     assert_eq!((left.len(), right.len()), (4, 4));
@@ -125,8 +119,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
         (&json!(asked.id), &json!("pending"))
     );
     assert!(pending.get("token").is_none());
-    let mut waiting = daemon.connect(&asked.token).await;
-    waiting.next_of("connection").await;
+    let mut waiting = daemon.listen(&asked.token).await;
     office.next_of("pairing_requested").await;
 
     let terms = json!({ "area_ids": [kitchen], "organizationId": "o1", "tenantId": "t1",
@@ -147,13 +140,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
     assert_eq!(done["type"], "pairing_completed");
     assert!(done.get("id").is_none(), "it is never stored: {done}");
     let done = done["data"].clone();
-    let mut keys: Vec<_> = done
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
+
     let expected = [
         "assignedAreas",
         "clientId",
@@ -164,7 +151,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
         "timestamp",
         "token",
     ];
-    assert_eq!(keys, expected);
+    assert_eq!(keys(&done), expected);
     assert_eq!(
         (&done["clientId"], &done["pairingId"]),
         (&client["id"], &json!(asked.id))
@@ -188,8 +175,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
         ] {
             assert_eq!(poll[key], done[key], "{key}");
         }
-        let mut late = daemon.connect(&asked.token).await;
-        late.next_of("connection").await;
+        let mut late = daemon.listen(&asked.token).await;
         let event = late.next().await;
         assert_eq!(event["type"], "pairing_completed");
         assert_eq!(event["data"]["token"], done["token"]);
@@ -219,11 +205,7 @@ async fn a_socket_is_a_first_use_too() {
     let asked = ask(&daemon, json!({})).await;
     asked.approve(&admin, json!({})).await;
     let token = asked.api.get(&asked.path()).await.expect(200).json["token"].take();
-    daemon
-        .connect(token.as_str().unwrap())
-        .await
-        .next_of("connection")
-        .await;
+    daemon.listen(token.as_str().unwrap()).await;
     asked.api.get(&asked.path()).await.refused(401);
 }
 
@@ -237,8 +219,7 @@ async fn a_lost_answer_is_given_again_after_a_crash_and_an_undecided_request_is_
     let daemon = daemon.kill_and_restart().await;
     let (asked, undecided) = (asked.moved(&daemon), undecided.moved(&daemon));
     assert_eq!(asked.api.get(&asked.path()).await.expect(200).json, before);
-    let mut socket = daemon.connect(&asked.token).await;
-    socket.next_of("connection").await;
+    let mut socket = daemon.listen(&asked.token).await;
     assert_eq!(socket.next().await["data"]["token"], before["token"]);
     let me = daemon.api_of(&before).get("/api/me").await.expect(200).json;
     assert_eq!(me["clientId"], client["id"]);

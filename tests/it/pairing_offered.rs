@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::pairing_asked::{house, office};
-use crate::support::{Answer, Api, Daemon};
+use crate::support::{Answer, Api, Daemon, keys};
 
 const CLAIM: &str = "fQ2kz0p7T1mXv9aLr4bYdw";
 
@@ -31,14 +31,10 @@ async fn a_code_and_its_answer_have_the_contracts_shape() {
     let (daemon, admin, mut office) = house(&[]).await;
     let kitchen = admin.create_area("Kitchen").await;
     let offered = offer(&admin, json!({ "name": "Hall", "areaIds": [kitchen] })).await;
-    let mut keys: Vec<_> = offered
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["code", "expiresAt", "pairingId", "qrSvg", "url"]);
+    assert_eq!(
+        keys(&offered),
+        ["code", "expiresAt", "pairingId", "qrSvg", "url"]
+    );
     let code = offered["code"].as_str().unwrap();
     assert!(
         code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit()),
@@ -57,15 +53,8 @@ async fn a_code_and_its_answer_have_the_contracts_shape() {
 
     let body = json!({ "code": code, "name": "Own name", "platform": "iPad" });
     let answer = bring(&daemon.stranger(), body).await.expect(200).json;
-    let mut keys: Vec<_> = answer
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
     assert_eq!(
-        keys,
+        keys(&answer),
         [
             "assignedAreas",
             "clientId",
@@ -237,11 +226,7 @@ async fn after_five_wrong_codes_an_address_must_wait_and_others_need_not() {
     }
     for guess in [wrong(&code), code.clone()] {
         let answer = bring(&guesser, json!({ "code": guess })).await;
-        let wait: u64 = answer
-            .header("retry-after")
-            .expect("Retry-After")
-            .parse()
-            .unwrap();
+        let wait = answer.retry_after();
         assert!((1..=300).contains(&wait), "{wait}");
         assert_eq!(answer.refused(429), "rate_limited");
     }
