@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::stream::Counted;
-use super::{ApiError, Entrance, Incoming, Peer, Progress, Response, Stream, respond};
+use super::{ApiError, Entrance, Incoming, Peer, Response, Stream, respond};
 use crate::app::App;
 use crate::config::Config;
 use crate::tls;
@@ -26,18 +26,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Serves a TCP connection until it ends.
 pub(super) async fn serve_tcp(
     app: Arc<App>,
-    stream: TcpStream,
+    stream: Counted<TcpStream>,
     address: SocketAddr,
     entrance: Entrance,
 ) {
     // Events are small and must go out at once.
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = stream.get_ref().set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let progress = Progress::default();
-    let counted = Counted::new(stream, progress.clone());
     let stream = if entrance == Entrance::Public {
-        let handshake = tls::accept(app.certificates.server_config(), counted);
+        let handshake = tls::accept(app.certificates.server_config(), stream);
         match tokio::time::timeout(TLS_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
             Ok(Err(error)) => {
@@ -50,32 +48,20 @@ pub(super) async fn serve_tcp(
             }
         }
     } else {
-        Stream::Plain(counted)
+        Stream::Plain(stream)
     };
     // A fresh task, so that the handshake's memory is gone while the connection lives.
-    tokio::spawn(serve_http(
-        app,
-        stream,
-        Some(address.ip()),
-        entrance,
-        progress,
-    ));
+    tokio::spawn(serve_http(app, stream, Some(address.ip()), entrance));
 }
 
 /// Serves a connection of the command line until it ends.
 pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
-    let progress = Progress::default();
-    let stream = Stream::Local(Counted::new(stream, progress.clone()));
-    serve_http(app, stream, None, Entrance::Local, progress).await;
+    let stream = Stream::Local(Counted::new(stream, None));
+    serve_http(app, stream, None, Entrance::Local).await;
 }
 
-async fn serve_http(
-    app: Arc<App>,
-    stream: Stream,
-    address: Option<IpAddr>,
-    entrance: Entrance,
-    progress: Progress,
-) {
+async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entrance: Entrance) {
+    let (progress, seat) = (stream.progress(), stream.seat());
     // One that comes during the stop may still ask once: a polling client fetches its last words.
     let is_late = app.shutdown.has_begun();
     let busy = app.shutdown.busy();
@@ -83,6 +69,9 @@ async fn serve_http(
     let service = service_fn(move |mut request: Incoming| {
         let app = app.clone();
         request.extensions_mut().insert(progress.clone());
+        if let Some(seat) = &seat {
+            request.extensions_mut().insert(seat.clone());
+        }
         async move {
             if entrance == Entrance::Ingress && !may_use_ingress(&app.config, address) {
                 return Ok::<Response, Infallible>(not_supervisor());

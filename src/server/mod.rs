@@ -17,6 +17,7 @@ mod pages;
 mod request;
 mod response;
 mod router;
+mod seats;
 mod stream;
 
 pub use conn::serve_local;

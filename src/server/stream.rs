@@ -1,4 +1,5 @@
-//! The bytes of a connection, whatever carries them, and when the kernel last took some of them.
+//! The bytes of a connection, whatever carries them: when the kernel last took some of them, and
+//! the end of it when the peer takes none.
 
 use std::io;
 use std::pin::Pin;
@@ -9,8 +10,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
+
+use super::seats::Seat;
+
+/// How long a peer may take nothing of what is written to it.
+const STALL: Duration = Duration::from_secs(30);
 
 /// When the kernel last took bytes, so that a slow peer is told from a stalled one.
 #[derive(Clone, Debug)]
@@ -45,11 +51,15 @@ impl Progress {
     }
 }
 
-/// A connection whose progress is noted.
+/// A connection whose progress is noted, and which fails once its peer takes nothing for 30 s.
 #[derive(Debug)]
 pub struct Counted<T> {
     inner: T,
     progress: Progress,
+    /// When the write that waits for the peer has waited too long.
+    stalls_at: Option<Pin<Box<Sleep>>>,
+    /// On TCP, its place among the accepted connections.
+    seat: Option<Arc<Seat>>,
 }
 
 /// An accepted connection.
@@ -65,8 +75,18 @@ pub enum Stream {
 
 impl<T> Counted<T> {
     /// Wraps an accepted connection.
-    pub fn new(inner: T, progress: Progress) -> Self {
-        Self { inner, progress }
+    pub fn new(inner: T, seat: Option<Arc<Seat>>) -> Self {
+        Self {
+            inner,
+            progress: Progress::default(),
+            stalls_at: None,
+            seat,
+        }
+    }
+
+    /// The connection itself.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
     }
 }
 
@@ -87,8 +107,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.note(&written);
-        written
+        self.watch(cx, written)
     }
 
     fn poll_write_vectored(
@@ -97,8 +116,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
-        self.note(&written);
-        written
+        self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -115,9 +133,43 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
 }
 
 impl<T> Counted<T> {
-    fn note(&self, written: &Poll<io::Result<usize>>) {
+    /// Notes what was written; what waits longer than [`STALL`] fails.
+    fn watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_pending() {
+            let stalls_at = self.stalls_at.get_or_insert_with(|| Box::pin(sleep(STALL)));
+            return stalls_at
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.stalls_at = None;
         if let Poll::Ready(Ok(1..)) = written {
             self.progress.note();
+        }
+        written
+    }
+}
+
+impl Stream {
+    /// How much the peer has taken, for those who watch it.
+    pub fn progress(&self) -> Progress {
+        match self {
+            Self::Tls(stream) => stream.get_ref().0.progress.clone(),
+            Self::Plain(stream) => stream.progress.clone(),
+            Self::Local(stream) => stream.progress.clone(),
+        }
+    }
+
+    /// Its place among the accepted connections; none on the command line's socket.
+    pub fn seat(&self) -> Option<Arc<Seat>> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().0.seat.clone(),
+            Self::Plain(stream) => stream.seat.clone(),
+            Self::Local(stream) => stream.seat.clone(),
         }
     }
 }
@@ -183,5 +235,30 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Local(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_ends_and_a_slow_one_does_not() {
+        let (ours, mut theirs) = tokio::io::duplex(8);
+        let mut ours = Counted::new(ours, None);
+        let slow = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(STALL - Duration::from_secs(1)).await;
+                theirs.read_exact(&mut [0; 8]).await.unwrap();
+            }
+            theirs
+        });
+        ours.write_all(&[0; 88]).await.unwrap();
+        let _silent = slow.await.unwrap();
+        let last = ours.progress.last();
+        let error = ours.write_all(&[0; 16]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(ours.progress.last(), last, "nothing was taken");
     }
 }

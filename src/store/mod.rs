@@ -71,6 +71,7 @@ impl Store {
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
         let writer = writer::Writer {
             connection: write_connection,
+            opened: folder::Opened::at(&path)?,
             listener,
             epoch: epoch.clone(),
             last,

@@ -36,6 +36,7 @@ mod polling;
 mod refusals;
 mod resume;
 mod rooms;
+mod seats;
 mod secrets;
 mod sessions;
 mod socket_limits;
