@@ -24,6 +24,7 @@ pub mod logging;
 pub mod pairing;
 pub mod protocol;
 pub mod random;
+mod restored;
 pub mod server;
 pub mod shutdown;
 pub mod store;
