@@ -123,11 +123,7 @@ impl Source {
             })
     }
 
-    fn replace(
-        &mut self,
-        folder: &DataFolder,
-        progress: &Progress,
-    ) -> Result<Replaced, CopyError> {
+    fn replace(&mut self, folder: &DataFolder, progress: &Progress) -> Result<Replaced, CopyError> {
         let database = folder.database();
         let new = make_new(folder)?;
         let summary = self.copy_to(&new, progress)?;
