@@ -117,6 +117,7 @@ impl Source {
         self.connection.progress_handler(STEPS, Some(tell))?;
         // As bytes: a path need not be UTF-8.
         let name = ToSqlOutput::Borrowed(ValueRef::Text(target.as_os_str().as_bytes()));
+        let begun = Timestamp::now();
         let copied = self.connection.execute("VACUUM INTO ?1", [name]);
         self.connection
             .progress_handler(STEPS, None::<fn() -> bool>)?;
@@ -128,8 +129,7 @@ impl Source {
         )?;
         // Nobody opens an unfinished copy, and it is brought to the disk below.
         copy.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF")?;
-        let now = Timestamp::now();
-        mark::set(&copy, now)?;
+        mark::set(&copy, begun)?;
         let count = |table: &str| {
             let query = format!("SELECT count(*) FROM {table}");
             copy.query_row(&query, [], |row| row.get::<_, i64>(0))
