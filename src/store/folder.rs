@@ -1,5 +1,6 @@
 //! The data folder: its lock, where its files are, and whether the database is still there.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -106,4 +107,12 @@ fn file_at(path: &Path) -> std::io::Result<FileId> {
 /// The database file inside a data folder.
 pub(super) fn database_in(folder: &Path) -> PathBuf {
     folder.join("wallcast.db")
+}
+
+/// Whether the daemon itself uses a file of that name in a data folder, now or at times.
+pub(super) fn is_own_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    [&b"wallcast.db"[..], b"wallcast.lock", b"wallcast.sock"].contains(&name)
+        || name.starts_with(b"wallcast.db-")
+        || name == b"wallcast.db.restoring"
 }
