@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,12 +12,24 @@ use tokio_rustls::server::TlsStream;
 
 /// How many bytes the kernel has taken, so that a slow peer is told from a stalled one.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU64>);
+pub struct Progress(Arc<Written>);
+
+#[derive(Debug, Default)]
+struct Written {
+    bytes: AtomicU64,
+    /// Whether the kernel took nothing the last time.
+    is_stuck: AtomicBool,
+}
 
 impl Progress {
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether bytes wait that the kernel would not take.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.0.is_stuck.load(Ordering::Relaxed)
     }
 }
 
@@ -92,9 +104,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
 
 impl<T> Counted<T> {
     fn count(&self, written: &Poll<io::Result<usize>>) {
+        let progress = &self.progress.0;
+        progress
+            .is_stuck
+            .store(written.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Ok(bytes)) = written {
             let bytes = u64::try_from(*bytes).unwrap_or(0);
-            self.progress.0.fetch_add(bytes, Ordering::Relaxed);
+            progress.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 }
