@@ -7,6 +7,7 @@
 
 mod effects;
 mod ending;
+mod inbox;
 mod outbox;
 mod registry;
 mod session;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use effects::{CommitListener, Effects, EndSessions, Whom};
 pub use ending::Ending;
+pub use inbox::{NotPosted, Post};
 pub use outbox::{Drained, Outbox, Signal};
 pub use session::{Address, Dialect, Session, SessionNumber};
 
@@ -25,7 +27,7 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
 use crate::history::Span;
-use crate::ids::{AreaId, ClientId};
+use crate::ids::{AreaId, ClientId, ConnectionId};
 use registry::Registry;
 
 /// The hub; share it by `Arc`.
@@ -94,6 +96,7 @@ impl Hub {
     /// Forgets a session. Another session of the same principal is not touched, however late
     /// this comes: the key is the session's own number.
     pub fn unregister(&self, session: &Session) {
+        session.close_inbox();
         let mut registry = self.registry();
         if registry.remove(session.number()) {
             self.sessions.fetch_sub(1, Ordering::Relaxed);
@@ -181,6 +184,11 @@ impl Hub {
     /// Sessions that have proven who they are.
     pub fn session_count(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// The session that the outside calls by this id, whoever's it is.
+    pub fn session(&self, id: &ConnectionId) -> Option<Arc<Session>> {
+        self.registry().find(id)
     }
 
     /// Principals with at least one session.

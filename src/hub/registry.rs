@@ -1,6 +1,6 @@
-//! The two indexes of the hub: sessions by principal and sessions by topic.
+//! The indexes of the hub: sessions by principal, by topic and by the id that the outside knows.
 //!
-//! Both hold only who is connected, so that an event costs what is told, not how many clients
+//! They hold only who is connected, so that an event costs what is told, not how many clients
 //! there are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{Session, SessionNumber, Whom};
 use crate::auth::Subject;
 use crate::event::{Event, EventId, Topic};
+use crate::ids::ConnectionId;
 
 type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
 
@@ -17,6 +18,7 @@ pub(super) struct Registry {
     sessions: Sessions,
     by_subject: HashMap<Subject, Listener>,
     by_topic: HashMap<Topic, Sessions>,
+    by_id: HashMap<ConnectionId, Arc<Session>>,
     /// Counts publications, for [`Session::offer`].
     publication: u64,
     /// The newest durable event that was published.
@@ -49,6 +51,7 @@ impl Registry {
                 .or_default()
                 .insert(session.number(), session.clone());
         }
+        self.by_id.insert(session.id().clone(), session.clone());
         self.sessions.insert(session.number(), session);
     }
 
@@ -57,6 +60,13 @@ impl Registry {
         let Some(session) = self.sessions.remove(&number) else {
             return false;
         };
+        // A newer session may have taken over the id.
+        if self
+            .find(session.id())
+            .is_some_and(|of| of.number() == number)
+        {
+            self.by_id.remove(session.id());
+        }
         if let Some(listener) = self.by_subject.get_mut(session.subject()) {
             listener.sessions.remove(&number);
             for topic in &listener.topics {
@@ -67,6 +77,11 @@ impl Registry {
             }
         }
         true
+    }
+
+    /// The session of this id.
+    pub(super) fn find(&self, id: &ConnectionId) -> Option<Arc<Session>> {
+        self.by_id.get(id).cloned()
     }
 
     /// Every session of the principal listens on the topic from now on.

@@ -123,6 +123,11 @@ impl Request {
         &self.peer
     }
 
+    /// The body's length in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
+    }
+
     /// The body as a JSON object; an empty body has no fields.
     ///
     /// # Errors

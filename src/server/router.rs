@@ -79,6 +79,7 @@ static ROUTES: &[Route] = routes![
     DELETE "/api/clients/{id}/areas/{area_id}"    Admin  clients::routes::remove_area,
     POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
+    POST   "/api/send"                            Proven transport::send,
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create,
     POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh,

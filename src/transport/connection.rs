@@ -1,8 +1,8 @@
 //! The one loop of a connection: it reads commands, drains the outboxes of its sessions, keeps the
 //! deadlines and ends what must end.
 //!
-//! JSON WebSocket has one session from the start; Socket.IO one for each namespace that was
-//! entered.
+//! JSON WebSocket and server-sent events have one session from the start; Socket.IO one for each
+//! namespace that was entered.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
 use super::parting::Parting;
+use super::position::PositionAsked;
 use super::rate::Rate;
 use super::slot::Slot;
 use super::{SocketPermit, answer};
@@ -36,6 +37,9 @@ pub(super) struct Handshake {
     pub(super) local_admin: Option<String>,
     /// The namespace of a JSON WebSocket's path.
     pub(super) namespace: Namespace,
+    /// What it has heard before.
+    #[allow(dead_code, reason = "the recovery reads it")]
+    pub(super) position: Option<PositionAsked>,
 }
 
 impl Handshake {
@@ -65,7 +69,7 @@ pub(super) struct Connection {
     pub(super) progress: Progress,
     /// Since when something waits to be written, and how much had been written then.
     pub(super) waiting: Option<(Instant, u64)>,
-    rate: Rate,
+    pub(super) rate: Rate,
     _busy: Busy,
 }
 
@@ -102,7 +106,7 @@ impl Connection {
     /// Serves until the connection ends.
     pub(super) async fn run(mut self) {
         let opened = match self.codec {
-            Codec::Json => self.open_json().await,
+            Codec::Json | Codec::Sse => self.open_json().await,
             Codec::SocketIo(_) => Ok(()),
         };
         let parting = match opened {
@@ -113,8 +117,15 @@ impl Connection {
             slot.leave(&self.app.hub);
         }
         tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
-        if let Parting::Close { code, reason } = parting {
-            self.carrier.close(code, reason).await;
+        match parting {
+            Parting::End(ending) => {
+                for frame in self.codec.goodbye(ending) {
+                    self.carrier.send(frame);
+                }
+                self.carrier.close(ending.code(), ending.word()).await;
+            }
+            Parting::Break { code, reason } => self.carrier.close(code, reason).await,
+            Parting::Drop => {}
         }
     }
 
@@ -125,6 +136,9 @@ impl Connection {
                 return parting;
             }
             if let Err(parting) = self.catch_up().await {
+                return parting;
+            }
+            if let Err(parting) = self.act_on_post().await {
                 return parting;
             }
             let deadline = self.next_deadline();
@@ -255,7 +269,7 @@ impl Connection {
             Inbound::Nothing => Ok(()),
             Inbound::Broken { code, reason } => {
                 self.carrier.discard_unsent();
-                Err(Parting::Close { code, reason })
+                Err(Parting::Break { code, reason })
             }
         }
     }
@@ -279,6 +293,7 @@ impl Connection {
         let dialect = match self.codec {
             Codec::Json => Dialect::Json,
             Codec::SocketIo(_) => Dialect::SocketIo,
+            Codec::Sse => Dialect::Sse,
         };
         Newcomer {
             id: id.clone(),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::event::{EventId, Namespace};
-use crate::hub::{Drained, Ending, Hub, Session};
+use crate::hub::{Drained, Ending, Hub, Post, Session};
 use crate::ids::ConnectionId;
 
 /// A session's place.
@@ -61,6 +61,14 @@ impl Slot {
     pub(super) fn drain(&self, limit: usize) -> Option<Drained> {
         match &self.state {
             SlotState::Live(session) => Some(session.outbox().drain(limit)),
+            SlotState::Waiting(_) => None,
+        }
+    }
+
+    /// A message that was posted to its session.
+    pub(super) fn take_post(&self) -> Option<Post> {
+        match &self.state {
+            SlotState::Live(session) => session.take_post(),
             SlotState::Waiting(_) => None,
         }
     }
