@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -55,6 +57,24 @@ impl<T> Counted<T> {
     /// Wraps an accepted connection.
     pub fn new(inner: T, progress: Progress) -> Self {
         Self { inner, progress }
+    }
+}
+
+impl Stream {
+    /// Breaks the connection once its peer has acknowledged nothing of what was written for this
+    /// long. For those that write and never hear back: the kernel would try for a quarter of an hour.
+    pub fn give_up_after(&self, patience: Duration) {
+        let tcp = match self {
+            Self::Tls(stream) => &stream.get_ref().0.inner,
+            Self::Plain(stream) => &stream.inner,
+            Self::Local(_) => return,
+        };
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(patience)) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (SockRef::from(tcp), patience);
     }
 }
 
@@ -176,5 +196,25 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Local(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_acknowledges_nothing_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tcp, _) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let stream = Stream::Plain(Counted::new(tcp.unwrap(), Progress::default()));
+        let minute = Duration::from_secs(60);
+        stream.give_up_after(minute);
+        let Stream::Plain(counted) = &stream else {
+            panic!("it is plain")
+        };
+        let kept = SockRef::from(&counted.inner).tcp_user_timeout().unwrap();
+        assert_eq!(kept, Some(minute));
     }
 }

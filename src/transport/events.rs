@@ -1,6 +1,7 @@
 //! `GET /api/events` as server-sent events (contract 4.3): who may open a stream, and how it is opened.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
@@ -17,6 +18,8 @@ use crate::server::{self, ApiError, Incoming, Peer, Reply, Response, Stream};
 
 const PATH: &str = "/api/events";
 const EVENT_STREAM: &str = "text/event-stream";
+/// A stream has no pongs: a peer that acknowledges no byte for this long is gone, as on a WebSocket.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Whether a request asks for a stream of events; `EventSource` names the type on each.
 pub(super) fn is_asked_for(request: &Incoming) -> bool {
@@ -54,6 +57,7 @@ pub(super) async fn open(
     proof?;
     let (app, version, progress) = (app.clone(), request.version(), progress_of(&request));
     Ok(server::hand_over(head(), move |stream: Stream, head| {
+        stream.give_up_after(SILENCE);
         let carrier = Carrier::events(EventStream::new(stream, head, version));
         let connection =
             Connection::new(app, carrier, Codec::Sse, peer, progress, handshake, permit);

@@ -6,6 +6,7 @@ import https from "node:https";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import { EventSource } from "eventsource";
+import { io } from "socket.io-client";
 
 import { createArea, next, pair, startDaemon, within } from "./support.mjs";
 
@@ -51,6 +52,19 @@ test("an EventSource hears events by their type, with EPOCH:ID as id", async (t)
   assert.equal(answer.status, 200);
   assert.equal(answer.body.success, true);
   assert.deepEqual(JSON.parse((await pong)[0].data).timestamp, answer.body.timestamp);
+});
+
+test("a Socket.IO session takes messages by POST as well", async (t) => {
+  const daemon = await startDaemon(t);
+  const tablet = await pair(daemon, "Wall", []);
+  const socket = io(daemon.url, { ca: daemon.ca, auth: { token: tablet.token } });
+  t.after(() => socket.disconnect());
+  const [{ connectionId }] = await next(socket, "connected");
+  const pong = next(socket, "pong");
+  const send = daemon.as(tablet.token);
+  const answer = await send("POST", "/api/send", { connectionId, type: "ping" });
+  assert.equal(answer.status, 200);
+  assert.equal((await pong)[0].timestamp, answer.body.timestamp);
 });
 
 test("an EventSource comes back by itself after an admin's disconnect, and says what it heard", async (t) => {
