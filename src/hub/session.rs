@@ -194,12 +194,16 @@ impl Session {
         let signal = self.outbox.signal();
         {
             let _gate = signal.gate();
-            self.outbox.seal(ending, last_words.clone());
+            let mut is_new = self.outbox.seal(ending, last_words.clone());
             for other in others.iter().filter(|other| self.shares_connection(other)) {
-                other.outbox.seal(ending, last_words.clone());
+                is_new |= other.outbox.seal(ending, last_words.clone());
+            }
+            // Said again, it would take back the last words that the task has laid out meanwhile.
+            if is_new {
+                signal.cut();
             }
         }
-        signal.ended();
+        signal.wake();
     }
 
     /// Queues an event unless this publication has reached the session already or its namespace
