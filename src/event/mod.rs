@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-pub use encoded::direct_json;
+pub use encoded::{direct_json, direct_sse};
 pub use kind::{InvalidKind, Kind};
 pub use topic::{Namespace, Topic};
 
@@ -229,6 +229,11 @@ impl Event {
     /// Its Engine.IO packet for a Socket.IO namespace (contract 4.1), made once for each.
     pub fn as_socketio(&self, namespace: Namespace) -> Utf8Bytes {
         self.encoded.socketio(self, namespace)
+    }
+
+    /// Its server-sent event (contract 4.3), made once.
+    pub fn as_sse(&self) -> Utf8Bytes {
+        self.encoded.sse(self)
     }
 }
 

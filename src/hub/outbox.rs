@@ -40,18 +40,18 @@ impl Signal {
     }
 
     /// What else an end must take back: frames that wait where the connection's task need not be
-    /// asked for them. Only the first call counts.
+    /// asked for them. It runs under the gate. Only the first call counts.
     pub fn on_end(&self, cut: Box<dyn Fn() + Send + Sync>) {
         // A connection has one carrier, which sets this once.
         let _ = self.cut.set(cut);
     }
 
-    /// Takes back what is out of the task's reach, and has the task see to the ends.
-    pub(super) fn ended(&self) {
+    /// Takes back what is out of the task's reach. Call with the gate held, so that the task lays out
+    /// last words only after it.
+    pub(super) fn cut(&self) {
         if let Some(cut) = self.cut.get() {
             cut();
         }
-        self.wake();
     }
 
     /// Waits until something was queued or ended.
@@ -163,14 +163,17 @@ impl Outbox {
         self.queue().ended.is_some()
     }
 
-    /// Empties the queue for good. Call with the signal's gate held, then [`Signal::ended`].
-    pub(super) fn seal(&self, ending: Ending, last_words: Option<Arc<Event>>) {
+    /// Empties the queue for good; false if that was done before. Call with the signal's gate held,
+    /// and [`Signal::cut`] with it if it was true.
+    pub(super) fn seal(&self, ending: Ending, last_words: Option<Arc<Event>>) -> bool {
         let mut queue = self.queue();
-        if queue.ended.is_none() {
-            queue.events = VecDeque::new();
-            queue.bytes = 0;
-            queue.ended = Some((ending, last_words));
+        if queue.ended.is_some() {
+            return false;
         }
+        queue.events = VecDeque::new();
+        queue.bytes = 0;
+        queue.ended = Some((ending, last_words));
+        true
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -46,8 +46,8 @@ enum Access {
 /// Something particular about a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
-    /// Its answer holds a secret or ends the caller's own credential: it is never kept, and takes
-    /// no `Idempotency-Key`.
+    /// It brings or answers a secret, or ends the caller's own credential: its answer is never kept,
+    /// and it takes no `Idempotency-Key`.
     Secret,
 }
 
@@ -108,6 +108,7 @@ static ROUTES: &[Route] = routes![
     POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
     GET    "/api/positions"                       Admin  clients::position::list,
+    POST   "/api/send"                            Proven transport::send [Secret],
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],
     POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh [Secret],
@@ -345,6 +346,7 @@ mod tests {
         assert_eq!(
             without,
             [
+                "POST /api/send",
                 "POST /api/tokens",
                 "POST /api/tokens/refresh",
                 "POST /api/auth/session",

@@ -4,10 +4,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep};
@@ -27,6 +28,8 @@ struct Moments {
     opened: Instant,
     /// Milliseconds from `opened` to the last bytes that were taken.
     last: AtomicU64,
+    /// Whether the kernel took nothing the last time.
+    is_stuck: AtomicBool,
 }
 
 impl Default for Progress {
@@ -34,6 +37,7 @@ impl Default for Progress {
         Self(Arc::new(Moments {
             opened: Instant::now(),
             last: AtomicU64::new(0),
+            is_stuck: AtomicBool::new(false),
         }))
     }
 }
@@ -42,6 +46,11 @@ impl Progress {
     /// When bytes were last taken; when the connection was opened as long as none were.
     pub fn last(&self) -> Instant {
         self.0.opened + Duration::from_millis(self.0.last.load(Ordering::Relaxed))
+    }
+
+    /// Whether bytes wait that the kernel would not take.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.0.is_stuck.load(Ordering::Relaxed)
     }
 
     fn note(&self) {
@@ -87,6 +96,24 @@ impl<T> Counted<T> {
     /// The connection itself.
     pub fn get_ref(&self) -> &T {
         &self.inner
+    }
+}
+
+impl Stream {
+    /// Breaks the connection once its peer has acknowledged nothing of what was written for this
+    /// long. For those that write and never hear back: the kernel would try for a quarter of an hour.
+    pub fn give_up_after(&self, patience: Duration) {
+        let tcp = match self {
+            Self::Tls(stream) => &stream.get_ref().0.inner,
+            Self::Plain(stream) => &stream.inner,
+            Self::Local(_) => return,
+        };
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(patience)) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (SockRef::from(tcp), patience);
     }
 }
 
@@ -139,6 +166,8 @@ impl<T> Counted<T> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        let is_stuck = &self.progress.0.is_stuck;
+        is_stuck.store(written.is_pending(), Ordering::Relaxed);
         if written.is_pending() {
             let stalls_at = self.stalls_at.get_or_insert_with(|| Box::pin(sleep(STALL)));
             return stalls_at
@@ -260,5 +289,21 @@ mod tests {
         let error = ours.write_all(&[0; 16]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(ours.progress.last(), last, "nothing was taken");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_peer_that_acknowledges_nothing_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tcp, _) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let stream = Stream::Plain(Counted::new(tcp.unwrap(), None));
+        let minute = Duration::from_secs(60);
+        stream.give_up_after(minute);
+        let Stream::Plain(counted) = &stream else {
+            panic!("it is plain")
+        };
+        let kept = SockRef::from(&counted.inner).tcp_user_timeout().unwrap();
+        assert_eq!(kept, Some(minute));
     }
 }

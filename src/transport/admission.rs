@@ -23,7 +23,7 @@ use crate::protocol::socketio;
 const MAX_REFUSALS: usize = 8;
 
 impl Connection {
-    /// Opens the one session of a JSON WebSocket.
+    /// Opens the one session of a JSON WebSocket or an event stream.
     pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
         let Some(proof) = self.handshake.proof() else {
@@ -221,7 +221,7 @@ impl Connection {
             "connected"
         );
         let kind = match self.codec {
-            Codec::Json => Kind::CONNECTION,
+            Codec::Json | Codec::Sse => Kind::CONNECTION,
             Codec::SocketIo(_) => Kind::CONNECTED,
         };
         self.tell(namespace, &kind, &entered.first_words());

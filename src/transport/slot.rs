@@ -11,7 +11,7 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Namespace};
 use crate::history;
-use crate::hub::{Drained, Ending, Session};
+use crate::hub::{Drained, Ending, Post, Session};
 use crate::ids::ConnectionId;
 use crate::store::StoreError;
 
@@ -119,6 +119,14 @@ impl Slot {
                 Some(session.outbox().drain(limit))
             }
             SlotState::Live(_) | SlotState::Waiting(_) => None,
+        }
+    }
+
+    /// A message that was posted to its session.
+    pub(super) fn take_post(&self) -> Option<Post> {
+        match &self.state {
+            SlotState::Live(session) => session.take_post(),
+            SlotState::Waiting(_) => None,
         }
     }
 

@@ -108,3 +108,32 @@ fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
     is_done.recv().unwrap();
     ender.join().unwrap();
 }
+
+#[test]
+fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let signal = Arc::<Signal>::default();
+    let cuts = Arc::new(AtomicUsize::new(0));
+    let counted = cuts.clone();
+    signal.on_end(Box::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
+    let of_one = |namespace| {
+        Arc::new(Session::new(
+            ConnectionId::random(),
+            principal(client("a"), "jti"),
+            namespace,
+            Dialect::SocketIo,
+            None,
+            signal.clone(),
+        ))
+    };
+    let hub = Hub::new();
+    for namespace in [Namespace::Main, Namespace::Help] {
+        register(&hub, &of_one(namespace), &[], usize::MAX);
+    }
+    // Last words are laid out after the first cut: another would take them back.
+    let client = "a".parse().unwrap();
+    assert_eq!(hub.disconnect_client(&client, Ending::Revoked), 2);
+    assert_eq!(cuts.load(Ordering::Relaxed), 1);
+}
