@@ -12,7 +12,7 @@ use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject, entitlement};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
-use crate::event::{Event, Namespace};
+use crate::event::{Event, Namespace, Position};
 use crate::history;
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
@@ -226,6 +226,14 @@ impl Entered {
             "recovered": self.start.outcome == Outcome::Recovered,
             "timestamp": Timestamp::now(),
         })
+    }
+
+    /// After which event it begins.
+    pub(super) fn position(&self) -> Position {
+        Position {
+            epoch: self.standing.epoch.clone(),
+            id: self.start.after,
+        }
     }
 
     /// What it may come back with (contract 4.1): the `pid` that it came with, or a new one.

@@ -48,7 +48,14 @@ async fn the_first_words_are_those_of_a_json_websocket() {
     assert!(header("date").ends_with(" GMT"));
 
     let words = events.next().await;
-    assert_eq!((words.kind.as_str(), words.id), ("connection", None));
+    assert_eq!(words.kind, "connection");
+    let position = format!(
+        "{}:{}",
+        words.data["epoch"].as_str().unwrap(),
+        words.number()
+    );
+    assert_eq!(words.id, Some(position));
+    assert_eq!(words.data["lastEventId"], words.number());
     assert_eq!(keys(&words.data), FIRST_WORDS);
     assert_eq!(words.data["clientId"], tablet.id);
     assert_eq!(words.data["assignedAreas"][0]["id"], area);
@@ -75,6 +82,47 @@ async fn a_durable_event_has_its_position_as_id_and_its_data_as_on_a_websocket()
         let position = format!("{}:{}", epoch.as_str().unwrap(), same["id"]);
         assert_eq!(told.id, Some(position));
     }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_from_the_last_id_that_it_was_told() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&area]).await;
+    let bearer = format!("Bearer {}", tablet.token);
+    let after = async |daemon: &Daemon, id: &str| {
+        let headers = [("authorization", bearer.as_str()), ("last-event-id", id)];
+        Events::open_with(daemon, "/api/events", &headers)
+            .await
+            .unwrap()
+    };
+    let first = Events::open(&daemon, &tablet.token).await.next().await;
+    let id = first.id.clone().unwrap();
+    for name in ["A", "B"] {
+        rename(&admin, &area, name).await;
+    }
+    let daemon = daemon.kill_and_restart().await;
+    let mut events = after(&daemon, &id).await;
+    let words = events.next().await;
+    assert_eq!(
+        (words.id, &words.data["recovered"]),
+        (Some(id), &json!(true))
+    );
+    let told = events.next().await;
+    assert_eq!(
+        (told.kind.as_str(), &told.data["name"]),
+        ("area_updated", &json!("A"))
+    );
+
+    let bare = told.number().to_string();
+    let mut events = after(&daemon, &bare).await;
+    assert_eq!(events.next().await.data["recovered"], true);
+    assert_eq!(events.next().await.data["name"], "B");
+
+    let mut events = after(&daemon, "another:1").await;
+    assert_eq!(events.next().await.data["recovered"], false);
+    assert_eq!(events.next().await.kind, "resync_required");
 }
 
 #[tokio::test]
@@ -456,8 +504,5 @@ async fn earlier_answers_on_the_connection_come_whole_before_the_stream() {
         .unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
-    assert!(
-        body.is_empty() || body.starts_with("event: connection\ndata: {"),
-        "{body}"
-    );
+    assert!(body.is_empty() || body.starts_with("id: "), "{body}");
 }
