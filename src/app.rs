@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::auth::Signer;
+use crate::board;
 use crate::clients::{Acks, presence};
 use crate::config::{Config, OptionError};
 use crate::hub::Hub;
@@ -138,6 +139,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(retention::run(
         app.store.clone(),
         Keep::new(&app.config),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(board::own::run(
+        app.store.clone(),
+        app.hub.clone(),
         app.shutdown.clone(),
     ));
     tokio::spawn(heartbeats(app.clone()));

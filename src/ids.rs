@@ -130,6 +130,24 @@ id!(
     "kiosk_"
 );
 
+id!(
+    /// A service of the status board (seed 2), `service_…`, or the name of one of Wallcast's own.
+    ServiceId,
+    "service_"
+);
+id!(
+    /// An incident of the status board (seed 2), `incident_…`.
+    IncidentId,
+    "incident_"
+);
+
+impl ServiceId {
+    /// The service that is the house's own database.
+    pub fn database() -> Self {
+        Self("database".into())
+    }
+}
+
 impl UserId {
     /// A new random id for an admin, `admin_…`.
     pub fn random_admin() -> Self {

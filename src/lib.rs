@@ -11,6 +11,7 @@ pub mod app;
 pub mod areas;
 pub mod audit;
 pub mod auth;
+pub mod board;
 pub mod cli;
 pub mod clients;
 pub mod clock;

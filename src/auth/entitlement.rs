@@ -7,10 +7,11 @@ use rusqlite::Connection;
 
 use super::{Principal, Subject};
 use crate::areas;
+use crate::board::{Audience, View};
 use crate::clients::{self, Client};
 use crate::event::{EventId, Topic};
 use crate::history::{self, Span};
-use crate::ids::{ConnectionId, RoomName};
+use crate::ids::{ConnectionId, OrganizationId, RoomName};
 
 /// Every topic that `principal` listens on, with since and until when, as far back as `since`.
 ///
@@ -67,6 +68,53 @@ pub fn may_enter(
     }
 }
 
+/// Whether `principal` may be told of an organisation (seed 2's `join-organization`): an admin of
+/// any, anyone else of its own.
+///
+/// # Errors
+/// SQLite's.
+pub fn may_join(
+    connection: &Connection,
+    principal: &Principal,
+    organization: &OrganizationId,
+) -> rusqlite::Result<bool> {
+    let own = match &principal.subject {
+        Subject::Admin(_) => return Ok(true),
+        // As the store has it now: the session may be older.
+        Subject::Client(id) => {
+            clients::find(connection, id)?.and_then(|client| client.organization_id)
+        }
+        Subject::User(_) => principal.organization_id.clone(),
+        Subject::Pairing(_) => None,
+    };
+    Ok(own.as_ref() == Some(organization))
+}
+
+/// What of the status board `principal` may see: an admin whatever there is, anyone else the board
+/// of its organisation and tenant.
+pub fn board(principal: &Principal) -> View {
+    match principal.subject {
+        Subject::Admin(_) => View::Everything,
+        _ => View::Board(audience_of(principal)),
+    }
+}
+
+/// The topics of those who are of an organisation, of a tenant, or of both.
+pub fn affiliation(of: &Audience) -> Vec<Topic> {
+    let layers = of.layers().into_iter();
+    layers
+        .filter(|layer| *layer != Audience::default())
+        .map(|layer| layer.topic())
+        .collect()
+}
+
+fn audience_of(principal: &Principal) -> Audience {
+    Audience {
+        organization_id: principal.organization_id.clone(),
+        tenant_id: principal.tenant_id.clone(),
+    }
+}
+
 /// The topics that follow from who the principal is, and never change while its token stands.
 fn fixed_topics(principal: &Principal) -> Vec<Topic> {
     match &principal.subject {
@@ -74,8 +122,7 @@ fn fixed_topics(principal: &Principal) -> Vec<Topic> {
         Subject::Client(id) => vec![Topic::All, Topic::Client(id.clone())],
         Subject::User(id) => {
             let mut topics = vec![Topic::All, Topic::User(id.clone())];
-            topics.extend(principal.organization_id.clone().map(Topic::Organization));
-            topics.extend(principal.tenant_id.clone().map(Topic::Tenant));
+            topics.extend(affiliation(&audience_of(principal)));
             topics
         }
         Subject::Pairing(id) => vec![Topic::Pairing(id.clone())],
@@ -124,5 +171,23 @@ mod tests {
                 "{subject}"
             );
         }
+    }
+
+    #[test]
+    fn a_user_hears_its_organisation_its_tenant_and_both_together() {
+        let topics = |organization: &str, tenant: &str| {
+            let principal = Principal {
+                organization_id: organization.parse().ok(),
+                tenant_id: tenant.parse().ok(),
+                ..principal(Subject::User("u".parse().unwrap()))
+            };
+            let topics = fixed_topics(&principal).into_iter();
+            let topics: Vec<_> = topics.map(|topic| topic.to_string()).collect();
+            topics.join(",")
+        };
+        assert_eq!(topics("", ""), "all,user:u");
+        assert_eq!(topics("o", ""), "all,user:u,org:o");
+        assert_eq!(topics("", "t"), "all,user:u,tenant:t");
+        assert_eq!(topics("o", "t"), "all,user:u,tenant:t,org:o,both:o t");
     }
 }

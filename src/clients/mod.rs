@@ -15,6 +15,8 @@ use serde::{Serialize, Serializer};
 use crate::areas::{self, Area, InvalidName, checked_name};
 use crate::audit::{self, Actor};
 use crate::auth::Subject;
+use crate::auth::entitlement::affiliation;
+use crate::board::Audience;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Topic};
 use crate::hub::{Ending, Whom};
@@ -56,6 +58,14 @@ impl Client {
         self.kiosk_id
             .as_ref()
             .map_or(self.id.as_str(), KioskId::as_str)
+    }
+
+    /// Whose board it sees.
+    pub fn audience(&self) -> Audience {
+        Audience {
+            organization_id: self.organization_id.clone(),
+            tenant_id: self.tenant_id.clone(),
+        }
     }
 }
 
@@ -203,20 +213,7 @@ pub fn change(
     }
     rows::save(tx.connection(), &after)?;
     let subject = Subject::Client(id.clone());
-    let topic = |id: &Option<OrganizationId>| id.clone().map(Topic::Organization);
-    move_to(
-        tx,
-        &subject,
-        topic(&before.organization_id),
-        topic(&after.organization_id),
-    );
-    let topic = |id: &Option<TenantId>| id.clone().map(Topic::Tenant);
-    move_to(
-        tx,
-        &subject,
-        topic(&before.tenant_id),
-        topic(&after.tenant_id),
-    );
+    move_to(tx, &subject, &before.audience(), &after.audience());
     if before.room() != after.room() {
         rooms::expel(tx, &subject, before.room());
     }
@@ -226,15 +223,14 @@ pub fn change(
     Ok(after)
 }
 
-fn move_to(tx: &mut WriteTx<'_>, subject: &Subject, from: Option<Topic>, to: Option<Topic>) {
-    if from == to {
-        return;
+/// Has a client listen on the topics of its organisation and tenant, and no longer on others.
+fn move_to(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, to: &Audience) {
+    let (from, to) = (affiliation(from), affiliation(to));
+    for topic in from.iter().filter(|topic| !to.contains(topic)) {
+        tx.leave(subject.clone(), topic.clone());
     }
-    if let Some(topic) = from {
-        tx.leave(subject.clone(), topic);
-    }
-    if let Some(topic) = to {
-        tx.join(subject.clone(), topic);
+    for topic in to.iter().filter(|topic| !from.contains(topic)) {
+        tx.join(subject.clone(), topic.clone());
     }
 }
 
@@ -319,13 +315,7 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &ClientId, actor: &Actor) -> Result<(), 
     for area in areas::of_client(tx.connection(), id)? {
         tx.leave(subject.clone(), Topic::Area(area.id));
     }
-    move_to(
-        tx,
-        &subject,
-        client.organization_id.map(Topic::Organization),
-        None,
-    );
-    move_to(tx, &subject, client.tenant_id.map(Topic::Tenant), None);
+    move_to(tx, &subject, &client.audience(), &Audience::default());
     rows::delete(tx.connection(), id)?;
     audit::record(
         tx,

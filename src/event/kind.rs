@@ -74,6 +74,16 @@ kinds! {
     ROOM_JOINED = "room_joined",
     /// It is there no more.
     ROOM_LEFT = "room_left",
+    /// Seed 2: a service of the status board changed.
+    SERVICE_UPDATE = "service-update",
+    /// An incident changed.
+    INCIDENT_UPDATE = "incident-update",
+    /// The worst service of a board changed.
+    STATUS_UPDATE = "status-update",
+    /// The answer to `join-organization`.
+    JOINED_ORGANIZATION = "joined-organization",
+    /// The answer to `leave-organization`.
+    LEFT_ORGANIZATION = "left-organization",
     /// Sent every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The answer to `ping`.
@@ -104,8 +114,6 @@ const RESERVED: &[&str] = &[
     "unread_count_update",
     "conversation_update",
     "typing",
-    "joined-organization",
-    "left-organization",
     "connect",
     "connect_error",
     "disconnect",

@@ -67,6 +67,8 @@ pub enum Topic {
     Organization(OrganizationId),
     /// Everyone in the tenant.
     Tenant(TenantId),
+    /// Everyone who is both in the organisation and in the tenant.
+    Both(OrganizationId, TenantId),
     /// A tablet that waits to be paired.
     Pairing(PairingId),
     /// Sessions of a namespace that entered the room.
@@ -83,6 +85,8 @@ impl fmt::Display for Topic {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Organization(id) => write!(f, "org:{id}"),
             Self::Tenant(id) => write!(f, "tenant:{id}"),
+            // No id has a space in it.
+            Self::Both(organization, tenant) => write!(f, "both:{organization} {tenant}"),
             Self::Pairing(id) => write!(f, "pairing:{id}"),
             Self::Room(namespace, name) => write!(f, "room:{}:{name}", namespace.path()),
         }
@@ -108,6 +112,12 @@ impl FromStr for Topic {
             Some(("user", id)) => id.parse().map(Self::User).map_err(invalid),
             Some(("org", id)) => id.parse().map(Self::Organization).map_err(invalid),
             Some(("tenant", id)) => id.parse().map(Self::Tenant).map_err(invalid),
+            Some(("both", ids)) => {
+                let (organization, tenant) = ids.split_once(' ').ok_or_else(unknown)?;
+                let organization = organization.parse().map_err(invalid)?;
+                let tenant = tenant.parse().map_err(invalid)?;
+                Ok(Self::Both(organization, tenant))
+            }
             Some(("pairing", id)) => id.parse().map(Self::Pairing).map_err(invalid),
             Some(("room", rest)) => {
                 let (path, name) = rest.split_once(':').ok_or_else(unknown)?;
@@ -135,6 +145,7 @@ mod tests {
             "user:u",
             "org:o",
             "tenant:t",
+            "both:o:1 t:2",
             "pairing:p",
             "room:/:kitchen",
             "room:/ws/help:kiosk:1",
@@ -146,6 +157,8 @@ mod tests {
             "client",
             "client:",
             "planet:mars",
+            "both:o",
+            "both:o t u",
             "room:/",
             "room:/x:y",
         ] {

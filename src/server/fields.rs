@@ -183,7 +183,8 @@ text_fields!(
     UserId,
     crate::areas::AreaName,
     crate::areas::EntityId,
-    crate::clients::ClientName
+    crate::clients::ClientName,
+    crate::ids::ServiceId
 );
 
 #[cfg(test)]

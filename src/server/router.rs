@@ -16,7 +16,7 @@ use super::{
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{areas, audit, clients, history, pairing, tokens, transport};
+use crate::{areas, audit, board, clients, history, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -108,6 +108,20 @@ static ROUTES: &[Route] = routes![
     POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
     GET    "/api/positions"                       Admin  clients::position::list,
+    GET    "/api/services"                        Known  board::services::routes::list,
+    POST   "/api/services"                        Admin  board::services::routes::create,
+    GET    "/api/services/{id}"                   Known  board::services::routes::get,
+    PUT    "/api/services/{id}"                   Admin  board::services::routes::change,
+    PATCH  "/api/services/{id}"                   Admin  board::services::routes::change,
+    DELETE "/api/services/{id}"                   Admin  board::services::routes::delete,
+    GET    "/api/incidents"                       Known  board::incidents::routes::list,
+    POST   "/api/incidents"                       Admin  board::incidents::routes::create,
+    GET    "/api/incidents/{id}"                  Known  board::incidents::routes::get,
+    PUT    "/api/incidents/{id}"                  Admin  board::incidents::routes::change,
+    PATCH  "/api/incidents/{id}"                  Admin  board::incidents::routes::change,
+    DELETE "/api/incidents/{id}"                  Admin  board::incidents::routes::delete,
+    POST   "/api/incidents/{id}/updates"          Admin  board::incidents::routes::add_update,
+    GET    "/api/status"                          Known  board::routes::status,
     POST   "/api/send"                            Proven transport::send [Secret],
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],

@@ -1,5 +1,6 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
+use super::organizations::OrganizationCommand;
 use super::position::PositionAsked;
 use super::rooms::{RoomCommand, Wish};
 use crate::auth::{AuthError, Principal};
@@ -23,6 +24,8 @@ pub(super) enum Command {
     },
     /// Let me in or out of a room.
     Room(RoomCommand),
+    /// Let me in or out of an organisation.
+    Organization(OrganizationCommand),
     /// Everything up to and with this event is done.
     Ack(EventId),
 }
@@ -83,6 +86,8 @@ impl Command {
             "unsubscribe_room" => room(&mut fields, "roomId", Wish::Unsubscribe),
             "join_room" => room(&mut fields, "room", Wish::Join),
             "leave_room" => room(&mut fields, "room", Wish::Leave),
+            "join-organization" => organization(&mut fields, true),
+            "leave-organization" => organization(&mut fields, false),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
                 // What is no text is no token either: refused as a wrong one.
@@ -100,6 +105,14 @@ impl Command {
 fn room(fields: &mut Fields, key: &'static str, wish: Wish) -> Result<Command, ApiError> {
     let room = fields.required(key)?;
     Ok(Command::Room(RoomCommand { room, wish }))
+}
+
+fn organization(fields: &mut Fields, joins: bool) -> Result<Command, ApiError> {
+    let organization = fields.required("organizationId")?;
+    Ok(Command::Organization(OrganizationCommand {
+        organization,
+        joins,
+    }))
 }
 
 fn unknown_type() -> ApiError {

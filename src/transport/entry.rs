@@ -180,7 +180,7 @@ pub(super) async fn renew(
         .between_commits(move |db, _| {
             let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
-            if *session.subject() != grant.principal.subject {
+            if !goes_on(&session.principal(), &grant.principal) {
                 return Ok::<_, AuthError>((None, None));
             }
             session.retoken(grant.principal.clone());
@@ -189,6 +189,14 @@ pub(super) async fn renew(
         .await?;
     app.note_first_use(first_use).await;
     Ok(renewed)
+}
+
+/// Whether an open session may go on with the token of `new`: what a person hears is fixed by the
+/// token's organisation and tenant, what a tablet hears by the store.
+fn goes_on(old: &Principal, new: &Principal) -> bool {
+    let affiliation = |of: &Principal| (of.organization_id.clone(), of.tenant_id.clone());
+    let is_fixed = matches!(new.subject, Subject::User(_));
+    old.subject == new.subject && (!is_fixed || affiliation(old) == affiliation(new))
 }
 
 fn not_granted(error: pairing::PairingError) -> AuthError {

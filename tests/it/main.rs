@@ -12,8 +12,10 @@
     reason = "tests may fail loudly, and their support is used by some of them at a time"
 )]
 mod areas;
+mod audience;
 mod audit;
 mod authenticating;
+mod board;
 mod clients;
 mod credentials;
 mod delivery;

@@ -46,6 +46,10 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
     let area = admin.create_area("Kitchen").await;
     let wall = daemon.pair("Wall", &[&area]).await;
     let token = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
+    let make = async |path: &str, body: Value| {
+        let made = admin.post(path, body).await.expect(201).json;
+        made["id"].as_str().unwrap().to_owned()
+    };
     let id = match pattern.split('/').nth(2) {
         Some("areas") => area.clone(),
         Some("clients") => wall.id.clone(),
@@ -54,6 +58,8 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
             let asked = daemon.stranger().post(path, json!({})).await.expect(201);
             asked.json["pairingId"].as_str().unwrap().to_owned()
         }
+        Some("services") => make("/api/services", json!({ "name": "Search" })).await,
+        Some("incidents") => make("/api/incidents", json!({ "title": "Slow" })).await,
         _ => String::new(),
     };
     let path = pattern
@@ -63,6 +69,11 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
     let body = match (method, pattern) {
         ("POST", "/api/areas") => json!({ "name": "Made once" }),
         (_, "/api/areas/{id}" | "/api/clients/{id}") => json!({ "name": "Another" }),
+        ("POST", "/api/services") => json!({ "name": "Made once" }),
+        ("POST", "/api/incidents") => json!({ "title": "Made once" }),
+        (_, "/api/services/{id}") => json!({ "name": "Another" }),
+        (_, "/api/incidents/{id}") => json!({ "title": "Another" }),
+        (_, "/api/incidents/{id}/updates") => json!({ "message": "Found it" }),
         (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
         _ => json!({}),
     };

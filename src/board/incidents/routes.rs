@@ -1,0 +1,135 @@
+//! `/api/incidents` (contract 6.5): the board's incidents over HTTP.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Incident, IncidentJson, IncidentPatch, MAX_SERVICES, NewIncident, Severity};
+use crate::app::App;
+use crate::auth::entitlement;
+use crate::board::services::routes::{audience, description};
+use crate::board::{Audience, BoardError, Description, Message};
+use crate::ids::{IncidentId, ServiceId};
+use crate::server::{ApiError, Fields, Reply, Request, page};
+
+/// `GET /api/incidents`: all for an admin, those of its own board for anyone else.
+pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let view = entitlement::board(request.principal()?);
+    let limit = request.limit()?;
+    let after: i64 = page::cursor(&request)?.unwrap_or(0);
+    let incidents = app
+        .store
+        .read(move |db| Ok::<_, ApiError>(super::page(db, &view, after, limit + 1)?))
+        .await?;
+    let key = |incident: &Incident| incident.place;
+    let show = IncidentJson::from;
+    Ok(page::reply("incidents", incidents, limit, key, show))
+}
+
+/// `GET /api/incidents/{id}`: 403 for whoever's board does not show it.
+pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let principal = request.principal()?;
+    let (view, is_admin) = (entitlement::board(principal), principal.is_admin());
+    let id = incident_id(&request);
+    let found = app
+        .store
+        .read(move |db| match id {
+            Ok(id) => Ok::<_, ApiError>(super::find(db, &id)?),
+            Err(_) => Ok(None),
+        })
+        .await?;
+    match found {
+        Some(incident) if view.shows(&incident.audience) => {
+            Ok(Reply::ok(&IncidentJson::from(incident)))
+        }
+        None if is_admin => Err(BoardError::UnknownIncident.into()),
+        _ => Err(ApiError::forbidden()),
+    }
+}
+
+/// `POST /api/incidents`
+pub async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let new = NewIncident {
+        title: body.required("title")?,
+        description: body
+            .optional("description")?
+            .unwrap_or_else(Description::empty),
+        status: body.optional("status")?.unwrap_or_default(),
+        severity: body.optional("severity")?.unwrap_or_else(Severity::minor),
+        service_ids: service_ids(&mut body)?.unwrap_or_default(),
+        audience: audience(&mut body)?.apply(&Audience::default()),
+    };
+    request
+        .write(&app.store, move |tx| {
+            let incident = super::create(tx, new, &actor)?;
+            Ok::<_, ApiError>(Reply::created(&IncidentJson::from(incident)))
+        })
+        .await
+}
+
+/// `PUT` and `PATCH /api/incidents/{id}`: both keep what the body leaves out.
+pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let patch = IncidentPatch {
+        title: body.optional("title")?,
+        description: description(&mut body)?,
+        status: body.optional("status")?,
+        severity: body.optional("severity")?,
+        service_ids: service_ids(&mut body)?,
+        audience: audience(&mut body)?,
+    };
+    let id = incident_id(&request)?;
+    request
+        .write(&app.store, move |tx| {
+            let incident = super::change(tx, &id, patch, &actor)?;
+            Ok::<_, ApiError>(Reply::ok(&IncidentJson::from(incident)))
+        })
+        .await
+}
+
+/// `POST /api/incidents/{id}/updates` `{message, status?}`: 201 and the incident as it now is.
+pub async fn add_update(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let message: Message = body.required("message")?;
+    let status = body.optional("status")?;
+    let id = incident_id(&request)?;
+    request
+        .write(&app.store, move |tx| {
+            let incident = super::add_update(tx, &id, message, status, &actor)?;
+            Ok::<_, ApiError>(Reply::created(&IncidentJson::from(incident)))
+        })
+        .await
+}
+
+/// `DELETE /api/incidents/{id}`
+pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let id = incident_id(&request)?;
+    request
+        .write(&app.store, move |tx| {
+            super::delete(tx, &id, &actor)?;
+            Ok::<_, ApiError>(Reply::no_content())
+        })
+        .await
+}
+
+fn service_ids(body: &mut Fields) -> Result<Option<Vec<ServiceId>>, ApiError> {
+    let Some(mut ids) = body.optional::<Vec<ServiceId>>("serviceIds")? else {
+        return Ok(None);
+    };
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+    if ids.len() > MAX_SERVICES {
+        let message = format!("serviceIds has more than {MAX_SERVICES} services");
+        return Err(ApiError::field("serviceIds", message));
+    }
+    Ok(Some(ids))
+}
+
+fn incident_id(request: &Request) -> Result<IncidentId, ApiError> {
+    let id = request.parameter("id").parse();
+    id.map_err(|_| BoardError::UnknownIncident.into())
+}

@@ -1,0 +1,71 @@
+//! `GET /api/status` (contract 6.5): a whole board and its overall status.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::incidents::{self, IncidentJson};
+use super::services::{self, ServiceJson};
+use super::{Audience, View, overall, own};
+use crate::app::App;
+use crate::auth::{Principal, entitlement};
+use crate::clock::Timestamp;
+use crate::ids::InvalidId;
+use crate::server::{ApiError, Reply, Request};
+
+/// Every service and every open incident of a board, and its worst service. An admin names the
+/// board, or none for whatever there is; anyone else gets its own, and may name no other.
+pub async fn status(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let view = view(request.principal()?, named(&request)?)?;
+    let outage = own::outage(&app.store).await;
+    let reply = app.store.read(move |db| {
+        let worst = match &view {
+            View::Everything => overall::worst_of_all(db)?,
+            View::Board(board) => overall::worst(db, board)?,
+        };
+        let services = services::page(db, &view, 0, services::MAX_SERVICES)?;
+        let services: Vec<_> = services
+            .into_iter()
+            .map(|service| ServiceJson::from(own::as_it_is(service, outage)))
+            .collect();
+        let incidents: Vec<_> = incidents::open(db, &view)?
+            .into_iter()
+            .map(IncidentJson::from)
+            .collect();
+        let board = match view {
+            View::Everything => Audience::default(),
+            View::Board(board) => board,
+        };
+        Ok::<_, ApiError>(Reply::ok(&json!({
+            "status": own::worst_as_it_is(worst, outage),
+            "organizationId": board.organization_id,
+            "tenantId": board.tenant_id,
+            "services": services,
+            "incidents": incidents,
+            "timestamp": Timestamp::now(),
+        })))
+    });
+    reply.await
+}
+
+fn named(request: &Request) -> Result<Audience, ApiError> {
+    let text = |key| request.query(key).filter(|text| !text.is_empty());
+    let wrong = |key: &'static str| {
+        move |error: InvalidId| ApiError::field(key, format!("{key} is not right: {error}"))
+    };
+    let organization = text("organizationId").map(|id| id.parse());
+    let tenant = text("tenantId").map(|id| id.parse());
+    Ok(Audience {
+        organization_id: organization.transpose().map_err(wrong("organizationId"))?,
+        tenant_id: tenant.transpose().map_err(wrong("tenantId"))?,
+    })
+}
+
+fn view(principal: &Principal, named: Audience) -> Result<View, ApiError> {
+    match entitlement::board(principal) {
+        View::Everything if named == Audience::default() => Ok(View::Everything),
+        View::Everything => Ok(View::Board(named)),
+        View::Board(own) if named.includes(&own) => Ok(View::Board(own)),
+        View::Board(_) => Err(ApiError::forbidden()),
+    }
+}

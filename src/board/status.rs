@@ -1,0 +1,186 @@
+//! How services and incidents may stand (contract 6.5), as closed lists.
+
+use std::str::FromStr;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::server::{FromField, from_text};
+
+/// A service's status. The order says how bad it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceStatus {
+    /// All is well.
+    #[default]
+    Operational,
+    /// Worked on, as announced.
+    Maintenance,
+    /// Works, but not well.
+    Degraded,
+    /// A part of it does not work.
+    PartialOutage,
+    /// It does not work.
+    MajorOutage,
+}
+
+/// An incident's status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IncidentStatus {
+    /// The cause is looked for.
+    #[default]
+    Investigating,
+    /// The cause is known.
+    Identified,
+    /// It is mended and watched.
+    Monitoring,
+    /// It is over.
+    Resolved,
+}
+
+/// A text that is none of the words of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is one of {0}")]
+pub struct InvalidStatus(&'static str);
+
+impl ServiceStatus {
+    /// All of them, the best first; a status is stored as its place here.
+    pub const ALL: [Self; 5] = [
+        Self::Operational,
+        Self::Maintenance,
+        Self::Degraded,
+        Self::PartialOutage,
+        Self::MajorOutage,
+    ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operational => "operational",
+            Self::Maintenance => "maintenance",
+            Self::Degraded => "degraded",
+            Self::PartialOutage => "partial_outage",
+            Self::MajorOutage => "major_outage",
+        }
+    }
+}
+
+impl FromStr for ServiceStatus {
+    type Err = InvalidStatus;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(InvalidStatus(
+                "operational, degraded, partial_outage, major_outage, maintenance",
+            ))
+    }
+}
+
+impl Serialize for ServiceStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl rusqlite::ToSql for ServiceStatus {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let place = Self::ALL.iter().position(|status| status == self);
+        Ok(i64::try_from(place.unwrap_or_default())
+            .unwrap_or_default()
+            .into())
+    }
+}
+
+impl FromSql for ServiceStatus {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let place = i64::column_result(value)?;
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| Self::ALL.get(place).copied())
+            .ok_or(FromSqlError::OutOfRange(place))
+    }
+}
+
+impl IncidentStatus {
+    const ALL: [Self; 4] = [
+        Self::Investigating,
+        Self::Identified,
+        Self::Monitoring,
+        Self::Resolved,
+    ];
+
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Investigating => "investigating",
+            Self::Identified => "identified",
+            Self::Monitoring => "monitoring",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl FromStr for IncidentStatus {
+    type Err = InvalidStatus;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(InvalidStatus(
+                "investigating, identified, monitoring, resolved",
+            ))
+    }
+}
+
+impl Serialize for IncidentStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl rusqlite::ToSql for IncidentStatus {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for IncidentStatus {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value
+            .as_str()?
+            .parse()
+            .map_err(|_| FromSqlError::InvalidType)
+    }
+}
+
+impl FromField for ServiceStatus {
+    fn from_field(value: Value) -> Result<Self, String> {
+        from_text(value)
+    }
+}
+
+impl FromField for IncidentStatus {
+    fn from_field(value: Value) -> Result<Self, String> {
+        from_text(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back_and_the_worst_is_the_greatest() {
+        for status in ServiceStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        for status in IncidentStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        assert!(ServiceStatus::ALL.is_sorted());
+        assert!("Operational".parse::<ServiceStatus>().is_err());
+    }
+}

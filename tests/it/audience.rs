@@ -1,0 +1,439 @@
+//! Organisations and tenants: who hears what of the board, who reads it, and joining (seed 2;
+//! contract 3, 4.4, 4.5 and 5).
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, Daemon, Socket, assert_timestamp, keys};
+
+const AUDIENCES: [(&str, &str); 6] = [
+    ("", ""),
+    ("o", ""),
+    ("o", "t"),
+    ("o", "u"),
+    ("p", "t"),
+    ("", "t"),
+];
+
+fn id(text: &str) -> Value {
+    match text {
+        "" => Value::Null,
+        text => text.into(),
+    }
+}
+
+/// A thing for each audience, named after it.
+async fn fill(admin: &Api) {
+    for (organization, tenant) in AUDIENCES {
+        for (path, key) in [("/api/services", "name"), ("/api/incidents", "title")] {
+            let body = json!({
+                key: format!("<{organization} {tenant}>"), "status": null,
+                "organizationId": id(organization), "tenantId": id(tenant),
+            });
+            admin.post(path, body).await.expect(201);
+        }
+    }
+}
+
+/// The names of services and incidents that events tell of, in order.
+fn names(events: &[Value]) -> Vec<String> {
+    let named = |event: &Value| {
+        let data = &event["data"]["data"];
+        let name = data["name"].as_str().or(data["title"].as_str());
+        format!("{} {}", event["type"].as_str().unwrap(), name.unwrap())
+    };
+    events.iter().map(named).collect()
+}
+
+/// What has been told up to now, but for presence.
+async fn heard(socket: &mut Socket) -> Vec<Value> {
+    socket.send(json!({ "type": "ping" })).await;
+    let mut events = Vec::new();
+    loop {
+        let event = socket.next().await;
+        match event["type"].as_str().unwrap() {
+            "pong" => return events,
+            "client_online" | "client_offline" => {}
+            _ => events.push(event),
+        }
+    }
+}
+
+async fn replayed(daemon: &Daemon, token: &str, words: &Value) -> Vec<Value> {
+    let (since, epoch) = (&words["lastEventId"], words["epoch"].as_str().unwrap());
+    let path = format!("/ws?since={since}&epoch={epoch}");
+    let mut socket = Socket::open(daemon, &path, Some(token)).await.unwrap();
+    let first = socket.next().await;
+    assert_eq!(first["data"]["recovered"], true);
+    // The replay comes before what is asked now.
+    heard(&mut socket).await
+}
+
+async fn listed(api: &Api, words: &Value) -> Vec<Value> {
+    let path = format!("/api/events?after={}", words["lastEventId"]);
+    let page = api.get(&path).await.expect(200).json;
+    page["events"].as_array().unwrap().clone()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Tokens of a user and of a client of this organisation and tenant.
+async fn people(daemon: &Daemon, organization: &str, tenant: &str) -> [String; 2] {
+    let user = json!({
+        "role": "user", "name": "u",
+        "organizationId": id(organization), "tenantId": id(tenant),
+    });
+    let user = daemon.token(user).await;
+    let client = daemon.pair("Wall", &[]).await;
+    let body = json!({ "organizationId": id(organization), "tenantId": id(tenant) });
+    let path = format!("/api/clients/{}", client.id);
+    daemon.local().patch(&path, body).await.expect(200);
+    [text(&user["token"]), client.token]
+}
+
+#[tokio::test]
+async fn each_hears_what_is_for_it_live_in_a_replay_and_in_the_list_alike_and_reads_the_same() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let table: [(&str, &str, &[usize]); 6] = [
+        ("", "", &[0]),
+        ("o", "", &[0, 1]),
+        ("o", "t", &[0, 1, 2, 5]),
+        ("p", "t", &[0, 4, 5]),
+        ("", "t", &[0, 5]),
+        ("q", "v", &[0]),
+    ];
+    let mut everyone = Vec::new();
+    for (organization, tenant, sees) in table {
+        for token in people(&daemon, organization, tenant).await {
+            everyone.push((token, sees.to_vec(), (organization, tenant)));
+        }
+    }
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    everyone.push((text(&token["token"]), (0..6).collect(), ("", "")));
+    let mut sockets = Vec::new();
+    for (token, _, _) in &everyone {
+        let mut socket = daemon.connect(token).await;
+        let words = socket.next_of("connection").await["data"].clone();
+        sockets.push((socket, words));
+    }
+    fill(&admin).await;
+    for ((token, sees, of), (socket, words)) in everyone.iter().zip(&mut sockets) {
+        let audiences = sees.iter().map(|n| AUDIENCES[*n]);
+        let things: Vec<_> = audiences.map(|(o, t)| format!("<{o} {t}>")).collect();
+        let expected: Vec<_> = things
+            .iter()
+            .flat_map(|name| {
+                ["service-update", "incident-update"].map(|kind| format!("{kind} {name}"))
+            })
+            .collect();
+        let live = heard(socket).await;
+        assert_eq!(names(&live), expected, "{of:?}");
+        let again = replayed(&daemon, token, words).await;
+        assert_eq!(again, live, "{of:?}");
+        let api = daemon.api(token);
+        assert_eq!(names(&listed(&api, words).await), expected, "{of:?}");
+
+        for (path, plural, key) in [
+            ("services", "services", "name"),
+            ("incidents", "incidents", "title"),
+            ("status", "services", "name"),
+            ("status", "incidents", "title"),
+        ] {
+            let answer = api.get(&format!("/api/{path}")).await.expect(200).json;
+            let all = answer[plural].as_array().unwrap().iter();
+            let all = all.filter(|thing| thing["id"] != "database");
+            let read: Vec<_> = all.map(|thing| text(&thing[key])).collect();
+            assert_eq!(read, things, "{of:?} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_on_ones_board_is_forbidden_whether_it_is_there_or_not() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    fill(&admin).await;
+    let ids = async |plural: &str| {
+        let all = admin.get(&format!("/api/{plural}")).await.expect(200).json;
+        all[plural].as_array().unwrap().clone()
+    };
+    let (services, incidents) = (ids("services").await, ids("incidents").await);
+    for token in people(&daemon, "o", "u").await {
+        let api = daemon.api(&token);
+        for (plural, things) in [("services", &services), ("incidents", &incidents)] {
+            for thing in things {
+                let path = format!("/api/{plural}/{}", thing["id"].as_str().unwrap());
+                let organization = &thing["organizationId"];
+                let tenant = &thing["tenantId"];
+                let is_shown = (organization.is_null() || organization == "o")
+                    && (tenant.is_null() || tenant == "u");
+                let answer = api.get(&path).await;
+                match is_shown {
+                    true => assert_eq!(answer.expect(200).json, *thing),
+                    false => assert_eq!(answer.refused(403), "forbidden"),
+                }
+                for method in ["PUT", "PATCH", "DELETE"] {
+                    let headers = [("content-type", "application/json")];
+                    let answer = api.send_text(method, &path, &headers, "{}").await;
+                    assert_eq!(answer.refused(403), "forbidden", "{method}");
+                }
+            }
+            for path in [
+                format!("/api/{plural}/none"),
+                format!("/api/{plural}/a%20b"),
+            ] {
+                assert_eq!(api.get(&path).await.refused(403), "forbidden");
+                assert_eq!(admin.get(&path).await.refused(404), "not_found");
+            }
+            let answer = api.post(&format!("/api/{plural}"), json!({})).await;
+            assert_eq!(answer.refused(403), "forbidden");
+        }
+        let path = format!(
+            "/api/incidents/{}/updates",
+            incidents[0]["id"].as_str().unwrap()
+        );
+        let answer = api.post(&path, json!({ "message": "x" })).await;
+        assert_eq!(answer.refused(403), "forbidden");
+
+        // Its own board by any name that it has, and no other.
+        let own = api.get("/api/status").await.expect(200).json;
+        assert_eq!(
+            (&own["organizationId"], &own["tenantId"]),
+            (&json!("o"), &json!("u"))
+        );
+        for query in [
+            "organizationId=o",
+            "tenantId=u",
+            "organizationId=o&tenantId=u",
+        ] {
+            let board = api.get(&format!("/api/status?{query}")).await.expect(200);
+            assert_eq!(board.json["services"], own["services"], "{query}");
+        }
+        for query in [
+            "organizationId=p",
+            "tenantId=t",
+            "organizationId=o&tenantId=t",
+        ] {
+            let board = api.get(&format!("/api/status?{query}")).await;
+            assert_eq!(board.refused(403), "forbidden", "{query}");
+        }
+    }
+    for path in ["/api/services", "/api/incidents", "/api/status"] {
+        daemon.stranger().get(path).await.refused(401);
+    }
+}
+
+#[tokio::test]
+async fn a_tablet_that_moves_hears_its_old_board_until_then_and_its_new_one_from_then_on() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut socket = daemon.connect(&tablet.token).await;
+    let words = socket.next_of("connection").await["data"].clone();
+    let path = format!("/api/clients/{}", tablet.id);
+    let mut expected = Vec::new();
+    for (organization, tenant, sees) in [
+        ("o", "", vec![0, 1]),
+        ("o", "t", vec![0, 1, 2, 5]),
+        ("o", "u", vec![0, 1, 3]),
+        ("p", "t", vec![0, 4, 5]),
+        ("", "t", vec![0, 5]),
+        ("", "", vec![0]),
+    ] {
+        let body = json!({ "organizationId": id(organization), "tenantId": id(tenant) });
+        admin.patch(&path, body).await.expect(200);
+        fill(&admin).await;
+        for n in sees {
+            let (o, t) = AUDIENCES[n];
+            expected.push(format!("service-update <{o} {t}>"));
+            expected.push(format!("incident-update <{o} {t}>"));
+        }
+    }
+    let live = heard(&mut socket).await;
+    assert_eq!(names(&live), expected);
+    assert_eq!(replayed(&daemon, &tablet.token, &words).await, live);
+    let api = daemon.api(&tablet.token);
+    assert_eq!(names(&listed(&api, &words).await), expected);
+
+    let daemon = daemon.kill_and_restart().await;
+    assert_eq!(replayed(&daemon, &tablet.token, &words).await, live);
+}
+
+#[tokio::test]
+async fn a_tablet_hears_both_together_from_the_approval_of_its_pairing_on() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let asked = daemon
+        .stranger()
+        .post("/api/pairing/requests", json!({}))
+        .await;
+    let asked = asked.expect(201).json;
+    let path = format!("/api/pairing/requests/{}", text(&asked["pairingId"]));
+    let approval = json!({ "organizationId": "o", "tenantId": "t" });
+    admin
+        .post(&format!("{path}/approve"), approval)
+        .await
+        .expect(200);
+    let poll = daemon.api(&text(&asked["pairingToken"])).get(&path).await;
+    let mut wall = daemon.listen(&text(&poll.expect(200).json["token"])).await;
+    fill(&admin).await;
+    assert_eq!(heard(&mut wall).await.len(), 8);
+}
+
+#[tokio::test]
+async fn what_goes_to_others_is_gone_for_those_who_saw_it() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let [old, _] = people(&daemon, "o", "t").await;
+    let [new, _] = people(&daemon, "p", "").await;
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let mut sockets = [
+        daemon.listen(&old).await,
+        daemon.listen(&new).await,
+        daemon.listen(&text(&token["token"])).await,
+    ];
+    let told = async |sockets: &mut [Socket; 3]| {
+        let mut told = Vec::new();
+        for socket in sockets {
+            let events = heard(socket).await;
+            let change = |event: &Value| {
+                let data = &event["data"]["data"];
+                let change = event["data"]["type"].as_str().unwrap();
+                format!("{change} {}", data["organizationId"])
+            };
+            told.push(events.iter().map(change).collect::<Vec<_>>().join(","));
+        }
+        told
+    };
+    for (path, key) in [("/api/services", "name"), ("/api/incidents", "title")] {
+        let body = json!({ key: "S", "organizationId": "o" });
+        let made = admin.post(path, body).await.expect(201).json;
+        let path = format!("{path}/{}", text(&made["id"]));
+        assert_eq!(
+            told(&mut sockets).await,
+            ["created \"o\"", "", "created \"o\""]
+        );
+        let narrower = json!({ "tenantId": "u" });
+        admin.patch(&path, narrower).await.expect(200);
+        assert_eq!(
+            told(&mut sockets).await,
+            ["deleted \"o\"", "", "updated \"o\""]
+        );
+        let other = json!({ "organizationId": "p", "tenantId": null });
+        admin.patch(&path, other).await.expect(200);
+        assert_eq!(
+            told(&mut sockets).await,
+            ["", "updated \"p\"", "updated \"p\""]
+        );
+        let wider = json!({ "organizationId": null });
+        admin.patch(&path, wider).await.expect(200);
+        let all = "updated null";
+        assert_eq!(told(&mut sockets).await, [all, all, all]);
+    }
+}
+
+#[tokio::test]
+async fn an_organisation_is_joined_by_those_of_it_and_admins_and_changes_nothing_that_is_told() {
+    let daemon = Daemon::start().await;
+    let [user, client] = people(&daemon, "o", "t").await;
+    let [stranger, tablet] = people(&daemon, "", "").await;
+    let admin = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let admin = text(&admin["token"]);
+    let table = [
+        (&user, "o", true),
+        (&user, "p", false),
+        (&user, "t", false),
+        (&client, "o", true),
+        (&client, "p", false),
+        (&stranger, "o", false),
+        (&tablet, "o", false),
+        (&admin, "o", true),
+        (&admin, "nobody", true),
+    ];
+    for (token, organization, may) in table {
+        let mut socket = daemon.listen(token).await;
+        for (asked, answered) in [
+            ("join-organization", "joined-organization"),
+            ("leave-organization", "left-organization"),
+        ] {
+            let message = json!({ "type": asked, "data": { "organizationId": organization } });
+            let answer = socket.ask(message.clone()).await;
+            let mut requested = message.clone();
+            requested["requestId"] = 7.into();
+            let mut result = socket.ask(requested).await;
+            if may {
+                assert_eq!(answer["type"], answered);
+                assert_eq!(keys(&answer["data"]), ["organizationId", "timestamp"]);
+                assert_eq!(answer["data"]["organizationId"], organization);
+                assert_timestamp(&answer["data"]["timestamp"]);
+                assert_eq!(result["type"], answered);
+                result = socket.next().await;
+            } else {
+                assert_eq!(answer["type"], "error");
+                assert_eq!(answer["data"]["code"], "forbidden");
+                assert_eq!(result["data"]["code"], "forbidden");
+            }
+            assert_eq!(result["type"], "result");
+            assert_eq!(result["data"]["success"], may);
+        }
+        // Joined or left, it hears what it would have heard.
+        fill(&daemon.local()).await;
+        let count = match organization {
+            _ if *token == admin => 12,
+            _ if *token == user || *token == client => 8,
+            _ => 2,
+        };
+        assert_eq!(heard(&mut socket).await.len(), count);
+        socket.close().await;
+    }
+    let mut socket = daemon.listen(&user).await;
+    for data in [
+        json!({}),
+        json!({ "organizationId": 7 }),
+        json!({ "organizationId": "" }),
+    ] {
+        let message = json!({ "type": "join-organization", "data": data });
+        let refused = socket.ask(message).await;
+        assert_eq!(refused["data"]["code"], "invalid_field", "{data}");
+    }
+}
+
+#[tokio::test]
+async fn a_tablet_joins_the_organisation_that_it_has_now() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let path = format!("/api/clients/{}", tablet.id);
+    let mut socket = daemon.listen(&tablet.token).await;
+    let join = json!({ "type": "join-organization", "organization_id": "o" });
+    assert_eq!(socket.ask(join.clone()).await["data"]["code"], "forbidden");
+    let body = json!({ "organizationId": "o" });
+    admin.patch(&path, body).await.expect(200);
+    assert_eq!(
+        socket.ask(join.clone()).await["type"],
+        "joined-organization"
+    );
+    let body = json!({ "organizationId": null });
+    admin.patch(&path, body).await.expect(200);
+    assert_eq!(socket.ask(join).await["data"]["code"], "forbidden");
+}
+
+#[tokio::test]
+async fn a_session_goes_on_with_another_token_of_a_user_only_in_the_same_organisation() {
+    let daemon = Daemon::start().await;
+    let token = async |organization: &str| {
+        let body = json!({
+            "role": "user", "name": "u", "subject": "ann", "organizationId": organization,
+        });
+        text(&daemon.token(body).await["token"])
+    };
+    let mut socket = daemon.listen(&token("o").await).await;
+    socket.authenticate(&token("o").await).await;
+    assert_eq!(socket.next().await["type"], "authenticated");
+    socket.authenticate(&token("p").await).await;
+    assert_eq!(socket.next().await["data"]["code"], "already_authenticated");
+    fill(&daemon.local()).await;
+    assert_eq!(heard(&mut socket).await.len(), 4);
+}
