@@ -241,6 +241,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn incidents_go_with_their_updates_after_their_archive_once_they_are_over() {
+        let house = House::new();
+        house
+            .run(
+                "INSERT INTO incidents (id, title, description, status, severity, service_ids,
+                                        created_at, updated_at, resolved_at)
+                 SELECT column1, '', '', 'resolved', '', '[]', 0, 0,
+                        unixepoch() * 1000 - column2 * 86400000
+                 FROM (VALUES ('open', NULL), ('old', 91), ('late', 89));
+                 INSERT INTO incident_updates SELECT id, 0, 'resolved', 'x', 0 FROM incidents;",
+            )
+            .await;
+        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        for sql in [
+            "SELECT group_concat(id ORDER BY id) FROM incidents",
+            "SELECT group_concat(incident_id ORDER BY incident_id) FROM incident_updates",
+        ] {
+            assert_eq!(house.texts(sql).await, "late,open");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_old_is_found_by_an_index() {
         let house = House::new();
         for (table, condition) in [

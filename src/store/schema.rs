@@ -330,6 +330,29 @@ mod tests {
     }
 
     #[test]
+    fn a_tablet_of_an_older_house_listens_on_its_organisation_and_tenant_together() {
+        let (_folder, path) = file();
+        let is_board = |step: &&str| step.contains("CREATE TABLE services");
+        let before = MIGRATIONS.iter().position(is_board).unwrap();
+        let mut connection = Connection::open(&path).unwrap();
+        migrate(&mut connection, &path, &MIGRATIONS[..before]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO clients (id, name, is_active, organization_id, tenant_id, created_at)
+                 VALUES ('c1', 'n', 1, 'o', 't', 0), ('c2', 'n', 1, 'o', NULL, 0)",
+            )
+            .unwrap();
+        migrate(&mut connection, &path, MIGRATIONS).unwrap();
+        let subject = crate::auth::Subject::Client("c1".parse().unwrap());
+        let spans = crate::history::spans_of(&connection, &subject, Default::default()).unwrap();
+        let both = crate::event::Topic::Both("o".parse().unwrap(), "t".parse().unwrap());
+        assert_eq!(spans, [crate::history::Span::always(both)]);
+        let count = "SELECT count(*) FROM memberships";
+        let count: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 1);
+    }
+
+    #[test]
     fn the_epoch_stays() {
         let (_folder, path) = file();
         let first = epoch(&open(&path).unwrap()).unwrap();
