@@ -11,6 +11,7 @@ mod codec;
 mod command;
 mod connection;
 mod entry;
+mod feed;
 mod parting;
 mod pid;
 mod position;

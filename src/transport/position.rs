@@ -1,6 +1,7 @@
 //! Where a session goes on from: what it says of its past, and what the history makes of that
 //! (contract 4.1 and 4.4).
 
+use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -8,6 +9,7 @@ use super::pid::Pid;
 use crate::auth::{Signer, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId, Namespace, Position};
+use crate::history;
 use crate::ids::ConnectionId;
 
 /// A place in a history, as a peer names it.
@@ -162,6 +164,19 @@ impl Start {
 }
 
 impl Standing {
+    /// As it is now. Call between two commits, `last` being the newest event.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn read(db: &Connection, epoch: Epoch, last: EventId) -> rusqlite::Result<Self> {
+        let oldest = history::oldest_id(db)?;
+        Ok(Self {
+            epoch,
+            oldest,
+            last,
+        })
+    }
+
     /// `resync_required` `{reason, oldestEventId, lastEventId}` (contract 4.4).
     pub(super) fn resync_required(&self, gap: Gap) -> Value {
         json!({
