@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::keys::{self, KeyError};
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
+use crate::rooms;
 use crate::server::{
     self, ApiError, Bound, Entrance, IngressGate, ListenError, Listeners, Request, Response,
 };
@@ -226,6 +227,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
             Ok::<_, StoreError>(())
         })
         .await?;
+    rooms::end_cut_off_sessions(&store).await?;
 
     let app = Arc::new(App {
         signer,

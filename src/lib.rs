@@ -24,6 +24,7 @@ pub mod logging;
 pub mod pairing;
 pub mod protocol;
 pub mod random;
+pub mod rooms;
 pub mod server;
 pub mod shutdown;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Statement, params};
 
 use crate::auth::Subject;
 use crate::event::{EventId, Topic};
@@ -93,7 +93,15 @@ pub fn spans_of(
         "SELECT topic, from_event, until_event FROM memberships
          WHERE subject = ?1 AND (until_event IS NULL OR until_event > ?2)",
     )?;
-    let rows = query.query_map(params![subject.to_string(), since], |row| {
+    read_spans(&mut query, params![subject.to_string(), since])
+}
+
+/// The spans of a query for topic, first and last event.
+pub(super) fn read_spans(
+    query: &mut Statement<'_>,
+    parameters: impl Params,
+) -> rusqlite::Result<Vec<Span>> {
+    let rows = query.query_map(parameters, |row| {
         Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
     })?;
     let mut spans = Vec::new();

@@ -16,7 +16,7 @@ mod tests;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use effects::{CommitListener, Effects, EndSessions, Whom};
+pub use effects::{CommitListener, Effects, EndSessions, RoomOf, Whom};
 pub use ending::Ending;
 pub use outbox::{Drained, Outbox, Signal};
 pub use session::{Address, Dialect, Session, SessionNumber};
@@ -68,11 +68,17 @@ impl Hub {
         let _ = self.on_presence.set(Box::new(callback));
     }
 
-    /// Registers a session on the topics of its open spans. Call between two commits
+    /// Registers a session on the topics of its principal's open spans and in its own rooms. Call between two commits
     /// ([`crate::store::Store::between_commits`]), so that topics and snapshot are of one moment.
     /// Of more than `max_sessions` of one client the oldest are ended as superseded, as is a
     /// half-open session of the same id: this one goes on in its place.
-    pub fn register(&self, session: Arc<Session>, spans: &[Span], max_sessions: usize) {
+    pub fn register(
+        &self,
+        session: Arc<Session>,
+        spans: &[Span],
+        rooms: &[Span],
+        max_sessions: usize,
+    ) {
         let topics = spans
             .iter()
             .filter(|span| span.is_open())
@@ -82,6 +88,9 @@ impl Hub {
             let (subject, id) = (session.subject(), session.id());
             let twin = registry.find(subject, id, session.namespace());
             registry.insert(session.clone(), topics);
+            for room in rooms.iter().filter(|span| span.is_open()) {
+                registry.listen(&session, &room.topic);
+            }
             self.sessions.fetch_add(1, Ordering::Relaxed);
             if let Some(twin) = &twin {
                 self.forget(&mut registry, twin);
@@ -276,8 +285,27 @@ impl CommitListener for Hub {
         for (subject, topic) in effects.joined {
             self.registry().join(&subject, &topic);
         }
+        for RoomOf {
+            subject,
+            session,
+            room,
+        } in effects.entered
+        {
+            self.registry().enter(&subject, &session, &room);
+        }
         for event in effects.events {
             self.publish(event);
+        }
+        for RoomOf {
+            subject,
+            session,
+            room,
+        } in effects.exited
+        {
+            self.registry().exit(&subject, &session, &room);
+        }
+        for (subject, room) in effects.expelled {
+            self.registry().expel(&subject, &room);
         }
         for (subject, topic) in effects.left {
             self.registry().leave(&subject, &topic);

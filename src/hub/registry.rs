@@ -18,6 +18,8 @@ pub(super) struct Registry {
     sessions: Sessions,
     by_subject: HashMap<Subject, Listener>,
     by_topic: HashMap<Topic, Sessions>,
+    /// The rooms of each session that is in any.
+    rooms: HashMap<SessionNumber, HashSet<Topic>>,
     /// Counts publications, for [`Session::offer`].
     publication: u64,
     /// The newest durable event that was published.
@@ -58,6 +60,9 @@ impl Registry {
         let Some(session) = self.sessions.remove(&number) else {
             return false;
         };
+        for room in self.rooms.remove(&number).unwrap_or_default() {
+            drop_from(&mut self.by_topic, &room, number);
+        }
         if let Some(listener) = self.by_subject.get_mut(session.subject()) {
             listener.sessions.remove(&number);
             for topic in &listener.topics {
@@ -91,6 +96,55 @@ impl Registry {
                 drop_from(&mut self.by_topic, topic, *number);
             }
         }
+    }
+
+    /// One session is in the room from now on.
+    pub(super) fn listen(&mut self, session: &Arc<Session>, room: &Topic) {
+        let number = session.number();
+        self.rooms.entry(number).or_default().insert(room.clone());
+        self.by_topic
+            .entry(room.clone())
+            .or_default()
+            .insert(number, session.clone());
+    }
+
+    /// A principal's session of that id is in the room from now on.
+    pub(super) fn enter(&mut self, subject: &Subject, id: &ConnectionId, room: &Topic) {
+        for session in self.sessions_of(subject) {
+            if session.id() == id {
+                self.listen(&session, room);
+            }
+        }
+    }
+
+    /// A principal's session of that id is no longer in the room.
+    pub(super) fn exit(&mut self, subject: &Subject, id: &ConnectionId, room: &Topic) {
+        for session in self.sessions_of(subject) {
+            if session.id() == id {
+                self.forget_room(session.number(), room);
+            }
+        }
+    }
+
+    /// No session of the principal is in the room any more.
+    pub(super) fn expel(&mut self, subject: &Subject, room: &Topic) {
+        for session in self.sessions_of(subject) {
+            self.forget_room(session.number(), room);
+        }
+    }
+
+    fn forget_room(&mut self, number: SessionNumber, room: &Topic) {
+        if let Some(rooms) = self.rooms.get_mut(&number) {
+            rooms.remove(room);
+            drop_from(&mut self.by_topic, room, number);
+        }
+    }
+
+    fn sessions_of(&self, subject: &Subject) -> Vec<Arc<Session>> {
+        self.by_subject
+            .get(subject)
+            .map(|listener| listener.sessions.values().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Offers the event to the sessions of each of its topics; returns how many took it.
@@ -133,13 +187,9 @@ impl Registry {
     /// The sessions of an order to end or change some.
     pub(super) fn choose(&self, whom: &Whom) -> Vec<Arc<Session>> {
         match whom {
-            Whom::Subject(subject) => self
-                .by_subject
-                .get(subject)
-                .map(|listener| listener.sessions.values().cloned().collect())
-                .unwrap_or_default(),
+            Whom::Subject(subject) => self.sessions_of(subject),
             Whom::Token(subject, jti) => self
-                .choose(&Whom::Subject(subject.clone()))
+                .sessions_of(subject)
                 .into_iter()
                 .filter(|session| session.principal().jti.as_ref() == Some(jti))
                 .collect(),

@@ -45,7 +45,7 @@ fn enter(hub: &Hub, subject: Subject, topics: &[Topic]) -> Arc<Session> {
 
 fn register(hub: &Hub, session: &Arc<Session>, topics: &[Topic], max_sessions: usize) {
     let spans: Vec<_> = topics.iter().cloned().map(Span::always).collect();
-    hub.register(session.clone(), &spans, max_sessions);
+    hub.register(session.clone(), &spans, &[], max_sessions);
 }
 
 fn event_of(id: i64, size: usize, topics: Vec<Topic>) -> Event {
@@ -117,7 +117,7 @@ fn spans_that_are_over_are_not_listened_on() {
         from: EventId::new(1),
         until: Some(EventId::new(5)),
     };
-    hub.register(session, &[over], usize::MAX);
+    hub.register(session, &[over], &[], usize::MAX);
     assert_eq!(hub.publish(event(6, &[area("kitchen")])), 0);
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::ApiError;
 use crate::event::{Epoch, EventId};
 use crate::ids::{AreaId, ClientId, ConnectionId, KioskId, OrganizationId, TenantId, UserId};
+use crate::rooms::RoomNamed;
 
 /// The fields of one body or message.
 #[derive(Debug, Default)]
@@ -138,6 +139,15 @@ impl FromField for EventId {
         match value.as_i64() {
             Some(id @ 0..) => Ok(Self::new(id)),
             _ => Err("must be an event's id, a whole number that is 0 or more".into()),
+        }
+    }
+}
+
+impl FromField for RoomNamed {
+    fn from_field(value: Value) -> Result<Self, String> {
+        match value.as_i64() {
+            Some(number) => Ok(Self::Number(number)),
+            None => from_text(value).map(Self::Name),
         }
     }
 }

@@ -16,7 +16,10 @@ use crate::event::Epoch;
 const APPLICATION_ID: i64 = 0x5743_7374;
 
 /// Each step takes the schema from its index to the next version.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_house.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_house.sql"),
+    include_str!("migrations/0002_rooms.sql"),
+];
 
 /// Above this size the first check reads only the header and the tables' heads, so that a start
 /// stays quick; `wallcast check` reads everything.

@@ -205,6 +205,7 @@ impl Connection {
             return;
         };
         slot.begin(entered.session.clone(), entered.start.after);
+        slot.has_rooms = entered.has_rooms;
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier

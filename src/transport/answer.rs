@@ -36,6 +36,7 @@ impl Connection {
                 position,
                 connection,
             }) => self.resume(index, position, connection, mark).await?,
+            Ok(Command::Room(command)) => self.change_room(index, command, mark).await,
             Ok(Command::Ack(id)) => self.acknowledge(index, id, mark),
             Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }

@@ -113,7 +113,7 @@ impl Connection {
             Err(parting) => parting,
         };
         for slot in self.slots.drain(..) {
-            slot.leave(&self.app.hub);
+            slot.leave(&self.app);
         }
         tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
         if let Parting::Close { code, reason } = parting {
@@ -260,7 +260,7 @@ impl Connection {
         if slot.is_live() && !self.is_proven() {
             self.unproven_since = Instant::now();
         }
-        slot.leave(&self.app.hub);
+        slot.leave(&self.app);
     }
 
     /// Whether any of its sessions has proven who it is.

@@ -47,6 +47,8 @@ pub(super) struct Entered {
     pub(super) principal: Principal,
     /// Where it begins.
     pub(super) start: Start,
+    /// Whether it was in rooms before, and is again.
+    pub(super) has_rooms: bool,
     standing: Standing,
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
@@ -130,11 +132,13 @@ pub(super) async fn enter_as(
                 newcomer.address,
                 newcomer.signal,
             ));
-            feed::register(&hub, db, &session, start.after, last_event, max_sessions)?;
+            let (after, last) = (start.after, last_event);
+            let has_rooms = feed::register(&hub, db, &session, after, last, max_sessions)?;
             Ok((
                 Entered {
                     session,
                     principal,
+                    has_rooms,
                     start,
                     standing,
                     areas,

@@ -33,7 +33,8 @@ struct Behind {
 }
 
 /// Lets a session hear everything of its own after `after`: what was committed already, up to
-/// `last`, is left to history. Call between two commits ([`Store::between_commits`]).
+/// `last`, is left to history. Returns whether it is in rooms. Call between two commits
+/// ([`Store::between_commits`]).
 ///
 /// # Errors
 /// SQLite's.
@@ -44,13 +45,14 @@ pub(super) fn register(
     after: EventId,
     last: EventId,
     max_sessions: usize,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let spans = entitlement::spans(db, &session.principal(), last)?;
+    let rooms = entitlement::rooms(db, session.id(), last)?;
     if after < last {
         session.outbox().start_behind(after.next());
     }
-    hub.register(session.clone(), &spans, max_sessions);
-    Ok(())
+    hub.register(session.clone(), &spans, &rooms, max_sessions);
+    Ok(!rooms.is_empty())
 }
 
 impl Feed {
@@ -117,9 +119,11 @@ impl Feed {
             return Ok(Vec::new());
         };
         let Behind { reached, until } = *behind;
-        let (principal, epoch) = (self.session.principal(), store.epoch().clone());
+        let (principal, id) = (self.session.principal(), self.session.id().clone());
+        let epoch = store.epoch().clone();
         let look = move |db: &_| {
-            let spans = entitlement::spans(db, &principal, reached)?;
+            let mut spans = entitlement::spans(db, &principal, reached)?;
+            spans.extend(entitlement::rooms(db, &id, reached)?);
             let page = history::replay(db, &epoch, &spans, reached, until, limit)?;
             Ok::<_, StoreError>(page)
         };

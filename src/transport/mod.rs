@@ -17,6 +17,7 @@ mod pid;
 mod position;
 mod rate;
 mod resume;
+mod rooms;
 mod slot;
 mod sockets;
 

@@ -54,7 +54,7 @@ impl Connection {
             if let Some((ending, last_words)) = slot.ending() {
                 orders.push((slot.namespace, ending, last_words));
             }
-            slot.leave(&self.app.hub);
+            slot.leave(&self.app);
         }
         if !self.carrier.discard_unsent() {
             return Err(Parting::Drop);

@@ -6,17 +6,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::feed::Feed;
+use crate::app::App;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Namespace};
-use crate::hub::{Drained, Ending, Hub, Session};
+use crate::history;
+use crate::hub::{Drained, Ending, Session};
 use crate::ids::ConnectionId;
+use crate::store::StoreError;
 
 /// A session's place.
 pub(super) struct Slot {
     pub(super) namespace: Namespace,
     pub(super) id: ConnectionId,
     pub(super) state: SlotState,
+    /// Whether it may be in rooms, whose memory outlives it.
+    pub(super) has_rooms: bool,
 }
 
 pub(super) enum SlotState {
@@ -33,6 +38,7 @@ impl Slot {
             namespace,
             id,
             state: SlotState::Waiting(since),
+            has_rooms: false,
         }
     }
 
@@ -92,10 +98,25 @@ impl Slot {
             .unwrap_or_default()
     }
 
-    /// Takes the session out of the hub.
-    pub(super) fn leave(self, hub: &Hub) {
-        if let Some(session) = self.session() {
-            hub.unregister(session);
+    /// Takes the session out of the hub. Its rooms are kept until it comes back, or for as long as
+    /// the history.
+    pub(super) fn leave(self, app: &Arc<App>) {
+        let Some(session) = self.session() else {
+            return;
+        };
+        app.hub.unregister(session);
+        if self.has_rooms {
+            let (store, id) = (app.store.clone(), session.id().clone());
+            tokio::spawn(async move {
+                let ended = store.write(move |tx| {
+                    history::set_session_end(tx.connection(), &id, Some(tx.now()))?;
+                    Ok::<_, StoreError>(())
+                });
+                if let Err(error) = ended.await {
+                    // The next start counts it as ended.
+                    tracing::debug!(%error, "the end of a session with rooms was not stored");
+                }
+            });
         }
     }
 

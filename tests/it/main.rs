@@ -33,6 +33,7 @@ mod pairing_sockets;
 mod polling;
 mod refusals;
 mod resume;
+mod rooms;
 mod secrets;
 mod sessions;
 mod socket_limits;
