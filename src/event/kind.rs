@@ -126,19 +126,22 @@ impl Kind {
 
     /// A type that a broadcast names (contract section 5, last row).
     pub fn custom(name: &str) -> Result<Self, InvalidKind> {
+        let taken = OURS.contains(&name) || RESERVED.contains(&name);
+        if BROADCASTABLE.contains(&name) || (Self::could_be(name) && !taken) {
+            Ok(Self(Cow::Owned(name.to_owned())))
+        } else {
+            Err(InvalidKind)
+        }
+    }
+
+    /// Whether an event could have this type, ours or custom.
+    pub fn could_be(name: &str) -> bool {
         let mut bytes = name.bytes();
         let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
         let goes_on_well = bytes.all(|b| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'-')
         });
-        let taken = OURS.contains(&name) || RESERVED.contains(&name);
-        if BROADCASTABLE.contains(&name)
-            || (starts_well && goes_on_well && name.len() <= 64 && !taken)
-        {
-            Ok(Self(Cow::Owned(name.to_owned())))
-        } else {
-            Err(InvalidKind)
-        }
+        starts_well && goes_on_well && name.len() <= 64
     }
 
     /// The name on the wire. Needs no escaping in JSON.

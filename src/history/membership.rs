@@ -114,3 +114,21 @@ pub(super) fn read_spans(
     }
     Ok(spans)
 }
+
+/// Forgets at most `at_most` intervals that were over before the event `oldest`, and says how many.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn forget_memberships(
+    connection: &Connection,
+    oldest: EventId,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM memberships WHERE (subject, topic, from_event) IN
+               (SELECT subject, topic, from_event FROM memberships
+                WHERE until_event < ?1 LIMIT ?2)",
+        )?
+        .execute(params![oldest, i64::try_from(at_most).unwrap_or(i64::MAX)])
+}

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::Span;
 use super::membership::read_spans;
+use super::{Span, oldest_id};
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Topic};
@@ -138,26 +138,23 @@ pub fn end_cut_off_sessions(connection: &Connection, now: Timestamp) -> rusqlite
     Ok(())
 }
 
-/// Forgets rooms that were left before the event `floor`, and those of sessions that ended before
-/// `time`. Returns how many rows that were, `limit` at most.
+/// Forgets rooms that were left before the oldest event that is kept, and those of sessions that
+/// ended before `time`. Returns how many rows that were, about `at_most`.
 ///
 /// # Errors
 /// SQLite's.
 pub fn forget_rooms(
     connection: &Connection,
-    floor: EventId,
     time: Timestamp,
-    limit: usize,
+    at_most: usize,
 ) -> rusqlite::Result<usize> {
+    let oldest = oldest_id(connection)?;
+    let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
             "DELETE FROM session_rooms WHERE (session, topic, from_event) IN (
                  SELECT session, topic, from_event FROM session_rooms
                  WHERE until_event < ?1 OR ended_at < ?2 LIMIT ?3)",
         )?
-        .execute(params![
-            floor,
-            time,
-            i64::try_from(limit).unwrap_or(i64::MAX)
-        ])
+        .execute(params![oldest, time, at_most])
 }

@@ -11,7 +11,7 @@ use super::{Guess, Issuer, PairingError, Tablet, Terms, Waiting, events, expiry}
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::{Claims, Role, Subject};
-use crate::clients::routes::area_in_body;
+use crate::clients::routes::{ClientJson, area_in_body};
 use crate::clients::{self, ClientError};
 use crate::clock::Timestamp;
 use crate::event::{Kind, Topic};
@@ -168,20 +168,21 @@ pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         claim_hash: None,
     };
     let (issuer, tablet) = (app.issuer(), waiting.tablet.clone());
-    let granted = app
-        .store
-        .write(move |tx| {
+    let house = app.clone();
+    let granted = request
+        .write(&app.store, move |tx| {
             let completed = super::grant(tx, &issuer, answer, terms, tablet, &actor)?;
             let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
             record(tx, &actor, "pairing.approve", id, client)?;
-            clients::with_areas(tx.connection(), completed.client).map_err(PairingError::from)
+            let found = clients::with_areas(tx.connection(), completed.client)?;
+            let client = ClientJson::after(tx, found, &house);
+            Ok::<_, PairingError>(Reply::ok(&json!({ "client": client })))
         })
         .await;
     match granted {
-        Ok(found) => {
+        Ok(reply) => {
             app.pairings.forget(&waiting.id);
-            let client = clients::routes::ClientJson::new(found, &app);
-            Ok(Reply::ok(&json!({ "client": client })))
+            Ok(reply)
         }
         Err(error) => {
             app.pairings.put_back(waiting);
@@ -203,9 +204,8 @@ pub async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     }
     let waiting = take(&app, &request)?;
     let (id, why) = (waiting.id.clone(), reason.clone());
-    let told = app
-        .store
-        .write(move |tx| {
+    let told = request
+        .write(&app.store, move |tx| {
             tx.publish(events::ended(
                 Kind::PAIRING_DENIED,
                 &id,
@@ -217,18 +217,13 @@ pub async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             let whom = Whom::Subject(Subject::Pairing(id.clone()));
             tx.end_sessions(whom, Ending::Unauthenticated, Some(last_words));
             record(tx, &actor, "pairing.deny", &id, &why)?;
-            Ok::<_, ApiError>(())
+            let answer = json!({ "success": true, "pairingId": id, "status": "denied" });
+            Ok::<_, ApiError>(Reply::ok(&answer))
         })
         .await;
-    let (id, denied) = match &told {
-        Ok(()) => (waiting.id.clone(), Some(reason)),
-        Err(_) => (waiting.id.clone(), None),
-    };
+    let denied = told.is_ok().then_some(reason);
     app.pairings.put_back(Waiting { denied, ..waiting });
-    told?;
-    Ok(Reply::ok(
-        &json!({ "success": true, "pairingId": id, "status": "denied" }),
-    ))
+    told
 }
 
 /// `POST /api/pairing/codes`: an admin offers a code.

@@ -26,6 +26,9 @@ pub use error::{OpenError, StoreError};
 pub use folder::DataFolder;
 pub use tx::WriteTx;
 
+#[cfg(test)]
+pub(crate) use schema::MIGRATIONS as SCHEMA;
+
 use crate::event::{Epoch, EventId};
 use crate::hub::CommitListener;
 use reader::Read;

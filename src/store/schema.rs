@@ -16,9 +16,10 @@ use crate::event::Epoch;
 const APPLICATION_ID: i64 = 0x5743_7374;
 
 /// Each step takes the schema from its index to the next version.
-const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_house.sql"),
-    include_str!("migrations/0002_rooms.sql"),
+    include_str!("migrations/0002_history.sql"),
+    include_str!("migrations/0003_rooms.sql"),
 ];
 
 /// Above this size the first check reads only the header and the tables' heads, so that a start
@@ -295,6 +296,7 @@ mod tests {
     fn an_older_schema_is_copied_aside_and_migrated() {
         let (folder, path) = file();
         let mut connection = open(&path).unwrap();
+        let before = format!(".v{}-", MIGRATIONS.len());
         let steps = [MIGRATIONS, &["CREATE TABLE extra (x)"]].concat();
         migrate(&mut connection, &path, &steps).unwrap();
         connection.execute_batch("SELECT * FROM extra").unwrap();
@@ -306,7 +308,7 @@ mod tests {
                     .unwrap()
                     .file_name()
                     .to_string_lossy()
-                    .contains(".v1-")
+                    .contains(&before)
             })
             .count();
         assert_eq!(copies, 1);

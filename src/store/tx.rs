@@ -115,6 +115,12 @@ impl<'a> WriteTx<'a> {
         });
     }
 
+    /// Whether this change ends every session of `subject`.
+    pub fn ends_sessions_of(&self, subject: &Subject) -> bool {
+        let ends = |whom: &Whom| matches!(whom, Whom::Subject(ended) if ended == subject);
+        self.effects.ended.iter().any(|order| ends(&order.whom))
+    }
+
     /// Writes the memberships' intervals, now that this change's events are known.
     pub(super) fn finish(self) -> rusqlite::Result<(Effects, EventId)> {
         for (subject, topic) in &self.effects.joined {

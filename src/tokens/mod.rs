@@ -288,3 +288,16 @@ pub fn open_session(tx: &mut WriteTx<'_>, hash: &[u8; 32], jti: &Jti) -> rusqlit
 pub fn close_session(tx: &mut WriteTx<'_>, hash: &[u8; 32]) -> rusqlite::Result<()> {
     rows::delete_session(tx.connection(), hash)
 }
+
+/// Forgets at most `at_most` tokens that expired or were revoked before then, with their session
+/// ids, and says how many.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_ended(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    rows::forget_ended(tx.connection(), before, at_most)
+}

@@ -244,3 +244,18 @@ pub(super) fn delete_session(connection: &Connection, hash: &[u8; 32]) -> rusqli
         .execute([hash])?;
     Ok(())
 }
+
+/// Forgets at most `at_most` tokens that ended before then, with their session ids.
+pub(super) fn forget_ended(
+    connection: &Connection,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM tokens WHERE jti IN
+               (SELECT jti FROM tokens
+                WHERE min(stands_until, coalesce(revoked_at, stands_until)) < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+}

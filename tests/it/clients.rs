@@ -328,3 +328,18 @@ async fn a_deleted_client_is_gone_with_its_tokens_and_assignments() {
         .json;
     assert_eq!(area["clientIds"], json!([]));
 }
+
+#[tokio::test]
+async fn the_answer_to_a_change_that_ends_sessions_counts_none() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let client = format!("/api/clients/{}", tablet.id);
+    let online = |answer: &Value| (answer["isOnline"].clone(), answer["sessions"].clone());
+    let mut socket = daemon.listen(&tablet.token).await;
+    let named = admin.patch(&client, json!({ "name": "Hall" })).await;
+    assert_eq!(online(&named.expect(200).json), (json!(true), json!(1)));
+    let refused = admin.patch(&client, json!({ "isActive": false })).await;
+    assert_eq!(online(&refused.expect(200).json), (json!(false), json!(0)));
+    assert_eq!(socket.closed().await.0, 4410);
+}
