@@ -2,7 +2,10 @@
 //! position, is handed the history a page at a time, as fast as its carrier takes it.
 
 use super::connection::{BATCH, Connection};
+use super::feed::Recalled;
 use super::parting::Parting;
+use super::position::Gap;
+use crate::event::Kind;
 use crate::hub::Ending;
 
 impl Connection {
@@ -16,14 +19,24 @@ impl Connection {
             let Some(feed) = slot.feed().filter(|feed| feed.is_behind()) else {
                 continue;
             };
-            let page = feed.read_on(&self.app.store, BATCH).await;
-            let page = page.map_err(|error| {
+            let recalled = feed.read_on(&self.app.store, BATCH).await;
+            let recalled = recalled.map_err(|error| {
                 tracing::warn!(%error, "the history could not be read for a slow session");
                 self.carrier.discard_unsent();
                 Parting::from(Ending::TryAgain)
             })?;
-            for event in &page {
-                self.carrier.send(self.codec.event(namespace, event));
+            match recalled {
+                Recalled::Events(events) => {
+                    for event in &events {
+                        self.carrier.send(self.codec.event(namespace, event));
+                    }
+                }
+                Recalled::TooOld(standing) => {
+                    let (kind, lost) =
+                        (Kind::RESYNC_REQUIRED, standing.resync_required(Gap::TooOld));
+                    self.carrier
+                        .send(self.codec.direct(namespace, &kind, &lost));
+                }
             }
             // Another page may wait although this one held nothing for the carrier to flush.
             self.signal.wake();

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::position::Standing;
 use crate::auth::entitlement;
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, Namespace};
 use crate::history;
 use crate::hub::{Drained, Hub, Session};
 use crate::store::{Store, StoreError};
@@ -30,6 +31,16 @@ struct Behind {
     reached: EventId,
     /// Its last event; without one it goes on to wherever live events begin.
     until: Option<EventId>,
+}
+
+/// What the history had for a session.
+#[derive(Debug)]
+pub(super) enum Recalled {
+    /// What comes next; perhaps nothing, also when more is to come.
+    Events(Vec<Event>),
+    /// What comes next was deleted while the session was slow. The stretch is passed over, and the
+    /// session must hear of it: `resync_required`.
+    TooOld(Standing),
 }
 
 /// Lets a session hear everything of its own after `after`: what was committed already, up to
@@ -105,8 +116,8 @@ impl Feed {
         }
     }
 
-    /// The next page of history, `limit` events at most; perhaps none, also when more are to come.
-    /// Once the last is read it takes live events again, without a gap.
+    /// The next page of history, `limit` events at most. Once the last is read it takes live events
+    /// again, without a gap.
     ///
     /// # Errors
     /// When the history cannot be read.
@@ -114,33 +125,40 @@ impl Feed {
         &mut self,
         store: &Store,
         limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
+    ) -> Result<Recalled, StoreError> {
         let Some(behind) = self.behind.front_mut() else {
-            return Ok(Vec::new());
+            return Ok(Recalled::Events(Vec::new()));
         };
         let Behind { reached, until } = *behind;
         let (principal, id) = (self.session.principal(), self.session.id().clone());
         let epoch = store.epoch().clone();
         let look = move |db: &_| {
+            let standing = Standing::read(db, epoch, history::last_id(db)?)?;
+            if reached.next() < standing.oldest {
+                return Ok::<_, StoreError>(Err(standing));
+            }
             let mut spans = entitlement::spans(db, &principal, reached)?;
             spans.extend(entitlement::rooms(db, &id, reached)?);
-            let page = history::replay(db, &epoch, &spans, reached, until, limit)?;
-            Ok::<_, StoreError>(page)
+            let page = history::replay(db, &standing.epoch, &spans, reached, until, limit)?;
+            Ok(Ok(page))
         };
-        let mut page = store.read(look).await?;
-        behind.reached = page.reached;
+        let (recalled, reached, is_last) = match store.read(look).await? {
+            Ok(page) => (Recalled::Events(page.events), page.reached, page.is_last),
+            Err(standing) => {
+                let end = until.unwrap_or(standing.last);
+                (Recalled::TooOld(standing), end, true)
+            }
+        };
+        behind.reached = reached;
         let is_told = match until {
-            _ if !page.is_last => false,
+            _ if !is_last => false,
             Some(_) => true,
-            None => self.go_live(store, page.reached).await?,
+            None => self.go_live(store, reached).await?,
         };
         if is_told {
             self.behind.pop_front();
         }
-        let namespace = self.session.namespace();
-        page.events
-            .retain(|event| event.kind().is_heard_in(namespace));
-        Ok(page.events)
+        Ok(recalled.heard_in(self.session.namespace()))
     }
 
     /// Opens the outbox again, unless something was committed after `reached`.
@@ -155,5 +173,14 @@ impl Feed {
                 Ok(is_at_the_end)
             })
             .await
+    }
+}
+
+impl Recalled {
+    fn heard_in(mut self, namespace: Namespace) -> Self {
+        if let Self::Events(events) = &mut self {
+            events.retain(|event| event.kind().is_heard_in(namespace));
+        }
+        self
     }
 }
