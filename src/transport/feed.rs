@@ -2,6 +2,9 @@
 //! not hold everything, from history at the session's own pace (contract 4.6). Knows no carrier
 //! and no dialect.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
