@@ -17,6 +17,7 @@ use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
+use crate::restored;
 use crate::retention::{self, Keep};
 use crate::rooms;
 use crate::server::{
@@ -124,6 +125,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         stopper,
         upkeep,
     } = build(config, folder).await?;
+    restored::tell(&app.store).await?;
     let bound = app.bound.get_or_init(|| listeners.bound()).clone();
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });

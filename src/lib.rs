@@ -25,6 +25,7 @@ pub mod logging;
 pub mod pairing;
 pub mod protocol;
 pub mod random;
+mod restored;
 mod retention;
 pub mod rooms;
 pub mod server;

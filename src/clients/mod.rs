@@ -163,7 +163,7 @@ pub fn create(
         last_seen_at: None,
         last_acked_event_id: None,
     };
-    rows::insert(tx.connection(), &client)?;
+    rows::save(tx.connection(), &client)?;
     Ok(client)
 }
 
@@ -201,7 +201,7 @@ pub fn change(
     if after == before {
         return Ok(after);
     }
-    rows::update(tx.connection(), &after)?;
+    rows::save(tx.connection(), &after)?;
     let subject = Subject::Client(id.clone());
     let topic = |id: &Option<OrganizationId>| id.clone().map(Topic::Organization);
     move_to(

@@ -7,6 +7,7 @@
 
 mod effects;
 mod ending;
+mod inbox;
 mod outbox;
 mod registry;
 mod session;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use effects::{CommitListener, Effects, EndSessions, RoomOf, Whom};
 pub use ending::Ending;
+pub use inbox::{NotPosted, Post};
 pub use outbox::{Drained, Outbox, Signal};
 pub use session::{Address, Dialect, Session, SessionNumber};
 
@@ -85,8 +87,9 @@ impl Hub {
             .map(|span| &span.topic);
         let superseded = {
             let mut registry = self.registry();
-            let (subject, id) = (session.subject(), session.id());
-            let twin = registry.find(subject, id, session.namespace());
+            let twin = registry
+                .find(session.id())
+                .filter(|twin| twin.is_twin_of(&session));
             registry.insert(session.clone(), topics);
             for room in rooms.iter().filter(|span| span.is_open()) {
                 registry.listen(&session, &room.topic);
@@ -112,8 +115,8 @@ impl Hub {
         let twin = {
             let mut registry = self.registry();
             let twin = registry
-                .find(session.subject(), old, session.namespace())
-                .filter(|twin| twin.number() != session.number());
+                .find(old)
+                .filter(|twin| twin.is_twin_of(session) && twin.number() != session.number());
             if let Some(twin) = &twin {
                 self.forget(&mut registry, twin);
             }
@@ -127,6 +130,7 @@ impl Hub {
     /// Forgets a session. Another session of the same principal is not touched, however late
     /// this comes: the key is the session's own number.
     pub fn unregister(&self, session: &Session) {
+        session.close_inbox();
         let mut registry = self.registry();
         if self.forget(&mut registry, session) {
             let count = registry.count_of(session.subject());
@@ -215,6 +219,11 @@ impl Hub {
         self.sessions.load(Ordering::Relaxed)
     }
 
+    /// The session that the outside calls by this id, whoever's it is.
+    pub fn session(&self, id: &ConnectionId) -> Option<Arc<Session>> {
+        self.registry().find(id)
+    }
+
     /// Principals with at least one session.
     pub fn principal_count(&self) -> usize {
         self.registry().principal_count()
@@ -285,24 +294,14 @@ impl CommitListener for Hub {
         for (subject, topic) in effects.joined {
             self.registry().join(&subject, &topic);
         }
-        for RoomOf {
-            subject,
-            session,
-            room,
-        } in effects.entered
-        {
-            self.registry().enter(&subject, &session, &room);
+        for RoomOf { session, room, .. } in effects.entered {
+            self.registry().enter(&session, &room);
         }
         for event in effects.events {
             self.publish(event);
         }
-        for RoomOf {
-            subject,
-            session,
-            room,
-        } in effects.exited
-        {
-            self.registry().exit(&subject, &session, &room);
+        for RoomOf { session, room, .. } in effects.exited {
+            self.registry().exit(&session, &room);
         }
         for (subject, room) in effects.expelled {
             self.registry().expel(&subject, &room);

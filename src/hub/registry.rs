@@ -1,6 +1,6 @@
-//! The two indexes of the hub: sessions by principal and sessions by topic.
+//! The indexes of the hub: sessions by principal, by topic and by the id that the outside knows.
 //!
-//! Both hold only who is connected, so that an event costs what is told, not how many clients
+//! They hold only who is connected, so that an event costs what is told, not how many clients
 //! there are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Session, SessionNumber, Whom};
 use crate::auth::Subject;
-use crate::event::{Event, EventId, Namespace, Topic};
+use crate::event::{Event, EventId, Topic};
 use crate::ids::ConnectionId;
 
 type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
@@ -20,6 +20,7 @@ pub(super) struct Registry {
     by_topic: HashMap<Topic, Sessions>,
     /// The rooms of each session that is in any.
     rooms: HashMap<SessionNumber, HashSet<Topic>>,
+    by_id: HashMap<ConnectionId, Arc<Session>>,
     /// Counts publications, for [`Session::offer`].
     publication: u64,
     /// The newest durable event that was published.
@@ -52,6 +53,7 @@ impl Registry {
                 .or_default()
                 .insert(session.number(), session.clone());
         }
+        self.by_id.insert(session.id().clone(), session.clone());
         self.sessions.insert(session.number(), session);
     }
 
@@ -63,6 +65,13 @@ impl Registry {
         for room in self.rooms.remove(&number).unwrap_or_default() {
             drop_from(&mut self.by_topic, &room, number);
         }
+        // A newer session may have taken over the id.
+        if self
+            .find(session.id())
+            .is_some_and(|of| of.number() == number)
+        {
+            self.by_id.remove(session.id());
+        }
         if let Some(listener) = self.by_subject.get_mut(session.subject()) {
             listener.sessions.remove(&number);
             for topic in &listener.topics {
@@ -73,6 +82,11 @@ impl Registry {
             }
         }
         true
+    }
+
+    /// The session of this id.
+    pub(super) fn find(&self, id: &ConnectionId) -> Option<Arc<Session>> {
+        self.by_id.get(id).cloned()
     }
 
     /// Every session of the principal listens on the topic from now on.
@@ -108,21 +122,17 @@ impl Registry {
             .insert(number, session.clone());
     }
 
-    /// A principal's session of that id is in the room from now on.
-    pub(super) fn enter(&mut self, subject: &Subject, id: &ConnectionId, room: &Topic) {
-        for session in self.sessions_of(subject) {
-            if session.id() == id {
-                self.listen(&session, room);
-            }
+    /// The session of that id is in the room from now on.
+    pub(super) fn enter(&mut self, id: &ConnectionId, room: &Topic) {
+        if let Some(session) = self.find(id) {
+            self.listen(&session, room);
         }
     }
 
-    /// A principal's session of that id is no longer in the room.
-    pub(super) fn exit(&mut self, subject: &Subject, id: &ConnectionId, room: &Topic) {
-        for session in self.sessions_of(subject) {
-            if session.id() == id {
-                self.forget_room(session.number(), room);
-            }
+    /// The session of that id is no longer in the room.
+    pub(super) fn exit(&mut self, id: &ConnectionId, room: &Topic) {
+        if let Some(session) = self.find(id) {
+            self.forget_room(session.number(), room);
         }
     }
 
@@ -168,20 +178,6 @@ impl Registry {
             .values()
             .filter(|session| session.offer(event, publication))
             .count()
-    }
-
-    /// A principal's session in a namespace, by what the outside calls it.
-    pub(super) fn find(
-        &self,
-        subject: &Subject,
-        id: &ConnectionId,
-        namespace: Namespace,
-    ) -> Option<Arc<Session>> {
-        let sessions = &self.by_subject.get(subject)?.sessions;
-        sessions
-            .values()
-            .find(|session| session.id() == id && session.namespace() == namespace)
-            .cloned()
     }
 
     /// The sessions of an order to end or change some.

@@ -395,3 +395,25 @@ fn publishing_does_not_look_at_sessions_that_are_not_told() {
     assert_eq!(stamp(&told), "10");
     assert!(others.iter().all(|session| stamp(session) == "0"));
 }
+
+#[test]
+fn a_session_is_found_by_its_id_until_it_leaves_and_a_successor_of_the_id_stays() {
+    let hub = Hub::new();
+    let old = enter(&hub, client("a"), &[]);
+    let heir = Arc::new(Session::new(
+        old.id().clone(),
+        principal(client("a"), "jti"),
+        Namespace::Main,
+        Dialect::Json,
+        None,
+        Arc::default(),
+    ));
+    let found = || hub.session(old.id()).map(|session| session.number());
+    assert_eq!(found(), Some(old.number()));
+    register(&hub, &heir, &[], usize::MAX);
+    assert_eq!(found(), Some(heir.number()));
+    hub.unregister(&old);
+    assert_eq!(found(), Some(heir.number()));
+    hub.unregister(&heir);
+    assert_eq!(found(), None);
+}

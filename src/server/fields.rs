@@ -31,6 +31,11 @@ impl Fields {
         Self(object)
     }
 
+    /// Those that were not taken yet.
+    pub fn into_object(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// A field that may be missing; `null` counts as missing.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod body;
 mod conn;
 mod cors;
 mod fields;
+mod handover;
 mod health;
 mod identity;
 mod ingress;
@@ -17,10 +18,12 @@ mod pages;
 mod request;
 mod response;
 mod router;
+mod seats;
 mod stream;
 
 pub use conn::serve_local;
 pub use fields::{Fields, FromField, from_text};
+pub use handover::hand_over;
 pub use identity::{
     SESSION_COOKIE, Source, check_origin, credential_of, prove, refuse_token_in_url,
 };

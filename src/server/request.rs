@@ -160,6 +160,11 @@ impl Request {
             .await
     }
 
+    /// The body's length in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
+    }
+
     /// The body as a JSON object; an empty body has no fields.
     ///
     /// # Errors

@@ -9,10 +9,12 @@ use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::request::Peer;
+use super::seats::Seat;
 use super::{
     ApiError, Caller, Reply, Request, Response, body, cors, health, identity, once, pages,
 };
 use crate::app::App;
+use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
 use crate::{areas, audit, clients, history, pairing, tokens, transport};
 
@@ -44,8 +46,8 @@ enum Access {
 /// Something particular about a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
-    /// Its answer holds a secret or ends the caller's own credential: it is never kept, and takes
-    /// no `Idempotency-Key`.
+    /// It brings or answers a secret, or ends the caller's own credential: its answer is never kept,
+    /// and it takes no `Idempotency-Key`.
     Secret,
 }
 
@@ -106,6 +108,7 @@ static ROUTES: &[Route] = routes![
     POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
     GET    "/api/positions"                       Admin  clients::position::list,
+    POST   "/api/send"                            Proven transport::send [Secret],
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],
     POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh [Secret],
@@ -141,7 +144,14 @@ pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
     let method = request.method().clone();
     let route = pattern(request.uri().path());
     let mut response = if transport::is_socket(&request) {
-        transport::open(&app, request, peer).await
+        let seat = request.extensions().get::<Arc<Seat>>().cloned();
+        let response = transport::open(&app, request, peer).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(seat) = seat
+        {
+            seat.is_known();
+        }
+        response
     } else if method == Method::OPTIONS && origin.is_some() {
         let mut response = Reply::no_content().into_response();
         cors::allow_preflight(&mut response);
@@ -242,6 +252,12 @@ async fn run(
         }
     };
     allow(route.access, caller.as_ref())?;
+    if let (Some(caller), Some(seat)) = (&caller, head.extensions.get::<Arc<Seat>>())
+        // Any stranger may have the token of one that waits to be paired.
+        && caller.principal.role() != Role::Pairing
+    {
+        seat.is_known();
+    }
     let body = body?;
     let begun = match &caller {
         Some(Caller { principal, .. }) if route.takes_key() => {
@@ -291,7 +307,6 @@ pub fn keyed_routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 fn allow(access: Access, caller: Option<&Caller>) -> Result<(), ApiError> {
-    use crate::auth::{AuthError, Role};
     let role = caller.map(|caller| caller.principal.role());
     match (access, role) {
         (Access::Public | Access::Open | Access::Page, _) => Ok(()),
@@ -331,6 +346,7 @@ mod tests {
         assert_eq!(
             without,
             [
+                "POST /api/send",
                 "POST /api/tokens",
                 "POST /api/tokens/refresh",
                 "POST /api/auth/session",

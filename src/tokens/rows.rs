@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{PairingAnswer, Token};
+use super::{PairingAnswer, Standing, Token};
 use crate::auth::{Role, Subject};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PairingId};
@@ -130,6 +130,30 @@ pub fn page(
             params![at, jti, i64::try_from(limit).unwrap_or(i64::MAX)],
             read,
         )?
+        .collect()
+}
+
+/// Every token that is neither revoked nor expired, from newest to oldest. It also reads a database
+/// of an older schema, such as a backup before its first start.
+///
+/// # Errors
+/// SQLite's.
+pub fn standing(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Standing>> {
+    connection
+        .prepare(
+            "SELECT jti, role, subject, name, min(expires_at, stands_until) FROM tokens
+             WHERE revoked_at IS NULL AND min(expires_at, stands_until) > ?1
+             ORDER BY issued_at DESC, jti DESC",
+        )?
+        .query_map([now], |row| {
+            Ok(Standing {
+                jti: row.get(0)?,
+                role: row.get(1)?,
+                subject: row.get(2)?,
+                name: row.get(3)?,
+                expires_at: row.get(4)?,
+            })
+        })?
         .collect()
 }
 

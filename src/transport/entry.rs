@@ -13,7 +13,7 @@ use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
-use crate::event::{Event, Namespace};
+use crate::event::{Event, Namespace, Position};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::pairing;
@@ -215,6 +215,14 @@ impl Entered {
             "recovered": self.start.outcome == Outcome::Recovered,
             "timestamp": Timestamp::now(),
         })
+    }
+
+    /// After which event it begins.
+    pub(super) fn position(&self) -> Position {
+        Position {
+            epoch: self.standing.epoch.clone(),
+            id: self.start.after,
+        }
     }
 
     /// What it may come back with (contract 4.1): the `pid` that it came with, or a new one.

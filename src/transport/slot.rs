@@ -11,7 +11,7 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Namespace};
 use crate::history;
-use crate::hub::{Drained, Ending, Session};
+use crate::hub::{Drained, Ending, Post, Session};
 use crate::ids::ConnectionId;
 use crate::store::StoreError;
 
@@ -96,6 +96,11 @@ impl Slot {
         self.feed()
             .map(|feed| feed.drain(limit))
             .unwrap_or_default()
+    }
+
+    /// A message that was posted to its session.
+    pub(super) fn take_post(&self) -> Option<Post> {
+        self.session()?.take_post()
     }
 
     /// Takes the session out of the hub. Its rooms are kept until it comes back, or for as long as

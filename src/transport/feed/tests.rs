@@ -133,6 +133,7 @@ impl Trial {
                 }
             }
             Operation::Heartbeat => self.house.heartbeat(),
+            Operation::States(entities) => self.house.tell_states(entities),
             Operation::Prune(keep) => {
                 self.house.prune(keep).await;
                 self.model.prune(keep.into());

@@ -11,7 +11,7 @@ use super::model::Room;
 use super::operations::{Change, News, To, Who};
 use crate::auth::{KEY_BYTES, Principal, Signer, Subject};
 use crate::clock::Timestamp;
-use crate::event::{Epoch, EventId, Kind, Namespace, NewEvent, Topic};
+use crate::event::{Epoch, Event, EventId, Kind, Namespace, NewEvent, Topic};
 use crate::history;
 use crate::hub::{Dialect, Hub, RoomOf, Session};
 use crate::ids::{ConnectionId, UserId};
@@ -147,6 +147,14 @@ impl House {
 
     pub(super) fn heartbeat(&self) {
         self.hub.heartbeat(self.store.epoch());
+    }
+
+    pub(super) fn tell_states(&self, entities: usize) {
+        for number in 0..entities {
+            let state = NewEvent::new(Kind::AREA_UPDATED, &serde_json::json!({}), vec![Topic::All]);
+            let state = Event::ephemeral(state, Timestamp::now());
+            self.hub.publish(state.conflated_by(&number.to_string()));
+        }
     }
 
     pub(super) async fn prune(&self, keep: u16) {

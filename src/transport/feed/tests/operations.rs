@@ -100,6 +100,8 @@ pub(super) enum Operation {
         change: Change,
     },
     Heartbeat,
+    /// States of so many entities, told to all.
+    States(usize),
     /// All events go but so many.
     Prune(u16),
     Restart,
@@ -127,6 +129,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             |(session, room, enters, change)| Operation::Room { session, room, enters, change }
         ),
         2 => Just(Operation::Heartbeat),
+        1 => prop_oneof![1..5_usize, Just(300)].prop_map(Operation::States),
         1 => prop_oneof![0..20_u16, 0..600_u16].prop_map(Operation::Prune),
         1 => Just(Operation::Restart),
     ]
