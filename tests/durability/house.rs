@@ -25,8 +25,8 @@ const LAST: &str = "the last one";
 /// What the house is to be.
 #[derive(Clone)]
 pub struct Size {
-    /// Tablets of each dialect.
-    pub tablets: usize,
+    /// A tablet for each.
+    pub tablets: Vec<Dialect>,
     pub writers: usize,
     /// Areas of each writer.
     pub areas: usize,
@@ -34,6 +34,8 @@ pub struct Size {
     pub entities: usize,
     /// A tablet has one in so many areas.
     pub share: usize,
+    /// Whether writers give areas to tablets and take them away.
+    pub gives: bool,
     /// A pause of at most so many milliseconds after each change of a writer.
     pub pause: usize,
     /// Whether each tablet is reached by a proxy of its own.
@@ -46,11 +48,12 @@ pub struct Size {
 impl Default for Size {
     fn default() -> Self {
         Self {
-            tablets: 2,
+            tablets: Dialect::ALL.repeat(2),
             writers: 4,
             areas: 3,
             entities: 0,
             share: 2,
+            gives: true,
             pause: 0,
             has_proxies: false,
             is_narrow: false,
@@ -108,7 +111,7 @@ impl House {
             is_narrow: false,
         };
         let mut paired = Vec::new();
-        for dialect in (0..size.tablets).flat_map(|_| Dialect::ALL) {
+        for dialect in size.tablets.iter().copied() {
             let own = areas.iter().filter(|_| chance.one_in(size.share)).cloned();
             let own: Vec<String> = own.chain([marker.clone()]).collect();
             let assigned: Vec<&str> = own.iter().map(String::as_str).collect();
@@ -172,13 +175,13 @@ impl House {
             writers: Vec::new(),
         };
         for own in areas.chunks(size.areas.max(1)) {
-            house.hire(own, size.pause).await;
+            house.hire(own, &size).await;
         }
         house
     }
 
     /// Sets a writer to work on these areas.
-    async fn hire(&mut self, areas: &[String], pause: usize) {
+    async fn hire(&mut self, areas: &[String], size: &Size) {
         let mut line = self.way.line(Some(&self.admin));
         let mut own = Vec::new();
         for id in areas {
@@ -187,14 +190,15 @@ impl House {
             assert_eq!(status, 200, "{text}");
             own.push(Area::read(&serde_json::from_str(&text).expect("JSON")));
         }
-        let clients = self.tablets.iter().map(|tablet| tablet.id.clone());
+        let clients = self.tablets.iter().filter(|_| size.gives);
+        let clients = clients.map(|tablet| tablet.id.clone());
         let writer = Writer {
             areas: own,
             clients: clients.collect(),
             line,
             chance: self.chance.fork(),
             orders: self.orders.clone(),
-            pause,
+            pause: size.pause,
             work: Work::default(),
         };
         self.writers.push(tokio::spawn(writer.run()));

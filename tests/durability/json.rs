@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::ears::Ears;
@@ -53,7 +55,7 @@ impl Json {
         loop {
             ears.awake().await;
             let text = socket.text().await?;
-            let message: Value = serde_json::from_str(&text).map_err(|_| Lost::Final(text))?;
+            let message = Message::read(&text)?;
             self.hear(&mut socket, &message, ears).await?;
         }
     }
@@ -61,37 +63,64 @@ impl Json {
     async fn hear(
         &mut self,
         socket: &mut Socket,
-        message: &Value,
+        message: &Message<'_>,
         ears: &Ears,
     ) -> Result<(), Lost> {
-        let kind = message["type"].as_str().unwrap_or_default();
-        let (id, data) = (message["id"].as_i64(), &message["data"]);
-        if kind == "connection" {
-            ears.words(data, self.position.is_some());
-            let text = |key: &str| data[key].as_str().expect("a text").to_owned();
-            let old = self.connection.replace(text("connectionId"));
-            match (&self.position, old) {
-                (Some((id, epoch)), Some(old)) => {
-                    let data = json!({ "lastEventId": id, "epoch": epoch, "connectionId": old });
-                    let message = json!({ "type": "resume", "data": data });
-                    socket.send(message.to_string()).await?;
-                }
-                (Some(_), None) => {}
-                (None, _) => {
-                    let last = data["lastEventId"].as_i64().expect("a position");
-                    self.position = Some((last, text("epoch")));
-                }
-            }
-            return Ok(());
+        match message.kind {
+            "connection" => return self.enter(socket, &message.parsed()?, ears).await,
+            kind => ears.event(kind, message.id, message.data.get()),
         }
-        ears.event(kind, id, data);
-        let moved = match kind {
-            "heartbeat" => data["lastEventId"].as_i64(),
-            _ => id,
+        let moved = match message.kind {
+            "heartbeat" => message.parsed()?["lastEventId"].as_i64(),
+            _ => message.id,
         };
         if let (Some(id), Some((position, _))) = (moved, &mut self.position) {
             *position = id;
         }
         Ok(())
     }
+
+    /// The first words: a half-open session of before has to make room for this one.
+    async fn enter(&mut self, socket: &mut Socket, words: &Value, ears: &Ears) -> Result<(), Lost> {
+        ears.words(words, self.position.is_some());
+        let text = |key: &str| words[key].as_str().expect("a text").to_owned();
+        let old = self.connection.replace(text("connectionId"));
+        match (&self.position, old) {
+            (Some((id, epoch)), Some(old)) => {
+                let data = json!({ "lastEventId": id, "epoch": epoch, "connectionId": old });
+                let message = json!({ "type": "resume", "data": data });
+                socket.send(message.to_string()).await
+            }
+            (Some(_), None) => Ok(()),
+            (None, _) => {
+                let last = words["lastEventId"].as_i64().expect("a position");
+                self.position = Some((last, text("epoch")));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A message of the daemon.
+#[derive(Deserialize)]
+pub struct Message<'a> {
+    #[serde(rename = "type")]
+    pub kind: &'a str,
+    pub id: Option<i64>,
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+}
+
+impl<'a> Message<'a> {
+    pub fn read(text: &'a str) -> Result<Self, Lost> {
+        serde_json::from_str(text).map_err(|error| Lost::Final(format!("{error}: {text}")))
+    }
+
+    pub fn parsed(&self) -> Result<Value, Lost> {
+        parsed(self.data)
+    }
+}
+
+pub fn parsed(data: &RawValue) -> Result<Value, Lost> {
+    serde_json::from_str(data.get()).map_err(|error| Lost::Final(error.to_string()))
 }

@@ -3,9 +3,11 @@
 
 use std::convert::Infallible;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::ears::Ears;
+use crate::json::parsed;
 use crate::way::{Lost, Socket, Way};
 
 /// What such a tablet keeps between two connections.
@@ -87,30 +89,38 @@ impl SocketIo {
                 self.pid = pid;
                 Ok(())
             }
-            "2" => {
-                let body: Value = serde_json::from_str(body).map_err(Lost::broken)?;
-                self.event(body.as_array().map_or(&[], Vec::as_slice), ears);
-                Ok(())
-            }
+            "2" => self.event(body, ears),
             _ => Err(Lost::Final(format!("told {message}"))),
         }
     }
 
-    fn event(&mut self, arguments: &[Value], ears: &Ears) {
-        let (Some(Value::String(kind)), Some(data)) = (arguments.first(), arguments.get(1)) else {
-            return ears.complain(format!("no event: {arguments:?}"));
+    fn event(&mut self, body: &str, ears: &Ears) -> Result<(), Lost> {
+        let nonsense = || Lost::Final(format!("no event: {body}"));
+        let arguments: Vec<&RawValue> = serde_json::from_str(body).map_err(|_| nonsense())?;
+        let [kind, data, rest @ ..] = arguments.as_slice() else {
+            return Err(nonsense());
         };
+        let kind: &str = serde_json::from_str(kind.get()).map_err(|_| nonsense())?;
         if kind == "connected" {
-            return ears.words(data, self.comes_back);
+            ears.words(&parsed(data)?, self.comes_back);
+            return Ok(());
         }
-        let offset = arguments.last().and_then(Value::as_str);
-        let id = offset.map(|offset| {
-            let (_, id) = offset.split_once(':').expect("EPOCH:ID");
-            id.parse().expect("an id")
-        });
-        ears.event(kind, id, data);
+        let offset = rest.last();
+        let offset = offset.and_then(|offset| serde_json::from_str::<String>(offset.get()).ok());
+        let id = match &offset {
+            Some(offset) => Some(id_of(offset).ok_or_else(nonsense)?),
+            None => None,
+        };
+        ears.event(kind, id, data.get());
         if let (Some(offset), Some(_)) = (offset, &self.pid) {
-            self.offset = Some(offset.to_owned());
+            self.offset = Some(offset);
         }
+        Ok(())
     }
+}
+
+/// The id of a position, `EPOCH:ID`.
+pub fn id_of(position: &str) -> Option<i64> {
+    let (_, id) = position.split_once(':')?;
+    id.parse().ok()
 }

@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use serde_json::Value;
-
 use crate::ears::{Told, print};
+use crate::json::Message;
 use crate::support::soon;
 use crate::tablet::{Hears, Tablet};
 use crate::way::Way;
@@ -36,20 +35,20 @@ impl Truth {
         let mut events = Vec::new();
         loop {
             let text = soon("the history", socket.text()).await.expect("a message");
-            let message: Value = serde_json::from_str(&text).expect("JSON");
-            assert_ne!(message["type"], "resync_required", "{message}");
-            let Some(id) = message["id"].as_i64() else {
+            let message = Message::read(&text).expect("a message");
+            assert_ne!(message.kind, "resync_required", "{text}");
+            let Some(id) = message.id else {
                 continue;
             };
-            let (kind, data) = (message["type"].as_str().expect("a type"), &message["data"]);
+            let data = message.parsed().expect("JSON");
             let text = |key: &str| data[key].as_str().expect("an event of an area").to_owned();
             events.push(Event {
                 id,
-                kind: kind.to_owned(),
+                kind: message.kind.to_owned(),
                 area: text("areaId"),
                 name: text("name"),
                 is_enabled: data["isEnabled"].as_bool().expect("a switch"),
-                print: print(kind, data),
+                print: print(message.kind, message.data.get()),
                 client: None,
             });
             if data["name"] == last_name {

@@ -118,7 +118,7 @@ impl Writer {
         match self.chance.below(10) {
             0 => Change::Toggle,
             1 => Change::Both(name),
-            2 | 3 => {
+            2 | 3 if !self.clients.is_empty() => {
                 let client = self.chance.one_of(&self.clients).clone();
                 match area.clients.contains(&client) {
                     true => Change::Unassign(client),
