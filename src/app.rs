@@ -13,9 +13,13 @@ use crate::auth::Signer;
 use crate::clients::{Acks, presence};
 use crate::config::{Config, OptionError};
 use crate::hub::Hub;
+use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
+use crate::restored;
+use crate::retention::{self, Keep};
+use crate::rooms;
 use crate::server::{
     self, ApiError, Bound, Entrance, IngressGate, ListenError, Listeners, Request, Response,
 };
@@ -49,6 +53,8 @@ pub struct App {
     pub sockets: Sockets,
     /// Engine.IO's connections.
     pub engine: Engine,
+    /// Writes with an `Idempotency-Key` that are under way.
+    pub in_flight: InFlight,
     /// Whether the daemon stops.
     pub shutdown: Shutdown,
     bound: OnceLock<Bound>,
@@ -119,6 +125,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         stopper,
         upkeep,
     } = build(config, folder).await?;
+    restored::tell(&app.store).await?;
     let bound = app.bound.get_or_init(|| listeners.bound()).clone();
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
@@ -128,6 +135,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             .clone()
             .run(app.store.clone(), app.shutdown.clone()),
     );
+    tokio::spawn(retention::run(
+        app.store.clone(),
+        Keep::new(&app.config),
+        app.shutdown.clone(),
+    ));
     tokio::spawn(heartbeats(app.clone()));
     listeners.serve(&app);
     tell_ready(&bound).map_err(StartError::Output)?;
@@ -226,6 +238,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
             Ok::<_, StoreError>(())
         })
         .await?;
+    rooms::end_cut_off_sessions(&store).await?;
 
     let app = Arc::new(App {
         signer,
@@ -239,6 +252,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         }),
         pairings: Arc::default(),
         acks: Arc::default(),
+        in_flight: InFlight::default(),
         store,
         hub,
         shutdown,

@@ -105,6 +105,11 @@ id!(
     ""
 );
 id!(
+    /// A room inside a namespace: an area's id, a kiosk's, or any other name.
+    RoomName,
+    "room_"
+);
+id!(
     /// One open session as it is told to the outside; never a credential.
     ConnectionId,
     "conn_"

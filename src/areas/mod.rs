@@ -15,10 +15,11 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::Topic;
 use crate::ids::{AreaId, ClientId};
+use crate::rooms;
 use crate::store::WriteTx;
 
 pub use events::{AreaEvent, Removal};
-pub use rows::{find, is_assigned, of_client, page};
+pub use rows::{find, find_by_room, is_assigned, of_client, page};
 pub use wire::AreaJson;
 
 /// Entities of one area at most (contract 6.1).
@@ -254,6 +255,7 @@ pub fn change(
     }
     if area.name != before.name || area.entity_ids != before.entity_ids {
         tx.publish(AreaEvent::Updated.build(&area, tx.now()))?;
+        rooms::tell_updated(tx, &area)?;
     }
     if area.is_enabled != before.is_enabled {
         let event = if area.is_enabled {
@@ -276,7 +278,9 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &AreaId, actor: &Actor) -> rusqlite::Res
     };
     tx.publish(AreaEvent::Removed(Removal::Deleted).build(&area, tx.now()))?;
     for client in &area.client_ids {
-        tx.leave(Subject::Client(client.clone()), Topic::Area(id.clone()));
+        let subject = Subject::Client(client.clone());
+        rooms::expel(tx, &subject, id.as_str());
+        tx.leave(subject, Topic::Area(id.clone()));
     }
     rows::delete(tx.connection(), id)?;
     audit::record(
@@ -314,10 +318,9 @@ pub fn unassign(tx: &mut WriteTx<'_>, area: &Area, client: &ClientId) -> rusqlit
         return Ok(false);
     }
     tx.publish(AreaEvent::Removed(Removal::Unassigned(client)).build(area, tx.now()))?;
-    tx.leave(
-        Subject::Client(client.clone()),
-        Topic::Area(area.id.clone()),
-    );
+    let subject = Subject::Client(client.clone());
+    rooms::expel(tx, &subject, area.id.as_str());
+    tx.leave(subject, Topic::Area(area.id.clone()));
     Ok(true)
 }
 

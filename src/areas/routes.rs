@@ -58,13 +58,12 @@ pub async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     let name: AreaName = body.required("name")?;
     let entity_ids = entity_ids(&mut body)?.unwrap_or_default();
     let is_enabled = body.optional("isEnabled")?.unwrap_or(true);
-    let area = app
-        .store
-        .write(move |tx| {
-            Ok::<_, ApiError>(super::create(tx, name, entity_ids, is_enabled, &actor)?)
+    request
+        .write(&app.store, move |tx| {
+            let area = super::create(tx, name, entity_ids, is_enabled, &actor)?;
+            Ok(Reply::created(&AreaJson::for_admin(area)))
         })
-        .await?;
-    Ok(Reply::created(&AreaJson::for_admin(area)))
+        .await
 }
 
 /// `PUT` and `PATCH /api/areas/{id}`: both keep what the body leaves out (seed 0's example).
@@ -97,28 +96,27 @@ pub async fn toggle(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
 pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = area_id(&request)?;
-    app.store
-        .write(move |tx| {
+    request
+        .write(&app.store, move |tx| {
             if super::delete(tx, &id, &actor)? {
-                Ok(())
+                Ok(Reply::no_content())
             } else {
                 Err(ApiError::not_found("area"))
             }
         })
-        .await?;
-    Ok(Reply::no_content())
+        .await
 }
 
 async fn apply(app: &App, request: &Request, patch: AreaPatch) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = area_id(request)?;
-    let area = app
-        .store
-        .write(move |tx| {
-            super::change(tx, &id, patch, &actor)?.ok_or_else(|| ApiError::not_found("area"))
+    request
+        .write(&app.store, move |tx| {
+            let changed = super::change(tx, &id, patch, &actor)?;
+            let area = changed.ok_or_else(|| ApiError::not_found("area"))?;
+            Ok(Reply::ok(&AreaJson::for_admin(area)))
         })
-        .await?;
-    Ok(Reply::ok(&AreaJson::for_admin(area)))
+        .await
 }
 
 fn area_id(request: &Request) -> Result<AreaId, ApiError> {

@@ -50,6 +50,19 @@ pub fn find(connection: &Connection, id: &AreaId) -> rusqlite::Result<Option<Are
         .optional()
 }
 
+/// One area by its room id.
+///
+/// # Errors
+/// SQLite's.
+pub fn find_by_room(connection: &Connection, room_id: i64) -> rusqlite::Result<Option<Area>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM areas a WHERE a.room_id = ?1"
+        ))?
+        .query_row([room_id], read)
+        .optional()
+}
+
 /// Areas by their room id, at most `limit`, after the room `after`; only those of `client` if given.
 ///
 /// # Errors

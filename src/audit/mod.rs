@@ -95,3 +95,15 @@ pub fn page(
         )?
         .collect()
 }
+
+/// Forgets at most `at_most` acts from before then, and says how many.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqlite::Result<usize> {
+    tx.connection()
+        .prepare_cached(
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+}

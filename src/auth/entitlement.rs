@@ -6,8 +6,11 @@
 use rusqlite::Connection;
 
 use super::{Principal, Subject};
+use crate::areas;
+use crate::clients::{self, Client};
 use crate::event::{EventId, Topic};
 use crate::history::{self, Span};
+use crate::ids::{ConnectionId, RoomName};
 
 /// Every topic that `principal` listens on, with since and until when, as far back as `since`.
 ///
@@ -26,6 +29,42 @@ pub fn spans(
         spans.extend(history::spans_of(connection, &principal.subject, since)?);
     }
     Ok(spans)
+}
+
+/// The rooms that one session of `principal` was or is in, besides what all its sessions hear.
+///
+/// # Errors
+/// SQLite's.
+pub fn rooms(
+    connection: &Connection,
+    session: &ConnectionId,
+    since: EventId,
+) -> rusqlite::Result<Vec<Span>> {
+    history::rooms_of(connection, session, since)
+}
+
+/// Whether `principal` may enter a room (contract 4.5): an admin any, a client those of its areas
+/// and its kiosk's.
+///
+/// # Errors
+/// SQLite's.
+pub fn may_enter(
+    connection: &Connection,
+    principal: &Principal,
+    room: &RoomName,
+) -> rusqlite::Result<bool> {
+    match &principal.subject {
+        Subject::Admin(_) => Ok(true),
+        Subject::Client(id) => {
+            let has_area = match room.as_str().parse() {
+                Ok(area) => areas::is_assigned(connection, &area, id)?,
+                Err(_) => false,
+            };
+            let is_own = |client: Client| client.room() == room.as_str();
+            Ok(has_area || clients::find(connection, id)?.is_some_and(is_own))
+        }
+        Subject::User(_) | Subject::Pairing(_) => Ok(false),
+    }
 }
 
 /// The topics that follow from who the principal is, and never change while its token stands.

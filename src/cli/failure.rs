@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{api::ApiError, output::printable};
-use crate::{app::StartError, config::OptionError};
+use crate::{
+    app::StartError,
+    config::OptionError,
+    store::{backup::BackupError, restore::RestoreError},
+};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +27,12 @@ pub enum CliError {
     /// The API could not be asked, or refused. Exit code 1.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// There is no backup. Exit code 1.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Nothing was restored. Exit code 1.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// Anything else, in words. Exit code 1.
     #[error("{0}")]
     Failed(String),

@@ -6,8 +6,11 @@ pub mod failure;
 pub mod flags;
 pub mod output;
 
+mod backup;
 mod check;
 mod health;
+mod progress;
+mod restore;
 mod serve;
 mod token;
 mod usage;
@@ -49,6 +52,10 @@ enum Command {
     /// Make, list and revoke tokens
     #[command(subcommand, arg_required_else_help = false)]
     Token(token::Token),
+    /// Copy the whole house into one file, beside a running daemon or without one
+    Backup(backup::Backup),
+    /// Put a backup in place of the house; the daemon must be stopped
+    Restore(restore::Restore),
     /// Show the options and where each came from, look at the data folder, and exit
     Check,
     /// Ask the running daemon whether all is well (for a container's health check)
@@ -85,6 +92,8 @@ fn run(cli: Cli, environment: Environment) -> Result<(), CliError> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(load(&sources)?),
         Command::Token(token) => token.run(load(&sources)?),
+        Command::Backup(backup) => backup.run(&load(&sources)?),
+        Command::Restore(restore) => restore.run(&load(&sources)?),
         Command::Check => check::run(&load(&sources)?),
         Command::Health => health::run(&load(&sources)?),
         // A terminal client is at home on any machine; the daemon's options do not concern it.

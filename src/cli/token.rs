@@ -61,6 +61,8 @@ pub(super) struct List {
 #[derive(Args)]
 pub(super) struct Revoke {
     /// The token's id, as the list shows it
+    // One in 64 begins with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     jti: String,
 }
 

@@ -20,7 +20,7 @@ use crate::event::{EventId, Topic};
 use crate::hub::{Ending, Whom};
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::store::{StoreError, WriteTx};
-use crate::tokens;
+use crate::{rooms, tokens};
 
 pub use acks::Acks;
 pub use rows::{find, page};
@@ -48,6 +48,15 @@ pub struct Client {
     pub last_seen_at: Option<Timestamp>,
     /// How far it has acknowledged events.
     pub last_acked_event_id: Option<EventId>,
+}
+
+impl Client {
+    /// The name of its own room: its kiosk's id, or its own while that is unset (contract 4.5).
+    pub fn room(&self) -> &str {
+        self.kiosk_id
+            .as_ref()
+            .map_or(self.id.as_str(), KioskId::as_str)
+    }
 }
 
 /// A name of 1 to 100 characters, as an area's.
@@ -154,7 +163,7 @@ pub fn create(
         last_seen_at: None,
         last_acked_event_id: None,
     };
-    rows::insert(tx.connection(), &client)?;
+    rows::save(tx.connection(), &client)?;
     Ok(client)
 }
 
@@ -192,7 +201,7 @@ pub fn change(
     if after == before {
         return Ok(after);
     }
-    rows::update(tx.connection(), &after)?;
+    rows::save(tx.connection(), &after)?;
     let subject = Subject::Client(id.clone());
     let topic = |id: &Option<OrganizationId>| id.clone().map(Topic::Organization);
     move_to(
@@ -208,6 +217,9 @@ pub fn change(
         topic(&before.tenant_id),
         topic(&after.tenant_id),
     );
+    if before.room() != after.room() {
+        rooms::expel(tx, &subject, before.room());
+    }
     if before.is_active && !after.is_active {
         tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);
     }

@@ -12,7 +12,7 @@ use crate::audit;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::hub::Ending;
+use crate::hub::{Ending, Whom};
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::server::{ApiError, Fields, Reply, Request, page};
 use crate::store::WriteTx;
@@ -60,6 +60,20 @@ impl ClientJson {
             platform: client.platform,
             created_at: client.created_at,
             last_seen_at,
+        }
+    }
+
+    /// A client as it will be once this change is committed, which may end its sessions.
+    pub fn after(tx: &WriteTx<'_>, found: ClientWithAreas, app: &App) -> Self {
+        let subject = Subject::Client(found.client.id.clone());
+        let now = Self::new(found, app);
+        if !tx.ends_sessions_of(&subject) {
+            return now;
+        }
+        Self {
+            is_online: false,
+            sessions: 0,
+            ..now
         }
     }
 }
@@ -139,10 +153,12 @@ pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
 pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = client_id(&request)?;
-    app.store
-        .write(move |tx| Ok::<_, ApiError>(super::delete(tx, &id, &actor)?))
-        .await?;
-    Ok(Reply::no_content())
+    request
+        .write(&app.store, move |tx| {
+            super::delete(tx, &id, &actor)?;
+            Ok::<_, ApiError>(Reply::no_content())
+        })
+        .await
 }
 
 /// `PUT /api/clients/{id}/areas` `{areaIds}`
@@ -180,19 +196,20 @@ pub async fn add_area(app: Arc<App>, request: Request) -> Result<Reply, ApiError
 pub async fn remove_area(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let area = area_id(&request)?;
     let actor = request.actor()?;
-    write(&app, &request, move |tx, id| {
-        super::remove_area(tx, id, &area)?;
-        audit::record(
-            tx,
-            &actor,
-            "client.unassign",
-            Some(id.as_str()),
-            area.as_str(),
-        )?;
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::no_content())
+    let id = client_id(&request)?;
+    request
+        .write(&app.store, move |tx| {
+            super::remove_area(tx, &id, &area)?;
+            audit::record(
+                tx,
+                &actor,
+                "client.unassign",
+                Some(id.as_str()),
+                area.as_str(),
+            )?;
+            Ok::<_, ApiError>(Reply::no_content())
+        })
+        .await
 }
 
 /// `POST /api/clients/{id}/revoke` `{reason?}`
@@ -211,42 +228,37 @@ pub async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
     let reason = reason(&mut request.fields()?)?.unwrap_or_default();
     let actor = request.actor()?;
     let id = client_id(&request)?;
-    let client = id.clone();
-    app.store
-        .write(move |tx| {
-            super::expect(tx.connection(), &client)?;
-            audit::record(
-                tx,
-                &actor,
-                "client.disconnect",
-                Some(client.as_str()),
-                &reason,
-            )?;
-            Ok::<_, ApiError>(())
+    let hub = app.hub.clone();
+    request
+        .write(&app.store, move |tx| {
+            super::expect(tx.connection(), &id)?;
+            audit::record(tx, &actor, "client.disconnect", Some(id.as_str()), &reason)?;
+            let subject = Subject::Client(id);
+            let sessions = hub.sessions_of(&subject);
+            tx.end_sessions(Whom::Subject(subject), Ending::TryAgain, None);
+            let answer = json!({ "success": true, "disconnected": sessions });
+            Ok::<_, ApiError>(Reply::ok(&answer))
         })
-        .await?;
-    let sessions = app.hub.disconnect_client(&id, Ending::TryAgain);
-    Ok(Reply::ok(
-        &json!({ "success": true, "disconnected": sessions }),
-    ))
+        .await
 }
 
 /// Runs a change of one client and answers the client as it is then.
 async fn write(
-    app: &App,
+    app: &Arc<App>,
     request: &Request,
     change: impl FnOnce(&mut WriteTx<'_>, &ClientId) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<Reply, ApiError> {
     let id = client_id(request)?;
-    let found = app
-        .store
-        .write(move |tx| {
+    let app = app.clone();
+    let store = app.store.clone();
+    request
+        .write(&store, move |tx| {
             change(tx, &id)?;
             let client = super::expect(tx.connection(), &id)?;
-            Ok::<_, ApiError>(super::with_areas(tx.connection(), client)?)
+            let found = super::with_areas(tx.connection(), client)?;
+            Ok(Reply::ok(&ClientJson::after(tx, found, &app)))
         })
-        .await?;
-    Ok(Reply::ok(&ClientJson::new(found, app)))
+        .await
 }
 
 /// The client that the path names: any for admins, for a client itself alone.

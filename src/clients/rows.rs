@@ -86,10 +86,13 @@ pub(super) fn set_acked(
     Ok(())
 }
 
-pub(super) fn insert(connection: &Connection, client: &Client) -> rusqlite::Result<()> {
+/// Adds a client, or keeps what may change of one that is there.
+pub(super) fn save(connection: &Connection, client: &Client) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
-            "INSERT INTO clients ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)"
+            "INSERT INTO clients ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)
+             ON CONFLICT (id) DO UPDATE SET name = ?2, is_active = ?3, organization_id = ?4,
+             tenant_id = ?5, kiosk_id = ?6, platform = ?7"
         ))?
         .execute(params![
             client.id,
@@ -102,24 +105,6 @@ pub(super) fn insert(connection: &Connection, client: &Client) -> rusqlite::Resu
             client.created_at,
             client.last_seen_at,
             client.last_acked_event_id,
-        ])?;
-    Ok(())
-}
-
-pub(super) fn update(connection: &Connection, client: &Client) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE clients SET name = ?2, is_active = ?3, organization_id = ?4, tenant_id = ?5,
-             kiosk_id = ?6, platform = ?7 WHERE id = ?1",
-        )?
-        .execute(params![
-            client.id,
-            client.name.as_str(),
-            client.is_active,
-            client.organization_id,
-            client.tenant_id,
-            client.kiosk_id,
-            client.platform,
         ])?;
     Ok(())
 }

@@ -59,6 +59,12 @@ pub struct Config {
     pub messages_per_second: u32,
     /// Time from connecting to `authenticate`.
     pub auth_timeout: Duration,
+    /// How long an event is kept, as far as `history_events` lets it.
+    pub history_life: Duration,
+    /// How many events are kept, as far as `history_life` lets them.
+    pub history_events: u32,
+    /// How long the audit and what is finished is kept.
+    pub archive_life: Duration,
     /// Supervisor's base address, `http` or `https`, without a slash at its end.
     pub supervisor_url: Uri,
     /// Who said what: for reports, and for errors found after loading.
@@ -112,9 +118,7 @@ impl Config {
             tls_names: read.server_names("tls_names", said.tls_names)?,
             log_level: read.parsed("log_level", said.log_level)?,
             log_format: read.parsed("log_format", said.log_format)?,
-            client_token_life: Duration::from_secs(
-                SECONDS_A_DAY * read.number::<u64>("client_token_days", said.client_token_days)?,
-            ),
+            client_token_life: read.days("client_token_days", said.client_token_days)?,
             pairing_ttl: read.seconds("pairing_ttl_seconds", said.pairing_ttl_seconds)?,
             heartbeat: read.seconds("heartbeat_seconds", said.heartbeat_seconds)?,
             connections_per_minute: read
@@ -125,6 +129,9 @@ impl Config {
             max_message_bytes: read.number("max_message_bytes", said.max_message_bytes)?,
             messages_per_second: read.number("messages_per_second", said.messages_per_second)?,
             auth_timeout: read.seconds("auth_timeout_seconds", said.auth_timeout_seconds)?,
+            history_life: read.days("history_days", said.history_days)?,
+            history_events: read.number("history_events", said.history_events)?,
+            archive_life: read.days("archive_days", said.archive_days)?,
             supervisor_url: read.url("supervisor_url", said.supervisor_url)?,
             provenance: read.provenance,
         };
@@ -163,6 +170,11 @@ impl Reader {
 
     fn seconds(&self, option: &'static str, said: Option<u64>) -> Result<Duration, OptionError> {
         self.number(option, said).map(Duration::from_secs)
+    }
+
+    fn days(&self, option: &'static str, said: Option<u64>) -> Result<Duration, OptionError> {
+        let days: u64 = self.number(option, said)?;
+        Ok(Duration::from_secs(SECONDS_A_DAY * days))
     }
 
     fn parsed<T: FromStr>(

@@ -80,6 +80,9 @@ fn defaults_elsewhere() {
     assert_eq!(config.heartbeat, Duration::from_secs(30));
     assert_eq!(config.connections_per_minute, 10);
     assert_eq!(config.max_connections, 10_000);
+    assert_eq!(config.history_life, Duration::from_secs(7 * 86_400));
+    assert_eq!(config.history_events, 100_000);
+    assert_eq!(config.archive_life, Duration::from_secs(90 * 86_400));
     assert_eq!(config.max_sessions_per_client, 16);
     assert_eq!(config.max_message_bytes, 65_536);
     assert_eq!(config.messages_per_second, 20);
@@ -307,6 +310,9 @@ fn each_wrong_value_names_itself_its_place_and_what_is_allowed() {
             "true",
             "a whole number from 1 to 3600",
         ),
+        ("history_days", "0", "a whole number from 1 to 3650"),
+        ("history_events", "-1", "a whole number from 1 to 10000000"),
+        ("archive_days", "36501", "a whole number from 1 to 36500"),
         (
             "supervisor_url",
             "ftp://supervisor",

@@ -157,6 +157,14 @@ options! {
         /// Time to authenticate after connecting, in seconds
         auth_timeout_seconds: u64 = Number(1, 3600), Always("10");
     }
+    "History" {
+        /// How long an event is kept for those who were away, in days
+        history_days: u64 = Number(1, 3650), Always("7");
+        /// How many events are kept for them; the earlier of the two bounds wins
+        history_events: u64 = Number(1, 10_000_000), Always("100000");
+        /// How long the audit and what is finished is kept, in days
+        archive_days: u64 = Number(1, 36_500), Always("90");
+    }
     "Home Assistant" {
         /// Where Supervisor answers, in the add-on
         supervisor_url: String = Text("URL", "an http:// or https:// address"), Always("http://supervisor");

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 pub(super) struct Encoded {
     json: OnceLock<Utf8Bytes>,
     socketio: [OnceLock<Utf8Bytes>; Namespace::ALL.len()],
+    sse: OnceLock<Utf8Bytes>,
 }
 
 impl Encoded {
@@ -26,6 +27,10 @@ impl Encoded {
                 .clone(),
             None => socketio(event, namespace).into(),
         }
+    }
+
+    pub(super) fn sse(&self, event: &Event) -> Utf8Bytes {
+        self.sse.get_or_init(|| sse(event).into()).clone()
     }
 }
 
@@ -43,6 +48,21 @@ fn json(event: &Event) -> String {
 /// A JSON WebSocket frame `{"type","data","timestamp"}` (contract 4.2); `data` is JSON text.
 pub fn direct_json(kind: &Kind, data: &str, timestamp: Timestamp) -> String {
     format!(r#"{{"type":"{kind}","data":{data},"timestamp":"{timestamp}"}}"#)
+}
+
+fn sse(event: &Event) -> String {
+    let text = direct_sse(&event.kind, &event.data);
+    match &event.position {
+        Some(position) => format!("id: {position}\n{text}"),
+        None => text,
+    }
+}
+
+/// A server-sent event (contract 4.3) without an id; `data` is JSON text.
+pub fn direct_sse(kind: &Kind, data: &str) -> String {
+    // In JSON a line's end is white space wherever it may stand; here it would end the field.
+    let data = data.replace(['\n', '\r'], " ");
+    format!("event: {kind}\ndata: {data}\n\n")
 }
 
 /// `42["type",data]` with the offset as the last argument where the event moves the position
@@ -99,6 +119,10 @@ mod tests {
             event.as_socketio(Namespace::Help).as_str(),
             r#"42/ws/help,["area_updated",{"areaId":"a"},"e1:7"]"#
         );
+        assert_eq!(
+            event.as_sse().as_str(),
+            "id: e1:7\nevent: area_updated\ndata: {\"areaId\":\"a\"}\n\n"
+        );
     }
 
     #[test]
@@ -108,6 +132,15 @@ mod tests {
         assert_eq!(
             event.as_socketio(Namespace::Main).as_str(),
             r#"42["area_updated",{"areaId":"a"}]"#
+        );
+        assert!(event.as_sse().starts_with("event: area_updated\n"));
+    }
+
+    #[test]
+    fn data_of_several_lines_is_one_line_of_a_stream() {
+        assert_eq!(
+            direct_sse(&Kind::PONG, "{\n\"a\":\r\n1}"),
+            "event: pong\ndata: { \"a\":  1}\n\n"
         );
     }
 
@@ -119,5 +152,6 @@ mod tests {
             event.as_socketio(Namespace::Main).as_ptr(),
             event.as_socketio(Namespace::Main).as_ptr()
         );
+        assert_eq!(event.as_sse().as_ptr(), event.as_sse().as_ptr());
     }
 }

@@ -64,6 +64,16 @@ kinds! {
     AUTH_ERROR = "auth_error",
     /// A session's token was refused (seed 2, Socket.IO).
     AUTHENTICATION_ERROR = "authentication-error",
+    /// Seed 1: the area of a room changed.
+    ROOM_UPDATED = "room_updated",
+    /// A session hears a room of seed 1.
+    ROOM_SUBSCRIBED = "room_subscribed",
+    /// It hears it no more.
+    ROOM_UNSUBSCRIBED = "room_unsubscribed",
+    /// A session is in a room of seed 3.
+    ROOM_JOINED = "room_joined",
+    /// It is there no more.
+    ROOM_LEFT = "room_left",
     /// Sent every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The answer to `ping`.
@@ -80,7 +90,6 @@ kinds! {
 
 /// Names of contract 4 and 5 that later systems use; a broadcast may not forge them either.
 const RESERVED: &[&str] = &[
-    "room_updated",
     "presence",
     "entity_state_changed",
     "entity_states",
@@ -95,10 +104,6 @@ const RESERVED: &[&str] = &[
     "unread_count_update",
     "conversation_update",
     "typing",
-    "room_subscribed",
-    "room_unsubscribed",
-    "room_joined",
-    "room_left",
     "joined-organization",
     "left-organization",
     "connect",
@@ -121,19 +126,22 @@ impl Kind {
 
     /// A type that a broadcast names (contract section 5, last row).
     pub fn custom(name: &str) -> Result<Self, InvalidKind> {
+        let taken = OURS.contains(&name) || RESERVED.contains(&name);
+        if BROADCASTABLE.contains(&name) || (Self::could_be(name) && !taken) {
+            Ok(Self(Cow::Owned(name.to_owned())))
+        } else {
+            Err(InvalidKind)
+        }
+    }
+
+    /// Whether an event could have this type, ours or custom.
+    pub fn could_be(name: &str) -> bool {
         let mut bytes = name.bytes();
         let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
         let goes_on_well = bytes.all(|b| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'-')
         });
-        let taken = OURS.contains(&name) || RESERVED.contains(&name);
-        if BROADCASTABLE.contains(&name)
-            || (starts_well && goes_on_well && name.len() <= 64 && !taken)
-        {
-            Ok(Self(Cow::Owned(name.to_owned())))
-        } else {
-            Err(InvalidKind)
-        }
+        starts_well && goes_on_well && name.len() <= 64
     }
 
     /// The name on the wire. Needs no escaping in JSON.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-pub use encoded::direct_json;
+pub use encoded::{direct_json, direct_sse};
 pub use kind::{InvalidKind, Kind};
 pub use topic::{Namespace, Topic};
 
@@ -160,6 +160,8 @@ pub struct Event {
     id: Option<EventId>,
     /// Where a session that has heard this stands (also on heartbeats, which have no id).
     position: Option<Position>,
+    /// Of the events of one key that wait for a session only the newest counts.
+    conflation: Option<Arc<str>>,
     encoded: Encoded,
 }
 
@@ -173,6 +175,7 @@ impl Event {
             topics: new.topics,
             id: Some(position.id),
             position: Some(position),
+            conflation: None,
             encoded: Encoded::default(),
         }
     }
@@ -186,6 +189,7 @@ impl Event {
             topics: new.topics,
             id: None,
             position: None,
+            conflation: None,
             encoded: Encoded::default(),
         }
     }
@@ -194,6 +198,23 @@ impl Event {
     pub fn with_position(mut self, position: Position) -> Self {
         self.position = Some(position);
         self
+    }
+
+    /// The same as the newest state of `key`, such as an entity: it takes the place of an older one
+    /// that still waits for a session (contract 4.6). For ephemeral events alone.
+    pub fn conflated_by(mut self, key: &str) -> Self {
+        self.conflation = Some(key.into());
+        self
+    }
+
+    /// Whether this is a newer state of what `older` tells.
+    pub fn replaces(&self, older: &Self) -> bool {
+        self.is_conflated() && self.conflation == older.conflation && self.kind == older.kind
+    }
+
+    /// Whether it tells a state of which only the newest counts.
+    pub fn is_conflated(&self) -> bool {
+        self.conflation.is_some()
     }
 
     /// Its type.
@@ -229,6 +250,11 @@ impl Event {
     /// Its Engine.IO packet for a Socket.IO namespace (contract 4.1), made once for each.
     pub fn as_socketio(&self, namespace: Namespace) -> Utf8Bytes {
         self.encoded.socketio(self, namespace)
+    }
+
+    /// Its server-sent event (contract 4.3), made once.
+    pub fn as_sse(&self) -> Utf8Bytes {
+        self.encoded.sse(self)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::ids::{AreaId, ClientId, InvalidId, OrganizationId, PairingId, TenantId, UserId};
+use crate::ids::{
+    AreaId, ClientId, InvalidId, OrganizationId, PairingId, RoomName, TenantId, UserId,
+};
 
 /// A namespace of a connection: `/`, or one of seed 3's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +69,8 @@ pub enum Topic {
     Tenant(TenantId),
     /// A tablet that waits to be paired.
     Pairing(PairingId),
+    /// Sessions of a namespace that entered the room.
+    Room(Namespace, RoomName),
 }
 
 impl fmt::Display for Topic {
@@ -80,6 +84,7 @@ impl fmt::Display for Topic {
             Self::Organization(id) => write!(f, "org:{id}"),
             Self::Tenant(id) => write!(f, "tenant:{id}"),
             Self::Pairing(id) => write!(f, "pairing:{id}"),
+            Self::Room(namespace, name) => write!(f, "room:{}:{name}", namespace.path()),
         }
     }
 }
@@ -104,6 +109,13 @@ impl FromStr for Topic {
             Some(("org", id)) => id.parse().map(Self::Organization).map_err(invalid),
             Some(("tenant", id)) => id.parse().map(Self::Tenant).map_err(invalid),
             Some(("pairing", id)) => id.parse().map(Self::Pairing).map_err(invalid),
+            Some(("room", rest)) => {
+                let (path, name) = rest.split_once(':').ok_or_else(unknown)?;
+                let namespace = Namespace::from_path(path).ok_or_else(unknown)?;
+                name.parse()
+                    .map(|name| Self::Room(namespace, name))
+                    .map_err(invalid)
+            }
             _ => Err(unknown()),
         }
     }
@@ -124,10 +136,19 @@ mod tests {
             "org:o",
             "tenant:t",
             "pairing:p",
+            "room:/:kitchen",
+            "room:/ws/help:kiosk:1",
         ] {
             assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
         }
-        for text in ["", "client", "client:", "planet:mars"] {
+        for text in [
+            "",
+            "client",
+            "client:",
+            "planet:mars",
+            "room:/",
+            "room:/x:y",
+        ] {
             assert!(text.parse::<Topic>().is_err(), "{text}");
         }
     }

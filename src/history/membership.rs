@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Statement, params};
 
 use crate::auth::Subject;
 use crate::event::{EventId, Topic};
@@ -93,7 +93,15 @@ pub fn spans_of(
         "SELECT topic, from_event, until_event FROM memberships
          WHERE subject = ?1 AND (until_event IS NULL OR until_event > ?2)",
     )?;
-    let rows = query.query_map(params![subject.to_string(), since], |row| {
+    read_spans(&mut query, params![subject.to_string(), since])
+}
+
+/// The spans of a query for topic, first and last event.
+pub(super) fn read_spans(
+    query: &mut Statement<'_>,
+    parameters: impl Params,
+) -> rusqlite::Result<Vec<Span>> {
+    let rows = query.query_map(parameters, |row| {
         Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
     })?;
     let mut spans = Vec::new();
@@ -105,4 +113,22 @@ pub fn spans_of(
         }
     }
     Ok(spans)
+}
+
+/// Forgets at most `at_most` intervals that were over before the event `oldest`, and says how many.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn forget_memberships(
+    connection: &Connection,
+    oldest: EventId,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM memberships WHERE (subject, topic, from_event) IN
+               (SELECT subject, topic, from_event FROM memberships
+                WHERE until_event < ?1 LIMIT ?2)",
+        )?
+        .execute(params![oldest, i64::try_from(at_most).unwrap_or(i64::MAX)])
 }

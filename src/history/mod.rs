@@ -5,13 +5,21 @@
 
 mod membership;
 mod replay;
+mod rooms;
+pub mod routes;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 use rusqlite::{Connection, params};
 
 pub use membership::{Span, close_membership, open_membership, spans_of};
 pub use replay::{Backlog, MAX_BACKLOG, Page, backlog, replay};
+pub use rooms::{
+    close_room, close_room_of_all, end_cut_off_sessions, forget_rooms, is_anyone_in, open_room,
+    rooms_of, set_session_end, was_any_session_cut_off,
+};
+pub use trim::trim;
 
 use crate::clock::Timestamp;
 use crate::event::{EventId, NewEvent};
@@ -49,12 +57,19 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<EventId> {
     )
 }
 
-/// The oldest event that is kept; the one to come if none is.
+/// The id from which on the history is complete; the next one to be given while nothing is kept.
+/// What came after a position can be replayed if this is no later than the position's next id.
+///
+/// Ids have no gaps and [`trim`] takes the oldest alone, so the oldest event that is there says it.
 ///
 /// # Errors
 /// SQLite's.
 pub fn oldest_id(connection: &Connection) -> rusqlite::Result<EventId> {
-    let oldest: Option<EventId> =
-        connection.query_row("SELECT min(id) FROM events", [], |row| row.get(0))?;
-    oldest.map_or_else(|| Ok(last_id(connection)?.next()), Ok)
+    let kept: Option<EventId> = connection
+        .prepare_cached("SELECT min(id) FROM events")?
+        .query_row([], |row| row.get(0))?;
+    match kept {
+        Some(id) => Ok(id),
+        None => Ok(last_id(connection)?.next()),
+    }
 }

@@ -4,11 +4,9 @@ use super::*;
 use crate::auth::Subject;
 use crate::event::{Epoch, Event, Kind, Topic};
 
-const SCHEMA: &str = include_str!("../store/migrations/0001_house.sql");
-
 fn database() -> Connection {
     let db = Connection::open_in_memory().unwrap();
-    db.execute_batch(SCHEMA).unwrap();
+    db.execute_batch(&crate::store::SCHEMA.concat()).unwrap();
     db
 }
 
@@ -171,4 +169,118 @@ fn a_replay_looks_through_what_concerns_somebody_else() {
     let page = replay(&db, &Epoch::from_stored("e"), &spans, id(0), None, 2).unwrap();
     assert!(page.events.is_empty() && page.is_last);
     assert_eq!(page.reached, id(5), "it need not look there again");
+}
+
+/// Events as many as these minutes, the nth made at the nth of them.
+fn aged(minutes: impl IntoIterator<Item = i64>) -> Connection {
+    let db = database();
+    for minute in minutes {
+        let topics = vec![Topic::All, area("kitchen")];
+        let event = NewEvent::new(Kind::AREA_UPDATED, &serde_json::json!({}), topics);
+        append(&db, &event, minutes_in(minute)).unwrap();
+    }
+    db
+}
+
+fn minutes_in(minute: i64) -> Timestamp {
+    Timestamp::from_unix_ms(minute * 60_000)
+}
+
+fn count(db: &Connection, table: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {table}");
+    db.query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn the_history_reaches_back_to_its_oldest_event_and_an_empty_one_to_the_next() {
+    let db = database();
+    assert_eq!(
+        oldest_id(&db).unwrap(),
+        id(1),
+        "a position of 0 misses nothing"
+    );
+    publish(&db, &[Topic::All]);
+    publish(&db, &[Topic::All]);
+    assert_eq!(oldest_id(&db).unwrap(), id(1));
+    trim(&db, minutes_in(1), 100, 500).unwrap();
+    assert_eq!(
+        (oldest_id(&db).unwrap(), last_id(&db).unwrap()),
+        (id(3), id(2))
+    );
+    publish(&db, &[Topic::All]);
+    assert_eq!(oldest_id(&db).unwrap(), id(3));
+}
+
+#[test]
+fn age_and_number_bound_the_history_and_the_earlier_wins() {
+    // What is kept of ten events: since which minute, how many, and the oldest that stays.
+    for (since, keep, oldest) in [
+        (0, 100, 1),
+        (0, 10, 1),
+        (0, 9, 2),
+        (0, 1, 10),
+        (4, 100, 4),
+        (4, 8, 4),
+        (4, 3, 8),
+        (11, 100, 11),
+    ] {
+        let db = aged(1..=10);
+        trim(&db, minutes_in(since), keep, 500).unwrap();
+        assert_eq!(oldest_id(&db).unwrap(), id(oldest), "{since} {keep}");
+        assert_eq!(last_id(&db).unwrap(), id(10));
+        assert_eq!(count(&db, "events"), 11 - oldest);
+        assert_eq!(count(&db, "event_topics"), 2 * (11 - oldest));
+        assert_eq!(trim(&db, minutes_in(since), keep, 500).unwrap(), 0, "again");
+    }
+}
+
+#[test]
+fn a_clock_that_went_astray_makes_no_gap() {
+    let db = aged([1, 2, 90, 3, 4]);
+    trim(&db, minutes_in(50), 100, 500).unwrap();
+    assert_eq!(oldest_id(&db).unwrap(), id(3), "younger than what follows");
+    assert_eq!(count(&db, "events"), 3);
+}
+
+#[test]
+fn a_step_takes_no_more_than_it_may() {
+    let db = aged(1..=10);
+    let mut steps = Vec::new();
+    loop {
+        let gone = trim(&db, minutes_in(9), 100, 3).unwrap();
+        steps.push((gone, oldest_id(&db).unwrap().get()));
+        if gone < 3 {
+            break;
+        }
+    }
+    assert_eq!(steps, [(3, 4), (3, 7), (2, 9)]);
+}
+
+#[test]
+fn a_long_history_is_held_to_a_thousandth() {
+    let db = aged((0..2_012).map(|_| 1));
+    assert_eq!(trim(&db, minutes_in(0), 2_000, 500).unwrap(), 11);
+    assert_eq!(oldest_id(&db).unwrap(), id(12), "12 could go as well");
+}
+
+#[test]
+fn intervals_go_with_the_last_event_that_needs_them() {
+    let db = aged(1..=10);
+    let member = |name: &str, from, until| {
+        open_membership(&db, &tablet(), &area(name), id(from)).unwrap();
+        if let Some(until) = until {
+            close_membership(&db, &tablet(), &area(name), id(until)).unwrap();
+        }
+    };
+    member("over", 1, Some(4));
+    member("empty", 4, Some(3));
+    member("needed", 1, Some(5));
+    member("open", 1, None);
+    assert_eq!(trim(&db, minutes_in(5), 100, 500).unwrap(), 4);
+    assert_eq!(intervals(&db, 0), [(1, Some(5)), (1, None)]);
+    let spans = spans_of(&db, &tablet(), id(4)).unwrap();
+    let page = replay(&db, &Epoch::from_stored("e"), &spans, id(4), None, 10).unwrap();
+    assert!(page.events.is_empty(), "none of these areas told anything");
+    trim(&db, minutes_in(6), 100, 500).unwrap();
+    assert_eq!(intervals(&db, 0), [(1, None)]);
 }

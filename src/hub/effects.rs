@@ -1,9 +1,9 @@
 //! What the hub is told of a commit, and in which order it must act on it.
 
-use super::Ending;
+use super::{Ending, Session};
 use crate::auth::{Principal, Subject};
 use crate::event::{Event, Topic};
-use crate::ids::Jti;
+use crate::ids::{ConnectionId, Jti};
 
 /// Sessions to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
@@ -25,16 +25,44 @@ pub enum Whom {
     Token(Subject, Jti),
 }
 
+/// A session and a room that it enters or leaves.
+#[derive(Debug, Clone)]
+pub struct RoomOf {
+    /// Whose session.
+    pub subject: Subject,
+    /// Which session.
+    pub session: ConnectionId,
+    /// The room, in the session's namespace.
+    pub room: Topic,
+}
+
+impl RoomOf {
+    /// This session's room.
+    pub fn new(session: &Session, room: Topic) -> Self {
+        Self {
+            subject: session.subject().clone(),
+            session: session.id().clone(),
+            room,
+        }
+    }
+}
+
 /// What the hub must do after a commit, in this order: joins, events, leaves, then the rest. So a
 /// change's own event reaches both the old and the new members (contract 4.4).
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Who listens on a topic from now on.
     pub joined: Vec<(Subject, Topic)>,
+    /// Which session is in a room from now on.
+    pub entered: Vec<RoomOf>,
     /// What happened.
     pub events: Vec<Event>,
     /// Who no longer listens.
     pub left: Vec<(Subject, Topic)>,
+    /// Which session is no longer in a room.
+    pub exited: Vec<RoomOf>,
+    /// Who is no longer in a room with any session.
+    pub expelled: Vec<(Subject, Topic)>,
     /// Open sessions that go on with a new token: the old one, and the principal as it now is.
     pub retokened: Vec<(Jti, Principal)>,
     /// Whose sessions end.
@@ -47,6 +75,9 @@ impl Effects {
         self.joined.is_empty()
             && self.events.is_empty()
             && self.left.is_empty()
+            && self.entered.is_empty()
+            && self.exited.is_empty()
+            && self.expelled.is_empty()
             && self.retokened.is_empty()
             && self.ended.is_empty()
     }

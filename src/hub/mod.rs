@@ -7,6 +7,7 @@
 
 mod effects;
 mod ending;
+mod inbox;
 mod outbox;
 mod registry;
 mod session;
@@ -16,8 +17,9 @@ mod tests;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use effects::{CommitListener, Effects, EndSessions, Whom};
+pub use effects::{CommitListener, Effects, EndSessions, RoomOf, Whom};
 pub use ending::Ending;
+pub use inbox::{NotPosted, Post};
 pub use outbox::{Drained, Outbox, Signal};
 pub use session::{Address, Dialect, Session, SessionNumber};
 
@@ -68,20 +70,30 @@ impl Hub {
         let _ = self.on_presence.set(Box::new(callback));
     }
 
-    /// Registers a session on the topics of its open spans. Call between two commits
+    /// Registers a session on the topics of its principal's open spans and in its own rooms. Call between two commits
     /// ([`crate::store::Store::between_commits`]), so that topics and snapshot are of one moment.
     /// Of more than `max_sessions` of one client the oldest are ended as superseded, as is a
     /// half-open session of the same id: this one goes on in its place.
-    pub fn register(&self, session: Arc<Session>, spans: &[Span], max_sessions: usize) {
+    pub fn register(
+        &self,
+        session: Arc<Session>,
+        spans: &[Span],
+        rooms: &[Span],
+        max_sessions: usize,
+    ) {
         let topics = spans
             .iter()
             .filter(|span| span.is_open())
             .map(|span| &span.topic);
         let superseded = {
             let mut registry = self.registry();
-            let (subject, id) = (session.subject(), session.id());
-            let twin = registry.find(subject, id, session.namespace());
+            let twin = registry
+                .find(session.id())
+                .filter(|twin| twin.is_twin_of(&session));
             registry.insert(session.clone(), topics);
+            for room in rooms.iter().filter(|span| span.is_open()) {
+                registry.listen(&session, &room.topic);
+            }
             self.sessions.fetch_add(1, Ordering::Relaxed);
             if let Some(twin) = &twin {
                 self.forget(&mut registry, twin);
@@ -103,8 +115,8 @@ impl Hub {
         let twin = {
             let mut registry = self.registry();
             let twin = registry
-                .find(session.subject(), old, session.namespace())
-                .filter(|twin| twin.number() != session.number());
+                .find(old)
+                .filter(|twin| twin.is_twin_of(session) && twin.number() != session.number());
             if let Some(twin) = &twin {
                 self.forget(&mut registry, twin);
             }
@@ -118,6 +130,7 @@ impl Hub {
     /// Forgets a session. Another session of the same principal is not touched, however late
     /// this comes: the key is the session's own number.
     pub fn unregister(&self, session: &Session) {
+        session.close_inbox();
         let mut registry = self.registry();
         if self.forget(&mut registry, session) {
             let count = registry.count_of(session.subject());
@@ -206,6 +219,11 @@ impl Hub {
         self.sessions.load(Ordering::Relaxed)
     }
 
+    /// The session that the outside calls by this id, whoever's it is.
+    pub fn session(&self, id: &ConnectionId) -> Option<Arc<Session>> {
+        self.registry().find(id)
+    }
+
     /// Principals with at least one session.
     pub fn principal_count(&self) -> usize {
         self.registry().principal_count()
@@ -276,8 +294,17 @@ impl CommitListener for Hub {
         for (subject, topic) in effects.joined {
             self.registry().join(&subject, &topic);
         }
+        for RoomOf { session, room, .. } in effects.entered {
+            self.registry().enter(&session, &room);
+        }
         for event in effects.events {
             self.publish(event);
+        }
+        for RoomOf { session, room, .. } in effects.exited {
+            self.registry().exit(&session, &room);
+        }
+        for (subject, room) in effects.expelled {
+            self.registry().expel(&subject, &room);
         }
         for (subject, topic) in effects.left {
             self.registry().leave(&subject, &topic);

@@ -40,18 +40,18 @@ impl Signal {
     }
 
     /// What else an end must take back: frames that wait where the connection's task need not be
-    /// asked for them. Only the first call counts.
+    /// asked for them. It runs under the gate. Only the first call counts.
     pub fn on_end(&self, cut: Box<dyn Fn() + Send + Sync>) {
         // A connection has one carrier, which sets this once.
         let _ = self.cut.set(cut);
     }
 
-    /// Takes back what is out of the task's reach, and has the task see to the ends.
-    pub(super) fn ended(&self) {
+    /// Takes back what is out of the task's reach. Call with the gate held, so that the task lays out
+    /// last words only after it.
+    pub(super) fn cut(&self) {
         if let Some(cut) = self.cut.get() {
             cut();
         }
-        self.wake();
     }
 
     /// Waits until something was queued or ended.
@@ -81,7 +81,7 @@ struct Queue {
 pub enum Drained {
     /// These events, in order; perhaps none.
     Events(Vec<Arc<Event>>),
-    /// The queue is empty and durable events from this one on did not fit.
+    /// Nothing but states is left, and durable events from this one on did not fit.
     Missed(EventId),
     /// The session is to be closed, with this as its last event.
     Ended(Ending, Option<Arc<Event>>),
@@ -101,7 +101,8 @@ impl Outbox {
     }
 
     /// Queues an event. False when the session has ended or the queue is full: an ephemeral event
-    /// is dropped then, a durable one is remembered as missed.
+    /// is dropped then, a durable one is remembered as missed. A state takes the place of an older
+    /// one that still waits, and waits also while the session reads from history.
     pub(super) fn push(&self, event: &Arc<Event>) -> bool {
         let first = {
             let mut queue = self.queue();
@@ -109,8 +110,16 @@ impl Outbox {
                 return false;
             }
             let size = event.data().len();
+            if event.is_conflated()
+                && let Some(older) = queue.events.iter_mut().find(|older| event.replaces(older))
+            {
+                let freed = std::mem::replace(older, event.clone()).data().len();
+                queue.bytes = queue.bytes + size - freed;
+                return true;
+            }
             let full = queue.events.len() >= MAX_FRAMES || queue.bytes + size > MAX_BYTES;
-            if queue.missed.is_some() || (full && !queue.events.is_empty()) {
+            let waits = queue.missed.is_some() && !event.is_conflated();
+            if waits || (full && !queue.events.is_empty()) {
                 if let (None, Some(id)) = (queue.missed, event.id()) {
                     queue.missed = Some(id);
                 }
@@ -132,8 +141,9 @@ impl Outbox {
         if let Some((ending, last_words)) = &queue.ended {
             return Drained::Ended(*ending, last_words.clone());
         }
-        if queue.events.is_empty()
-            && let Some(id) = queue.missed
+        // States that go on coming may not put off the history.
+        if let Some(id) = queue.missed
+            && queue.events.iter().all(|event| event.is_conflated())
         {
             return Drained::Missed(id);
         }
@@ -163,14 +173,17 @@ impl Outbox {
         self.queue().ended.is_some()
     }
 
-    /// Empties the queue for good. Call with the signal's gate held, then [`Signal::ended`].
-    pub(super) fn seal(&self, ending: Ending, last_words: Option<Arc<Event>>) {
+    /// Empties the queue for good; false if that was done before. Call with the signal's gate held,
+    /// and [`Signal::cut`] with it if it was true.
+    pub(super) fn seal(&self, ending: Ending, last_words: Option<Arc<Event>>) -> bool {
         let mut queue = self.queue();
-        if queue.ended.is_none() {
-            queue.events = VecDeque::new();
-            queue.bytes = 0;
-            queue.ended = Some((ending, last_words));
+        if queue.ended.is_some() {
+            return false;
         }
+        queue.events = VecDeque::new();
+        queue.bytes = 0;
+        queue.ended = Some((ending, last_words));
+        true
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -1,6 +1,6 @@
-//! The two indexes of the hub: sessions by principal and sessions by topic.
+//! The indexes of the hub: sessions by principal, by topic and by the id that the outside knows.
 //!
-//! Both hold only who is connected, so that an event costs what is told, not how many clients
+//! They hold only who is connected, so that an event costs what is told, not how many clients
 //! there are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Session, SessionNumber, Whom};
 use crate::auth::Subject;
-use crate::event::{Event, EventId, Namespace, Topic};
+use crate::event::{Event, EventId, Topic};
 use crate::ids::ConnectionId;
 
 type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
@@ -18,6 +18,9 @@ pub(super) struct Registry {
     sessions: Sessions,
     by_subject: HashMap<Subject, Listener>,
     by_topic: HashMap<Topic, Sessions>,
+    /// The rooms of each session that is in any.
+    rooms: HashMap<SessionNumber, HashSet<Topic>>,
+    by_id: HashMap<ConnectionId, Arc<Session>>,
     /// Counts publications, for [`Session::offer`].
     publication: u64,
     /// The newest durable event that was published.
@@ -50,6 +53,7 @@ impl Registry {
                 .or_default()
                 .insert(session.number(), session.clone());
         }
+        self.by_id.insert(session.id().clone(), session.clone());
         self.sessions.insert(session.number(), session);
     }
 
@@ -58,6 +62,16 @@ impl Registry {
         let Some(session) = self.sessions.remove(&number) else {
             return false;
         };
+        for room in self.rooms.remove(&number).unwrap_or_default() {
+            drop_from(&mut self.by_topic, &room, number);
+        }
+        // A newer session may have taken over the id.
+        if self
+            .find(session.id())
+            .is_some_and(|of| of.number() == number)
+        {
+            self.by_id.remove(session.id());
+        }
         if let Some(listener) = self.by_subject.get_mut(session.subject()) {
             listener.sessions.remove(&number);
             for topic in &listener.topics {
@@ -68,6 +82,11 @@ impl Registry {
             }
         }
         true
+    }
+
+    /// The session of this id.
+    pub(super) fn find(&self, id: &ConnectionId) -> Option<Arc<Session>> {
+        self.by_id.get(id).cloned()
     }
 
     /// Every session of the principal listens on the topic from now on.
@@ -93,6 +112,51 @@ impl Registry {
         }
     }
 
+    /// One session is in the room from now on.
+    pub(super) fn listen(&mut self, session: &Arc<Session>, room: &Topic) {
+        let number = session.number();
+        self.rooms.entry(number).or_default().insert(room.clone());
+        self.by_topic
+            .entry(room.clone())
+            .or_default()
+            .insert(number, session.clone());
+    }
+
+    /// The session of that id is in the room from now on.
+    pub(super) fn enter(&mut self, id: &ConnectionId, room: &Topic) {
+        if let Some(session) = self.find(id) {
+            self.listen(&session, room);
+        }
+    }
+
+    /// The session of that id is no longer in the room.
+    pub(super) fn exit(&mut self, id: &ConnectionId, room: &Topic) {
+        if let Some(session) = self.find(id) {
+            self.forget_room(session.number(), room);
+        }
+    }
+
+    /// No session of the principal is in the room any more.
+    pub(super) fn expel(&mut self, subject: &Subject, room: &Topic) {
+        for session in self.sessions_of(subject) {
+            self.forget_room(session.number(), room);
+        }
+    }
+
+    fn forget_room(&mut self, number: SessionNumber, room: &Topic) {
+        if let Some(rooms) = self.rooms.get_mut(&number) {
+            rooms.remove(room);
+            drop_from(&mut self.by_topic, room, number);
+        }
+    }
+
+    fn sessions_of(&self, subject: &Subject) -> Vec<Arc<Session>> {
+        self.by_subject
+            .get(subject)
+            .map(|listener| listener.sessions.values().cloned().collect())
+            .unwrap_or_default()
+    }
+
     /// Offers the event to the sessions of each of its topics; returns how many took it.
     pub(super) fn deliver(&mut self, event: &Arc<Event>) -> usize {
         self.publication += 1;
@@ -116,30 +180,12 @@ impl Registry {
             .count()
     }
 
-    /// A principal's session in a namespace, by what the outside calls it.
-    pub(super) fn find(
-        &self,
-        subject: &Subject,
-        id: &ConnectionId,
-        namespace: Namespace,
-    ) -> Option<Arc<Session>> {
-        let sessions = &self.by_subject.get(subject)?.sessions;
-        sessions
-            .values()
-            .find(|session| session.id() == id && session.namespace() == namespace)
-            .cloned()
-    }
-
     /// The sessions of an order to end or change some.
     pub(super) fn choose(&self, whom: &Whom) -> Vec<Arc<Session>> {
         match whom {
-            Whom::Subject(subject) => self
-                .by_subject
-                .get(subject)
-                .map(|listener| listener.sessions.values().cloned().collect())
-                .unwrap_or_default(),
+            Whom::Subject(subject) => self.sessions_of(subject),
             Whom::Token(subject, jti) => self
-                .choose(&Whom::Subject(subject.clone()))
+                .sessions_of(subject)
                 .into_iter()
                 .filter(|session| session.principal().jti.as_ref() == Some(jti))
                 .collect(),

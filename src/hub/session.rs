@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::inbox::{Inbox, NotPosted, Post};
 use super::outbox::Signal;
 use super::{Ending, Outbox};
 use crate::auth::{Principal, Subject};
@@ -32,6 +33,8 @@ pub enum Dialect {
     SocketIo,
     /// JSON WebSocket (contract 4.2).
     Json,
+    /// Server-sent events (contract 4.3).
+    Sse,
 }
 
 impl Dialect {
@@ -40,6 +43,7 @@ impl Dialect {
         match self {
             Self::SocketIo => "socket.io",
             Self::Json => "websocket",
+            Self::Sse => "sse",
         }
     }
 }
@@ -58,6 +62,7 @@ pub struct Session {
     dialect: Dialect,
     address: Option<Address>,
     outbox: Outbox,
+    inbox: Inbox,
     /// The last publication that reached it, so that several matching topics give one delivery.
     delivered: AtomicU64,
 }
@@ -82,6 +87,7 @@ impl Session {
             dialect,
             address,
             outbox: Outbox::new(signal),
+            inbox: Inbox::default(),
             delivered: AtomicU64::new(0),
         }
     }
@@ -135,9 +141,34 @@ impl Session {
         std::ptr::eq(self.outbox.signal(), other.outbox.signal())
     }
 
+    /// Whether the other may take its place: the same principal's, in the same namespace.
+    pub(super) fn is_twin_of(&self, other: &Self) -> bool {
+        self.subject == other.subject && self.namespace == other.namespace
+    }
+
     /// What waits to be written to it.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Has the connection's task act on a message that came by another way.
+    ///
+    /// # Errors
+    /// When too many wait already, or the session has ended.
+    pub fn post(&self, post: Post) -> Result<(), NotPosted> {
+        self.inbox.push(post)?;
+        self.outbox.signal().wake();
+        Ok(())
+    }
+
+    /// The next message that was posted; for the connection's task.
+    pub fn take_post(&self) -> Option<Post> {
+        self.inbox.take()
+    }
+
+    /// Lets go whoever waits for an answer of this session.
+    pub(super) fn close_inbox(&self) {
+        self.inbox.close();
     }
 
     /// Goes on with a refreshed token.
@@ -168,12 +199,16 @@ impl Session {
         let signal = self.outbox.signal();
         {
             let _gate = signal.gate();
-            self.outbox.seal(ending, last_words.clone());
+            let mut is_new = self.outbox.seal(ending, last_words.clone());
             for other in others.iter().filter(|other| self.shares_connection(other)) {
-                other.outbox.seal(ending, last_words.clone());
+                is_new |= other.outbox.seal(ending, last_words.clone());
+            }
+            // Said again, it would take back the last words that the task has laid out meanwhile.
+            if is_new {
+                signal.cut();
             }
         }
-        signal.ended();
+        signal.wake();
     }
 
     /// Queues an event unless this publication has reached the session already or its namespace

@@ -45,7 +45,7 @@ fn enter(hub: &Hub, subject: Subject, topics: &[Topic]) -> Arc<Session> {
 
 fn register(hub: &Hub, session: &Arc<Session>, topics: &[Topic], max_sessions: usize) {
     let spans: Vec<_> = topics.iter().cloned().map(Span::always).collect();
-    hub.register(session.clone(), &spans, max_sessions);
+    hub.register(session.clone(), &spans, &[], max_sessions);
 }
 
 fn event_of(id: i64, size: usize, topics: Vec<Topic>) -> Event {
@@ -117,7 +117,7 @@ fn spans_that_are_over_are_not_listened_on() {
         from: EventId::new(1),
         until: Some(EventId::new(5)),
     };
-    hub.register(session, &[over], usize::MAX);
+    hub.register(session, &[over], &[], usize::MAX);
     assert_eq!(hub.publish(event(6, &[area("kitchen")])), 0);
 }
 
@@ -394,4 +394,26 @@ fn publishing_does_not_look_at_sessions_that_are_not_told() {
     }
     assert_eq!(stamp(&told), "10");
     assert!(others.iter().all(|session| stamp(session) == "0"));
+}
+
+#[test]
+fn a_session_is_found_by_its_id_until_it_leaves_and_a_successor_of_the_id_stays() {
+    let hub = Hub::new();
+    let old = enter(&hub, client("a"), &[]);
+    let heir = Arc::new(Session::new(
+        old.id().clone(),
+        principal(client("a"), "jti"),
+        Namespace::Main,
+        Dialect::Json,
+        None,
+        Arc::default(),
+    ));
+    let found = || hub.session(old.id()).map(|session| session.number());
+    assert_eq!(found(), Some(old.number()));
+    register(&hub, &heir, &[], usize::MAX);
+    assert_eq!(found(), Some(heir.number()));
+    hub.unregister(&old);
+    assert_eq!(found(), Some(heir.number()));
+    hub.unregister(&heir);
+    assert_eq!(found(), None);
 }

@@ -72,13 +72,22 @@ pub struct Offer {
     pub expires_at: Timestamp,
 }
 
+/// A pairing that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// Which one.
+    pub id: PairingId,
+    /// Why, in a word for programs.
+    pub reason: &'static str,
+}
+
 /// What came of a brought code.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Guess {
     /// It is this offer, which is used up now.
     Right(Box<Offer>),
     /// It is none, or used, or expired: nobody learns which. These codes died of it.
-    Wrong(Vec<PairingId>),
+    Wrong(Vec<Over>),
     /// This address has guessed too often.
     TooMany(Duration),
 }
@@ -101,6 +110,8 @@ pub struct Pairings {
 struct Desk {
     waiting: HashMap<PairingId, Waiting>,
     offers: HashMap<PairingId, Offer>,
+    /// Off the desk, and nobody was told of it yet.
+    untold: Vec<Over>,
     /// Wrong codes by address, and in all.
     guesses: HashMap<IpAddr, VecDeque<Timestamp>>,
     wrong: VecDeque<Timestamp>,
@@ -280,31 +291,51 @@ impl Pairings {
         }
     }
 
-    /// Lays an offer back whose pairing the store could not keep.
-    pub fn put_back_offer(&self, offer: Offer) {
-        self.desk().offers.insert(offer.id.clone(), offer);
+    /// What came of a brought code could not be kept: an offer is good again, and of codes that
+    /// died of it people are told later.
+    pub fn take_back(&self, guess: Guess) {
+        match guess {
+            Guess::Right(offer) => {
+                self.desk().offers.insert(offer.id.clone(), *offer);
+                self.changed.notify_one();
+            }
+            Guess::Wrong(died) => self.tell_later(died),
+            Guess::TooMany(_) => {}
+        }
+    }
+
+    /// Keeps what could not be told for the next [`Self::take_over`].
+    pub fn tell_later(&self, over: Vec<Over>) {
+        self.desk().untold.extend(over);
         self.changed.notify_one();
     }
 
-    /// Takes away what has expired: requests that nobody decided, and codes that nobody brought.
-    pub fn take_expired(&self, now: Timestamp) -> Vec<PairingId> {
+    /// Takes away what is over and to be told: requests that expired undecided, codes that nobody
+    /// brought in time, and what could not be told before.
+    pub fn take_over(&self, now: Timestamp) -> Vec<Over> {
         let mut desk = self.desk();
-        let mut expired = Vec::new();
+        let mut over = std::mem::take(&mut desk.untold);
+        let mut expired = |id: &PairingId| {
+            over.push(Over {
+                id: id.clone(),
+                reason: "expired",
+            });
+        };
         desk.waiting.retain(|id, waiting| {
-            let over = waiting.expires_at <= now;
-            if over && waiting.denied.is_none() && !waiting.is_taken {
-                expired.push(id.clone());
+            let has_expired = waiting.expires_at <= now;
+            if has_expired && waiting.denied.is_none() && !waiting.is_taken {
+                expired(id);
             }
-            !over
+            !has_expired
         });
         desk.offers.retain(|id, offer| {
-            let over = offer.expires_at <= now;
-            if over {
-                expired.push(id.clone());
+            let has_expired = offer.expires_at <= now;
+            if has_expired {
+                expired(id);
             }
-            !over
+            !has_expired
         });
-        expired
+        over
     }
 
     /// When something expires next.
@@ -348,7 +379,7 @@ impl Desk {
     }
 
     /// Remembers a wrong code; returns the codes that die of it.
-    fn note_wrong(&mut self, guesser: Option<IpAddr>, now: Timestamp) -> Vec<PairingId> {
+    fn note_wrong(&mut self, guesser: Option<IpAddr>, now: Timestamp) -> Vec<Over> {
         if let Some(address) = guesser {
             if self.guesses.len() >= MAX_GUESSERS {
                 self.guesses.retain(|_, times| {
@@ -372,7 +403,11 @@ impl Desk {
             return Vec::new();
         }
         self.wrong.clear();
-        self.offers.drain().map(|(id, _)| id).collect()
+        let died = self.offers.drain().map(|(id, _)| Over {
+            id,
+            reason: "too_many_attempts",
+        });
+        died.collect()
     }
 }
 

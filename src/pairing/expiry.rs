@@ -3,17 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Pairings, events};
+use super::{Over, Pairings, events};
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Kind, Topic};
 use crate::hub::{Ending, Whom};
-use crate::ids::PairingId;
 use crate::store::{Store, StoreError, WriteTx};
+
+/// The pause after a store that could not keep what was to be told.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Serves for ever; asleep while nothing waits.
 pub async fn run(store: Store, pairings: Arc<Pairings>) {
     loop {
+        let over = pairings.take_over(Timestamp::now());
+        if !over.is_empty() {
+            let telling = over.clone();
+            let told = store.write(move |tx| Ok::<_, StoreError>(tell(tx, &telling)?));
+            if let Err(error) = told.await {
+                tracing::warn!(%error, "pairings that are over could not be told; trying again");
+                pairings.tell_later(over);
+                tokio::time::sleep(AGAIN_AFTER).await;
+                continue;
+            }
+        }
         match pairings.next_expiry() {
             None => pairings.changed().await,
             Some(at) => {
@@ -25,16 +38,6 @@ pub async fn run(store: Store, pairings: Arc<Pairings>) {
                 }
             }
         }
-        let expired = pairings.take_expired(Timestamp::now());
-        if !expired.is_empty() {
-            let told = store.write(move |tx| {
-                tell(tx, &expired, "expired")?;
-                Ok::<_, StoreError>(())
-            });
-            if let Err(error) = told.await {
-                tracing::warn!(%error, "expired pairings could not be told");
-            }
-        }
     }
 }
 
@@ -42,8 +45,8 @@ pub async fn run(store: Store, pairings: Arc<Pairings>) {
 ///
 /// # Errors
 /// SQLite's.
-pub fn tell(tx: &mut WriteTx<'_>, ids: &[PairingId], reason: &str) -> rusqlite::Result<()> {
-    for id in ids {
+pub fn tell(tx: &mut WriteTx<'_>, over: &[Over]) -> rusqlite::Result<()> {
+    for Over { id, reason } in over {
         tx.publish(events::ended(
             Kind::PAIRING_EXPIRED,
             id,

@@ -22,7 +22,7 @@ use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, PairingId, TenantId}
 use crate::store::{StoreError, WriteTx};
 use crate::tokens::{self, NewToken, PairingAnswer, Token};
 
-pub use desk::{Guess, Offer, Pairings, Waiting};
+pub use desk::{Guess, Offer, Over, Pairings, Waiting};
 
 /// What an admin decides of a new client; what is left out stays as it is, or empty.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,8 @@ pub struct Terms {
     pub kiosk_id: Option<KioskId>,
     /// The client that this tablet was before.
     pub client_id: Option<ClientId>,
+    /// Whether that client, if it is inactive, becomes active again: whoever decides knows it.
+    pub revives: bool,
 }
 
 /// What the tablet says of itself.
@@ -126,7 +128,7 @@ pub struct Issuer {
     pub ttl_seconds: i64,
 }
 
-/// Makes the tablet a client, or the old client again, and tells the waiting tablet and admins.
+/// Makes the tablet a client, or the old client again (active again, if the terms say so), and tells the waiting tablet and admins.
 ///
 /// # Errors
 /// [`PairingError`].
@@ -147,7 +149,7 @@ pub fn grant(
     };
     let patch = ClientPatch {
         name: terms.name,
-        is_active: None,
+        is_active: terms.revives.then_some(true),
         organization_id: terms.organization_id.map(Some),
         tenant_id: terms.tenant_id.map(Some),
         kiosk_id: terms.kiosk_id.map(Some),

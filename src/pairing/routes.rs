@@ -11,7 +11,7 @@ use super::{Guess, Issuer, PairingError, Tablet, Terms, Waiting, events, expiry}
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::{Claims, Role, Subject};
-use crate::clients::routes::area_in_body;
+use crate::clients::routes::{ClientJson, area_in_body};
 use crate::clients::{self, ClientError};
 use crate::clock::Timestamp;
 use crate::event::{Kind, Topic};
@@ -160,7 +160,10 @@ pub async fn poll(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
 /// `POST /api/pairing/requests/{id or code}/approve`
 pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
-    let terms = terms(&mut request.fields()?)?;
+    let terms = Terms {
+        revives: true,
+        ..terms(&mut request.fields()?)?
+    };
     let waiting = take(&app, &request)?;
     let answer = PairingAnswer {
         id: waiting.id.clone(),
@@ -168,20 +171,21 @@ pub async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
         claim_hash: None,
     };
     let (issuer, tablet) = (app.issuer(), waiting.tablet.clone());
-    let granted = app
-        .store
-        .write(move |tx| {
+    let house = app.clone();
+    let granted = request
+        .write(&app.store, move |tx| {
             let completed = super::grant(tx, &issuer, answer, terms, tablet, &actor)?;
             let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
             record(tx, &actor, "pairing.approve", id, client)?;
-            clients::with_areas(tx.connection(), completed.client).map_err(PairingError::from)
+            let found = clients::with_areas(tx.connection(), completed.client)?;
+            let client = ClientJson::after(tx, found, &house);
+            Ok::<_, PairingError>(Reply::ok(&json!({ "client": client })))
         })
         .await;
     match granted {
-        Ok(found) => {
+        Ok(reply) => {
             app.pairings.forget(&waiting.id);
-            let client = clients::routes::ClientJson::new(found, &app);
-            Ok(Reply::ok(&json!({ "client": client })))
+            Ok(reply)
         }
         Err(error) => {
             app.pairings.put_back(waiting);
@@ -203,9 +207,8 @@ pub async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     }
     let waiting = take(&app, &request)?;
     let (id, why) = (waiting.id.clone(), reason.clone());
-    let told = app
-        .store
-        .write(move |tx| {
+    let told = request
+        .write(&app.store, move |tx| {
             tx.publish(events::ended(
                 Kind::PAIRING_DENIED,
                 &id,
@@ -217,18 +220,13 @@ pub async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             let whom = Whom::Subject(Subject::Pairing(id.clone()));
             tx.end_sessions(whom, Ending::Unauthenticated, Some(last_words));
             record(tx, &actor, "pairing.deny", &id, &why)?;
-            Ok::<_, ApiError>(())
+            let answer = json!({ "success": true, "pairingId": id, "status": "denied" });
+            Ok::<_, ApiError>(Reply::ok(&answer))
         })
         .await;
-    let (id, denied) = match &told {
-        Ok(()) => (waiting.id.clone(), Some(reason)),
-        Err(_) => (waiting.id.clone(), None),
-    };
+    let denied = told.is_ok().then_some(reason);
     app.pairings.put_back(Waiting { denied, ..waiting });
-    told?;
-    Ok(Reply::ok(
-        &json!({ "success": true, "pairingId": id, "status": "denied" }),
-    ))
+    told
 }
 
 /// `POST /api/pairing/codes`: an admin offers a code.
@@ -245,21 +243,13 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         ));
     }
     let terms = terms(&mut body)?;
-    let checked = terms.clone();
+    let terms = app.store.read(move |db| checked(db, terms)).await?;
     let offer = app
         .pairings
         .offer(terms, actor.clone(), Timestamp::now(), ttl)?;
     let id = offer.id.clone();
     app.store
         .write(move |tx| {
-            if let Some(id) = &checked.client_id {
-                clients::expect(tx.connection(), id).map_err(PairingError::from)?;
-            }
-            for id in checked.area_ids.iter().flatten() {
-                if crate::areas::find(tx.connection(), id)?.is_none() {
-                    return Err(area_in_body(ClientError::UnknownArea(id.clone())));
-                }
-            }
             record(tx, &actor, "pairing.offer", &id, "")?;
             Ok::<_, ApiError>(())
         })
@@ -273,6 +263,20 @@ pub async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         "url": url,
         "expiresAt": offer.expires_at,
     })))
+}
+
+/// An offer's terms if everything that they name is there. A client that is inactive already is
+/// offered knowingly.
+fn checked(db: &Connection, mut terms: Terms) -> Result<Terms, PairingError> {
+    if let Some(id) = &terms.client_id {
+        terms.revives = !clients::expect(db, id)?.is_active;
+    }
+    for id in terms.area_ids.iter().flatten() {
+        if crate::areas::find(db, id)?.is_none() {
+            return Err(ClientError::UnknownArea(id.clone()).into());
+        }
+    }
+    Ok(terms)
 }
 
 /// `POST /api/pairing/complete`: a tablet brings a code, without a token.
@@ -294,8 +298,8 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
         claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", desk::normal(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
-    let used_up = Arc::new(Mutex::new(None));
-    let used = used_up.clone();
+    let taken = Arc::new(Mutex::new(None));
+    let taking = taken.clone();
     // One write decides, so that the same code brought twice at once still works once.
     let outcome = app
         .store
@@ -307,12 +311,14 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
             {
                 return Ok(Ok(completed));
             }
-            match pairings.redeem(&code, address, now) {
+            let guess = pairings.redeem(&code, address, now);
+            *taking.lock().unwrap_or_else(PoisonError::into_inner) = Some(guess.clone());
+            match guess {
                 Guess::TooMany(wait) => {
                     Ok(Err(ApiError::too_many("Too many wrong codes; wait", wait)))
                 }
                 Guess::Wrong(died) => {
-                    expiry::tell(tx, &died, "too_many_attempts")?;
+                    expiry::tell(tx, &died)?;
                     Ok(Err(invalid_code()))
                 }
                 Guess::Right(offer) => {
@@ -321,11 +327,10 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
                         until: offer.expires_at,
                         claim_hash,
                     };
-                    let by = offer.offered_by.clone();
-                    let Some(terms) = still_there(tx.connection(), offer.terms.clone())? else {
+                    let by = offer.offered_by;
+                    let Some(terms) = still_there(tx.connection(), offer.terms)? else {
                         return Ok(Err(invalid_code()));
                     };
-                    *used.lock().unwrap_or_else(PoisonError::into_inner) = Some(*offer);
                     let completed = super::grant(tx, &issuer, answer, terms, tablet, &by)?;
                     let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
                     record(tx, &by, "pairing.complete", id, client)?;
@@ -335,13 +340,9 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
         })
         .await
         .inspect_err(|_: &PairingError| {
-            // What the store could not keep did not happen: the code is still good.
-            if let Some(offer) = used_up
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-            {
-                app.pairings.put_back_offer(offer);
+            let guess = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(guess) = guess {
+                app.pairings.take_back(guess);
             }
         })?;
     match outcome {
@@ -356,10 +357,11 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
     }
 }
 
-/// An offer's terms without areas that were deleted meanwhile; none when its client was.
+/// An offer's terms without areas that were deleted meanwhile; none when its client was, or was
+/// made inactive since.
 fn still_there(db: &Connection, mut terms: Terms) -> Result<Option<Terms>, PairingError> {
     if let Some(id) = &terms.client_id
-        && clients::find(db, id)?.is_none()
+        && !clients::find(db, id)?.is_some_and(|client| client.is_active || terms.revives)
     {
         return Ok(None);
     }
@@ -424,6 +426,7 @@ fn terms(body: &mut Fields) -> Result<Terms, ApiError> {
         tenant_id: body.optional("tenantId")?,
         kiosk_id: body.optional("kioskId")?,
         client_id: body.optional("clientId")?,
+        revives: false,
     })
 }
 

@@ -1,9 +1,10 @@
-//! The wire protocols: WebSocket, Engine.IO and Socket.IO, as frames and events; knows nothing of areas, tokens or the daemon.
+//! The wire protocols: WebSocket, Engine.IO, Socket.IO and server-sent events, as frames and events; knows nothing of areas, tokens or the daemon.
 //!
 //! ```text
 //! hyper request → websocket::accept → WebSocket ─┐
 //!                                                ├→ poll_event → Event, send(Frame)
-//! hyper request → Engine::handle  → Socket ──────┘        ↑
+//! hyper request → Engine::handle  → Socket ──────┤        ↑
+//! its stream    → EventStream::new ──────────────┘        │
 //!                                             socketio: Frame ⇄ Packet
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 pub mod engineio;
 pub mod socketio;
+pub mod sse;
 pub mod websocket;
 
 use std::io;

@@ -1,8 +1,11 @@
-//! One accepted connection: TLS where it belongs, then HTTP/1.1 until it is upgraded or ends.
+//! One accepted connection: TLS where it belongs, then HTTP/1.1 until it changes hands or ends.
 
 use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -12,8 +15,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::handover::Handover;
 use super::stream::Counted;
-use super::{ApiError, Entrance, Incoming, Peer, Progress, Response, Stream, respond};
+use super::{ApiError, Entrance, Incoming, Peer, Response, Stream, respond};
 use crate::app::App;
 use crate::config::Config;
 use crate::tls;
@@ -26,18 +30,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Serves a TCP connection until it ends.
 pub(super) async fn serve_tcp(
     app: Arc<App>,
-    stream: TcpStream,
+    stream: Counted<TcpStream>,
     address: SocketAddr,
     entrance: Entrance,
 ) {
     // Events are small and must go out at once.
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = stream.get_ref().set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let progress = Progress::default();
-    let counted = Counted::new(stream, progress.clone());
     let stream = if entrance == Entrance::Public {
-        let handshake = tls::accept(app.certificates.server_config(), counted);
+        let handshake = tls::accept(app.certificates.server_config(), stream);
         match tokio::time::timeout(TLS_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
             Ok(Err(error)) => {
@@ -50,64 +52,77 @@ pub(super) async fn serve_tcp(
             }
         }
     } else {
-        Stream::Plain(counted)
+        Stream::Plain(stream)
     };
     // A fresh task, so that the handshake's memory is gone while the connection lives.
-    tokio::spawn(serve_http(
-        app,
-        stream,
-        Some(address.ip()),
-        entrance,
-        progress,
-    ));
+    tokio::spawn(serve_http(app, stream, Some(address.ip()), entrance));
 }
 
 /// Serves a connection of the command line until it ends.
 pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
-    let progress = Progress::default();
-    let stream = Stream::Local(Counted::new(stream, progress.clone()));
-    serve_http(app, stream, None, Entrance::Local, progress).await;
+    let stream = Stream::Local(Counted::new(stream, None));
+    serve_http(app, stream, None, Entrance::Local).await;
 }
 
-async fn serve_http(
-    app: Arc<App>,
-    stream: Stream,
-    address: Option<IpAddr>,
-    entrance: Entrance,
-    progress: Progress,
-) {
+async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entrance: Entrance) {
+    let (progress, seat) = (stream.progress(), stream.seat());
     // One that comes during the stop may still ask once: a polling client fetches its last words.
     let is_late = app.shutdown.has_begun();
     let busy = app.shutdown.busy();
     let shutdown = app.shutdown.clone();
+    let handover = Handover::default();
+    let (claimed, counted) = (handover.clone(), progress.clone());
     let service = service_fn(move |mut request: Incoming| {
-        let app = app.clone();
-        request.extensions_mut().insert(progress.clone());
+        let (app, claimed) = (app.clone(), claimed.clone());
+        request.extensions_mut().insert(counted.clone());
+        if let Some(seat) = &seat {
+            request.extensions_mut().insert(seat.clone());
+        }
         async move {
             if entrance == Entrance::Ingress && !may_use_ingress(&app.config, address) {
                 return Ok::<Response, Infallible>(not_supervisor());
             }
             let address = address.map(|peer| real_address(peer, request.headers(), &app.config));
-            Ok(respond(app, request, Peer { entrance, address }).await)
+            let response = respond(app, request, Peer { entrance, address }).await;
+            match claimed.claim(response) {
+                Some(response) => Ok(response),
+                // The task below takes the connection away with this request unanswered.
+                None => pending().await,
+            }
         }
     });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .keep_alive(!is_late)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-    );
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.begun(), if !is_late => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .keep_alive(!is_late)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let begun = shutdown.begun();
+    let mut begun = std::pin::pin!(begun);
+    let mut is_told = is_late;
+    let served = poll_fn(|cx| {
+        if !is_told && begun.as_mut().poll(cx).is_ready() {
+            is_told = true;
+            Pin::new(&mut connection).graceful_shutdown();
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended badly");
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(served) => Poll::Ready(served.map(|()| None)),
+            // Earlier answers that wait in hyper's buffer are written first.
+            Poll::Pending if progress.is_stuck() => Poll::Pending,
+            Poll::Pending => match handover.take() {
+                Some(taker) => Poll::Ready(Ok(Some(taker))),
+                None => Poll::Pending,
+            },
+        }
+    });
+    match served.await {
+        Ok(Some(taker)) => {
+            if let Some(parts) = connection.into_parts() {
+                taker(parts.io.into_inner());
+            }
+        }
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "a connection ended badly"),
     }
     drop(busy);
 }

@@ -99,7 +99,7 @@ pub(super) fn allow_preflight(response: &mut Response) {
     );
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key"),
+        HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, Last-Event-ID"),
     );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }

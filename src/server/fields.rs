@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::ApiError;
 use crate::event::{Epoch, EventId};
 use crate::ids::{AreaId, ClientId, ConnectionId, KioskId, OrganizationId, TenantId, UserId};
+use crate::rooms::RoomNamed;
 
 /// The fields of one body or message.
 #[derive(Debug, Default)]
@@ -28,6 +29,11 @@ impl Fields {
     /// The fields of a JSON object.
     pub fn new(object: Map<String, Value>) -> Self {
         Self(object)
+    }
+
+    /// Those that were not taken yet.
+    pub fn into_object(self) -> Map<String, Value> {
+        self.0
     }
 
     /// A field that may be missing; `null` counts as missing.
@@ -138,6 +144,15 @@ impl FromField for EventId {
         match value.as_i64() {
             Some(id @ 0..) => Ok(Self::new(id)),
             _ => Err("must be an event's id, a whole number that is 0 or more".into()),
+        }
+    }
+}
+
+impl FromField for RoomNamed {
+    fn from_field(value: Value) -> Result<Self, String> {
+        match value.as_i64() {
+            Some(number) => Ok(Self::Number(number)),
+            None => from_text(value).map(Self::Name),
         }
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::seats::Seats;
+use super::stream::Counted;
 use super::{Entrance, conn};
 use crate::app::App;
 use crate::config::{Config, ControlPath};
@@ -45,6 +47,7 @@ pub enum ListenError {
 /// Every listener, bound and not yet accepting.
 #[derive(Debug)]
 pub struct Listeners {
+    seats: Seats,
     public: Vec<TcpListener>,
     ingress: Vec<TcpListener>,
     plain: Vec<TcpListener>,
@@ -93,6 +96,7 @@ impl Listeners {
             source,
         })?;
         Ok(Self {
+            seats: Seats::new(config),
             public: bind_all("listen", &config.listen)?,
             ingress: bind_all("ingress_listen", &config.ingress_listen)?,
             plain: bind_all("plain_listen", &config.plain_listen)?,
@@ -125,19 +129,23 @@ impl Listeners {
         ];
         for (entrance, listeners) in kinds {
             for listener in listeners {
-                tokio::spawn(accept(app.clone(), listener, entrance));
+                tokio::spawn(accept(app.clone(), listener, entrance, self.seats.clone()));
             }
         }
         tokio::spawn(accept_local(app.clone(), self.local));
     }
 }
 
-async fn accept(app: Arc<App>, listener: TcpListener, entrance: Entrance) {
+async fn accept(app: Arc<App>, listener: TcpListener, entrance: Entrance, seats: Seats) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // The handshake is the connection's own matter: a stalled one delays nobody.
-                tokio::spawn(conn::serve_tcp(app.clone(), stream, address, entrance));
+                // Without a seat it is closed at once, by being dropped here.
+                if let Some(seat) = seats.take(address.ip()) {
+                    let stream = Counted::new(stream, Some(seat));
+                    // The handshake is the connection's own matter: a stalled one delays nobody.
+                    tokio::spawn(conn::serve_tcp(app.clone(), stream, address, entrance));
+                }
             }
             Err(error) => pause(&error).await,
         }

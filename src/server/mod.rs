@@ -7,19 +7,23 @@ mod body;
 mod conn;
 mod cors;
 mod fields;
+mod handover;
 mod health;
 mod identity;
 mod ingress;
 mod listeners;
+mod once;
 pub mod page;
 mod pages;
 mod request;
 mod response;
 mod router;
+mod seats;
 mod stream;
 
 pub use conn::serve_local;
 pub use fields::{Fields, FromField, from_text};
+pub use handover::hand_over;
 pub use identity::{
     SESSION_COOKIE, Source, check_origin, credential_of, prove, refuse_token_in_url,
 };
@@ -27,5 +31,5 @@ pub use ingress::IngressGate;
 pub use listeners::{Bound, ListenError, Listeners};
 pub use request::{Caller, Entrance, Peer, Request};
 pub use response::{ApiError, Reply, Response};
-pub use router::{Incoming, respond};
+pub use router::{Incoming, keyed_routes, respond};
 pub use stream::{Progress, Stream};

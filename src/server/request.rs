@@ -1,15 +1,18 @@
 //! A request as the slices' routes see it: whole, bounded, with its caller already known.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::{ApiError, Fields};
+use super::{ApiError, Fields, Reply};
 use crate::audit::Actor;
 use crate::auth::{Principal, Subject};
+use crate::idempotency::Claim;
+use crate::store::{Store, StoreError, WriteTx};
 
 /// The largest page of a list.
 const MAX_PAGE: usize = 1000;
@@ -55,6 +58,8 @@ pub struct Request {
     pub(super) body: Bytes,
     pub(super) peer: Peer,
     pub(super) caller: Option<Caller>,
+    /// Set where the answer is to be kept for whoever sends the request again.
+    pub(super) claim: Option<Arc<Claim>>,
 }
 
 /// A proven caller.
@@ -81,6 +86,15 @@ impl Request {
         form_urlencoded::parse(query.as_bytes())
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
+    }
+
+    /// Every value of a query parameter that may come more than once.
+    pub fn query_all(&self, name: &str) -> Vec<String> {
+        let query = self.query.as_deref().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes())
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+            .collect()
     }
 
     /// Who asks, on routes that need to know.
@@ -121,6 +135,34 @@ impl Request {
     /// Where the request came from.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Runs `change` and answers after its commit. A write goes through this one, so that its
+    /// answer is kept in its own transaction where the caller brought an `Idempotency-Key`; the
+    /// answer tells what will be once the change is committed.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write<E, F>(&self, store: &Store, change: F) -> Result<Reply, E>
+    where
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<Reply, E> + Send + 'static,
+    {
+        let claim = self.claim.clone();
+        store
+            .write(move |tx| {
+                let reply = change(tx)?;
+                if let Some(claim) = claim.filter(|_| reply.status().is_success()) {
+                    claim.keep(tx, &reply.to_keep()).map_err(StoreError::from)?;
+                }
+                Ok(reply)
+            })
+            .await
+    }
+
+    /// The body's length in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
     }
 
     /// The body as a JSON object; an empty body has no fields.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::auth::AuthError;
 use crate::clock::Timestamp;
 use crate::event::to_json;
+use crate::idempotency::Kept;
 use crate::store::StoreError;
 
 /// A whole response; bodies are small and never streamed.
@@ -85,6 +86,28 @@ impl Reply {
         self
     }
 
+    /// An answer that was given before, as it was.
+    pub fn again(kept: Kept) -> Self {
+        Self {
+            body: kept.body.into(),
+            ..Self::json(StatusCode::from_u16(kept.status).unwrap_or_default(), &())
+        }
+    }
+
+    /// The answer as it can be given again.
+    pub fn to_keep(&self) -> Kept {
+        debug_assert!(self.content_type == JSON && self.headers.is_empty());
+        Kept {
+            status: self.status.as_u16(),
+            body: self.body.to_vec(),
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// As hyper sends it. API answers are never cached.
     pub fn into_response(self) -> Response {
         let has_body = self.status != StatusCode::NO_CONTENT;
@@ -126,11 +149,7 @@ impl ApiError {
 
     /// 422: one field is wrong.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
-        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", message);
-        Self {
-            field: Some(field),
-            ..error
-        }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", message).of_field(field)
     }
 
     /// 403, which never tells whether the thing exists.
@@ -167,6 +186,12 @@ impl ApiError {
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             .with_header(RETRY_AFTER, "5".to_owned())
+    }
+
+    /// The same, saying which field or header is at fault.
+    pub fn of_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
     }
 
     /// The same with a header.

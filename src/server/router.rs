@@ -9,9 +9,14 @@ use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::request::Peer;
-use super::{ApiError, Caller, Reply, Request, Response, body, cors, health, identity, pages};
+use super::seats::Seat;
+use super::{
+    ApiError, Caller, Reply, Request, Response, body, cors, health, identity, once, pages,
+};
 use crate::app::App;
-use crate::{areas, audit, clients, pairing, tokens, transport};
+use crate::auth::{AuthError, Role};
+use crate::idempotency::Begun;
+use crate::{areas, audit, clients, history, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -30,10 +35,20 @@ enum Access {
     Page,
     /// Whoever proves a token, a waiting tablet included.
     Proven,
+    /// Whoever proves a token but waiting tablets.
+    Known,
     /// Admins and paired tablets.
     House,
     /// Admins.
     Admin,
+}
+
+/// Something particular about a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// It brings or answers a secret, or ends the caller's own credential: its answer is never kept,
+    /// and it takes no `Idempotency-Key`.
+    Secret,
 }
 
 struct Route {
@@ -41,15 +56,26 @@ struct Route {
     method: Method,
     access: Access,
     handler: Handler,
+    marks: &'static [Mark],
+}
+
+impl Route {
+    /// Whether it takes an `Idempotency-Key`: every write of somebody known does, unless it is
+    /// marked. Its handler writes through [`Request::write`].
+    fn takes_key(&self) -> bool {
+        let is_known = !matches!(self.access, Access::Public | Access::Open | Access::Page);
+        is_known && self.method != Method::GET && !self.marks.contains(&Mark::Secret)
+    }
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal $access:ident $handler:path),* $(,)?) => {
+    ($($method:ident $path:literal $access:ident $handler:path $([$mark:ident])?),* $(,)?) => {
         &[$(Route {
             path: $path,
             method: Method::$method,
             access: Access::$access,
             handler: |app, request| Box::pin($handler(app, request)),
+            marks: &[$(Mark::$mark)?],
         }),*]
     };
 }
@@ -62,6 +88,7 @@ static ROUTES: &[Route] = routes![
     GET    "/health"                              Public health::get,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/audit"                           Admin  audit::routes::list,
+    GET    "/api/events"                          Known  history::routes::list,
     GET    "/api/areas"                           House  areas::routes::list,
     POST   "/api/areas"                           Admin  areas::routes::create,
     GET    "/api/areas/{id}"                      House  areas::routes::get,
@@ -81,18 +108,19 @@ static ROUTES: &[Route] = routes![
     POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
     GET    "/api/positions"                       Admin  clients::position::list,
+    POST   "/api/send"                            Proven transport::send [Secret],
     GET    "/api/tokens"                          Admin  tokens::routes::list,
-    POST   "/api/tokens"                          Admin  tokens::routes::create,
-    POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh,
+    POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],
+    POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh [Secret],
     DELETE "/api/tokens/{jti}"                    Admin  tokens::routes::revoke,
-    POST   "/api/auth/session"                    Proven tokens::routes::open_session,
-    DELETE "/api/auth/session"                    Proven tokens::routes::close_session,
+    POST   "/api/auth/session"                    Proven tokens::routes::open_session [Secret],
+    DELETE "/api/auth/session"                    Proven tokens::routes::close_session [Secret],
     GET    "/api/pairing/requests"                Admin  pairing::routes::list,
     POST   "/api/pairing/requests"                Open   pairing::routes::request,
     GET    "/api/pairing/requests/{id}"           Proven pairing::routes::poll,
     POST   "/api/pairing/requests/{id}/approve"   Admin  pairing::routes::approve,
     POST   "/api/pairing/requests/{id}/deny"      Admin  pairing::routes::deny,
-    POST   "/api/pairing/codes"                   Admin  pairing::routes::offer,
+    POST   "/api/pairing/codes"                   Admin  pairing::routes::offer [Secret],
     POST   "/api/pairing/complete"                Open   pairing::routes::complete,
 ];
 
@@ -116,7 +144,14 @@ pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
     let method = request.method().clone();
     let route = pattern(request.uri().path());
     let mut response = if transport::is_socket(&request) {
-        transport::open(&app, request, peer).await
+        let seat = request.extensions().get::<Arc<Seat>>().cloned();
+        let response = transport::open(&app, request, peer).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(seat) = seat
+        {
+            seat.is_known();
+        }
+        response
     } else if method == Method::OPTIONS && origin.is_some() {
         let mut response = Reply::no_content().into_response();
         cors::allow_preflight(&mut response);
@@ -217,34 +252,68 @@ async fn run(
         }
     };
     allow(route.access, caller.as_ref())?;
-    let is_change = route.method != Method::GET;
+    if let (Some(caller), Some(seat)) = (&caller, head.extensions.get::<Arc<Seat>>())
+        // Any stranger may have the token of one that waits to be paired.
+        && caller.principal.role() != Role::Pairing
+    {
+        seat.is_known();
+    }
+    let body = body?;
+    let begun = match &caller {
+        Some(Caller { principal, .. }) if route.takes_key() => {
+            once::begin(app, &head, &principal.subject, &body).await?
+        }
+        _ => None,
+    };
+    let claim = match begun {
+        Some(Begun::Again(kept)) => return Ok(Reply::again(kept)),
+        Some(Begun::First(claim)) => Some(Arc::new(claim)),
+        None => None,
+    };
     let request = Request {
         parameters,
         query: query.map(str::to_owned),
         headers: head.headers,
-        body: body?,
+        body,
         peer,
         caller,
+        claim: claim.clone(),
     };
     let answer = (route.handler)(app.clone(), request);
-    if !is_change {
+    if route.method == Method::GET {
         return answer.await;
     }
     // A change that was begun is finished, also when its caller hangs up meanwhile.
-    tokio::spawn(answer).await.unwrap_or_else(|error| {
+    let finished = tokio::spawn(async move {
+        let answer = answer.await;
+        if answer.is_ok() && claim.is_some_and(|claim| !claim.is_kept()) {
+            tracing::error!(
+                path = route.path,
+                "an answer was not kept under its Idempotency-Key"
+            );
+        }
+        answer
+    });
+    finished.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a handler failed");
         Err(crate::store::StoreError::Panicked.into())
     })
 }
 
+/// The method and path of every route that takes an `Idempotency-Key`.
+pub fn keyed_routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let keyed = ROUTES.iter().filter(|route| route.takes_key());
+    keyed.map(|route| (route.method.as_str(), route.path))
+}
+
 fn allow(access: Access, caller: Option<&Caller>) -> Result<(), ApiError> {
-    use crate::auth::{AuthError, Role};
     let role = caller.map(|caller| caller.principal.role());
     match (access, role) {
         (Access::Public | Access::Open | Access::Page, _) => Ok(()),
         (_, None) => Err(AuthError::Missing.into()),
         (_, Some(Role::Admin))
         | (Access::Proven, Some(_))
+        | (Access::Known, Some(Role::Client | Role::User))
         | (Access::House, Some(Role::Client)) => Ok(()),
         _ => Err(ApiError::forbidden()),
     }
@@ -265,6 +334,28 @@ mod tests {
             let (found, _) = find(&route.method, &path).unwrap();
             assert_eq!((found.path, &found.method), (route.path, &route.method));
         }
+    }
+
+    #[test]
+    fn every_write_of_somebody_known_takes_a_key_but_those_with_secrets() {
+        let without: Vec<_> = ROUTES
+            .iter()
+            .filter(|route| route.method != Method::GET && !route.takes_key())
+            .map(|route| format!("{} {}", route.method, route.path))
+            .collect();
+        assert_eq!(
+            without,
+            [
+                "POST /api/send",
+                "POST /api/tokens",
+                "POST /api/tokens/refresh",
+                "POST /api/auth/session",
+                "DELETE /api/auth/session",
+                "POST /api/pairing/requests",
+                "POST /api/pairing/codes",
+                "POST /api/pairing/complete",
+            ]
+        );
     }
 
     #[test]

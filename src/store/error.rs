@@ -19,7 +19,7 @@ pub enum OpenError {
     #[error("the data folder {} is in use by another wallcast; stop that one first", .0.display())]
     Locked(PathBuf),
     /// The file is no SQLite database or fails its check.
-    #[error("the database {} is damaged ({detail}); it was left as it is: put a copy of it back, or move it away to start anew", path.display())]
+    #[error("the database {} is damaged ({detail}); it was left as it is: bring a backup back by `wallcast restore`, or move it away to start anew", path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,

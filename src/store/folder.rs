@@ -1,10 +1,11 @@
-//! The data folder: its lock, and where its files are.
+//! The data folder: its lock, where its files are, and whether the database is still there.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::OpenError;
+use super::{OpenError, StoreError};
 
 /// A data folder that this process alone uses, until the value is dropped.
 #[derive(Debug)]
@@ -61,7 +62,57 @@ impl DataFolder {
     }
 }
 
+/// Which file was opened under a path. SQLite goes on writing into one that was deleted or moved
+/// away, and nobody would find again what it was answered to have kept.
+#[derive(Debug)]
+pub(super) struct Opened {
+    path: PathBuf,
+    file: FileId,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl Opened {
+    /// Remembers the file that this path leads to now.
+    pub(super) fn at(path: &Path) -> Result<Self, OpenError> {
+        let file = file_at(path).map_err(|source| OpenError::Folder {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Fails unless the path leads to that same file.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let why = match file_at(&self.path) {
+            Ok(file) if file == self.file => return Ok(()),
+            Ok(_) => "another file is in its place".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(StoreError::Unavailable(format!(
+            "{} is not where it was opened ({why}): put the data folder back, or start again to begin anew",
+            self.path.display()
+        )))
+    }
+}
+
+fn file_at(path: &Path) -> std::io::Result<FileId> {
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
 /// The database file inside a data folder.
 pub(super) fn database_in(folder: &Path) -> PathBuf {
     folder.join("wallcast.db")
+}
+
+/// Whether the daemon itself uses a file of that name in a data folder, now or at times.
+pub(super) fn is_own_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    [&b"wallcast.db"[..], b"wallcast.lock", b"wallcast.sock"].contains(&name)
+        || name.starts_with(b"wallcast.db-")
+        || name == b"wallcast.db.restoring"
 }

@@ -24,3 +24,14 @@ pub fn set(connection: &Connection, key: &str, value: &[u8]) -> rusqlite::Result
         .execute(params![key, value])?;
     Ok(())
 }
+
+/// Removes a value.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove(connection: &Connection, key: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM house WHERE key = ?1")?
+        .execute([key])?;
+    Ok(())
+}

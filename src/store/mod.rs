@@ -4,11 +4,18 @@
 //! committed together, and an answer is given only after its commit. SQL stands in `schema`, in
 //! `history` and in the slices' `rows.rs`.
 
+pub mod backup;
 mod error;
 mod folder;
 pub mod house;
+mod journal;
+pub mod mark;
 mod reader;
+pub mod restore;
 mod schema;
+pub mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -25,6 +32,9 @@ use tokio::sync::{mpsc, oneshot};
 pub use error::{OpenError, StoreError};
 pub use folder::DataFolder;
 pub use tx::WriteTx;
+
+#[cfg(test)]
+pub(crate) use schema::MIGRATIONS as SCHEMA;
 
 use crate::event::{Epoch, EventId};
 use crate::hub::CommitListener;
@@ -57,7 +67,8 @@ impl Store {
     /// Names the file and what to do when it is damaged, newer than the program or not ours.
     pub fn open(folder: &DataFolder, listener: Arc<dyn CommitListener>) -> Result<Self, OpenError> {
         let path = folder.database();
-        let write_connection = schema::open(&path)?;
+        let mut write_connection = schema::open(&path)?;
+        mark::settle(&mut write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
         let read_connection = schema::open_read_only(&path)?;
         let epoch = schema::epoch(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
         let last =
@@ -68,6 +79,7 @@ impl Store {
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
         let writer = writer::Writer {
             connection: write_connection,
+            opened: folder::Opened::at(&path)?,
             listener,
             epoch: epoch.clone(),
             last,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OpenError, StoreError, WriteTx, house};
+use super::{OpenError, StoreError, WriteTx, house, journal, snapshot};
 use crate::clock::Timestamp;
 use crate::event::Epoch;
 
@@ -16,7 +16,11 @@ use crate::event::Epoch;
 const APPLICATION_ID: i64 = 0x5743_7374;
 
 /// Each step takes the schema from its index to the next version.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_house.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_house.sql"),
+    include_str!("migrations/0002_history.sql"),
+    include_str!("migrations/0003_rooms.sql"),
+];
 
 /// Above this size the first check reads only the header and the tables' heads, so that a start
 /// stays quick; `wallcast check` reads everything.
@@ -25,6 +29,10 @@ const FULL_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 /// Opens the database for writing, making or migrating it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::sqlite(path, error);
+    journal::set_stale_aside(path).map_err(|source| OpenError::Folder {
+        path: path.to_owned(),
+        source,
+    })?;
     make_private(path)?;
     let mut connection = Connection::open_with_flags(
         path,
@@ -90,13 +98,25 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Refuses what is damaged, foreign or newer, without writing a byte.
-fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    recognise(connection, path)?;
+    let size = std::fs::metadata(path)
+        .map(|file| file.len())
+        .unwrap_or_default();
+    if size <= FULL_CHECK_BYTES {
+        verify(connection, path)?;
+    }
+    Ok(())
+}
+
+/// The version of the schema, 0 while there is none; refuses what is foreign or newer.
+pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let fail = |error| OpenError::sqlite(path, error);
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(fail)?;
     if tables == 0 {
-        return Ok(());
+        return Ok(0);
     }
     let application: i64 = connection
         .query_row("PRAGMA application_id", [], |row| row.get(0))
@@ -113,24 +133,22 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
             known,
         });
     }
-    let size = std::fs::metadata(path)
-        .map(|file| file.len())
-        .unwrap_or_default();
-    if size <= FULL_CHECK_BYTES {
-        verify(connection, path)?;
-    }
-    Ok(())
+    Ok(found)
 }
 
 /// Checks a database that is there, page by page, without writing.
 pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
-    let connection = open_read_only(path)?;
-    check(&connection, path)?;
+    let connection = if journal::is_stale(path).unwrap_or_default() {
+        snapshot::open_alone(path)?
+    } else {
+        open_read_only(path)?
+    };
+    recognise(&connection, path)?;
     verify(&connection, path)
 }
 
 /// Reads every page and names the first fault.
-fn verify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let said: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| OpenError::sqlite(path, error))?;
@@ -292,6 +310,7 @@ mod tests {
     fn an_older_schema_is_copied_aside_and_migrated() {
         let (folder, path) = file();
         let mut connection = open(&path).unwrap();
+        let before = format!(".v{}-", MIGRATIONS.len());
         let steps = [MIGRATIONS, &["CREATE TABLE extra (x)"]].concat();
         migrate(&mut connection, &path, &steps).unwrap();
         connection.execute_batch("SELECT * FROM extra").unwrap();
@@ -303,7 +322,7 @@ mod tests {
                     .unwrap()
                     .file_name()
                     .to_string_lossy()
-                    .contains(".v1-")
+                    .contains(&before)
             })
             .count();
         assert_eq!(copies, 1);

@@ -6,7 +6,7 @@ use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, NewEvent, Position, Topic};
 use crate::history;
-use crate::hub::{Effects, EndSessions, Ending, Whom};
+use crate::hub::{Effects, EndSessions, Ending, RoomOf, Whom};
 use crate::ids::Jti;
 
 /// One change inside the writer's transaction. Everything done through it is kept or dropped whole.
@@ -80,6 +80,26 @@ impl<'a> WriteTx<'a> {
         self.effects.left.push((subject, topic));
     }
 
+    /// A session is in a room from this change's events on.
+    pub fn enter_room(&mut self, room: RoomOf) {
+        self.effects.entered.push(room);
+    }
+
+    /// A session is no longer in a room after this change's events.
+    pub fn leave_room(&mut self, room: RoomOf) {
+        self.effects.exited.push(room);
+    }
+
+    /// No session of `subject` is in this room after this change's events, those that are away too.
+    pub fn expel(&mut self, subject: Subject, room: Topic) {
+        self.effects.expelled.push((subject, room));
+    }
+
+    /// The newest event, this change's included.
+    pub fn last_event(&self) -> EventId {
+        self.last
+    }
+
     /// Open sessions of `old` go on with the token of `principal`.
     pub fn retoken_sessions(&mut self, old: Jti, principal: Principal) {
         self.effects.retokened.push((old, principal));
@@ -95,10 +115,31 @@ impl<'a> WriteTx<'a> {
         });
     }
 
+    /// Whether this change ends every session of `subject`.
+    pub fn ends_sessions_of(&self, subject: &Subject) -> bool {
+        let ends = |whom: &Whom| matches!(whom, Whom::Subject(ended) if ended == subject);
+        self.effects.ended.iter().any(|order| ends(&order.whom))
+    }
+
     /// Writes the memberships' intervals, now that this change's events are known.
     pub(super) fn finish(self) -> rusqlite::Result<(Effects, EventId)> {
         for (subject, topic) in &self.effects.joined {
             history::open_membership(self.connection, subject, topic, self.before.next())?;
+        }
+        let effects = &self.effects;
+        for RoomOf {
+            subject,
+            session,
+            room,
+        } in &effects.entered
+        {
+            history::open_room(self.connection, session, subject, room, self.before.next())?;
+        }
+        for RoomOf { session, room, .. } in &effects.exited {
+            history::close_room(self.connection, session, room, self.last)?;
+        }
+        for (subject, room) in &effects.expelled {
+            history::close_room_of_all(self.connection, subject, room, self.last)?;
         }
         for (subject, topic) in &self.effects.left {
             history::close_membership(self.connection, subject, topic, self.last)?;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::folder::Opened;
 use super::{StoreError, WriteTx};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId};
@@ -100,6 +101,7 @@ enum After {
 
 pub(super) struct Writer {
     pub(super) connection: Connection,
+    pub(super) opened: Opened,
     pub(super) listener: Arc<dyn CommitListener>,
     pub(super) epoch: Epoch,
     pub(super) last: EventId,
@@ -150,8 +152,7 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: Vec<Box<dyn Job>>) {
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            let error = StoreError::from(error);
+        if let Err(error) = self.begin() {
             self.note(Some(&error));
             for job in jobs {
                 job.answer(Err(again(&error)));
@@ -208,6 +209,11 @@ impl Writer {
                 }
             }
         }
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        self.opened.check()?;
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
     }
 
     /// Runs one change in its savepoint; `last` moves on only if the change is kept.

@@ -12,7 +12,7 @@ use crate::hub::{Ending, Whom};
 use crate::ids::{Jti, OrganizationId, PairingId, TenantId};
 use crate::store::WriteTx;
 
-pub use rows::{find, find_by_claim, find_by_session, find_unused_by_pairing, page};
+pub use rows::{find, find_by_claim, find_by_session, find_unused_by_pairing, page, standing};
 
 /// Session ids of one token at most; a further one ends the oldest.
 const SESSION_IDS: u32 = 16;
@@ -50,6 +50,21 @@ pub struct Token {
     pub pairing: Option<PairingAnswer>,
     /// What a refresh gave in its place.
     pub successor: Option<Jti>,
+}
+
+/// A token that opens the house now, in what every schema knows of it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Its identity.
+    pub jti: Jti,
+    /// Claim `role`.
+    pub role: String,
+    /// Whose it is.
+    pub subject: String,
+    /// What the admin calls it.
+    pub name: String,
+    /// Until when it stands.
+    pub expires_at: Timestamp,
 }
 
 /// The pairing that a token answers, kept so that a lost answer can be given again.
@@ -287,4 +302,17 @@ pub fn open_session(tx: &mut WriteTx<'_>, hash: &[u8; 32], jti: &Jti) -> rusqlit
 /// SQLite's.
 pub fn close_session(tx: &mut WriteTx<'_>, hash: &[u8; 32]) -> rusqlite::Result<()> {
     rows::delete_session(tx.connection(), hash)
+}
+
+/// Forgets at most `at_most` tokens that expired or were revoked before then, with their session
+/// ids, and says how many.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_ended(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    rows::forget_ended(tx.connection(), before, at_most)
 }

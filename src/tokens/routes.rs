@@ -161,16 +161,15 @@ pub async fn revoke(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     let actor = request.actor()?;
     let unknown = || ApiError::not_found("token that stands");
     let jti: Jti = request.parameter("jti").parse().map_err(|_| unknown())?;
-    app.store
-        .write(move |tx| {
+    request
+        .write(&app.store, move |tx| {
             if super::revoke(tx, &jti, &actor)? {
-                Ok(())
+                Ok(Reply::no_content())
             } else {
                 Err(unknown())
             }
         })
-        .await?;
-    Ok(Reply::no_content())
+        .await
 }
 
 /// `POST /api/tokens/refresh`: a client's own. By cookie the session id and the open sockets move

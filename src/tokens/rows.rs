@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{PairingAnswer, Token};
+use super::{PairingAnswer, Standing, Token};
 use crate::auth::{Role, Subject};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PairingId};
@@ -133,6 +133,30 @@ pub fn page(
         .collect()
 }
 
+/// Every token that is neither revoked nor expired, from newest to oldest. It also reads a database
+/// of an older schema, such as a backup before its first start.
+///
+/// # Errors
+/// SQLite's.
+pub fn standing(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Standing>> {
+    connection
+        .prepare(
+            "SELECT jti, role, subject, name, min(expires_at, stands_until) FROM tokens
+             WHERE revoked_at IS NULL AND min(expires_at, stands_until) > ?1
+             ORDER BY issued_at DESC, jti DESC",
+        )?
+        .query_map([now], |row| {
+            Ok(Standing {
+                jti: row.get(0)?,
+                role: row.get(1)?,
+                subject: row.get(2)?,
+                name: row.get(3)?,
+                expires_at: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
 pub(super) fn insert(connection: &Connection, token: &Token) -> rusqlite::Result<()> {
     let pairing = token.pairing.as_ref();
     connection
@@ -243,4 +267,19 @@ pub(super) fn delete_session(connection: &Connection, hash: &[u8; 32]) -> rusqli
         .prepare_cached("DELETE FROM auth_sessions WHERE id_hash = ?1")?
         .execute([hash])?;
     Ok(())
+}
+
+/// Forgets at most `at_most` tokens that ended before then, with their session ids.
+pub(super) fn forget_ended(
+    connection: &Connection,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM tokens WHERE jti IN
+               (SELECT jti FROM tokens
+                WHERE min(stands_until, coalesce(revoked_at, stands_until)) < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
 }

@@ -14,7 +14,7 @@ use super::position::Past;
 use super::slot::{Slot, SlotState};
 use crate::auth::{AuthError, Credential};
 use crate::clock::Timestamp;
-use crate::event::{Kind, Namespace};
+use crate::event::{Event, Kind, Namespace, NewEvent};
 use crate::hub::Ending;
 use crate::ids::ConnectionId;
 use crate::protocol::socketio;
@@ -23,7 +23,7 @@ use crate::protocol::socketio;
 const MAX_REFUSALS: usize = 8;
 
 impl Connection {
-    /// Opens the one session of a JSON WebSocket.
+    /// Opens the one session of a JSON WebSocket or an event stream.
     pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
         let Some(proof) = self.handshake.proof() else {
@@ -205,6 +205,7 @@ impl Connection {
             return;
         };
         slot.begin(entered.session.clone(), entered.start.after);
+        slot.has_rooms = entered.has_rooms;
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier
@@ -219,11 +220,18 @@ impl Connection {
             after = entered.start.after.get(),
             "connected"
         );
-        let kind = match self.codec {
-            Codec::Json => Kind::CONNECTION,
-            Codec::SocketIo(_) => Kind::CONNECTED,
-        };
-        self.tell(namespace, &kind, &entered.first_words());
+        let words = entered.first_words();
+        match self.codec {
+            Codec::Json => self.tell(namespace, &Kind::CONNECTION, &words),
+            Codec::SocketIo(_) => self.tell(namespace, &Kind::CONNECTED, &words),
+            Codec::Sse => {
+                // An EventSource that hears nothing more comes back with this one's id.
+                let words = NewEvent::new(Kind::CONNECTION, &words, Vec::new());
+                let words = Event::ephemeral(words, Timestamp::now());
+                let words = words.with_position(entered.position());
+                self.carrier.send(self.codec.event(namespace, &words));
+            }
+        }
         if let Some(lost) = entered.resync_required() {
             self.tell(namespace, &Kind::RESYNC_REQUIRED, &lost);
         }

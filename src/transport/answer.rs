@@ -2,14 +2,17 @@
 //! of contract 4.2.
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::codec::{Message, RequestMark, Unreadable};
 use super::command::Command;
 use super::connection::Connection;
 use super::parting::Parting;
+use super::slot::Slot;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Kind, Namespace};
+use crate::server::Fields;
 
 impl Connection {
     /// Acts on a message of one session.
@@ -36,6 +39,7 @@ impl Connection {
                 position,
                 connection,
             }) => self.resume(index, position, connection, mark).await?,
+            Ok(Command::Room(command)) => self.change_room(index, command, mark).await,
             Ok(Command::Ack(id)) => self.acknowledge(index, id, mark),
             Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }
@@ -85,7 +89,7 @@ impl Connection {
             if let Some(data) = data.as_object_mut() {
                 data.insert("success".to_owned(), true.into());
             }
-            self.carrier.send(self.codec.reply(namespace, mark, &data));
+            self.reply(namespace, mark, data);
         }
     }
 
@@ -97,12 +101,41 @@ impl Connection {
         text: &str,
     ) {
         match mark {
-            Some(mark) => {
-                let data = failure(code, text);
-                self.carrier.send(self.codec.reply(namespace, mark, &data));
-            }
+            Some(mark) => self.reply(namespace, mark, failure(code, text)),
             None => self.tell_error(namespace, code, text),
         }
+    }
+
+    fn reply(&mut self, namespace: Namespace, mark: RequestMark, data: Value) {
+        if let Some(frame) = self.codec.reply(namespace, mark, data) {
+            self.carrier.send(frame);
+        }
+    }
+
+    /// Acts on one message that came by `POST /api/send`, while messages are taken at all.
+    pub(super) async fn act_on_post(&mut self) -> Result<(), Parting> {
+        let is_behind = self.slots.iter().any(Slot::is_behind);
+        if self.carrier.is_full(is_behind) {
+            return Ok(());
+        }
+        let mut posts = self.slots.iter().map(Slot::take_post).enumerate();
+        let Some((index, post)) = posts.find_map(|(index, post)| Some((index, post?))) else {
+            return Ok(());
+        };
+        // Another may wait.
+        self.signal.wake();
+        let request = Some(RequestMark::Post(post.answer));
+        if !self.rate.allows(Instant::now()) {
+            self.refuse_rate(index, request);
+            return Ok(());
+        }
+        let message = Message {
+            namespace: None,
+            kind: post.kind,
+            fields: Fields::new(post.data),
+            request,
+        };
+        self.act(index, message).await
     }
 }
 

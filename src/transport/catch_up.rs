@@ -37,12 +37,14 @@ impl Connection {
         let Some(&mut Behind { reached, until }) = slot.behind() else {
             return Ok(());
         };
+        let id = session.id().clone();
         let (principal, epoch) = (session.principal(), self.app.store.epoch().clone());
         let page = self
             .app
             .store
             .read(move |db| {
-                let spans = entitlement::spans(db, &principal, reached)?;
+                let mut spans = entitlement::spans(db, &principal, reached)?;
+                spans.extend(entitlement::rooms(db, &id, reached)?);
                 let page = history::replay(db, &epoch, &spans, reached, until, BATCH)?;
                 Ok::<_, StoreError>(page)
             })

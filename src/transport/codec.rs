@@ -1,15 +1,19 @@
-//! The two dialects' frames: what came in as a message, what goes out as text.
+//! The dialects' frames: what came in as a message, what goes out as text.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
-use crate::event::{Event, Kind, Namespace, direct_json, to_json};
+use crate::event::{Event, Kind, Namespace, direct_json, direct_sse, to_json};
+use crate::hub::Ending;
 use crate::protocol::Frame;
 use crate::protocol::socketio::{self, AttachmentLimits, Packet};
 use crate::server::Fields;
+
+use super::answer::failure;
 
 /// How a connection's frames are to be read and written.
 pub(super) enum Codec {
@@ -17,6 +21,8 @@ pub(super) enum Codec {
     Json,
     /// Socket.IO packets (contract 4.1).
     SocketIo(socketio::Decoder),
+    /// Server-sent events, which nothing answers (contract 4.3).
+    Sse,
 }
 
 /// What a frame says.
@@ -66,10 +72,16 @@ pub(super) enum RequestMark {
     Id(Value),
     /// Socket.IO: the acknowledgement's number.
     Ack(u64),
+    /// `POST /api/send`: who waits for it.
+    Post(oneshot::Sender<Value>),
 }
 
 /// The daemon takes no binary data (contract 4.2).
 const NO_ATTACHMENTS: AttachmentLimits = AttachmentLimits { count: 0, bytes: 0 };
+
+/// A stream that was superseded would come back and supersede another of its client: this holds a
+/// stock `EventSource` off for an hour.
+const SUPERSEDED_RETRY_MS: u32 = 3_600_000;
 
 /// A `requestId` longer than this is nobody's.
 const MAX_REQUEST_ID: usize = 128;
@@ -101,6 +113,7 @@ impl Codec {
                     }
                 }
             },
+            Self::Sse => Inbound::Nothing,
         }
     }
 
@@ -109,6 +122,7 @@ impl Codec {
         match self {
             Self::Json => Frame::Text(event.as_json()),
             Self::SocketIo(_) => Frame::Text(event.as_socketio(namespace)),
+            Self::Sse => Frame::Text(event.as_sse()),
         }
     }
 
@@ -119,13 +133,38 @@ impl Codec {
             Self::SocketIo(_) => {
                 socketio::event(namespace.path(), None, kind.as_str(), [&*raw(data)])
             }
+            Self::Sse => Frame::text(direct_sse(kind, &to_json(data))),
         }
     }
 
-    /// The answer to a request.
-    pub(super) fn reply(&self, namespace: Namespace, mark: RequestMark, data: &Value) -> Frame {
+    /// How long a stock client is to wait before it comes back, where the dialect can say so.
+    pub(super) fn pace(&self, reconnect_ms: u32) -> Option<Frame> {
+        matches!(self, Self::Sse).then(|| Frame::text(format!("retry: {reconnect_ms}\n\n")))
+    }
+
+    /// What is told before a close where the close itself can say nothing (contract 4.3).
+    pub(super) fn goodbye(&self, ending: Ending) -> Vec<Frame> {
+        let Self::Sse = self else { return Vec::new() };
+        let data = failure(ending.word(), ending.message());
+        let told = self.direct(Namespace::Main, &Kind::ERROR, &data);
+        let paced = (ending == Ending::Superseded).then(|| self.pace(SUPERSEDED_RETRY_MS));
+        paced.flatten().into_iter().chain([told]).collect()
+    }
+
+    /// The answer to a request, as a frame where the connection itself carries it.
+    pub(super) fn reply(
+        &self,
+        namespace: Namespace,
+        mark: RequestMark,
+        data: Value,
+    ) -> Option<Frame> {
         match mark {
-            RequestMark::Ack(id) => socketio::ack(namespace.path(), id, [&*raw(data)]),
+            RequestMark::Post(answer) => {
+                // Whoever asked may have hung up.
+                let _ = answer.send(data);
+                None
+            }
+            RequestMark::Ack(id) => Some(socketio::ack(namespace.path(), id, [&*raw(&data)])),
             RequestMark::Id(id) => {
                 let now = Timestamp::now();
                 let kind = Kind::RESULT;
@@ -135,7 +174,7 @@ impl Codec {
                     "data": data,
                     "timestamp": now,
                 });
-                Frame::Text(to_json(&result).into())
+                Some(Frame::Text(to_json(&result).into()))
             }
         }
     }
@@ -172,21 +211,34 @@ fn read_json(text: &str) -> Inbound {
             return unreadable(None, text);
         }
     };
+    match read_message(message) {
+        Ok((kind, data)) => Inbound::Message(Message {
+            namespace: None,
+            kind,
+            fields: Fields::new(data),
+            request,
+        }),
+        Err(text) => unreadable(request, text),
+    }
+}
+
+/// The type and data of a message as JSON.
+///
+/// # Errors
+/// What a message must be, for a person.
+pub(super) fn read_message(
+    mut message: Map<String, Value>,
+) -> Result<(String, Map<String, Value>), &'static str> {
     let Some(Value::String(kind)) = message.remove("type") else {
-        return unreadable(request, "A message says its type as a text");
+        return Err("A message says its type as a text");
     };
     // The keys may stand in `data` or beside `type` (contract 4.2); what is in `data` counts more.
     match message.remove("data") {
         None | Some(Value::Null) => {}
         Some(Value::Object(data)) => message.extend(data),
-        Some(_) => return unreadable(request, "data is an object"),
+        Some(_) => return Err("data is an object"),
     }
-    Inbound::Message(Message {
-        namespace: None,
-        kind,
-        fields: Fields::new(message),
-        request,
-    })
+    Ok((kind, message))
 }
 
 fn read_packet(packet: Packet) -> Inbound {

@@ -1,6 +1,7 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
 use super::position::PositionAsked;
+use super::rooms::{RoomCommand, Wish};
 use crate::auth::{AuthError, Principal};
 use crate::event::EventId;
 use crate::ids::ConnectionId;
@@ -20,6 +21,8 @@ pub(super) enum Command {
         /// Its old session, whose place it takes.
         connection: Option<ConnectionId>,
     },
+    /// Let me in or out of a room.
+    Room(RoomCommand),
     /// Everything up to and with this event is done.
     Ack(EventId),
 }
@@ -76,6 +79,10 @@ impl Command {
                 },
                 connection: fields.optional("connectionId")?,
             }),
+            "subscribe_room" => room(&mut fields, "roomId", Wish::Subscribe),
+            "unsubscribe_room" => room(&mut fields, "roomId", Wish::Unsubscribe),
+            "join_room" => room(&mut fields, "room", Wish::Join),
+            "leave_room" => room(&mut fields, "room", Wish::Leave),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
                 // What is no text is no token either: refused as a wrong one.
@@ -88,6 +95,11 @@ impl Command {
             _ => Err(unknown_type()),
         }
     }
+}
+
+fn room(fields: &mut Fields, key: &'static str, wish: Wish) -> Result<Command, ApiError> {
+    let room = fields.required(key)?;
+    Ok(Command::Room(RoomCommand { room, wish }))
 }
 
 fn unknown_type() -> ApiError {

@@ -1,8 +1,8 @@
 //! The one loop of a connection: it reads commands, drains the outboxes of its sessions, keeps the
 //! deadlines and ends what must end.
 //!
-//! JSON WebSocket has one session from the start; Socket.IO one for each namespace that was
-//! entered.
+//! JSON WebSocket and server-sent events have one session from the start; Socket.IO one for each
+//! namespace that was entered.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(super) struct Handshake {
     pub(super) local_admin: Option<String>,
     /// The namespace of a JSON WebSocket's path.
     pub(super) namespace: Namespace,
-    /// Where a JSON WebSocket goes on from.
+    /// Where it asks to go on from.
     pub(super) position: Option<PositionAsked>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Connection {
     pub(super) progress: Progress,
     /// Since when something waits to be written.
     pub(super) waiting_since: Option<Instant>,
-    rate: Rate,
+    pub(super) rate: Rate,
     _busy: Busy,
 }
 
@@ -105,7 +105,7 @@ impl Connection {
     /// Serves until the connection ends.
     pub(super) async fn run(mut self) {
         let opened = match self.codec {
-            Codec::Json => self.open_json().await,
+            Codec::Json | Codec::Sse => self.open_json().await,
             Codec::SocketIo(_) => Ok(()),
         };
         let parting = match opened {
@@ -113,11 +113,18 @@ impl Connection {
             Err(parting) => parting,
         };
         for slot in self.slots.drain(..) {
-            slot.leave(&self.app.hub);
+            slot.leave(&self.app);
         }
         tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
-        if let Parting::Close { code, reason } = parting {
-            self.carrier.close(code, reason).await;
+        match parting {
+            Parting::End(ending) => {
+                for frame in self.codec.goodbye(ending) {
+                    self.carrier.send(frame);
+                }
+                self.carrier.close(ending.code(), ending.word()).await;
+            }
+            Parting::Break { code, reason } => self.carrier.close(code, reason).await,
+            Parting::Drop => {}
         }
     }
 
@@ -128,6 +135,9 @@ impl Connection {
                 return parting;
             }
             if let Err(parting) = self.catch_up().await {
+                return parting;
+            }
+            if let Err(parting) = self.act_on_post().await {
                 return parting;
             }
             let deadline = self.next_deadline();
@@ -256,7 +266,7 @@ impl Connection {
             Inbound::Nothing => Ok(()),
             Inbound::Broken { code, reason } => {
                 self.carrier.discard_unsent();
-                Err(Parting::Close { code, reason })
+                Err(Parting::Break { code, reason })
             }
         }
     }
@@ -267,7 +277,7 @@ impl Connection {
         if slot.is_live() && !self.is_proven() {
             self.unproven_since = Instant::now();
         }
-        slot.leave(&self.app.hub);
+        slot.leave(&self.app);
     }
 
     /// Whether any of its sessions has proven who it is.
@@ -294,6 +304,7 @@ impl Connection {
         let dialect = match self.codec {
             Codec::Json => Dialect::Json,
             Codec::SocketIo(_) => Dialect::SocketIo,
+            Codec::Sse => Dialect::Sse,
         };
         Newcomer {
             id: id.clone(),

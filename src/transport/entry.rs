@@ -12,7 +12,7 @@ use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject, entitlement};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
-use crate::event::{Event, Namespace};
+use crate::event::{Event, Namespace, Position};
 use crate::history;
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
@@ -47,6 +47,8 @@ pub(super) struct Entered {
     pub(super) principal: Principal,
     /// Where it begins.
     pub(super) start: Start,
+    /// Whether it was in rooms before, and is again.
+    pub(super) has_rooms: bool,
     standing: Standing,
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
@@ -127,6 +129,10 @@ pub(super) async fn enter_as(
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
             let spans = entitlement::spans(db, &principal, last_event)?;
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
+            let rooms = match &id {
+                Some(id) => entitlement::rooms(db, id, last_event)?,
+                None => Vec::new(),
+            };
             let session = Arc::new(Session::new(
                 id.unwrap_or(newcomer.id),
                 principal.clone(),
@@ -138,11 +144,12 @@ pub(super) async fn enter_as(
             if start.after < last_event {
                 session.outbox().start_behind(start.after.next());
             }
-            hub.register(session.clone(), &spans, max_sessions);
+            hub.register(session.clone(), &spans, &rooms, max_sessions);
             Ok((
                 Entered {
                     session,
                     principal,
+                    has_rooms: !rooms.is_empty(),
                     start,
                     standing,
                     areas,
@@ -219,6 +226,14 @@ impl Entered {
             "recovered": self.start.outcome == Outcome::Recovered,
             "timestamp": Timestamp::now(),
         })
+    }
+
+    /// After which event it begins.
+    pub(super) fn position(&self) -> Position {
+        Position {
+            epoch: self.standing.epoch.clone(),
+            id: self.start.after,
+        }
     }
 
     /// What it may come back with (contract 4.1): the `pid` that it came with, or a new one.

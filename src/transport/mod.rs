@@ -11,11 +11,14 @@ mod codec;
 mod command;
 mod connection;
 mod entry;
+mod events;
 mod parting;
 mod pid;
 mod position;
 mod rate;
 mod resume;
+mod rooms;
+mod send;
 mod slot;
 mod sockets;
 
@@ -24,7 +27,6 @@ use std::sync::Arc;
 use hyper::{Method, StatusCode};
 
 use crate::app::App;
-use crate::auth::Credential;
 use crate::event::Namespace;
 use crate::protocol::{engineio, websocket};
 use crate::server::{self, ApiError, Entrance, Incoming, Peer, Progress, Response, Stream};
@@ -33,6 +35,7 @@ use codec::Codec;
 use connection::{Connection, Handshake};
 use position::PositionAsked;
 
+pub use send::send;
 pub use sockets::{SocketPermit, Sockets};
 
 /// Engine.IO's engine over our streams.
@@ -43,10 +46,11 @@ pub const MAX_UNPROVEN_MESSAGE: usize = 2048;
 
 const SOCKETIO_PATH: &str = "/socket.io/";
 
-/// Whether a request opens or feeds a socket rather than asking for a resource.
+/// Whether a request opens or feeds a socket, or a stream of events, rather than asking for a resource.
 pub fn is_socket(request: &Incoming) -> bool {
     let path = request.uri().path();
     is_socketio(path)
+        || events::is_asked_for(request)
         || websocket_namespace(path).is_some() && websocket::is_upgrade(request)
         || (path.starts_with("/ws") && websocket_namespace(path).is_some())
 }
@@ -71,6 +75,8 @@ pub async fn open(app: &Arc<App>, request: Incoming, peer: Peer) -> Response {
     let shown = peer.shown();
     let opened = if is_socketio(request.uri().path()) {
         open_socketio(app, request, peer).await
+    } else if events::is_asked_for(&request) {
+        events::open(app, request, peer).await
     } else {
         open_websocket(app, request, peer).await
     };
@@ -101,8 +107,6 @@ async fn open_websocket(
         .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
     }
     let mut handshake = presented(app, &request, &peer)?;
-    let position = PositionAsked::from_query(request.uri().query())
-        .map_err(|_| ApiError::field("since", "since must be an event's id, 0 or more"))?;
     let proof = match &handshake.credential {
         Some(credential) => server::prove(app, credential).await.map(|_| true),
         None => Ok(handshake.local_admin.is_some()),
@@ -117,7 +121,6 @@ async fn open_websocket(
             ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", error.to_string())
         })?;
     handshake.namespace = namespace;
-    handshake.position = position;
     let app = app.clone();
     tokio::spawn(async move {
         match upgraded.await {
@@ -173,22 +176,29 @@ fn names_session(query: Option<&str>) -> bool {
 
 /// What a handshake presents, after the checks that need no store.
 fn presented(app: &App, request: &Incoming, peer: &Peer) -> Result<Handshake, ApiError> {
-    let query = request.uri().query();
+    let (headers, query) = (request.headers(), request.uri().query());
     server::refuse_token_in_url(query)?;
-    let found = server::credential_of(request.headers(), query)?;
-    let credential = match (peer.entrance, found) {
+    let position = PositionAsked::of(headers, query)
+        .map_err(|_| ApiError::field("since", "since must be an event's id, 0 or more"))?;
+    let found = server::credential_of(headers, query)?;
+    let (credential, local_admin) = match (peer.entrance, found) {
         (Entrance::Ingress, _) => {
-            server::check_origin(app, request.headers(), peer, server::Source::Cookie)?;
-            return Ok(Handshake::admin(app.ingress.admin(request.headers())?));
+            server::check_origin(app, headers, peer, server::Source::Cookie)?;
+            (None, Some(app.ingress.admin(headers)?))
         }
-        (Entrance::Local, _) => return Ok(Handshake::admin("cli".to_owned())),
+        (Entrance::Local, _) => (None, Some("cli".to_owned())),
         (_, Some((credential, source))) => {
-            server::check_origin(app, request.headers(), peer, source)?;
-            Some(credential)
+            server::check_origin(app, headers, peer, source)?;
+            (Some(credential), None)
         }
-        (_, None) => None,
+        (_, None) => (None, None),
     };
-    Ok(Handshake::with(credential))
+    Ok(Handshake {
+        credential,
+        local_admin,
+        namespace: Namespace::Main,
+        position,
+    })
 }
 
 fn progress_of(request: &Incoming) -> Progress {
@@ -197,22 +207,4 @@ fn progress_of(request: &Incoming) -> Progress {
         .get::<Progress>()
         .cloned()
         .unwrap_or_default()
-}
-
-impl Handshake {
-    fn with(credential: Option<Credential>) -> Self {
-        Self {
-            credential,
-            local_admin: None,
-            namespace: Namespace::Main,
-            position: None,
-        }
-    }
-
-    fn admin(id: String) -> Self {
-        Self {
-            local_admin: Some(id),
-            ..Self::with(None)
-        }
-    }
 }

@@ -22,18 +22,17 @@ const RECONNECT_MS: std::ops::Range<u32> = 500..5000;
 /// How a connection ends.
 #[derive(Debug)]
 pub(super) enum Parting {
-    /// What is queued is written, then it is closed.
-    Close { code: u16, reason: &'static str },
+    /// What is queued is written, then it is closed as the dialect closes.
+    End(Ending),
+    /// The same, because the peer broke the protocol.
+    Break { code: u16, reason: &'static str },
     /// It is dropped as it is: something is stuck half-way, or the peer is gone.
     Drop,
 }
 
 impl From<Ending> for Parting {
     fn from(ending: Ending) -> Self {
-        Self::Close {
-            code: ending.code(),
-            reason: ending.word(),
-        }
+        Self::End(ending)
     }
 }
 
@@ -54,7 +53,7 @@ impl Connection {
             if let Some(Drained::Ended(ending, last_words)) = slot.drain(0) {
                 orders.push((slot.namespace, ending, last_words));
             }
-            slot.leave(&self.app.hub);
+            slot.leave(&self.app);
         }
         if !self.carrier.discard_unsent() {
             return Err(Parting::Drop);
@@ -105,6 +104,9 @@ impl Connection {
                 }
             }
             self.tell(namespace, &Kind::SERVER_SHUTDOWN, &data);
+            if let Some(frame) = self.codec.pace(after) {
+                self.carrier.send(frame);
+            }
         }
         // Written under the gate, so that a revocation still comes in between.
         let written = async {

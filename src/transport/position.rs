@@ -1,6 +1,7 @@
 //! Where a session goes on from: what it says of its past, and what the history makes of that
 //! (contract 4.1 and 4.4).
 
+use hyper::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -73,13 +74,27 @@ pub(super) enum Gap {
 }
 
 impl PositionAsked {
-    /// `?since=ID&epoch=EPOCH` (contract 4.2).
+    /// `Last-Event-ID`, which a reconnecting `EventSource` brings beside the URL that it began with,
+    /// else `?since=ID&epoch=EPOCH` (contract 4.2 and 4.3). A header that says no position says nothing.
     ///
     /// # Errors
     /// When `since` is no event id.
-    pub(super) fn from_query(query: Option<&str>) -> Result<Option<Self>, InvalidSince> {
+    pub(super) fn of(
+        headers: &HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Option<Self>, InvalidSince> {
+        let header = headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok());
+        match header.and_then(Self::parse) {
+            Some(asked) => Ok(Some(asked)),
+            None => Self::of_query(query.unwrap_or_default()),
+        }
+    }
+
+    fn of_query(query: &str) -> Result<Option<Self>, InvalidSince> {
         let value = |name: &str| {
-            form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+            form_urlencoded::parse(query.as_bytes())
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| value.into_owned())
         };
@@ -87,8 +102,19 @@ impl PositionAsked {
             return Ok(None);
         };
         let id = since.parse().map_err(|_| InvalidSince)?;
-        let epoch = value("epoch").map(|text| Epoch::from_stored(&text));
+        let epoch = value("epoch").filter(|text| !text.is_empty());
+        let epoch = epoch.map(|text| Epoch::from_stored(&text));
         Ok(Some(Self { epoch, id }))
+    }
+
+    /// `EPOCH:ID`, or a bare id.
+    fn parse(text: &str) -> Option<Self> {
+        if let Ok(Position { epoch, id }) = text.trim().parse() {
+            let epoch = Some(epoch);
+            return Some(Self { epoch, id });
+        }
+        let id = text.trim().parse().ok()?;
+        Some(Self { epoch: None, id })
     }
 }
 
@@ -261,6 +287,34 @@ mod tests {
             assert_eq!(start.after.get(), after);
         }
         assert_eq!(resolve(&Past::default()).outcome, Outcome::Fresh);
+    }
+
+    fn asked(header: Option<&'static str>, query: &str) -> Option<(Option<Epoch>, i64)> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = header {
+            headers.insert("last-event-id", value.parse().unwrap());
+        }
+        let asked = PositionAsked::of(&headers, Some(query)).unwrap();
+        asked.map(|asked| (asked.epoch, asked.id.get()))
+    }
+
+    #[test]
+    fn the_header_counts_more_than_the_query() {
+        let of = |text| Some(epoch(text));
+        assert_eq!(asked(Some("e1:7"), "since=3"), Some((of("e1"), 7)));
+        assert_eq!(asked(Some("7"), ""), Some((None, 7)));
+        assert_eq!(asked(None, "since=3&epoch=e1"), Some((of("e1"), 3)));
+        assert_eq!(asked(None, "since=3"), Some((None, 3)));
+    }
+
+    #[test]
+    fn what_is_no_position_is_none() {
+        for header in ["", "x", "e1:", "e1:x", "-1", "e1:-1", "9999999999999999999"] {
+            assert_eq!(asked(Some(header), ""), None, "{header}");
+            assert_eq!(asked(Some(header), "since=3"), Some((None, 3)), "{header}");
+        }
+        assert_eq!(asked(None, "epoch=e1"), None);
+        assert!(PositionAsked::of(&HeaderMap::new(), Some("since=soon")).is_err());
     }
 
     #[test]

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::app::App;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Namespace};
-use crate::hub::{Drained, Ending, Hub, Session};
+use crate::history;
+use crate::hub::{Drained, Ending, Post, Session};
 use crate::ids::ConnectionId;
+use crate::store::StoreError;
 
 /// A session's place.
 pub(super) struct Slot {
@@ -19,6 +22,8 @@ pub(super) struct Slot {
     pub(super) state: SlotState,
     /// The event after which it was told everything of its own that is not in `behind`.
     told_after: EventId,
+    /// Whether it may be in rooms, whose memory outlives it.
+    pub(super) has_rooms: bool,
     /// What it reads from history, in this order, before it takes from its outbox again.
     behind: VecDeque<Behind>,
 }
@@ -47,6 +52,7 @@ impl Slot {
             id,
             state: SlotState::Waiting(since),
             told_after: EventId::default(),
+            has_rooms: false,
             behind: VecDeque::new(),
         }
     }
@@ -116,10 +122,33 @@ impl Slot {
         }
     }
 
-    /// Takes the session out of the hub.
-    pub(super) fn leave(self, hub: &Hub) {
-        if let SlotState::Live(session) = self.state {
-            hub.unregister(&session);
+    /// A message that was posted to its session.
+    pub(super) fn take_post(&self) -> Option<Post> {
+        match &self.state {
+            SlotState::Live(session) => session.take_post(),
+            SlotState::Waiting(_) => None,
+        }
+    }
+
+    /// Takes the session out of the hub. Its rooms are kept until it comes back, or for as long as
+    /// the history.
+    pub(super) fn leave(self, app: &Arc<App>) {
+        let SlotState::Live(session) = self.state else {
+            return;
+        };
+        app.hub.unregister(&session);
+        if self.has_rooms {
+            let (store, id) = (app.store.clone(), session.id().clone());
+            tokio::spawn(async move {
+                let ended = store.write(move |tx| {
+                    history::set_session_end(tx.connection(), &id, Some(tx.now()))?;
+                    Ok::<_, StoreError>(())
+                });
+                if let Err(error) = ended.await {
+                    // The next start counts it as ended.
+                    tracing::debug!(%error, "the end of a session with rooms was not stored");
+                }
+            });
         }
     }
 

@@ -7,8 +7,19 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod backup;
 mod daemon;
 mod options;
 mod program;
+mod restore;
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    reason = "the other tests' support, of which these use a part"
+)]
+#[path = "../it/support/mod.rs"]
+mod support;
 mod token;
 mod watch;

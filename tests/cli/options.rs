@@ -20,12 +20,20 @@ fn help_shows_each_option_with_its_default() {
         text.contains("[default: ./data; in the add-on /data]"),
         "{text}"
     );
-    assert!(text.contains("health") && text.contains("watch"), "{text}");
+    for command in ["backup", "restore", "health", "watch"] {
+        assert!(text.contains(&format!("\n  {command} ")), "{text}");
+    }
 }
 
 #[test]
 fn help_of_a_command_is_about_the_command() {
-    for command in [&["token", "create"][..], &["health"], &["watch"]] {
+    for command in [
+        &["token", "create"][..],
+        &["backup"],
+        &["restore"],
+        &["health"],
+        &["watch"],
+    ] {
         let help = wallcast(&[command, &["--help"]].concat());
         assert!(!help.said().contains("--heartbeat-seconds"), "{help:?}");
     }
@@ -104,7 +112,7 @@ fn wrong_usage_is_one_line_too() {
     for (arguments, part) in [
         (
             &["tokens"][..],
-            "allowed: serve, token, check, health, watch",
+            "allowed: serve, token, backup, restore, check, health, watch",
         ),
         (&["serve", "extra"], "extra"),
         (&["token"], "create, list, revoke"),
@@ -131,6 +139,8 @@ fn wrong_usage_is_one_line_too() {
             "--ttl-days",
         ),
         (&["token", "revoke"], "JTI"),
+        (&["backup"], "FILE"),
+        (&["restore"], "FILE"),
         (&["watch"], "URL"),
         (
             &["watch", "ws://h/ws?token=x"],

@@ -110,6 +110,14 @@ fn what_is_no_answer_is_said_so() {
 }
 
 #[test]
+fn a_token_whose_id_begins_with_a_hyphen_is_revoked_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let _daemon = Daemon::start(folder.path(), &[("204 No Content", "")]);
+    let ended = wallcast_in(folder.path(), &["token", "revoke", "-abc"]);
+    assert!(ended.said().contains("-abc"), "{ended:?}");
+}
+
+#[test]
 fn health_is_an_exit_code_and_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let well = r#"{"status":"ok","version":"1.2.3","services":{"database":"connected"}}"#;

@@ -259,3 +259,31 @@ test("each namespace of a connection is recovered by itself", async (t) => {
   assert.deepEqual([main.recovered, help.recovered], [true, true]);
   assert.deepEqual([main.id, help.id], ids);
 });
+
+for (const how of ["a drop", "a SIGKILL"]) {
+  test(`a session has its rooms again after ${how}, and hears what was told there meanwhile`, async (t) => {
+    const h = await house(t);
+    const direct = { ...h, proxy: how === "a drop" ? h.proxy : undefined };
+    const socket = connect(t, direct, { transports: ["websocket"] });
+    const rooms = [];
+    socket.on("room_updated", (data) => rooms.push(data.room_name));
+    await next(socket, "connected");
+    const subscribed = next(socket, "room_subscribed");
+    socket.emit("subscribe_room", { room_id: h.area });
+    await subscribed;
+    const back = next(socket, "connected");
+    if (how === "a drop") {
+      h.proxy.cut();
+      await h.rename("B");
+      h.proxy.mend();
+    } else {
+      await h.daemon.restart("SIGKILL");
+      await h.rename("B");
+    }
+    await back;
+    await h.rename("C");
+    while (rooms.length < 2) await next(socket, "room_updated");
+    assert.deepEqual(rooms, ["B", "C"]);
+    assert.equal(socket.recovered, true);
+  });
+}

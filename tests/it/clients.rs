@@ -7,8 +7,7 @@ use crate::support::{Api, Daemon, Socket, Tablet, until};
 async fn house() -> (Daemon, Api, Socket) {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
-    office.next_of("connection").await;
+    let office = daemon.listen(token["token"].as_str().unwrap()).await;
     let admin = daemon.api_of(&token);
     (daemon, admin, office)
 }
@@ -64,10 +63,8 @@ async fn a_client_reads_itself_and_no_other() {
 async fn presence_counts_every_session_and_remembers_the_last() {
     let (daemon, admin, mut office) = house().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut first = daemon.connect(&tablet.token).await;
-    first.next_of("connection").await;
-    let mut second = daemon.connect(&tablet.token).await;
-    second.next_of("connection").await;
+    let first = daemon.listen(&tablet.token).await;
+    let second = daemon.listen(&tablet.token).await;
     assert_eq!(
         office.next_of("client_online").await["data"]["clientId"],
         tablet.id
@@ -158,8 +155,7 @@ async fn assignments_are_told_to_the_client_and_admins_once_each() {
         areas.push(admin.create_area(name).await);
     }
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let mut wall = daemon.listen(&tablet.token).await;
     office.next_of("client_online").await;
     let base = path(&tablet);
     let one = |index: usize| format!("{base}/areas/{}", areas[index]);
@@ -215,14 +211,8 @@ async fn an_inactive_client_is_closed_and_refused_until_it_is_set_back() {
     let (daemon, admin, _) = house().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
-    let session = api
-        .post("/api/auth/session", json!({}))
-        .await
-        .expect(200)
-        .json;
-    let by_session = daemon.api(session["sessionId"].as_str().unwrap());
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let by_session = daemon.api(&api.open_session().await);
+    let mut wall = daemon.listen(&tablet.token).await;
     let off = json!({ "isActive": false });
     let client = admin.patch(&path(&tablet), off).await.expect(200).json;
     assert_eq!(client["isActive"], false);
@@ -238,11 +228,7 @@ async fn an_inactive_client_is_closed_and_refused_until_it_is_set_back() {
     admin.patch(&path(&tablet), on).await.expect(200);
     api.get("/api/me").await.expect(200);
     by_session.get("/api/me").await.expect(200);
-    daemon
-        .connect(&tablet.token)
-        .await
-        .next_of("connection")
-        .await;
+    daemon.listen(&tablet.token).await;
 }
 
 #[tokio::test]
@@ -287,19 +273,14 @@ async fn revoking_ends_every_token_and_tells_the_tablet_and_admins_why() {
 async fn disconnecting_closes_the_sessions_and_lets_them_come_back() {
     let (daemon, admin, _) = house().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let mut wall = daemon.listen(&tablet.token).await;
     let body = json!({ "reason": "new firmware" });
     admin
         .post(&format!("{}/disconnect", path(&tablet)), body)
         .await
         .expect(200);
     assert_eq!(wall.closed().await, (4000, "try_again".to_owned()));
-    daemon
-        .connect(&tablet.token)
-        .await
-        .next_of("connection")
-        .await;
+    daemon.listen(&tablet.token).await;
 }
 
 #[tokio::test]
@@ -307,8 +288,7 @@ async fn a_deleted_client_is_gone_with_its_tokens_and_assignments() {
     let (daemon, admin, mut office) = house().await;
     let kitchen = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&kitchen]).await;
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let mut wall = daemon.listen(&tablet.token).await;
     admin.delete(&path(&tablet)).await.expect(204);
     assert_eq!(wall.closed().await, (4403, "revoked".to_owned()));
     assert_eq!(
@@ -327,4 +307,19 @@ async fn a_deleted_client_is_gone_with_its_tokens_and_assignments() {
         .expect(200)
         .json;
     assert_eq!(area["clientIds"], json!([]));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_change_that_ends_sessions_counts_none() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let client = format!("/api/clients/{}", tablet.id);
+    let online = |answer: &Value| (answer["isOnline"].clone(), answer["sessions"].clone());
+    let mut socket = daemon.listen(&tablet.token).await;
+    let named = admin.patch(&client, json!({ "name": "Hall" })).await;
+    assert_eq!(online(&named.expect(200).json), (json!(true), json!(1)));
+    let refused = admin.patch(&client, json!({ "isActive": false })).await;
+    assert_eq!(online(&refused.expect(200).json), (json!(false), json!(0)));
+    assert_eq!(socket.closed().await.0, 4410);
 }

@@ -185,14 +185,8 @@ async fn a_revoked_token_fails_at_once_everywhere() {
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
-    let session = api
-        .post("/api/auth/session", json!({}))
-        .await
-        .expect(200)
-        .json;
-    let by_session = daemon.api(session["sessionId"].as_str().unwrap());
-    let mut socket = daemon.connect(&tablet.token).await;
-    socket.next_of("connection").await;
+    let by_session = daemon.api(&api.open_session().await);
+    let mut socket = daemon.listen(&tablet.token).await;
     let jti = part(&tablet.token, 1)["jti"].as_str().unwrap().to_owned();
 
     let path = format!("/api/tokens/{jti}");

@@ -122,14 +122,7 @@ async fn a_token_in_the_url_is_refused_however_good() {
 async fn a_session_id_opens_a_socket_by_query_header_cookie_and_message() {
     let mut daemon = Daemon::with(&[("LOG_LEVEL", "trace")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let session = daemon
-        .api(&tablet.token)
-        .post("/api/auth/session", json!({}))
-        .await;
-    let id = session.expect(200).json["sessionId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = daemon.api(&tablet.token).open_session().await;
     let (cookie, query) = (format!("sessionId={id}"), format!("/ws?sessionId={id}"));
 
     let opened = [
@@ -157,14 +150,7 @@ async fn a_session_id_opens_a_socket_by_query_header_cookie_and_message() {
 async fn a_cookie_counts_for_our_own_pages_and_for_no_browser() {
     let daemon = Daemon::with(&[("CORS_ORIGINS", "https://panel.example")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let session = daemon
-        .api(&tablet.token)
-        .post("/api/auth/session", json!({}))
-        .await;
-    let id = session.expect(200).json["sessionId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = daemon.api(&tablet.token).open_session().await;
     let cookie = format!("sessionId={id}");
     let own = format!("https://localhost:{}", daemon.https.port());
     let table = [

@@ -1,9 +1,9 @@
 //! `GET /health`, and a house whose disk takes nothing (contract section 6 and 6.4).
 
 use serde_json::json;
-use tokio::process::Command;
 
-use crate::support::{Daemon, command, until};
+use crate::pairing_asked::ask;
+use crate::support::{Daemon, until};
 
 #[tokio::test]
 async fn health_has_seed_4s_shape_and_needs_no_token() {
@@ -32,59 +32,26 @@ async fn health_has_seed_4s_shape_and_needs_no_token() {
     assert!(health["timestamp"].is_string());
 }
 
-/// A daemon that a file over its limit does not kill, so that SQLite sees the error.
-async fn daemon_on_a_limit() -> Daemon {
-    let folder = tempfile::tempdir().unwrap();
-    let plain = command(folder.path(), &[]);
-    let mut shell = Command::new("sh");
-    shell
-        .env_clear()
-        .envs(plain.as_std().get_envs().filter_map(|(k, v)| Some((k, v?))))
-        .args(["-c", "trap '' XFSZ; exec \"$0\""])
-        .arg(plain.as_std().get_program());
-    Daemon::launch(shell, folder, Vec::new()).await
-}
-
-/// Lets no file of the daemon take a byte, or any again.
-async fn limit(daemon: &Daemon, bytes: &str) {
-    let pid = daemon.pid().to_string();
-    let file_size = format!("--fsize={bytes}:");
-    let set = Command::new("prlimit")
-        .args(["--pid", &pid, &file_size])
-        .status()
-        .await;
-    assert!(set.expect("prlimit runs").success());
-}
-
 #[tokio::test]
 async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_half_done() {
-    let daemon = daemon_on_a_limit().await;
+    let daemon = Daemon::on_a_limit(&[]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
     let kitchen = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&kitchen]).await;
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let mut wall = daemon.listen(&tablet.token).await;
     let code = admin
         .post("/api/pairing/codes", json!({}))
         .await
         .expect(201)
         .json["code"]
         .take();
-    let asked = daemon
-        .stranger()
-        .post("/api/pairing/requests", json!({}))
-        .await
-        .expect(201)
-        .json;
+    let asked = ask(&daemon, json!({})).await;
     let before = admin.get("/api/areas").await.expect(200).json;
 
-    limit(&daemon, "0").await;
+    daemon.limit_files("0").await;
     let area = format!("/api/areas/{kitchen}");
-    let approve = format!(
-        "/api/pairing/requests/{}/approve",
-        asked["pairingId"].as_str().unwrap()
-    );
+    let approve = format!("{}/approve", asked.path());
     let bring = json!({ "code": code, "name": "Hall" });
     for answer in [
         admin.put(&area, json!({ "name": "Never" })).await,
@@ -100,12 +67,7 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
             .post("/api/pairing/requests", json!({}))
             .await,
     ] {
-        let wait: u64 = answer
-            .header("retry-after")
-            .expect("Retry-After")
-            .parse()
-            .unwrap();
-        assert!(wait >= 1);
+        assert!(answer.retry_after() >= 1);
         assert_eq!(answer.refused(503), "unavailable");
     }
     let ill = daemon.stranger().get("/health").await.expect(503);
@@ -117,7 +79,7 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     assert_eq!(admin.get("/api/areas").await.expect(200).json, before);
     wall.heard_nothing().await;
 
-    limit(&daemon, "unlimited").await;
+    daemon.limit_files("unlimited").await;
     let well = until("health", async || {
         let answer = daemon.stranger().get("/health").await;
         (answer.status == 200).then_some(answer.json)
@@ -145,16 +107,63 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
 
 #[tokio::test]
 async fn health_notices_a_full_disk_by_itself() {
-    let daemon = daemon_on_a_limit().await;
+    let daemon = Daemon::on_a_limit(&[]).await;
     daemon.stranger().get("/health").await.expect(200);
-    limit(&daemon, "0").await;
+    daemon.limit_files("0").await;
     until("health to notice", async || {
         (daemon.stranger().get("/health").await.status == 503).then_some(())
     })
     .await;
-    limit(&daemon, "unlimited").await;
+    daemon.limit_files("unlimited").await;
     until("health", async || {
         (daemon.stranger().get("/health").await.status == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_data_folder_that_is_gone_is_503_until_it_is_back() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = format!("/api/areas/{}", admin.create_area("Kitchen").await);
+    let folder = daemon.folder().to_owned();
+    let away = folder.with_extension("away");
+    std::fs::rename(&folder, &away).unwrap();
+    let refused = async || {
+        let answer = admin.put(&area, json!({ "name": "Never" })).await;
+        assert_eq!(answer.refused(503), "unavailable");
+        let ill = daemon.stranger().get("/health").await.expect(503).json;
+        assert_eq!(ill["services"]["database"], "not writable");
+    };
+    refused().await;
+    // Nor is it back when something else has its name.
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("wallcast.db"), "").unwrap();
+    refused().await;
+    assert_eq!(
+        admin.get(&area).await.expect(200).json["name"],
+        "Kitchen",
+        "what was there is still read"
+    );
+
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    daemon.stranger().get("/health").await.expect(200);
+    admin.put(&area, json!({ "name": "Now" })).await.expect(200);
+    let daemon = daemon.kill_and_restart().await;
+    let areas = daemon.local().get("/api/areas").await.expect(200).json;
+    assert_eq!(areas["areas"][0]["name"], "Now");
+}
+
+#[tokio::test]
+async fn health_notices_by_itself_that_the_data_folder_is_gone() {
+    let daemon = Daemon::start().await;
+    let away = daemon.folder().with_extension("away");
+    std::fs::rename(daemon.folder(), &away).unwrap();
+    until("health to notice", async || {
+        (daemon.stranger().get("/health").await.status == 503).then_some(())
+    })
+    .await;
+    std::fs::rename(&away, daemon.folder()).unwrap();
+    daemon.stranger().get("/health").await.expect(200);
 }

@@ -147,15 +147,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[tokio::test]
 async fn every_file_is_its_owners_alone_whatever_the_umask() {
-    let root = tempfile::tempdir().unwrap();
-    let plain = command(root.path(), &[]);
-    let mut shell = Command::new("sh");
-    shell
-        .env_clear()
-        .envs(plain.as_std().get_envs().filter_map(|(k, v)| Some((k, v?))))
-        .args(["-c", "umask 000; exec \"$0\""])
-        .arg(plain.as_std().get_program());
-    let mut daemon = Daemon::launch(shell, root, Vec::new()).await;
+    let mut daemon = Daemon::after("umask 000", &[]).await;
     let admin = daemon.admin().await;
     admin.create_area("Kitchen").await;
     daemon.pair("Wall", &[]).await;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Daemon, Socket};
+use crate::support::{Api, Daemon, Socket, keys};
 
 /// A tablet that has asked, and what it was answered.
 pub struct Asked {
@@ -50,11 +50,15 @@ impl Asked {
 
 pub async fn house(options: &[(&str, &str)]) -> (Daemon, Api, Socket) {
     let daemon = Daemon::with(options).await;
-    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
-    office.next_of("connection").await;
-    let admin = daemon.api_of(&token);
+    let (admin, office) = office(&daemon).await;
     (daemon, admin, office)
+}
+
+/// An admin over HTTP and on a socket that has heard its first words.
+pub async fn office(daemon: &Daemon) -> (Api, Socket) {
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let office = daemon.listen(token["token"].as_str().unwrap()).await;
+    (daemon.api_of(&token), office)
 }
 
 #[tokio::test]
@@ -67,13 +71,7 @@ async fn what_the_tablet_is_answered_and_admins_are_told_has_the_contracts_shape
         .await
         .expect(201)
         .json;
-    let mut keys: Vec<_> = answer
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
+
     let expected = [
         "code",
         "expiresAt",
@@ -82,7 +80,7 @@ async fn what_the_tablet_is_answered_and_admins_are_told_has_the_contracts_shape
         "pairingToken",
         "verificationUrl",
     ];
-    assert_eq!(keys, expected);
+    assert_eq!(keys(&answer), expected);
     let code = answer["code"].as_str().unwrap();
     let (left, right) = code.split_once('-').expect("a dash");
     assert_eq!((left.len(), right.len()), (4, 4));
@@ -121,8 +119,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
         (&json!(asked.id), &json!("pending"))
     );
     assert!(pending.get("token").is_none());
-    let mut waiting = daemon.connect(&asked.token).await;
-    waiting.next_of("connection").await;
+    let mut waiting = daemon.listen(&asked.token).await;
     office.next_of("pairing_requested").await;
 
     let terms = json!({ "area_ids": [kitchen], "organizationId": "o1", "tenantId": "t1",
@@ -143,13 +140,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
     assert_eq!(done["type"], "pairing_completed");
     assert!(done.get("id").is_none(), "it is never stored: {done}");
     let done = done["data"].clone();
-    let mut keys: Vec<_> = done
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
+
     let expected = [
         "assignedAreas",
         "clientId",
@@ -160,7 +151,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
         "timestamp",
         "token",
     ];
-    assert_eq!(keys, expected);
+    assert_eq!(keys(&done), expected);
     assert_eq!(
         (&done["clientId"], &done["pairingId"]),
         (&client["id"], &json!(asked.id))
@@ -184,8 +175,7 @@ async fn every_poll_and_socket_gets_the_same_token_until_its_first_use() {
         ] {
             assert_eq!(poll[key], done[key], "{key}");
         }
-        let mut late = daemon.connect(&asked.token).await;
-        late.next_of("connection").await;
+        let mut late = daemon.listen(&asked.token).await;
         let event = late.next().await;
         assert_eq!(event["type"], "pairing_completed");
         assert_eq!(event["data"]["token"], done["token"]);
@@ -215,11 +205,7 @@ async fn a_socket_is_a_first_use_too() {
     let asked = ask(&daemon, json!({})).await;
     asked.approve(&admin, json!({})).await;
     let token = asked.api.get(&asked.path()).await.expect(200).json["token"].take();
-    daemon
-        .connect(token.as_str().unwrap())
-        .await
-        .next_of("connection")
-        .await;
+    daemon.listen(token.as_str().unwrap()).await;
     asked.api.get(&asked.path()).await.refused(401);
 }
 
@@ -233,8 +219,7 @@ async fn a_lost_answer_is_given_again_after_a_crash_and_an_undecided_request_is_
     let daemon = daemon.kill_and_restart().await;
     let (asked, undecided) = (asked.moved(&daemon), undecided.moved(&daemon));
     assert_eq!(asked.api.get(&asked.path()).await.expect(200).json, before);
-    let mut socket = daemon.connect(&asked.token).await;
-    socket.next_of("connection").await;
+    let mut socket = daemon.listen(&asked.token).await;
     assert_eq!(socket.next().await["data"]["token"], before["token"]);
     let me = daemon.api_of(&before).get("/api/me").await.expect(200).json;
     assert_eq!(me["clientId"], client["id"]);

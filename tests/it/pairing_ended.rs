@@ -10,8 +10,7 @@ async fn a_denied_tablet_is_told_why_and_closed() {
     let (daemon, admin, mut office) = house(&[]).await;
     let asked = ask(&daemon, json!({})).await;
     office.next_of("pairing_requested").await;
-    let mut waiting = daemon.connect(&asked.token).await;
-    waiting.next_of("connection").await;
+    let mut waiting = daemon.listen(&asked.token).await;
     let path = format!("{}/deny", asked.path());
     admin
         .post(&path, json!({ "reason": "not ours" }))
@@ -88,11 +87,7 @@ async fn three_requests_are_open_from_one_address_and_twenty_in_all() {
         from(address).await.expect(201);
     }
     let refused = from("2001:db8::4").await;
-    let wait: u64 = refused
-        .header("retry-after")
-        .expect("Retry-After")
-        .parse()
-        .unwrap();
+    let wait = refused.retry_after();
     assert!((1..=300).contains(&wait), "{wait}");
     assert_eq!(refused.refused(429), "rate_limited");
     for n in 0..17 {
@@ -115,8 +110,7 @@ async fn with_client_id_a_tablet_becomes_the_client_that_it_was() {
     let (daemon, admin, mut office) = house(&[]).await;
     let kitchen = admin.create_area("Kitchen").await;
     let old = daemon.pair("Hall", &[&kitchen]).await;
-    let mut wall = daemon.connect(&old.token).await;
-    wall.next_of("connection").await;
+    let mut wall = daemon.listen(&old.token).await;
     let asked = ask(&daemon, json!({ "name": "Fresh", "platform": "iPad" })).await;
     let client = asked.approve(&admin, json!({ "client_id": old.id })).await;
     assert_eq!(
@@ -146,4 +140,24 @@ async fn with_client_id_a_tablet_becomes_the_client_that_it_was() {
     assert_eq!(me["clientId"], old.id);
     let clients = admin.get("/api/clients").await.expect(200).json;
     assert_eq!(clients["clients"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_inactive_client_that_is_approved_again_is_active_again() {
+    let (daemon, admin, _) = house(&[]).await;
+    let old = daemon.pair("Hall", &[]).await;
+    let path = format!("/api/clients/{}", old.id);
+    admin
+        .patch(&path, json!({ "isActive": false }))
+        .await
+        .expect(200);
+    let asked = ask(&daemon, json!({})).await;
+    let client = asked.approve(&admin, json!({ "clientId": old.id })).await;
+    assert_eq!(client["isActive"], true);
+    let granted = asked.api.get(&asked.path()).await.expect(200).json;
+    daemon.api_of(&granted).get("/api/me").await.expect(200);
+    assert_eq!(
+        daemon.api(&old.token).get("/api/me").await.refused(401),
+        "revoked"
+    );
 }

@@ -3,18 +3,10 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Daemon, Socket};
+use crate::pairing_asked::{house, office};
+use crate::support::{Answer, Api, Daemon, keys};
 
 const CLAIM: &str = "fQ2kz0p7T1mXv9aLr4bYdw";
-
-async fn house(options: &[(&str, &str)]) -> (Daemon, Api, Socket) {
-    let daemon = Daemon::with(options).await;
-    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
-    office.next_of("connection").await;
-    let admin = daemon.api_of(&token);
-    (daemon, admin, office)
-}
 
 async fn offer(admin: &Api, body: Value) -> Value {
     admin
@@ -39,14 +31,10 @@ async fn a_code_and_its_answer_have_the_contracts_shape() {
     let (daemon, admin, mut office) = house(&[]).await;
     let kitchen = admin.create_area("Kitchen").await;
     let offered = offer(&admin, json!({ "name": "Hall", "areaIds": [kitchen] })).await;
-    let mut keys: Vec<_> = offered
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["code", "expiresAt", "pairingId", "qrSvg", "url"]);
+    assert_eq!(
+        keys(&offered),
+        ["code", "expiresAt", "pairingId", "qrSvg", "url"]
+    );
     let code = offered["code"].as_str().unwrap();
     assert!(
         code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit()),
@@ -65,15 +53,8 @@ async fn a_code_and_its_answer_have_the_contracts_shape() {
 
     let body = json!({ "code": code, "name": "Own name", "platform": "iPad" });
     let answer = bring(&daemon.stranger(), body).await.expect(200).json;
-    let mut keys: Vec<_> = answer
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    keys.sort_unstable();
     assert_eq!(
-        keys,
+        keys(&answer),
         [
             "assignedAreas",
             "clientId",
@@ -245,11 +226,7 @@ async fn after_five_wrong_codes_an_address_must_wait_and_others_need_not() {
     }
     for guess in [wrong(&code), code.clone()] {
         let answer = bring(&guesser, json!({ "code": guess })).await;
-        let wait: u64 = answer
-            .header("retry-after")
-            .expect("Retry-After")
-            .parse()
-            .unwrap();
+        let wait = answer.retry_after();
         assert!((1..=300).contains(&wait), "{wait}");
         assert_eq!(answer.refused(429), "rate_limited");
     }
@@ -309,6 +286,29 @@ async fn twenty_wrong_codes_kill_every_open_one_and_admins_are_told() {
 }
 
 #[tokio::test]
+async fn admins_are_told_of_dead_codes_later_if_the_store_could_not_write() {
+    let daemon = Daemon::on_a_limit(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let (admin, mut office) = office(&daemon).await;
+    let offered = offer(&admin, json!({})).await;
+    let guess = json!({ "code": wrong(&offered["code"]) });
+    let from = |n: u32| {
+        let address = format!("192.0.2.{n}");
+        daemon.stranger().with_header("x-forwarded-for", &address)
+    };
+    for n in 0..19 {
+        let answer = bring(&from(n / 4), guess.clone()).await;
+        assert_eq!(answer.refused(401), "invalid_code");
+    }
+    daemon.limit_files("0").await;
+    bring(&from(50), guess).await.refused(503);
+    daemon.limit_files("unlimited").await;
+    let event = office.next().await;
+    assert_eq!(event["type"], "pairing_expired");
+    assert_eq!(event["data"]["reason"], "too_many_attempts");
+    assert_eq!(event["data"]["pairingId"], offered["pairingId"]);
+}
+
+#[tokio::test]
 async fn with_client_id_the_code_brings_the_client_back() {
     let (daemon, admin, _) = house(&[]).await;
     let kitchen = admin.create_area("Kitchen").await;
@@ -326,6 +326,28 @@ async fn with_client_id_the_code_brings_the_client_back() {
         daemon.api(&old.token).get("/api/me").await.refused(401),
         "revoked"
     );
+    daemon.api_of(&answer).get("/api/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn of_an_inactive_client_the_admins_last_word_counts() {
+    let (daemon, admin, _) = house(&[]).await;
+    let old = daemon.pair("Hall", &[]).await;
+    let path = format!("/api/clients/{}", old.id);
+    let deactivate = async || {
+        let patch = json!({ "isActive": false });
+        admin.patch(&path, patch).await.expect(200);
+    };
+    let before = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
+    deactivate().await;
+    let answer = bring(&daemon.stranger(), json!({ "code": before })).await;
+    assert_eq!(answer.refused(401), "invalid_code");
+    assert_eq!(admin.get(&path).await.expect(200).json["isActive"], false);
+
+    let after = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
+    assert_eq!(admin.get(&path).await.expect(200).json["isActive"], false);
+    let answer = bring(&daemon.stranger(), json!({ "code": after })).await;
+    let answer = answer.expect(200).json;
     daemon.api_of(&answer).get("/api/me").await.expect(200);
 }
 

@@ -69,12 +69,7 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
         .await
         .expect(200)
         .json;
-    let session = api
-        .post("/api/auth/session", json!({}))
-        .await
-        .expect(200)
-        .json;
-    let (fresh, session) = (text(&fresh, "token"), text(&session, "sessionId"));
+    let (fresh, session) = (text(&fresh, "token"), api.open_session().await);
     let cookie = format!("sessionId={session}");
     daemon
         .stranger()

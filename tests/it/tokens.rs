@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::pairing_asked::ask;
 use crate::support::Daemon;
 
 #[tokio::test]
@@ -132,17 +133,12 @@ async fn me_says_who_the_caller_is() {
     );
     assert_eq!(admin.get("/api/me").await.expect(200).json["role"], "admin");
 
-    let asked = daemon
-        .stranger()
-        .post("/api/pairing/requests", json!({}))
-        .await
-        .expect(201)
-        .json;
-    let waiting = daemon.api(asked["pairingToken"].as_str().unwrap());
+    let asked = ask(&daemon, json!({})).await;
+    let waiting = asked.api;
     let me = waiting.get("/api/me").await.expect(200).json;
     assert_eq!(
         (&me["role"], &me["username"]),
-        (&json!("pairing"), &asked["pairingId"])
+        (&json!("pairing"), &json!(asked.id))
     );
     assert_eq!(
         daemon.stranger().get("/api/me").await.refused(401),
@@ -203,13 +199,8 @@ async fn a_refresh_asked_again_gives_the_same_token() {
 async fn refresh_is_a_clients_own() {
     let daemon = Daemon::start().await;
     let user = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
-    let asked = daemon
-        .stranger()
-        .post("/api/pairing/requests", json!({}))
-        .await
-        .expect(201)
-        .json;
-    let waiting = daemon.api(asked["pairingToken"].as_str().unwrap());
+    let asked = ask(&daemon, json!({})).await;
+    let waiting = asked.api;
     for api in [
         daemon.admin().await,
         daemon.api_of(&user),

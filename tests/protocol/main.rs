@@ -10,6 +10,7 @@
 mod engineio;
 mod heartbeat;
 mod socketio;
+mod sse;
 mod support;
 mod upgrade;
 mod websocket;

@@ -62,6 +62,63 @@ fn ephemeral_events_that_find_no_place_are_dropped_without_a_trace() {
     assert_eq!(hub.publish(event(1, &[Topic::All])), 1);
 }
 
+/// A state of `entity`; the data tells which one.
+fn state(entity: &str, value: &str) -> Event {
+    let data = serde_json::json!({ "state": value });
+    let new = NewEvent::new(Kind::AREA_UPDATED, &data, vec![Topic::All]);
+    Event::ephemeral(new, Timestamp::from_unix_ms(0)).conflated_by(entity)
+}
+
+/// The states that wait for a session.
+fn states(session: &Session) -> Vec<String> {
+    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+        panic!()
+    };
+    let states = events.iter().filter(|event| event.is_conflated());
+    states.map(|event| event.data().to_owned()).collect()
+}
+
+#[test]
+fn of_one_entity_only_the_newest_state_waits() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    for n in 0..10_000 {
+        assert_eq!(hub.publish(state("light.a", &n.to_string())), 1);
+    }
+    hub.publish(state("light.b", "on"));
+    assert_eq!(
+        states(&session),
+        [r#"{"state":"9999"}"#, r#"{"state":"on"}"#]
+    );
+    hub.publish(state("light.a", "off"));
+    assert_eq!(
+        states(&session),
+        [r#"{"state":"off"}"#],
+        "what was told is not replaced"
+    );
+}
+
+#[test]
+fn states_wait_while_a_session_reads_from_history_and_stay_bounded() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    for id in 1..=257 {
+        hub.publish(event(id, &[Topic::All]));
+    }
+    assert_eq!(heard(&session).len(), 256);
+    assert!(matches!(session.outbox().drain(1), Drained::Missed(_)));
+    for n in 0..3 {
+        assert_eq!(hub.publish(state("light.a", &n.to_string())), 1);
+        assert!(matches!(session.outbox().drain(1), Drained::Missed(_)));
+    }
+    assert_eq!(hub.publish(fleeting(Topic::All)), 0);
+    session.outbox().catch_up();
+    assert_eq!(states(&session), [r#"{"state":"2"}"#]);
+
+    let told = (0..1000).map(|n| hub.publish(state(&format!("light.{n}"), "on")));
+    assert_eq!(told.sum::<usize>(), 256);
+}
+
 #[test]
 fn one_full_outbox_takes_nothing_from_another() {
     let hub = Hub::new();
@@ -107,4 +164,33 @@ fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
     drop(gate);
     is_done.recv().unwrap();
     ender.join().unwrap();
+}
+
+#[test]
+fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let signal = Arc::<Signal>::default();
+    let cuts = Arc::new(AtomicUsize::new(0));
+    let counted = cuts.clone();
+    signal.on_end(Box::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
+    let of_one = |namespace| {
+        Arc::new(Session::new(
+            ConnectionId::random(),
+            principal(client("a"), "jti"),
+            namespace,
+            Dialect::SocketIo,
+            None,
+            signal.clone(),
+        ))
+    };
+    let hub = Hub::new();
+    for namespace in [Namespace::Main, Namespace::Help] {
+        register(&hub, &of_one(namespace), &[], usize::MAX);
+    }
+    // Last words are laid out after the first cut: another would take them back.
+    let client = "a".parse().unwrap();
+    assert_eq!(hub.disconnect_client(&client, Ending::Revoked), 2);
+    assert_eq!(cuts.load(Ordering::Relaxed), 1);
 }

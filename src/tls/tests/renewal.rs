@@ -27,6 +27,24 @@ fn supervisor_is_away(fake: &FakeSupervisor) {
     }
 }
 
+async fn open(setup: Setup) -> (Certificates, Upkeep) {
+    Certificates::open(setup).await.unwrap()
+}
+
+fn at(clock: &Clock, setup: Setup) -> Setup {
+    Setup {
+        now: clock.now(),
+        ..setup
+    }
+}
+
+fn under(fake: &FakeSupervisor, setup: Setup) -> Setup {
+    Setup {
+        host: HostSource::Supervisor(fake.client()),
+        ..setup
+    }
+}
+
 fn kept_names(memory: &Arc<Memory>) -> CertificateNames {
     let leaf = memory.kept().unwrap().leaf;
     Leaf::from_der(CertificateDer::from(leaf.cert), &leaf.key)
@@ -42,12 +60,8 @@ fn has(memory: &Arc<Memory>, name: &str) -> bool {
 #[tokio::test]
 async fn a_restart_serves_what_was_kept() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    let (first, _) = Certificates::open(setup(dir.path(), &memory))
-        .await
-        .unwrap();
-    let (second, _) = Certificates::open(setup(dir.path(), &memory))
-        .await
-        .unwrap();
+    let (first, _) = open(setup(dir.path(), &memory)).await;
+    let (second, _) = open(setup(dir.path(), &memory)).await;
     assert_eq!(first.serving(), second.serving());
     assert_eq!(first.authority(), second.authority());
     assert_eq!(*memory.saves.lock().unwrap(), 1);
@@ -60,12 +74,7 @@ async fn a_restart_serves_what_was_kept() {
 async fn the_leaf_is_renewed_thirty_days_before_its_end_and_the_authority_stays() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let clock = Clock::at(TODAY);
-    let (certificates, mut upkeep) = Certificates::open(Setup {
-        now: clock.now(),
-        ..setup(dir.path(), &memory)
-    })
-    .await
-    .unwrap();
+    let (certificates, mut upkeep) = open(at(&clock, setup(dir.path(), &memory))).await;
     let (serving, authority) = (certificates.serving(), certificates.authority());
     clock.advance(Duration::days(365));
     upkeep.look().await;
@@ -81,12 +90,7 @@ async fn the_leaf_is_renewed_thirty_days_before_its_end_and_the_authority_stays(
 async fn an_authority_at_its_end_is_replaced() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let clock = Clock::at(TODAY);
-    let (certificates, mut upkeep) = Certificates::open(Setup {
-        now: clock.now(),
-        ..setup(dir.path(), &memory)
-    })
-    .await
-    .unwrap();
+    let (certificates, mut upkeep) = open(at(&clock, setup(dir.path(), &memory))).await;
     let authority = certificates.authority();
     clock.advance(Duration::days(3652 - 100));
     upkeep.look().await;
@@ -108,13 +112,7 @@ async fn in_the_add_on_the_host_is_supervisors_and_changes_are_followed() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let fake = FakeSupervisor::start().await;
     supervisor_knows(&fake, "pi4", "192.168.77.5");
-    let source = || HostSource::Supervisor(fake.client());
-    let (_, mut upkeep) = Certificates::open(Setup {
-        host: source(),
-        ..setup(dir.path(), &memory)
-    })
-    .await
-    .unwrap();
+    let (_, mut upkeep) = open(under(&fake, setup(dir.path(), &memory))).await;
     assert_eq!(
         kept_names(&memory),
         names(&[
@@ -140,16 +138,15 @@ async fn while_supervisor_is_away_no_name_is_given_up() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let fake = FakeSupervisor::start().await;
     supervisor_knows(&fake, "pi4", "192.168.77.5");
-    let open = || {
-        Certificates::open(Setup {
-            host: HostSource::Supervisor(fake.client()),
+    let start = || {
+        open(Setup {
             tls_names: vec![AltName::parse("wall.lan").unwrap()],
-            ..setup(dir.path(), &memory)
+            ..under(&fake, setup(dir.path(), &memory))
         })
     };
-    open().await.unwrap();
+    start().await;
     supervisor_is_away(&fake);
-    let (certificates, mut upkeep) = open().await.unwrap();
+    let (certificates, mut upkeep) = start().await;
     upkeep.look().await;
     assert!(has(&memory, "192.168.77.5") && has(&memory, "pi4") && has(&memory, "wall.lan"));
     assert_eq!(*memory.saves.lock().unwrap(), 1);
@@ -161,13 +158,7 @@ async fn a_first_start_without_supervisor_goes_on_and_catches_up() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let fake = FakeSupervisor::start().await;
     supervisor_is_away(&fake);
-    let host = HostSource::Supervisor(fake.client());
-    let (_, mut upkeep) = Certificates::open(Setup {
-        host,
-        ..setup(dir.path(), &memory)
-    })
-    .await
-    .unwrap();
+    let (_, mut upkeep) = open(under(&fake, setup(dir.path(), &memory))).await;
     assert_eq!(
         kept_names(&memory),
         names(&["homeassistant.local", "localhost", "127.0.0.1", "::1"])
@@ -186,13 +177,7 @@ async fn a_new_host_name_enters_only_as_far_as_the_kept_authority_permits() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let fake = FakeSupervisor::start().await;
     supervisor_knows(&fake, "pi4", "192.168.77.5");
-    let host = HostSource::Supervisor(fake.client());
-    let (certificates, mut upkeep) = Certificates::open(Setup {
-        host,
-        ..setup(dir.path(), &memory)
-    })
-    .await
-    .unwrap();
+    let (certificates, mut upkeep) = open(under(&fake, setup(dir.path(), &memory))).await;
     let authority = certificates.authority();
     supervisor_knows(&fake, "attic", "203.0.113.9");
     upkeep.look().await;
@@ -249,12 +234,7 @@ async fn what_cannot_be_kept_is_not_served() {
 
     *memory.broken.lock().unwrap() = false;
     let clock = Clock::at(TODAY);
-    let (certificates, mut upkeep) = Certificates::open(Setup {
-        now: clock.now(),
-        ..setup(dir.path(), &memory)
-    })
-    .await
-    .unwrap();
+    let (certificates, mut upkeep) = open(at(&clock, setup(dir.path(), &memory))).await;
     let serving = certificates.serving();
     *memory.broken.lock().unwrap() = true;
     clock.advance(Duration::days(380));
@@ -265,9 +245,7 @@ async fn what_cannot_be_kept_is_not_served() {
 #[tokio::test]
 async fn kept_certificates_that_do_not_hold_are_made_anew() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    let (first, _) = Certificates::open(setup(dir.path(), &memory))
-        .await
-        .unwrap();
+    let (first, _) = open(setup(dir.path(), &memory)).await;
     let good = memory.kept().unwrap();
 
     let stranger = Authority::generate(&host("other"), TODAY).unwrap();
@@ -291,12 +269,11 @@ async fn kept_certificates_that_do_not_hold_are_made_anew() {
             leaf,
             ..good.clone()
         });
-        let (again, _) = Certificates::open(Setup {
+        let (again, _) = open(Setup {
             kept,
             ..setup(dir.path(), &memory)
         })
-        .await
-        .unwrap();
+        .await;
         assert_eq!(again.authority(), first.authority());
         assert_ne!(again.serving().fingerprint, first.serving().fingerprint);
     }
@@ -305,12 +282,11 @@ async fn kept_certificates_that_do_not_hold_are_made_anew() {
         key: good.leaf.key.clone(),
     };
     let kept = Some(Kept { authority, ..good });
-    let (again, _) = Certificates::open(Setup {
+    let (again, _) = open(Setup {
         kept,
         ..setup(dir.path(), &memory)
     })
-    .await
-    .unwrap();
+    .await;
     assert_ne!(again.authority(), first.authority());
 }
 
@@ -318,12 +294,7 @@ async fn kept_certificates_that_do_not_hold_are_made_anew() {
 async fn a_clock_without_a_battery_makes_no_authority_of_1970() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let clock = Clock::at(OffsetDateTime::UNIX_EPOCH);
-    let (certificates, mut upkeep) = Certificates::open(Setup {
-        now: clock.now(),
-        ..setup(dir.path(), &memory)
-    })
-    .await
-    .unwrap();
+    let (certificates, mut upkeep) = open(at(&clock, setup(dir.path(), &memory))).await;
     assert!(certificates.serving().not_after.unwrap() > datetime!(2027-01-01 0:00 UTC));
     upkeep.look().await;
     assert_eq!(*memory.saves.lock().unwrap(), 1);
@@ -339,9 +310,7 @@ async fn a_clock_without_a_battery_makes_no_authority_of_1970() {
 #[tokio::test]
 async fn run_ends_when_told() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    let (_, upkeep) = Certificates::open(setup(dir.path(), &memory))
-        .await
-        .unwrap();
+    let (_, upkeep) = open(setup(dir.path(), &memory)).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(upkeep.run(async { drop(stopped.await) }));
     stop.send(()).unwrap();

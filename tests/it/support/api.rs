@@ -59,6 +59,13 @@ impl Answer {
         answer.json["code"].as_str().expect("a code").to_owned()
     }
 
+    /// The seconds of `Retry-After`.
+    #[track_caller]
+    pub fn retry_after(&self) -> u64 {
+        let header = self.header("retry-after").expect("Retry-After");
+        header.parse().expect("whole seconds")
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -192,6 +199,13 @@ impl Api {
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
             .body(Full::default());
         self.raw(request.expect("a request")).await
+    }
+
+    /// Opens a session and gives its id.
+    pub async fn open_session(&self) -> String {
+        let answer = self.post("/api/auth/session", json!({})).await;
+        let session = answer.expect(200).json;
+        session["sessionId"].as_str().expect("an id").to_owned()
     }
 
     /// Makes an area and gives its id.

@@ -44,11 +44,37 @@ impl Daemon {
     /// With these options as environment variables, such as `("HEARTBEAT_SECONDS", "1")`.
     pub async fn with(options: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let options = options
-            .iter()
-            .map(|(k, v)| (k.to_string(), v.to_string()))
-            .collect();
-        Self::start_in(folder, options).await
+        Self::start_in(folder, owned(options)).await
+    }
+
+    /// After a shell has done something first, such as setting a limit.
+    pub async fn after(words: &str, options: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = owned(options);
+        let plain = command(folder.path(), &options);
+        let mut shell = Command::new("sh");
+        shell
+            .env_clear()
+            .envs(plain.as_std().get_envs().filter_map(|(k, v)| Some((k, v?))))
+            .args(["-c", &format!("{words}; exec \"$0\"")])
+            .arg(plain.as_std().get_program());
+        Self::launch(shell, folder, options).await
+    }
+
+    /// One that a file over its limit does not kill, so that SQLite sees the error.
+    pub async fn on_a_limit(options: &[(&str, &str)]) -> Self {
+        Self::after("trap '' XFSZ", options).await
+    }
+
+    /// Lets its files take no more than this, or `unlimited` again.
+    pub async fn limit_files(&self, bytes: &str) {
+        let pid = self.pid().to_string();
+        let file_size = format!("--fsize={bytes}:");
+        let set = Command::new("prlimit")
+            .args(["--pid", &pid, &file_size])
+            .status()
+            .await;
+        assert!(set.expect("prlimit runs").success());
     }
 
     /// On a folder that is there already.
@@ -57,12 +83,8 @@ impl Daemon {
         Self::launch(program, folder, options).await
     }
 
-    /// By a command of one's own, such as a shell that sets limits first.
-    pub async fn launch(
-        mut program: Command,
-        folder: TempDir,
-        options: Vec<(String, String)>,
-    ) -> Self {
+    /// By a command of its own.
+    async fn launch(mut program: Command, folder: TempDir, options: Vec<(String, String)>) -> Self {
         let mut process = program
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -258,6 +280,13 @@ impl Daemon {
             .await
             .expect("the socket opens")
     }
+}
+
+fn owned(options: &[(&str, &str)]) -> Vec<(String, String)> {
+    options
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
 }
 
 /// The command line on a data folder, with or without a daemon.

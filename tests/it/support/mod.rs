@@ -2,10 +2,12 @@
 
 mod api;
 mod daemon;
+mod events;
 mod socket;
 
 pub use api::{Answer, Api, exchange, tls_stream};
 pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, roots_of};
+pub use events::{Events, Told};
 pub use socket::Socket;
 
 use serde_json::Value;

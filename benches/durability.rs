@@ -1,0 +1,223 @@
+//! What durability costs: answered writes a second, and memory for a replay and for a stuck tablet.
+//!
+//! `cargo bench --bench durability` measures the release build of the daemon over real TLS and
+//! prints a table. Absolute figures are this machine's; the disk's own speed stands beside them.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "a bench may fail loudly, and uses a part of the tests' support"
+)]
+
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+
+use support::{Daemon, Socket, tls_stream};
+
+const WRITERS: usize = 16;
+const SPAN: Duration = Duration::from_secs(10);
+const REPLAYED: usize = 10_000;
+
+#[tokio::main]
+async fn main() {
+    // `cargo test` runs benches with `--test`: building is all that it needs to see.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    writes().await;
+    replay().await;
+    stuck().await;
+}
+
+async fn writes() {
+    let daemon = Daemon::start().await;
+    let admin = daemon
+        .token(json!({ "role": "admin", "name": "bench" }))
+        .await;
+    let token = admin["token"].as_str().unwrap().to_owned();
+    let mut areas = Vec::new();
+    for writer in 0..WRITERS {
+        let area = daemon
+            .admin()
+            .await
+            .create_area(&format!("Area {writer}"))
+            .await;
+        daemon.pair("Tablet", &[&area]).await;
+        areas.push(area);
+    }
+    let syncs = syncs_per_second(daemon.folder());
+    let (cpu, start) = (cpu_seconds(daemon.pid()), Instant::now());
+    let mut writers = Vec::new();
+    for area in areas {
+        let mut sender = keep_alive(&daemon).await;
+        let token = token.clone();
+        writers.push(tokio::spawn(async move {
+            let mut taken = Vec::new();
+            while start.elapsed() < SPAN {
+                let asked = Instant::now();
+                rename(&mut sender, &token, &area, &format!("Name {}", taken.len())).await;
+                taken.push(asked.elapsed());
+            }
+            taken
+        }));
+    }
+    let mut taken = Vec::new();
+    for writer in writers {
+        taken.extend(writer.await.unwrap());
+    }
+    let span = start.elapsed().as_secs_f64();
+    let cpu = cpu_seconds(daemon.pid()) - cpu;
+    taken.sort_unstable();
+    let at = |share: usize| taken[taken.len() * share / 100].as_secs_f64() * 1000.0;
+    let rate = taken.len() as f64 / span;
+    println!("answered, durable area changes from {WRITERS} writers");
+    println!("  a second            {rate:.0}");
+    println!("  p50, p99            {:.1} ms, {:.1} ms", at(50), at(99));
+    println!(
+        "  processor a change  {:.0} us",
+        cpu / taken.len() as f64 * 1e6
+    );
+    println!("  the disk's own write and fsync of 4 KiB: {syncs:.0} a second");
+}
+
+async fn replay() {
+    let daemon = Daemon::start().await;
+    let (area, tablet, token) = house(&daemon).await;
+    let words = daemon.words(&tablet).await;
+    let mut sender = keep_alive(&daemon).await;
+    for n in 0..REPLAYED {
+        rename(&mut sender, &token, &area, &format!("Name {n}")).await;
+    }
+    let before = resident_kib(daemon.pid());
+    let path = format!("/ws?since={}", words["lastEventId"]);
+    let start = Instant::now();
+    let mut socket = Socket::open(&daemon, &path, Some(&tablet)).await.unwrap();
+    let mut most = before;
+    socket.next().await;
+    for n in 0..REPLAYED {
+        assert_eq!(socket.next().await["data"]["name"], format!("Name {n}"));
+        if n % 100 == 0 {
+            most = most.max(resident_kib(daemon.pid()));
+        }
+    }
+    let span = start.elapsed().as_secs_f64();
+    println!("a replay of {REPLAYED} events to one tablet");
+    println!("  took                {span:.2} s");
+    println!(
+        "  resident memory     {} KiB more than before",
+        most.saturating_sub(before)
+    );
+}
+
+async fn stuck() {
+    let daemon = Daemon::start().await;
+    let (area, tablet, token) = house(&daemon).await;
+    let mut sender = keep_alive(&daemon).await;
+    for n in 0..2000 {
+        rename(&mut sender, &token, &area, &format!("Warm {n}")).await;
+    }
+    let before = resident_kib(daemon.pid());
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        sockets.push(Socket::open_narrow(&daemon, &tablet).await);
+    }
+    // A stuck tablet is closed after ten seconds; eight at once tell its share from noise.
+    let start = Instant::now();
+    let (mut most, mut events) = (before, 0);
+    while start.elapsed() < Duration::from_secs(9) {
+        let name = format!("{events:<90}x");
+        rename(&mut sender, &token, &area, &name).await;
+        events += 1;
+        if events % 50 == 0 {
+            most = most.max(resident_kib(daemon.pid()));
+        }
+    }
+    println!("eight stuck tablets while {events} events came");
+    println!(
+        "  resident memory     {} KiB more a tablet",
+        most.saturating_sub(before) / 8
+    );
+}
+
+/// An area, the token of a tablet that has it, and an admin's.
+async fn house(daemon: &Daemon) -> (String, String, String) {
+    let admin = daemon
+        .token(json!({ "role": "admin", "name": "bench" }))
+        .await;
+    let token = admin["token"].as_str().unwrap().to_owned();
+    let area = daemon.api(&token).create_area("Kitchen").await;
+    let tablet = daemon.pair("Tablet", &[&area]).await;
+    (area, tablet.token, token)
+}
+
+async fn keep_alive(daemon: &Daemon) -> SendRequest<Full<Bytes>> {
+    let stream = tls_stream(daemon.https, daemon.tls.clone()).await;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn rename(sender: &mut SendRequest<Full<Bytes>>, token: &str, area: &str, name: &str) {
+    let body = json!({ "name": name }).to_string();
+    let request = Request::patch(format!("/api/areas/{area}"))
+        .header("host", "localhost")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .unwrap();
+    sender.ready().await.unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.into_body().collect().await.unwrap();
+}
+
+fn syncs_per_second(folder: &Path) -> f64 {
+    let path = folder.join("bench");
+    let mut file = std::fs::File::create(&path).unwrap();
+    let start = Instant::now();
+    let mut syncs = 0;
+    while start.elapsed() < Duration::from_secs(1) {
+        file.write_all(&[7; 4096]).unwrap();
+        file.sync_data().unwrap();
+        syncs += 1;
+    }
+    std::fs::remove_file(path).unwrap();
+    f64::from(syncs) / start.elapsed().as_secs_f64()
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<_> = fields.split_whitespace().collect();
+    // User and system time (proc(5), fields 14 and 15), in hundredths of a second.
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    ticks as f64 / 100.0
+}

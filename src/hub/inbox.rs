@@ -1,0 +1,142 @@
+//! What is posted to a session from outside of its connection, and waits for the connection's task:
+//! bounded, and closed with the session, so that nobody waits for an answer that cannot come.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+/// Messages that may wait for one session.
+const MAX_POSTS: usize = 32;
+
+/// One message for a session.
+pub struct Post {
+    /// Its type.
+    pub kind: String,
+    /// Its data.
+    pub data: Map<String, Value>,
+    /// Where its answer goes; dropped if the session ends before.
+    pub answer: oneshot::Sender<Value>,
+}
+
+/// Why a message could not be posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotPosted {
+    /// The session has not yet taken those before.
+    #[error("too many messages wait for this session; send fewer at once")]
+    Full,
+    /// The session has ended.
+    #[error("this session has ended; open another")]
+    Ended,
+}
+
+/// The messages that wait for one session.
+#[derive(Default)]
+pub(super) struct Inbox(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    posts: VecDeque<Post>,
+    is_closed: bool,
+}
+
+/// A message may hold a token.
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Inbox")
+    }
+}
+
+impl Inbox {
+    pub(super) fn push(&self, post: Post) -> Result<(), NotPosted> {
+        let mut waiting = self.waiting();
+        if waiting.is_closed {
+            return Err(NotPosted::Ended);
+        }
+        if waiting.posts.len() >= MAX_POSTS {
+            return Err(NotPosted::Full);
+        }
+        waiting.posts.push_back(post);
+        Ok(())
+    }
+
+    /// The next message whose answer somebody still waits for.
+    pub(super) fn take(&self) -> Option<Post> {
+        let mut waiting = self.waiting();
+        while let Some(post) = waiting.posts.pop_front() {
+            if !post.answer.is_closed() {
+                return Some(post);
+            }
+        }
+        // An idle session keeps no buffer.
+        waiting.posts = VecDeque::new();
+        None
+    }
+
+    pub(super) fn close(&self) {
+        let mut waiting = self.waiting();
+        waiting.is_closed = true;
+        waiting.posts = VecDeque::new();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(kind: &str) -> (Post, oneshot::Receiver<Value>) {
+        let (answer, answered) = oneshot::channel();
+        let post = Post {
+            kind: kind.to_owned(),
+            data: Map::new(),
+            answer,
+        };
+        (post, answered)
+    }
+
+    #[test]
+    fn gives_in_order_what_somebody_still_waits_for() {
+        let inbox = Inbox::default();
+        let (first, _waits) = post("first");
+        let (given_up, gone) = post("given up");
+        let (last, _waits_too) = post("last");
+        drop(gone);
+        for post in [first, given_up, last] {
+            inbox.push(post).unwrap();
+        }
+        let mut kinds = std::iter::from_fn(|| inbox.take()).map(|post| post.kind);
+        assert_eq!(
+            (kinds.next(), kinds.next()),
+            (Some("first".into()), Some("last".into()))
+        );
+        assert_eq!(kinds.next(), None);
+    }
+
+    #[test]
+    fn is_bounded() {
+        let inbox = Inbox::default();
+        let mut waiting = Vec::new();
+        for _ in 0..MAX_POSTS {
+            let (post, waits) = post("x");
+            inbox.push(post).unwrap();
+            waiting.push(waits);
+        }
+        let (post, _waits) = post("x");
+        assert_eq!(inbox.push(post), Err(NotPosted::Full));
+    }
+
+    #[test]
+    fn closed_it_lets_go_whoever_waits_and_takes_no_more() {
+        let inbox = Inbox::default();
+        let (first, mut waits) = post("first");
+        inbox.push(first).unwrap();
+        inbox.close();
+        assert_eq!(waits.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert_eq!(inbox.push(post("late").0), Err(NotPosted::Ended));
+    }
+}

@@ -1,0 +1,74 @@
+//! `GET /api/events` as server-sent events (contract 4.3): who may open a stream, and how it is opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Method;
+use hyper::header::{ACCEPT, HeaderName};
+
+use super::carrier::Carrier;
+use super::codec::Codec;
+use super::connection::Connection;
+use super::{presented, progress_of};
+use crate::app::App;
+use crate::auth::AuthError;
+use crate::protocol::sse::EventStream;
+use crate::server::{self, ApiError, Incoming, Peer, Reply, Response, Stream};
+
+const PATH: &str = "/api/events";
+const EVENT_STREAM: &str = "text/event-stream";
+/// A stream has no pongs: a peer that acknowledges no byte for this long is gone, as on a WebSocket.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Whether a request asks for a stream of events; `EventSource` names the type on each.
+pub(super) fn is_asked_for(request: &Incoming) -> bool {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    reads
+        && request.uri().path() == PATH
+        && request
+            .headers()
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|range| range.split(';').next())
+            .any(|kind| kind.trim().eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+/// Opens a stream for whoever proves a token in the request; HEAD is told how it would look.
+pub(super) async fn open(
+    app: &Arc<App>,
+    request: Incoming,
+    peer: Peer,
+) -> Result<Response, ApiError> {
+    let handshake = presented(app, &request, &peer)?;
+    let proof = match (&handshake.local_admin, &handshake.credential) {
+        (Some(_), _) => Ok(()),
+        (None, Some(credential)) => server::prove(app, credential).await.map(drop),
+        (None, None) => Err(AuthError::Missing),
+    };
+    if request.method() == Method::HEAD {
+        proof?;
+        return Ok(head());
+    }
+    // A wrong token counts against its address, as on a WebSocket.
+    let permit = app.sockets.permit(app, &peer, proof.is_ok())?;
+    proof?;
+    let (app, version, progress) = (app.clone(), request.version(), progress_of(&request));
+    Ok(server::hand_over(head(), move |stream: Stream, head| {
+        stream.give_up_after(SILENCE);
+        let carrier = Carrier::events(EventStream::new(stream, head, version));
+        let connection =
+            Connection::new(app, carrier, Codec::Sse, peer, progress, handshake, permit);
+        tokio::spawn(connection.run());
+    }))
+}
+
+fn head() -> Response {
+    // Proxies of nginx's kind would keep events back until they have enough of them.
+    let unbuffered = HeaderName::from_static("x-accel-buffering");
+    Reply::bytes(EVENT_STREAM, Bytes::new())
+        .with_header(unbuffered, "no")
+        .into_response()
+}

@@ -1,0 +1,290 @@
+//! `Idempotency-Key`: a write that is sent again has one effect and one answer (contract section 6).
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Api, Daemon};
+
+const REUSED: &str = "idempotency_key_reused";
+const IN_FLIGHT: &str = "idempotency_key_in_flight";
+
+/// A write with a key.
+struct Write {
+    method: &'static str,
+    path: String,
+    body: Value,
+    key: String,
+}
+
+impl Write {
+    fn new(method: &'static str, path: &str, body: Value, key: &str) -> Self {
+        let (path, key) = (path.to_owned(), key.to_owned());
+        Self {
+            method,
+            path,
+            body,
+            key,
+        }
+    }
+
+    async fn send(&self, api: &Api) -> Answer {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", &self.key),
+        ];
+        let body = self.body.to_string();
+        api.send_text(self.method, &self.path, &headers, &body)
+            .await
+    }
+}
+
+/// A use of a route, on things of its own.
+async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -> Write {
+    let admin = daemon.local();
+    let area = admin.create_area("Kitchen").await;
+    let wall = daemon.pair("Wall", &[&area]).await;
+    let token = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
+    let id = match pattern.split('/').nth(2) {
+        Some("areas") => area.clone(),
+        Some("clients") => wall.id.clone(),
+        Some("pairing") => {
+            let path = "/api/pairing/requests";
+            let asked = daemon.stranger().post(path, json!({})).await.expect(201);
+            asked.json["pairingId"].as_str().unwrap().to_owned()
+        }
+        _ => String::new(),
+    };
+    let path = pattern
+        .replace("{id}", &id)
+        .replace("{area_id}", &area)
+        .replace("{jti}", token["jti"].as_str().unwrap());
+    let body = match (method, pattern) {
+        ("POST", "/api/areas") => json!({ "name": "Made once" }),
+        (_, "/api/areas/{id}" | "/api/clients/{id}") => json!({ "name": "Another" }),
+        (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
+        _ => json!({}),
+    };
+    Write::new(
+        method,
+        &path,
+        body,
+        &format!("{method} {pattern}").replace(' ', ":"),
+    )
+}
+
+/// Where the audit and the history stand.
+async fn standing(admin: &Api) -> (Value, Value) {
+    let audit = admin.get("/api/audit?limit=1").await.expect(200).json;
+    let events = admin.get("/api/events?limit=1").await.expect(200).json;
+    (
+        audit["entries"][0]["id"].clone(),
+        events["lastEventId"].clone(),
+    )
+}
+
+#[tokio::test]
+async fn every_write_of_somebody_known_has_one_effect_and_one_answer() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.local();
+    let mut done = Vec::new();
+    for (method, pattern) in wallcast::server::keyed_routes() {
+        let write = prepare(&daemon, method, pattern).await;
+        let what = format!("{method} {pattern}");
+        let before = standing(&admin).await;
+        let first = write.send(&admin).await;
+        assert!((200..300).contains(&first.status), "{what}: {}", first.text);
+        let after = standing(&admin).await;
+        assert_ne!(before, after, "{what} had an effect");
+        let again = write.send(&admin).await;
+        assert_eq!(
+            (again.status, &again.text),
+            (first.status, &first.text),
+            "{what}"
+        );
+        let kind = |answer: &Answer| answer.header("content-type").map(str::to_owned);
+        assert_eq!(kind(&again), kind(&first), "{what}");
+        assert_eq!(standing(&admin).await, after, "{what} had a second effect");
+
+        let other = Write::new(
+            method,
+            &write.path,
+            json!({ "reason": "other" }),
+            &write.key,
+        );
+        let refused = other.send(&admin).await;
+        assert_eq!(refused.json["field"], "Idempotency-Key", "{what}");
+        assert_eq!(refused.refused(422), REUSED, "{what}");
+        assert_eq!(standing(&admin).await, after, "{what}");
+        done.push((write, first));
+    }
+    assert!(done.len() >= 14, "the routes that there were at first");
+    assert!(!daemon.log().contains("was not kept"), "{}", daemon.log());
+
+    let before = standing(&admin).await;
+    let daemon = daemon.kill_and_restart().await;
+    let admin = daemon.local();
+    for (write, first) in done {
+        let again = write.send(&admin).await;
+        assert_eq!(
+            (again.status, again.text),
+            (first.status, first.text),
+            "{}",
+            write.key
+        );
+    }
+    assert_eq!(standing(&admin).await, before);
+}
+
+#[tokio::test]
+async fn a_crash_keeps_both_the_effect_and_its_answer_or_neither() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.local();
+    let make = |n: usize| {
+        let name = format!("Area {n}");
+        Write::new(
+            "POST",
+            "/api/areas",
+            json!({ "name": name }),
+            &name.replace(' ', "-"),
+        )
+    };
+    let (told, mut answered) = tokio::sync::mpsc::unbounded_channel();
+    for n in 0..200 {
+        let (admin, told) = (admin.clone(), told.clone());
+        // Those whose connection breaks end with a panic of their own.
+        tokio::spawn(async move {
+            let answer = make(n).send(&admin).await.expect(201);
+            told.send((n, answer.text)).unwrap();
+        });
+    }
+    drop(told);
+    let mut before = BTreeMap::new();
+    while before.len() < 20 {
+        before.extend(answered.recv().await);
+    }
+    let daemon = daemon.kill_and_restart().await;
+    while let Some((n, text)) = answered.recv().await {
+        before.insert(n, text);
+    }
+    let admin = daemon.local();
+    for n in 0..200 {
+        let answer = make(n).send(&admin).await.expect(201);
+        if let Some(text) = before.get(&n) {
+            assert_eq!(answer.text, *text);
+        }
+    }
+    let areas = admin.get("/api/areas?limit=1000").await.expect(200).json;
+    let areas = areas["areas"].as_array().unwrap();
+    let names: std::collections::BTreeSet<_> =
+        areas.iter().map(|area| area["name"].as_str()).collect();
+    assert_eq!((areas.len(), names.len()), (200, 200));
+}
+
+#[tokio::test]
+async fn one_of_many_at_once_acts_and_the_others_are_told_to_wait() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.local();
+    let write = Write::new("POST", "/api/areas", json!({ "name": "Once" }), "k");
+    let mut answers = join_all((0..30).map(|_| write.send(&admin))).await;
+    answers.push(write.send(&admin).await);
+    let made = answers.last().unwrap().text.clone();
+    for answer in answers {
+        if answer.status == 409 {
+            assert_eq!(answer.header("retry-after"), Some("1"));
+            assert_eq!(answer.refused(409), IN_FLIGHT);
+        } else {
+            assert_eq!(answer.expect(201).text, made);
+        }
+    }
+    let areas = admin.get("/api/areas").await.expect(200).json;
+    assert_eq!(areas["areas"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_its_principal_method_and_path() {
+    let daemon = Daemon::start().await;
+    let (admin, other) = (daemon.admin().await, daemon.admin().await);
+    let make = |name: &str| Write::new("POST", "/api/areas", json!({ "name": name }), "k");
+    let ids = [
+        make("A").send(&admin).await.expect(201).json["id"].take(),
+        make("B").send(&other).await.expect(201).json["id"].take(),
+    ];
+    let path = |id: &Value| format!("/api/areas/{}", id.as_str().unwrap());
+    let names = [("PUT", 0, "C"), ("PATCH", 0, "D"), ("PUT", 1, "E")];
+    for (method, n, name) in names {
+        let write = Write::new(method, &path(&ids[n]), json!({ "name": name }), "k");
+        let answer = write.send(&admin).await.expect(200);
+        assert_eq!(answer.json["name"], name);
+    }
+    // An answer is no way around a revocation.
+    let token = daemon.token(json!({ "role": "admin", "name": "x" })).await;
+    let gone = daemon.api_of(&token);
+    make("F").send(&gone).await.expect(201);
+    let jti = token["jti"].as_str().unwrap();
+    admin
+        .delete(&format!("/api/tokens/{jti}"))
+        .await
+        .expect(204);
+    assert_eq!(make("F").send(&gone).await.refused(401), "revoked");
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_kept() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.local();
+    let make = |body: Value| Write::new("POST", "/api/areas", body, "k");
+    let refused = make(json!({ "name": "" })).send(&admin).await;
+    assert_eq!(refused.refused(422), "invalid_field");
+    make(json!({ "name": "A" })).send(&admin).await.expect(201);
+    let refused = make(json!({ "name": "" })).send(&admin).await;
+    assert_eq!(refused.refused(422), REUSED);
+}
+
+#[tokio::test]
+async fn what_holds_a_secret_or_comes_from_nobody_takes_no_key() {
+    let daemon = Daemon::start().await;
+    let (admin, stranger) = (daemon.admin().await, daemon.stranger());
+    let user = json!({ "role": "user", "name": "Ann" });
+    for (api, path, body, status, secret) in [
+        (&admin, "/api/tokens", user, 201, "token"),
+        (&admin, "/api/auth/session", json!({}), 200, "sessionId"),
+        (&admin, "/api/pairing/codes", json!({}), 201, "code"),
+        (
+            &stranger,
+            "/api/pairing/requests",
+            json!({}),
+            201,
+            "pairingToken",
+        ),
+    ] {
+        let write = Write::new("POST", path, body, "a key of ours, although no key");
+        let first = write.send(api).await.expect(status).json[secret].take();
+        let second = write.send(api).await.expect(status).json[secret].take();
+        assert!(first.is_string() && first != second, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_refused() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.local();
+    let body = json!({ "name": "A" }).to_string();
+    let kind = ("content-type", "application/json");
+    let long = "k".repeat(256);
+    for keys in [&[""][..], &["a b"], &["ä"], &[&long], &["a", "b"]] {
+        let keys = keys.iter().map(|key| ("idempotency-key", *key));
+        let headers: Vec<_> = keys.chain([kind]).collect();
+        let answer = admin.send_text("POST", "/api/areas", &headers, &body).await;
+        assert_eq!(answer.json["field"], "Idempotency-Key", "{headers:?}");
+        assert_eq!(answer.refused(422), "invalid_field", "{headers:?}");
+    }
+    let areas = admin.get("/api/areas").await.expect(200).json;
+    assert_eq!(areas["areas"], json!([]));
+    let write = Write::new("POST", "/api/areas", json!({ "name": "A" }), &long[1..]);
+    write.send(&admin).await.expect(201);
+    write.send(&admin).await.expect(201);
+    let areas = admin.get("/api/areas").await.expect(200).json;
+    assert_eq!(areas["areas"].as_array().unwrap().len(), 1);
+}
