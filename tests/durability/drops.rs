@@ -3,7 +3,6 @@
 
 use crate::house::{House, Size};
 use crate::support::until;
-use crate::tablet::Dialect;
 
 const DROPS: usize = 30;
 

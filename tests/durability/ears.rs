@@ -1,6 +1,7 @@
 //! What one tablet was told, in the order in which it came.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ struct Shared {
     heard: Mutex<Heard>,
     reached: watch::Sender<Reached>,
     is_asleep: watch::Sender<bool>,
+    /// Milliseconds from one read to the next.
+    pace: AtomicU64,
 }
 
 /// Everything that was heard.
@@ -146,8 +149,18 @@ impl Ears {
         self.0.is_asleep.send_replace(false);
     }
 
+    /// Has the tablet take so much time for each message.
+    pub fn walk(&self, pace: Duration) {
+        let pace = u64::try_from(pace.as_millis()).expect("a short time");
+        self.0.pace.store(pace, Ordering::Relaxed);
+    }
+
     /// Call before each read.
     pub async fn awake(&self) {
+        match self.0.pace.load(Ordering::Relaxed) {
+            0 => {}
+            pace => tokio::time::sleep(Duration::from_millis(pace)).await,
+        }
         let mut is_asleep = self.0.is_asleep.subscribe();
         // The sender lives as long as we do.
         let _ = is_asleep.wait_for(|is_asleep| !is_asleep).await;

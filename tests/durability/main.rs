@@ -25,6 +25,7 @@ mod kills;
 mod polling;
 mod proxy;
 mod socketio;
+mod sse;
 mod stuck;
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -79,3 +79,26 @@ async fn a_tablet_that_takes_nothing_for_ten_seconds_is_closed_and_comes_back() 
     }
     house.reconcile().await.nothing_lost();
 }
+
+/// This one takes longer than the ten seconds after which it might be thought to take nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tablet_that_takes_little_is_late_and_never_cut_off() {
+    let house = wide_house().await;
+    let (slow, _) = house.tablets.split_at(Dialect::ALL.len());
+    for tablet in slow {
+        // About 40 KB in a second.
+        tablet.ears.walk(Duration::from_millis(200));
+    }
+    house.orders.more(MANY).await;
+    house.orders.end();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    for tablet in slow {
+        tablet.ears.walk(Duration::ZERO);
+    }
+    let last = house.milestone("slow").await;
+    for tablet in slow {
+        assert!(tablet.ears.reaches(last, PATIENCE).await, "it caught up");
+        assert_eq!(tablet.ears.connections(), 1, "{}", tablet.dialect.name());
+    }
+    house.reconcile().await.nothing_lost();
+}

@@ -12,6 +12,7 @@ use crate::json::{Json, Proof};
 use crate::polling::{self, Upgrades};
 use crate::proxy::Proxy;
 use crate::socketio::SocketIo;
+use crate::sse::Sse;
 use crate::way::{Lost, Way};
 
 /// How a tablet speaks and comes back.
@@ -27,15 +28,18 @@ pub enum Dialect {
     Polling,
     /// Socket.IO that begins with polling and changes to WebSocket.
     Upgrade,
+    /// Server-sent events.
+    Sse,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Json,
         Self::JsonLate,
         Self::SocketIo,
         Self::Polling,
         Self::Upgrade,
+        Self::Sse,
     ];
 
     pub fn name(self) -> &'static str {
@@ -45,6 +49,7 @@ impl Dialect {
             Self::SocketIo => "socket.io ws",
             Self::Polling => "socket.io polling",
             Self::Upgrade => "socket.io upgrade",
+            Self::Sse => "sse",
         }
     }
 }
@@ -83,6 +88,7 @@ enum Client {
     Json(Json),
     SocketIo(SocketIo),
     Polling(SocketIo, Upgrades),
+    Sse(Sse),
 }
 
 impl Tablet {
@@ -93,6 +99,7 @@ impl Tablet {
             Dialect::SocketIo => Client::SocketIo(SocketIo::new(plan.token)),
             Dialect::Polling => Client::Polling(SocketIo::new(plan.token), Upgrades::Never),
             Dialect::Upgrade => Client::Polling(SocketIo::new(plan.token), Upgrades::Soon),
+            Dialect::Sse => Client::Sse(Sse::new(plan.token)),
         };
         let ears = Ears::default();
         let task = tokio::spawn(live(client, plan.way, ears.clone(), plan.chance));
@@ -122,6 +129,7 @@ async fn live(mut client: Client, way: Way, ears: Ears, mut chance: Chance) -> I
         let lost = match &mut client {
             Client::Json(client) => client.live(&way, &ears).await,
             Client::SocketIo(client) => client.live(&way, &ears).await,
+            Client::Sse(client) => client.live(&way, &ears).await,
             Client::Polling(client, upgrades) => {
                 polling::live(client, *upgrades, &way, &ears).await
             }
