@@ -149,6 +149,19 @@ impl Past {
         }
     }
 
+    /// Where the session of a pid stands. Stock clients keep an old offset beside a new pid: one of
+    /// another epoch or below the base counts as the base.
+    fn after(&self, pid: &Pid) -> PositionAsked {
+        let newer = self
+            .offset
+            .as_ref()
+            .filter(|offset| offset.epoch == pid.epoch && offset.id >= pid.base);
+        PositionAsked {
+            epoch: Some(pid.epoch.clone()),
+            id: newer.map_or(pid.base, |offset| offset.id),
+        }
+    }
+
     /// Where a session of `subject` in `namespace` begins.
     pub(super) fn resolve(
         &self,
@@ -162,7 +175,7 @@ impl Past {
             .as_ref()
             .and_then(|text| Some((Pid::open(text, signer, subject, namespace)?, text)));
         let (asked, known) = match known {
-            Some((pid, text)) => (pid.position(self.offset.as_ref()), Some((pid.id, text))),
+            Some((pid, text)) => (self.after(&pid), Some((pid.id, text))),
             None => match &self.position {
                 Some(asked) => (asked.clone(), None),
                 None => return Start::fresh(Outcome::Fresh, now),
