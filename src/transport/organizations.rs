@@ -33,10 +33,10 @@ impl Connection {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let SlotState::Live(session) = &slot.state else {
+        let SlotState::Live(feed) = &slot.state else {
             return;
         };
-        let (namespace, principal) = (slot.namespace, session.principal());
+        let (namespace, principal) = (slot.namespace, feed.session().principal());
         let OrganizationCommand {
             organization,
             joins,
