@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use super::slot::SlotState;
 use crate::auth::entitlement;
 use crate::clock::Timestamp;
 use crate::event::Kind;
@@ -33,10 +32,10 @@ impl Connection {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let SlotState::Live(feed) = &slot.state else {
+        let Some(session) = slot.session() else {
             return;
         };
-        let (namespace, principal) = (slot.namespace, feed.session().principal());
+        let (namespace, principal) = (slot.namespace, session.principal());
         let OrganizationCommand {
             organization,
             joins,

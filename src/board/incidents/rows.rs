@@ -79,7 +79,7 @@ pub fn page(
     after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Incident>> {
-    select(connection, view, "place > ?1", after, limit)
+    select(connection, view, "incidents WHERE place > ?1", after, limit)
 }
 
 /// Every open incident that `view` shows, in their order.
@@ -87,14 +87,15 @@ pub fn page(
 /// # Errors
 /// SQLite's.
 pub fn open(connection: &Connection, view: &View) -> rusqlite::Result<Vec<Incident>> {
-    let condition = "place > ?1 AND resolved_at IS NULL";
-    select(connection, view, condition, 0, super::MAX_OPEN)
+    // There are few of them, and there may be many of an audience that are over.
+    let open = "incidents INDEXED BY incidents_by_end WHERE resolved_at IS NULL AND place > ?1";
+    select(connection, view, open, 0, super::MAX_OPEN)
 }
 
 fn select(
     connection: &Connection,
     view: &View,
-    condition: &str,
+    which: &str,
     after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Incident>> {
@@ -103,14 +104,13 @@ fn select(
     match view.layers() {
         None => {
             let mut query = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM incidents WHERE {condition} ORDER BY place LIMIT ?2"
+                "SELECT {COLUMNS} FROM {which} ORDER BY place LIMIT ?2"
             ))?;
             take(&mut query, params![after, most], &mut incidents)?;
         }
         Some(layers) => {
             let mut query = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM incidents
-                 WHERE organization_id IS ?3 AND tenant_id IS ?4 AND {condition}
+                "SELECT {COLUMNS} FROM {which} AND organization_id IS ?3 AND tenant_id IS ?4
                  ORDER BY place LIMIT ?2"
             ))?;
             for layer in layers {

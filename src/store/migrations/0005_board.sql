@@ -38,9 +38,8 @@ CREATE TABLE incidents (
     resolved_at     INTEGER
 ) STRICT;
 CREATE INDEX incidents_by_audience ON incidents (organization_id, tenant_id, place);
-CREATE INDEX incidents_open ON incidents (organization_id, tenant_id, place)
-    WHERE resolved_at IS NULL;
-CREATE INDEX incidents_by_end ON incidents (resolved_at) WHERE resolved_at IS NOT NULL;
+-- Those that are open first, in their order; then what is over, by when it ended.
+CREATE INDEX incidents_by_end ON incidents (resolved_at);
 
 CREATE TABLE incident_updates (
     incident_id TEXT    NOT NULL REFERENCES incidents (id) ON DELETE CASCADE,
