@@ -193,7 +193,8 @@ impl Past {
 }
 
 impl Start {
-    fn fresh(outcome: Outcome, now: &Standing) -> Self {
+    /// After the newest event, with what became of the position.
+    pub(super) fn fresh(outcome: Outcome, now: &Standing) -> Self {
         Self {
             after: now.last,
             continues: None,

@@ -40,7 +40,11 @@ impl Connection {
         }
         let lost = standing.judge(&asked).err();
         match lost {
-            None => feed.rewind(asked.id),
+            None => {
+                if let Some(beginning) = feed.rewind(asked.id) {
+                    self.app.hub.note_rewind(feed.session().id(), beginning);
+                }
+            }
             Some(gap) => {
                 let words = standing.resync_required(gap);
                 self.tell(namespace, &Kind::RESYNC_REQUIRED, &words);
