@@ -91,6 +91,25 @@ pub fn close_room_of_all(
     Ok(())
 }
 
+/// Has one session of a principal take over the rooms of another, intervals and all.
+///
+/// # Errors
+/// SQLite's.
+pub fn take_over_rooms(
+    connection: &Connection,
+    subject: &Subject,
+    old: &ConnectionId,
+    new: &ConnectionId,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE OR IGNORE session_rooms SET session = ?3, ended_at = NULL
+             WHERE session = ?2 AND subject = ?1",
+        )?
+        .execute(params![subject.to_string(), old, new])?;
+    Ok(())
+}
+
 /// Whether any session is in the room, those that are away included.
 ///
 /// # Errors

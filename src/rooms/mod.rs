@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::areas::{self, Area};
 use crate::auth::{Subject, entitlement};
 use crate::event::{Kind, Namespace, NewEvent, Topic};
-use crate::history;
+use crate::history::{self, Span};
 use crate::hub::{Hub, RoomOf, Session};
 use crate::ids::{AreaId, ConnectionId, RoomName};
 use crate::store::{Store, StoreError, WriteTx};
@@ -155,6 +155,24 @@ pub fn leave(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
     if let Some(name) = resolve(tx.connection(), room)? {
         let topic = Topic::Room(session.namespace(), name);
         tx.leave_room(RoomOf::new(session, topic));
+    }
+    Ok(())
+}
+
+/// Has a session take over the rooms of an old one of the same principal, as in `resume`: it hears
+/// what was told there meanwhile, and what comes.
+///
+/// # Errors
+/// The store's.
+pub fn take_over(
+    tx: &mut WriteTx<'_>,
+    session: &Session,
+    old: &ConnectionId,
+) -> Result<(), StoreError> {
+    history::take_over_rooms(tx.connection(), session.subject(), old, session.id())?;
+    let rooms = entitlement::rooms(tx.connection(), session.id(), tx.last_event())?;
+    for room in rooms.into_iter().filter(Span::is_open) {
+        tx.enter_room(RoomOf::new(session, room.topic));
     }
     Ok(())
 }
