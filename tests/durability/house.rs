@@ -40,7 +40,7 @@ pub struct Size {
     pub pause: usize,
     /// Whether each tablet is reached by a proxy of its own.
     pub has_proxies: bool,
-    /// Whether tablets take next to nothing from the kernel while they do not read.
+    /// Whether little stays with the kernel while tablets do not read.
     pub is_narrow: bool,
     pub options: &'static [(&'static str, &'static str)],
 }
@@ -122,7 +122,7 @@ impl House {
             let number = u8::try_from(number + 2).expect("at most 253 tablets");
             let from = Ipv4Addr::new(127, 0, 1, number);
             let proxy = match size.has_proxies {
-                true => Some(Proxy::start(way.door.clone(), from).await),
+                true => Some(Proxy::start(way.door.clone(), from, size.is_narrow).await),
                 false => None,
             };
             let door = proxy.as_ref().map_or(&way.door, |proxy| &proxy.door);
@@ -252,12 +252,65 @@ impl House {
         }
     }
 
+    /// The same, a while later.
+    pub fn mend_after(&self, tablets: &[usize], length: Duration) {
+        for index in tablets {
+            let mending = self.tablets[*index].proxy().mend_after(length);
+            tokio::spawn(mending);
+        }
+    }
+
     /// Leaves the daemon with these tablets' connections, from which it hears nothing more.
     pub fn leave_half_open(&mut self, tablets: &[usize]) {
         for index in tablets {
             self.tablets[*index].proxy().leave_half_open();
         }
         self.half_open += tablets.len();
+    }
+
+    /// Has these tablets read nothing for so long.
+    pub fn nap(&self, tablets: &[usize], length: Duration) {
+        for index in tablets {
+            let ears = self.tablets[*index].ears.clone();
+            ears.sleep();
+            tokio::spawn(async move {
+                tokio::time::sleep(length).await;
+                ears.wake();
+            });
+        }
+    }
+
+    /// Has these tablets take so much time for each message, and all others none.
+    pub fn walk(&self, tablets: &[usize], pace: Duration) {
+        for (index, tablet) in self.tablets.iter().enumerate() {
+            let is_slow = tablets.contains(&index);
+            tablet
+                .ears
+                .walk(if is_slow { pace } else { Duration::ZERO });
+        }
+    }
+
+    /// Mends everything and wakes everybody up, for the end.
+    pub fn calm(&self) {
+        for tablet in &self.tablets {
+            tablet.proxy().mend();
+            tablet.ears.wake();
+            tablet.ears.walk(Duration::ZERO);
+        }
+    }
+
+    /// How far a run is, in a line.
+    pub fn progress(&self) -> String {
+        let last = self.watcher.ears.last();
+        let behind = self.tablets.iter().map(|t| last - t.ears.last()).max();
+        format!(
+            "{} kills, {} cuts, {} half-open, {} writes answered, {last} events, the last tablet {} behind",
+            self.kills,
+            self.cuts,
+            self.half_open,
+            self.orders.answered(),
+            behind.unwrap_or(0).max(0),
+        )
     }
 
     /// Changes the area that every tablet has.
