@@ -85,7 +85,7 @@ const EXAMPLES = {
 };
 
 for (const [language, start] of Object.entries(EXAMPLES)) {
-  test(`the example in ${language} hears of its area and of its end`, async (t) => {
+  test(`the example in ${language} hears of its area, also over a kill, and of its end`, async (t) => {
     const daemon = await startDaemon(t);
     const area = await createArea(daemon, "Kitchen");
     const tablet = await pair(daemon, "Wall", [area]);
@@ -101,6 +101,9 @@ for (const [language, start] of Object.entries(EXAMPLES)) {
     await example.until(/Kitchen/);
     await daemon.admin("PUT", `/api/areas/${area}`, { name: "Kitchen (Updated)" });
     await example.until(/area_updated.*Kitchen \(Updated\)/);
+    await daemon.restart("SIGKILL");
+    await daemon.admin("PUT", `/api/areas/${area}`, { name: "Kitchen (Again)" });
+    await example.until(/area_updated.*Kitchen \(Again\)/);
     await daemon.admin("POST", `/api/clients/${tablet.id}/revoke`, { reason: "lost" });
     await example.until(/revoked.*lost/);
   });

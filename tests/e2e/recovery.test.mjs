@@ -287,3 +287,17 @@ for (const how of ["a drop", "a SIGKILL"]) {
     assert.equal(socket.recovered, true);
   });
 }
+
+test("a callback on ack says that it was taken, and an admin sees how far the tablet is", async (t) => {
+  const h = await house(t);
+  const socket = connect(t, h, { transports: ["polling"] });
+  await next(socket, "connected");
+  const told = next(socket, "area_updated");
+  await h.rename("A");
+  const [, offset] = await told;
+  const id = Number(offset.split(":")[1]);
+  const answer = await within("the answer", new Promise((done) => socket.emit("ack", { id }, done)));
+  assert.equal(answer.success, true);
+  const seen = await h.daemon.admin("GET", `/api/clients/${h.tablet.id}`);
+  assert.equal(seen.body.lastAckedEventId, id);
+});

@@ -38,7 +38,7 @@ test("an EventSource hears events by their type, with EPOCH:ID as id", async (t)
   const [connection] = await next(source, "connection");
   const words = JSON.parse(connection.data);
   assert.equal(words.clientId, tablet.id);
-  assert.equal(connection.lastEventId, "");
+  assert.equal(connection.lastEventId, `${words.epoch}:${words.lastEventId}`);
 
   const told = next(source, "area_updated");
   await daemon.admin("PATCH", `/api/areas/${area}`, { name: "Küche" });
@@ -78,7 +78,10 @@ test("an EventSource comes back by itself after an admin's disconnect, and says 
   const [event] = await told;
   const again = next(source, "connection");
   await daemon.admin("POST", `/api/clients/${tablet.id}/disconnect`, {});
-  await again;
+  const missed = next(source, "area_updated");
+  await daemon.admin("PATCH", `/api/areas/${area}`, { name: "Kitchen 3" });
+  assert.equal(JSON.parse((await again)[0].data).recovered, true);
+  assert.equal(JSON.parse((await missed)[0].data).name, "Kitchen 3");
   assert.equal(requests.length, 2);
   assert.equal(requests[1]["Last-Event-ID"], event.lastEventId);
 });
