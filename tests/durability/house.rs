@@ -17,7 +17,7 @@ use crate::verdict::{Row, Verdict};
 use crate::way::{Door, Way};
 use crate::writer::{Area, Orders, Work, Writer};
 
-/// How long a tablet may take to catch up with everything at the end.
+/// How long tablets may take to catch up with everything at the end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The name that ends a run.
 const LAST: &str = "the last one";
@@ -217,6 +217,12 @@ impl House {
         self.kills += 1;
     }
 
+    /// Waits until an admin is told something.
+    pub async fn told(&self) {
+        let next = self.watcher.ears.last() + 1;
+        self.watcher.ears.reaches(next, PATIENCE).await;
+    }
+
     /// How many connections each tablet has made, for [`House::all_back`].
     pub fn connections(&self) -> Vec<usize> {
         let count = |tablet: &Tablet| tablet.ears.connections();
@@ -355,11 +361,13 @@ impl House {
             (dialect.name(), own.collect())
         });
         let admins = ("json, admin", vec![&self.watcher]);
+        let deadline = Instant::now() + PATIENCE;
         for (name, tablets) in groups.chain([admins]) {
             let tablets: Vec<&Tablet> = tablets;
             for tablet in &tablets {
                 // One that does not get there has something missing, and is told of below.
-                tablet.ears.reaches(truth.last(), PATIENCE).await;
+                let patience = deadline.saturating_duration_since(Instant::now());
+                tablet.ears.reaches(truth.last(), patience).await;
             }
             rows.push(Row::of(name, &tablets, &truth, &mut faults));
         }
