@@ -215,7 +215,7 @@ pub fn change(
     let subject = Subject::Client(id.clone());
     move_to(tx, &subject, &before.audience(), &after.audience());
     if before.room() != after.room() {
-        rooms::expel(tx, &subject, before.room());
+        rooms::expel(tx, &subject, before.room())?;
     }
     if before.is_active && !after.is_active {
         tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);

@@ -205,7 +205,6 @@ impl Connection {
             return;
         };
         slot.begin(entered.session.clone(), entered.start.after);
-        slot.has_rooms = entered.has_rooms;
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::event::{Event, Namespace, Position};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
-use crate::pairing;
+use crate::{pairing, rooms};
 
 /// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
 /// `pairing_expired` and closes it, which the token's own end would forestall.
@@ -47,8 +47,6 @@ pub(super) struct Entered {
     pub(super) principal: Principal,
     /// Where it begins.
     pub(super) start: Start,
-    /// Whether it was in rooms before, and is again.
-    pub(super) has_rooms: bool,
     standing: Standing,
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
@@ -123,6 +121,12 @@ pub(super) async fn enter_as(
                 newcomer
                     .past
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
+            let start = match &start.continues {
+                Some((id, _)) if hub.is_torn(id, start.after) => {
+                    Start::fresh(Outcome::Fresh, &standing)
+                }
+                _ => start,
+            };
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let session = Arc::new(Session::new(
                 id.unwrap_or(newcomer.id),
@@ -133,12 +137,11 @@ pub(super) async fn enter_as(
                 newcomer.signal,
             ));
             let (after, last) = (start.after, last_event);
-            let has_rooms = feed::register(&hub, db, &session, after, last, max_sessions)?;
+            feed::register(&hub, db, &session, after, last, max_sessions)?;
             Ok((
                 Entered {
                     session,
                     principal,
-                    has_rooms,
                     start,
                     standing,
                     areas,
@@ -149,6 +152,10 @@ pub(super) async fn enter_as(
         })
         .await?;
     app.note_first_use(first_use).await;
+    if app.hub.is_in_rooms(&entered.session) {
+        let id = entered.session.id().clone();
+        rooms::note_session(app.store.clone(), app.hub.clone(), id).await;
+    }
     Ok(entered)
 }
 
@@ -169,7 +176,7 @@ pub(super) async fn renew(
         .between_commits(move |db, _| {
             let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
-            if !goes_on(&session.principal(), &grant.principal) {
+            if !session.principal().hears_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));
             }
             session.retoken(grant.principal.clone());
@@ -178,14 +185,6 @@ pub(super) async fn renew(
         .await?;
     app.note_first_use(first_use).await;
     Ok(renewed)
-}
-
-/// Whether an open session may go on with the token of `new`: what a person hears is fixed by the
-/// token's organisation and tenant, what a tablet hears by the store.
-fn goes_on(old: &Principal, new: &Principal) -> bool {
-    let affiliation = |of: &Principal| (of.organization_id.clone(), of.tenant_id.clone());
-    let is_fixed = matches!(new.subject, Subject::User(_));
-    old.subject == new.subject && (!is_fixed || affiliation(old) == affiliation(new))
 }
 
 fn not_granted(error: pairing::PairingError) -> AuthError {
