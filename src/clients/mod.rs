@@ -23,7 +23,7 @@ use crate::store::{StoreError, WriteTx};
 use crate::{rooms, tokens};
 
 pub use acks::Acks;
-pub use rows::{find, page};
+pub use rows::{at_kiosk, find, page};
 
 /// A paired tablet as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,13 @@ impl Client {
         self.kiosk_id
             .as_ref()
             .map_or(self.id.as_str(), KioskId::as_str)
+    }
+
+    /// The kiosk that it stands at; one without a name of its own has the client's.
+    pub fn kiosk(&self) -> KioskId {
+        self.kiosk_id
+            .clone()
+            .unwrap_or_else(|| KioskId::of_client(&self.id))
     }
 }
 

@@ -206,6 +206,7 @@ impl Connection {
         };
         slot.begin(entered.session.clone(), entered.start.after);
         slot.has_rooms = entered.has_rooms;
+        slot.told_first = entered.pending.iter().filter_map(Event::id).collect();
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier
@@ -236,6 +237,9 @@ impl Connection {
             self.tell(namespace, &Kind::RESYNC_REQUIRED, &lost);
         }
         if let Some(event) = &entered.granted {
+            self.carrier.send(self.codec.event(namespace, event));
+        }
+        for event in &entered.pending {
             self.carrier.send(self.codec.event(namespace, event));
         }
     }

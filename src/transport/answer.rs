@@ -41,6 +41,8 @@ impl Connection {
             }) => self.resume(index, position, connection, mark).await?,
             Ok(Command::Room(command)) => self.change_room(index, command, mark).await,
             Ok(Command::Ack(id)) => self.acknowledge(index, id, mark),
+            Ok(Command::Help(wanted)) => self.request_help(index, wanted, mark).await,
+            Ok(Command::Report(reported)) => self.report_result(index, reported, mark).await,
             Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }
         Ok(())

@@ -5,6 +5,7 @@ use super::connection::{BATCH, Connection};
 use super::parting::Parting;
 use super::slot::{Behind, SlotState};
 use crate::auth::entitlement;
+use crate::event::Event;
 use crate::history;
 use crate::hub::Ending;
 use crate::store::StoreError;
@@ -49,10 +50,11 @@ impl Connection {
                 Ok::<_, StoreError>(page)
             })
             .await?;
+        let is_new = |event: &Event| !event.id().is_some_and(|id| slot.told_first.contains(&id));
         for event in page
             .events
             .iter()
-            .filter(|event| event.kind().is_heard_in(namespace))
+            .filter(|event| event.kind().is_heard_in(namespace) && is_new(event))
         {
             self.carrier.send(self.codec.event(namespace, event));
         }

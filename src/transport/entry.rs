@@ -10,9 +10,10 @@ use super::position::{Outcome, Past, Standing, Start};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject, entitlement};
-use crate::clients::ClientError;
+use crate::clients::{self, ClientError};
 use crate::clock::Timestamp;
-use crate::event::{Event, Namespace, Position};
+use crate::commands;
+use crate::event::{Event, Kind, Namespace, Position};
 use crate::history;
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
@@ -53,6 +54,8 @@ pub(super) struct Entered {
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
     pub(super) granted: Option<Event>,
+    /// Commands that wait for a tablet which brings no position.
+    pub(super) pending: Vec<Event>,
 }
 
 /// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
@@ -84,6 +87,7 @@ pub(super) async fn enter_as(
         Proof::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
+    let acks = app.acks.clone();
     let epoch = app.store.epoch().clone();
     let max_sessions = app.config.max_sessions_per_client;
     let (entered, first_use) = app
@@ -127,6 +131,21 @@ pub(super) async fn enter_as(
                 newcomer
                     .past
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
+            let pending = match &principal.subject {
+                Subject::Client(id)
+                    if start.outcome != Outcome::Recovered
+                        && Kind::COMMAND.is_heard_in(newcomer.namespace) =>
+                {
+                    let client = clients::find(db, id)?;
+                    let stored = client.and_then(|client| client.last_acked_event_id);
+                    let position = Position {
+                        epoch: standing.epoch.clone(),
+                        id: start.after,
+                    };
+                    commands::pending(db, id, acks.newest(id, stored), &position, now)?
+                }
+                _ => Vec::new(),
+            };
             let spans = entitlement::spans(db, &principal, last_event)?;
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let rooms = match &id {
@@ -154,6 +173,7 @@ pub(super) async fn enter_as(
                     standing,
                     areas,
                     granted,
+                    pending,
                 },
                 grant.first_use_of,
             ))

@@ -24,6 +24,8 @@ pub(super) struct Slot {
     told_after: EventId,
     /// Whether it may be in rooms, whose memory outlives it.
     pub(super) has_rooms: bool,
+    /// Events that it was told with its first words; a replay does not tell them again.
+    pub(super) told_first: Vec<EventId>,
     /// What it reads from history, in this order, before it takes from its outbox again.
     behind: VecDeque<Behind>,
 }
@@ -53,6 +55,7 @@ impl Slot {
             state: SlotState::Waiting(since),
             told_after: EventId::default(),
             has_rooms: false,
+            told_first: Vec::new(),
             behind: VecDeque::new(),
         }
     }
