@@ -55,9 +55,7 @@ impl Expiry {
                 let wait = Duration::from_millis(u64::try_from(ms).unwrap_or_default() + 1);
                 return Ok(Some(wait.min(LONGEST_SLEEP)));
             }
-            store
-                .write(|tx| Ok::<_, StoreError>(expire(tx)?))
-                .await?;
+            store.write(|tx| Ok::<_, StoreError>(expire(tx)?)).await?;
         }
     }
 }

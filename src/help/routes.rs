@@ -31,7 +31,13 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         .read(move |db| Ok::<_, ApiError>(super::page(db, client.as_ref(), before, limit + 1)?))
         .await?;
     let key = |help: &HelpRequest| help.id;
-    Ok(page::reply("helpRequests", found, limit, key, HelpJson::from))
+    Ok(page::reply(
+        "helpRequests",
+        found,
+        limit,
+        key,
+        HelpJson::from,
+    ))
 }
 
 /// `GET /api/help/{id}`: a client gets 403 for any that is not its own.

@@ -32,7 +32,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<HelpRequest> {
 /// SQLite's.
 pub fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<HelpRequest>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM help_requests WHERE id = ?1"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM help_requests WHERE id = ?1"
+        ))?
         .query_row([id], read)
         .optional()
 }

@@ -60,7 +60,13 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         })
         .await?;
     let key = |locker: &Locker| locker.id.to_string();
-    Ok(page::reply("lockers", lockers, limit, key, LockerJson::from))
+    Ok(page::reply(
+        "lockers",
+        lockers,
+        limit,
+        key,
+        LockerJson::from,
+    ))
 }
 
 /// `GET /api/lockers/{id}`: a client gets 403 for any that is not of its kiosk.

@@ -16,9 +16,7 @@ use super::{
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{
-    areas, audit, clients, commands, help, history, lockers, pairing, tokens, transport,
-};
+use crate::{areas, audit, clients, commands, help, history, lockers, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
