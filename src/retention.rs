@@ -242,6 +242,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn finished_commands_and_resolved_requests_go_after_their_archive() {
+        let house = House::new();
+        house
+            .run(
+                "CREATE TEMP TABLE days (name TEXT, ended INTEGER);
+                 INSERT INTO days VALUES ('old', -91), ('late', -89), ('open', NULL);
+                 INSERT INTO help_requests (kiosk_id, category, status, created_at, updated_at)
+                 SELECT 'k', name, iif(ended IS NULL, 'open', 'resolved'), 0,
+                        coalesce(at + ended * 86400000, 0)
+                 FROM days, (SELECT unixepoch() * 1000 AS at);
+                 INSERT INTO commands (id, client_id, kiosk_id, type, event_id, created_at,
+                                       expires_at, outcome, finished_at)
+                 SELECT name, 'c', 'k', 'open', 1, 0, 0, iif(ended IS NULL, NULL, 'applied'),
+                        at + ended * 86400000
+                 FROM days, (SELECT unixepoch() * 1000 AS at);",
+            )
+            .await;
+        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        let requests = "SELECT group_concat(category ORDER BY category) FROM help_requests";
+        assert_eq!(house.texts(requests).await, "late,open");
+        let commands = "SELECT group_concat(id ORDER BY id) FROM commands";
+        assert_eq!(house.texts(commands).await, "late,open");
+    }
+
+    #[tokio::test]
     async fn what_is_old_is_found_by_an_index() {
         let house = House::new();
         for (table, condition) in [

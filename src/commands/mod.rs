@@ -15,9 +15,9 @@ use serde_json::Value;
 
 use crate::audit::{self, Actor};
 use crate::auth::{Principal, Subject};
-use crate::clients::{self, Client, ClientError};
+use crate::clients::{self, Acks, Client, ClientError};
 use crate::clock::Timestamp;
-use crate::event::{Epoch, Event, EventId, Position};
+use crate::event::{Event, EventId, Position};
 use crate::ids::{ClientId, CommandId, KioskId, LockerId};
 use crate::store::{StoreError, WriteTx};
 use crate::text::{Line, Prose};
@@ -326,31 +326,43 @@ pub fn shown_to(principal: &Principal, found: Option<Command>) -> Result<Command
         .ok_or(CommandError::Forbidden)
 }
 
-/// What waits for a tablet that has acknowledged events up to `acked`, oldest first, as the events
-/// that told of it. They do not move the tablet's position from where it is, at `position`.
+/// What waits for a tablet, oldest first, as the events that told of it. They do not move the
+/// tablet's position from where it is, at `position`.
 ///
 /// # Errors
 /// SQLite's.
 pub fn pending(
     connection: &Connection,
     client: &ClientId,
-    acked: Option<EventId>,
+    acks: &Acks,
     position: &Position,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Event>> {
+    let acked = acked_by(connection, client, acks)?;
     let open = rows::open(connection, client, MAX_OPEN)?;
     let pending = open
         .iter()
         .filter(|command| command.status(acked, now) == Status::Pending);
     let tell = |command: &Command| {
         let told = Position {
-            epoch: Epoch::clone(&position.epoch),
+            epoch: position.epoch.clone(),
             id: command.event_id,
         };
         Event::durable(events::command(command), told, command.created_at)
             .with_position(position.clone())
     };
     Ok(pending.map(tell).collect())
+}
+
+/// How far a tablet has acknowledged its events.
+fn acked_by(
+    connection: &Connection,
+    client: &ClientId,
+    acks: &Acks,
+) -> rusqlite::Result<Option<EventId>> {
+    let found = clients::find(connection, client)?;
+    let stored = found.and_then(|found| found.last_acked_event_id);
+    Ok(acks.newest(client, stored))
 }
 
 /// Forgets at most `at_most` commands that ended before then, and says how many.

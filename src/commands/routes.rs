@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,10 +11,8 @@ use super::{
     Command, CommandError, CommandJson, DEFAULT_TTL, MAX_PARAMETERS, MAX_TTL, Order, Target,
 };
 use crate::app::App;
-use crate::clients;
 use crate::clock::Timestamp;
-use crate::event::{EventId, to_json};
-use crate::ids::ClientId;
+use crate::event::to_json;
 use crate::server::{ApiError, Fields, Reply, Request, page};
 
 impl From<CommandError> for ApiError {
@@ -57,7 +54,7 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             let mut acked = HashMap::new();
             for Command { client_id, .. } in &found {
                 if !acked.contains_key(client_id) {
-                    let newest = acks.newest(client_id, stored_ack(db, client_id)?);
+                    let newest = super::acked_by(db, client_id, &acks)?;
                     acked.insert(client_id.clone(), newest);
                 }
             }
@@ -82,8 +79,7 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         .read(move |db| {
             let found = id.map(|id| super::find(db, &id)).transpose()?;
             let command = super::shown_to(&principal, found.flatten())?;
-            let stored = stored_ack(db, &command.client_id)?;
-            let acked = acks.newest(&command.client_id, stored);
+            let acked = super::acked_by(db, &command.client_id, &acks)?;
             Ok::<_, ApiError>((command, acked))
         })
         .await?;
@@ -154,9 +150,4 @@ fn ttl(body: &mut Fields) -> Result<i64, ApiError> {
         let message = format!("ttlSeconds must be 1 to {MAX_TTL}");
         Err(ApiError::field("ttlSeconds", message))
     }
-}
-
-fn stored_ack(db: &Connection, client: &ClientId) -> rusqlite::Result<Option<EventId>> {
-    let client = clients::find(db, client)?;
-    Ok(client.and_then(|client| client.last_acked_event_id))
 }

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use super::slot::SlotState;
 use crate::audit::Actor;
 use crate::clock::Timestamp;
 use crate::commands::{self, CommandJson, Reported};
@@ -39,7 +38,7 @@ impl Connection {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let SlotState::Live(session) = &slot.state else {
+        let Some(session) = slot.session() else {
             return;
         };
         let (namespace, principal) = (slot.namespace, session.principal());
@@ -67,7 +66,7 @@ impl Connection {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let SlotState::Live(session) = &slot.state else {
+        let Some(session) = slot.session() else {
             return;
         };
         let (namespace, principal) = (slot.namespace, session.principal());

@@ -12,6 +12,7 @@ mod command;
 mod connection;
 mod entry;
 mod events;
+mod feed;
 mod kiosk;
 mod parting;
 mod pid;
