@@ -486,3 +486,30 @@ async fn what_is_no_command_is_refused_and_told_to_nobody() {
     let own = daemon.api(&free.token).get("/api/commands").await;
     assert_eq!(own.expect(200).json["commands"], json!([]));
 }
+
+#[tokio::test]
+async fn a_tablet_with_a_stream_alone_does_all_the_same() {
+    let (daemon, admin, tablet) = house().await;
+    let mut stream = Events::open(&daemon, &tablet.token).await;
+    let words = stream.next().await.data;
+    let api = daemon.api(&tablet.token);
+    let send = async |mut message: Value| {
+        message["connectionId"] = words["connectionId"].clone();
+        api.post("/api/send", message).await
+    };
+    let command = give(&admin, to(&tablet)).await;
+    let told = stream.next().await;
+    assert_eq!(told.data["commandId"], command["id"]);
+    let ack = json!({ "type": "ack", "data": { "id": told.number() } });
+    send(ack).await.expect(200);
+    assert_eq!(status(&admin, &command).await, "delivered");
+    let answer = send(result(&command, true)).await.expect(200).json;
+    assert_eq!(answer["status"], "applied");
+    let other = send(result(&command, false)).await;
+    assert_eq!(other.refused(409), "already_ended");
+    let none = send(result(&json!({ "id": "command_none" }), true)).await;
+    assert_eq!(none.refused(403), "forbidden");
+    let help = json!({ "type": "help_request", "data": { "category": "access_issue" } });
+    let help = send(help).await.expect(200).json;
+    assert_eq!(help["kiosk_id"], "kiosk-1");
+}

@@ -118,6 +118,9 @@ impl Ear {
     }
 }
 
+/// Who listens, with which token, in which room, and what it is told in each namespace.
+type Listener<'a> = (&'a str, &'a str, Option<&'a str>, [Vec<&'a str>; 4]);
+
 /// A tablet that stands at a kiosk.
 pub async fn at_kiosk(daemon: &Daemon, name: &str, kiosk: &str) -> Tablet {
     let tablet = daemon.pair(name, &[]).await;
@@ -170,8 +173,7 @@ async fn each_namespace_tells_its_own_to_admins_and_to_its_rooms_in_both_dialect
         "help_status_updated",
     ];
     let (command, applied) = ("command", "command_applied");
-    // For each who listens: in which room, and what is told in each namespace.
-    let table: [(&str, &str, Option<&str>, [Vec<&str>; 4]); 6] = [
+    let table: [Listener<'_>; 6] = [
         (
             "admin",
             admin.unwrap(),
