@@ -205,7 +205,6 @@ impl Connection {
             return;
         };
         slot.begin(entered.session.clone(), entered.start.after);
-        slot.has_rooms = entered.has_rooms;
         if let Some(feed) = slot.feed() {
             feed.was_told_first(entered.pending.iter().filter_map(Event::id).collect());
         }

@@ -17,7 +17,7 @@ use crate::commands;
 use crate::event::{Event, Kind, Namespace, Position};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
-use crate::pairing;
+use crate::{pairing, rooms};
 
 /// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
 /// `pairing_expired` and closes it, which the token's own end would forestall.
@@ -48,8 +48,6 @@ pub(super) struct Entered {
     pub(super) principal: Principal,
     /// Where it begins.
     pub(super) start: Start,
-    /// Whether it was in rooms before, and is again.
-    pub(super) has_rooms: bool,
     standing: Standing,
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
@@ -127,6 +125,12 @@ pub(super) async fn enter_as(
                 newcomer
                     .past
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
+            let start = match &start.continues {
+                Some((id, _)) if hub.is_torn(id, start.after) => {
+                    Start::fresh(Outcome::Fresh, &standing)
+                }
+                _ => start,
+            };
             let pending = match &principal.subject {
                 Subject::Client(id)
                     if start.outcome != Outcome::Recovered
@@ -150,12 +154,11 @@ pub(super) async fn enter_as(
                 newcomer.signal,
             ));
             let (after, last) = (start.after, last_event);
-            let has_rooms = feed::register(&hub, db, &session, after, last, max_sessions)?;
+            feed::register(&hub, db, &session, after, last, max_sessions)?;
             Ok((
                 Entered {
                     session,
                     principal,
-                    has_rooms,
                     start,
                     standing,
                     areas,
@@ -167,6 +170,10 @@ pub(super) async fn enter_as(
         })
         .await?;
     app.note_first_use(first_use).await;
+    if app.hub.is_in_rooms(&entered.session) {
+        let id = entered.session.id().clone();
+        rooms::note_session(app.store.clone(), app.hub.clone(), id).await;
+    }
     Ok(entered)
 }
 
@@ -187,7 +194,7 @@ pub(super) async fn renew(
         .between_commits(move |db, _| {
             let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
-            if *session.subject() != grant.principal.subject {
+            if !session.principal().hears_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));
             }
             session.retoken(grant.principal.clone());

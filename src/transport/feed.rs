@@ -49,7 +49,7 @@ pub(super) enum Recalled {
 }
 
 /// Lets a session hear everything of its own after `after`: what was committed already, up to
-/// `last`, is left to history. Returns whether it is in rooms. Call between two commits
+/// `last`, is left to history. Call between two commits
 /// ([`Store::between_commits`]).
 ///
 /// # Errors
@@ -61,14 +61,14 @@ pub(super) fn register(
     after: EventId,
     last: EventId,
     max_sessions: usize,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<()> {
     let spans = entitlement::spans(db, &session.principal(), last)?;
     let rooms = entitlement::rooms(db, session.id(), last)?;
     if after < last {
         session.outbox().start_behind(after.next());
     }
     hub.register(session.clone(), &spans, &rooms, max_sessions);
-    Ok(!rooms.is_empty())
+    Ok(())
 }
 
 impl Feed {
@@ -117,14 +117,17 @@ impl Feed {
     }
 
     /// Goes back to an earlier event: what came after it and was not told yet is read from history.
-    pub(super) fn rewind(&mut self, to: EventId) {
-        if to < self.told_after {
+    /// Returns where that ends, if it is anything.
+    pub(super) fn rewind(&mut self, to: EventId) -> Option<EventId> {
+        let until = self.told_after;
+        (to < until).then(|| {
             self.behind.push_front(Behind {
                 reached: to,
-                until: Some(self.told_after),
+                until: Some(until),
             });
             self.told_after = to;
-        }
+            until
+        })
     }
 
     /// The next page of history, `limit` events at most. Once the last is read it takes live events
