@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::auth::Signer;
 use crate::board;
 use crate::clients::{Acks, presence};
+use crate::commands::Expiry;
 use crate::config::{Config, OptionError};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
@@ -46,6 +47,8 @@ pub struct App {
     pub pairings: Arc<Pairings>,
     /// How far tablets are.
     pub acks: Arc<Acks>,
+    /// Ends commands at their time.
+    pub expiry: Arc<Expiry>,
     /// What the public listener serves.
     pub certificates: Certificates,
     /// Who is an admin on ingress.
@@ -146,6 +149,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         app.hub.clone(),
         app.shutdown.clone(),
     ));
+    let expiring = app.clone();
+    tokio::spawn(async move {
+        let (store, shutdown) = (expiring.store.clone(), expiring.shutdown.clone());
+        expiring.expiry.run(store, shutdown).await;
+    });
     tokio::spawn(heartbeats(app.clone()));
     listeners.serve(&app);
     tell_ready(&bound).map_err(StartError::Output)?;
@@ -258,6 +266,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         }),
         pairings: Arc::default(),
         acks: Arc::default(),
+        expiry: Arc::default(),
         in_flight: InFlight::default(),
         store,
         hub,

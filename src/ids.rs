@@ -129,6 +129,23 @@ id!(
     KioskId,
     "kiosk_"
 );
+id!(
+    /// A locker of a kiosk (seed 3), `locker_…` or the id that it brings.
+    LockerId,
+    "locker_"
+);
+id!(
+    /// What a tablet is to do (seed 3), `command_…`.
+    CommandId,
+    "command_"
+);
+
+impl KioskId {
+    /// The kiosk of a tablet that has no other (contract 4.5).
+    pub fn of_client(client: &ClientId) -> Self {
+        Self(client.0.clone())
+    }
+}
 
 id!(
     /// A service of the status board (seed 2), `service_…`, or the name of one of Wallcast's own.

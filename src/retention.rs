@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError, WriteTx};
-use crate::{audit, board, history, idempotency, tokens};
+use crate::{audit, board, commands, help, history, idempotency, tokens};
 
 /// How often it is looked for what is old.
 const EVERY: Duration = Duration::from_secs(5);
@@ -84,6 +84,8 @@ fn step(tx: &mut WriteTx<'_>, keep: Keep) -> rusqlite::Result<Left> {
         tokens::forget_ended(tx, archive, AT_MOST)?,
         audit::forget(tx, archive, AT_MOST)?,
         board::incidents::forget(tx, archive, AT_MOST)?,
+        help::forget_resolved(tx, archive, AT_MOST)?,
+        commands::forget_finished(tx, archive, AT_MOST)?,
         idempotency::forget(tx, before(now, idempotency::LIFE), AT_MOST)?,
     ];
     Ok(if gone.iter().any(|gone| *gone >= AT_MOST) {
@@ -263,6 +265,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn finished_commands_and_resolved_requests_go_after_their_archive() {
+        let house = House::new();
+        house
+            .run(
+                "CREATE TEMP TABLE days (name TEXT, ended INTEGER);
+                 INSERT INTO days VALUES ('old', -91), ('late', -89), ('open', NULL);
+                 INSERT INTO help_requests (kiosk_id, category, status, created_at, updated_at)
+                 SELECT 'k', name, iif(ended IS NULL, 'open', 'resolved'), 0,
+                        coalesce(at + ended * 86400000, 0)
+                 FROM days, (SELECT unixepoch() * 1000 AS at);
+                 INSERT INTO commands (id, client_id, kiosk_id, type, event_id, created_at,
+                                       expires_at, outcome, finished_at)
+                 SELECT name, 'c', 'k', 'open', 1, 0, 0, iif(ended IS NULL, NULL, 'applied'),
+                        at + ended * 86400000
+                 FROM days, (SELECT unixepoch() * 1000 AS at);",
+            )
+            .await;
+        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        let requests = "SELECT group_concat(category ORDER BY category) FROM help_requests";
+        assert_eq!(house.texts(requests).await, "late,open");
+        let commands = "SELECT group_concat(id ORDER BY id) FROM commands";
+        assert_eq!(house.texts(commands).await, "late,open");
+    }
+
+    #[tokio::test]
     async fn what_is_old_is_found_by_an_index() {
         let house = House::new();
         for (table, condition) in [
@@ -276,6 +303,8 @@ mod tests {
             ("audit", "at < 5"),
             ("answers", "created_at < 5"),
             ("incidents", "resolved_at < 5"),
+            ("help_requests", "status = 'resolved' AND updated_at < 5"),
+            ("commands", "finished_at < 5"),
         ] {
             let plan = house.store.read(move |db| {
                 let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {condition}");

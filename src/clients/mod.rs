@@ -25,7 +25,7 @@ use crate::store::{StoreError, WriteTx};
 use crate::{rooms, tokens};
 
 pub use acks::Acks;
-pub use rows::{find, page};
+pub use rows::{at_kiosk, find, page};
 
 /// A paired tablet as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,13 @@ impl Client {
             organization_id: self.organization_id.clone(),
             tenant_id: self.tenant_id.clone(),
         }
+    }
+
+    /// The kiosk that it stands at; one without a name of its own has the client's.
+    pub fn kiosk(&self) -> KioskId {
+        self.kiosk_id
+            .clone()
+            .unwrap_or_else(|| KioskId::of_client(&self.id))
     }
 }
 

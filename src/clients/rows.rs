@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{Client, ClientName};
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::ids::ClientId;
+use crate::ids::{ClientId, KioskId};
 
 const COLUMNS: &str = "id, name, is_active, organization_id, tenant_id, kiosk_id, platform, \
     created_at, last_seen_at, last_acked_event_id";
@@ -54,6 +54,29 @@ pub fn page(
                 after.unwrap_or_default(),
                 i64::try_from(limit).unwrap_or(i64::MAX)
             ],
+            read,
+        )?
+        .collect()
+}
+
+/// The clients at a kiosk, by their id, at most `limit`. One without a kiosk of its own is a kiosk by
+/// itself.
+///
+/// # Errors
+/// SQLite's.
+pub fn at_kiosk(
+    connection: &Connection,
+    kiosk: &KioskId,
+    limit: usize,
+) -> rusqlite::Result<Vec<Client>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM clients WHERE kiosk_id = ?1
+             UNION ALL SELECT {COLUMNS} FROM clients WHERE id = ?1 AND kiosk_id IS NULL
+             ORDER BY id LIMIT ?2"
+        ))?
+        .query_map(
+            params![kiosk, i64::try_from(limit).unwrap_or(i64::MAX)],
             read,
         )?
         .collect()

@@ -84,6 +84,16 @@ kinds! {
     JOINED_ORGANIZATION = "joined-organization",
     /// The answer to `leave-organization`.
     LEFT_ORGANIZATION = "left-organization",
+    /// A locker's state changed (seed 3).
+    LOCKER_STATE_CHANGED = "locker_state_changed",
+    /// A kiosk asks for help (seed 3).
+    HELP_REQUESTED = "help_requested",
+    /// Somebody took care of it.
+    HELP_STATUS_UPDATED = "help_status_updated",
+    /// A tablet is to do something (seed 3).
+    COMMAND = "command",
+    /// A command's outcome is known.
+    COMMAND_APPLIED = "command_applied",
     /// Sent every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The answer to `ping`.
@@ -104,11 +114,6 @@ const RESERVED: &[&str] = &[
     "entity_state_changed",
     "entity_states",
     "system_status",
-    "locker_state_changed",
-    "help_requested",
-    "help_status_updated",
-    "command",
-    "command_applied",
     "new_message",
     "message_status_update",
     "unread_count_update",
@@ -158,15 +163,22 @@ impl Kind {
     }
 
     /// Whether a session of `namespace` is told events of this type. Those of seed 3 are narrow:
-    /// lockers, help and commands have a namespace each, and hear nothing else from topics.
+    /// lockers, help and commands have a namespace each, and hear nothing else from topics. A tablet
+    /// is told its commands in `/ws/events` as in `/`, so that one which speaks seed 3 alone gets them.
     pub fn is_heard_in(&self, namespace: Namespace) -> bool {
         match namespace {
             Namespace::Main => true,
             _ if self.concerns_the_session() => true,
             Namespace::Lockers => self.as_str() == "locker_state_changed",
             Namespace::Help => matches!(self.as_str(), "help_requested" | "help_status_updated"),
-            Namespace::Events => self.as_str() == "command_applied",
+            Namespace::Events => matches!(self.as_str(), "command" | "command_applied"),
         }
+    }
+
+    /// Whether events of this type have an `expiresAt` in their data, past which they are not
+    /// replayed (contract 4.4).
+    pub fn may_expire(&self) -> bool {
+        *self == Self::COMMAND
     }
 
     /// Whether every session needs this type, whatever its namespace.
@@ -213,6 +225,8 @@ mod tests {
         assert!(!Kind::AREA_UPDATED.is_heard_in(Namespace::Lockers));
         assert!(Kind::AREA_UPDATED.is_heard_in(Namespace::Main));
         assert!(Kind::HEARTBEAT.is_heard_in(Namespace::Help));
-        assert!(Kind::from_stored("command_applied").is_heard_in(Namespace::Events));
+        for kind in [Kind::COMMAND, Kind::COMMAND_APPLIED] {
+            assert!(kind.is_heard_in(Namespace::Events) && !kind.is_heard_in(Namespace::Help));
+        }
     }
 }

@@ -75,6 +75,14 @@ pub enum Topic {
     Room(Namespace, RoomName),
 }
 
+impl Topic {
+    /// A room by its name; none where the name is no room's.
+    pub fn room(namespace: Namespace, name: &str) -> Option<Self> {
+        let name = name.parse().ok()?;
+        Some(Self::Room(namespace, name))
+    }
+}
+
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

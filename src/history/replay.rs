@@ -23,7 +23,7 @@ pub struct Page {
 }
 
 /// The events after `after`, as far as `until` if that is given, that `spans` cover: at most
-/// `limit`, and no more than about 64 KiB.
+/// `limit`, and no more than about 64 KiB. What is past its expiry is passed over.
 /// Costs what it returns, not what is kept.
 ///
 /// # Errors
@@ -38,6 +38,7 @@ pub fn replay(
 ) -> rusqlite::Result<Page> {
     let newest = last_id(connection)?;
     let newest = until.map_or(newest, |until| until.min(newest));
+    let now = Timestamp::now();
     let mut events = Vec::new();
     let mut bytes = 0;
     let mut reached = after;
@@ -66,8 +67,11 @@ pub fn replay(
             };
             Ok(Event::durable(new, position, row.get(2)?))
         })?;
-        bytes += event.data().len();
         reached = id;
+        if event.has_expired(now) {
+            continue;
+        }
+        bytes += event.data().len();
         events.push(event);
     }
     if found_all {

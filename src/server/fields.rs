@@ -9,8 +9,11 @@ use serde_json::{Map, Value};
 
 use super::ApiError;
 use crate::event::{Epoch, EventId};
-use crate::ids::{AreaId, ClientId, ConnectionId, KioskId, OrganizationId, TenantId, UserId};
+use crate::ids::{
+    AreaId, ClientId, CommandId, ConnectionId, KioskId, LockerId, OrganizationId, TenantId, UserId,
+};
 use crate::rooms::RoomNamed;
+use crate::text::{Line, Prose};
 
 /// The fields of one body or message.
 #[derive(Debug, Default)]
@@ -111,6 +114,24 @@ impl FromField for String {
     }
 }
 
+impl FromField for Value {
+    fn from_field(value: Value) -> Result<Self, String> {
+        Ok(value)
+    }
+}
+
+impl<const MAX: usize> FromField for Line<MAX> {
+    fn from_field(value: Value) -> Result<Self, String> {
+        from_text(value)
+    }
+}
+
+impl<const MAX: usize> FromField for Prose<MAX> {
+    fn from_field(value: Value) -> Result<Self, String> {
+        from_text(value)
+    }
+}
+
 impl<T: FromField> FromField for Vec<T> {
     fn from_field(value: Value) -> Result<Self, String> {
         match value {
@@ -176,15 +197,19 @@ macro_rules! text_fields {
 text_fields!(
     AreaId,
     ClientId,
+    CommandId,
     ConnectionId,
     KioskId,
+    LockerId,
     OrganizationId,
     TenantId,
     UserId,
     crate::areas::AreaName,
     crate::areas::EntityId,
     crate::clients::ClientName,
-    crate::ids::ServiceId
+    crate::ids::ServiceId,
+    crate::help::PhotoUrl,
+    crate::help::Status
 );
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{areas, audit, board, clients, pairing, tokens, transport};
+use crate::{areas, audit, board, clients, commands, help, lockers, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -107,6 +107,18 @@ static ROUTES: &[Route] = routes![
     DELETE "/api/clients/{id}/areas/{area_id}"    Admin  clients::routes::remove_area,
     POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
+    GET    "/api/lockers"                         House  lockers::routes::list,
+    POST   "/api/lockers"                         Admin  lockers::routes::create,
+    GET    "/api/lockers/{id}"                    House  lockers::routes::get,
+    PATCH  "/api/lockers/{id}"                    Admin  lockers::routes::change,
+    DELETE "/api/lockers/{id}"                    Admin  lockers::routes::delete,
+    GET    "/api/help"                            House  help::routes::list,
+    POST   "/api/help"                            House  help::routes::create,
+    GET    "/api/help/{id}"                       House  help::routes::get,
+    PATCH  "/api/help/{id}"                       House  help::routes::change,
+    GET    "/api/commands"                        House  commands::routes::list,
+    POST   "/api/commands"                        Admin  commands::routes::create,
+    GET    "/api/commands/{id}"                   House  commands::routes::get,
     GET    "/api/positions"                       Admin  clients::position::list,
     GET    "/api/services"                        Known  board::services::routes::list,
     POST   "/api/services"                        Admin  board::services::routes::create,

@@ -21,6 +21,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_history.sql"),
     include_str!("migrations/0003_rooms.sql"),
     include_str!("migrations/0005_board.sql"),
+    include_str!("migrations/0006_kiosks.sql"),
 ];
 
 /// Above this size the first check reads only the header and the tables' heads, so that a start

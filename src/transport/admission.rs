@@ -205,6 +205,9 @@ impl Connection {
             return;
         };
         slot.begin(entered.session.clone(), entered.start.after);
+        if let Some(feed) = slot.feed() {
+            feed.was_told_first(entered.pending.iter().filter_map(Event::id).collect());
+        }
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier
@@ -235,6 +238,9 @@ impl Connection {
             self.tell(namespace, &Kind::RESYNC_REQUIRED, &lost);
         }
         if let Some(event) = &entered.granted {
+            self.carrier.send(self.codec.event(namespace, event));
+        }
+        for event in &entered.pending {
             self.carrier.send(self.codec.event(namespace, event));
         }
     }

@@ -44,6 +44,8 @@ impl Connection {
                 self.change_organization(index, command, mark).await;
             }
             Ok(Command::Ack(id)) => self.acknowledge(index, id, mark),
+            Ok(Command::Help(wanted)) => self.request_help(index, wanted, mark).await,
+            Ok(Command::Report(reported)) => self.report_result(index, reported, mark).await,
             Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }
         Ok(())

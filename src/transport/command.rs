@@ -1,9 +1,11 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
+use super::kiosk::HelpWanted;
 use super::organizations::OrganizationCommand;
 use super::position::PositionAsked;
 use super::rooms::{RoomCommand, Wish};
 use crate::auth::{AuthError, Principal};
+use crate::commands::Reported;
 use crate::event::EventId;
 use crate::ids::ConnectionId;
 use crate::server::{ApiError, Fields};
@@ -28,6 +30,10 @@ pub(super) enum Command {
     Organization(OrganizationCommand),
     /// Everything up to and with this event is done.
     Ack(EventId),
+    /// Somebody needs help at the kiosk.
+    Help(HelpWanted),
+    /// What became of a command.
+    Report(Reported),
 }
 
 /// `authenticate`: seed 4's token, and what seed 2 says beside it, which must agree.
@@ -88,6 +94,8 @@ impl Command {
             "leave_room" => room(&mut fields, "room", Wish::Leave),
             "join-organization" => organization(&mut fields, true),
             "leave-organization" => organization(&mut fields, false),
+            "help_request" => HelpWanted::from_fields(&mut fields).map(Self::Help),
+            "command_result" => Reported::from_fields(&mut fields).map(Self::Report),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
                 // What is no text is no token either: refused as a wrong one.

@@ -13,7 +13,8 @@ use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
-use crate::event::{Event, Namespace, Position};
+use crate::commands;
+use crate::event::{Event, Kind, Namespace, Position};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::{pairing, rooms};
@@ -51,6 +52,8 @@ pub(super) struct Entered {
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
     pub(super) granted: Option<Event>,
+    /// Commands that wait for a tablet which brings no position.
+    pub(super) pending: Vec<Event>,
 }
 
 /// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
@@ -82,6 +85,7 @@ pub(super) async fn enter_as(
         Proof::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
+    let acks = app.acks.clone();
     let epoch = app.store.epoch().clone();
     let max_sessions = app.config.max_sessions_per_client;
     let (entered, first_use) = app
@@ -127,6 +131,19 @@ pub(super) async fn enter_as(
                 }
                 _ => start,
             };
+            let pending = match &principal.subject {
+                Subject::Client(id)
+                    if start.outcome != Outcome::Recovered
+                        && Kind::COMMAND.is_heard_in(newcomer.namespace) =>
+                {
+                    let position = Position {
+                        epoch: standing.epoch.clone(),
+                        id: start.after,
+                    };
+                    commands::pending(db, id, &acks, &position, now)?
+                }
+                _ => Vec::new(),
+            };
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let session = Arc::new(Session::new(
                 id.unwrap_or(newcomer.id),
@@ -146,6 +163,7 @@ pub(super) async fn enter_as(
                     standing,
                     areas,
                     granted,
+                    pending,
                 },
                 grant.first_use_of,
             ))

@@ -25,6 +25,8 @@ pub(super) struct Feed {
     told_after: EventId,
     /// What it reads from history, in this order, before it takes from its outbox again.
     behind: VecDeque<Behind>,
+    /// Earlier events that it was told with its first words; going back does not tell them again.
+    told_first: Vec<EventId>,
 }
 
 /// A stretch of history that a session has yet to be told.
@@ -76,7 +78,13 @@ impl Feed {
             session,
             told_after: after,
             behind: VecDeque::new(),
+            told_first: Vec::new(),
         }
+    }
+
+    /// Its first words told these events, which came before what it was registered to hear.
+    pub(super) fn was_told_first(&mut self, events: Vec<EventId>) {
+        self.told_first = events;
     }
 
     pub(super) fn session(&self) -> &Arc<Session> {
@@ -164,7 +172,9 @@ impl Feed {
         if is_told {
             self.behind.pop_front();
         }
-        Ok(recalled.heard_in(self.session.namespace()))
+        Ok(recalled
+            .heard_in(self.session.namespace())
+            .without(&self.told_first))
     }
 
     /// Opens the outbox again, unless something was committed after `reached`.
@@ -186,6 +196,13 @@ impl Recalled {
     fn heard_in(mut self, namespace: Namespace) -> Self {
         if let Self::Events(events) = &mut self {
             events.retain(|event| event.kind().is_heard_in(namespace));
+        }
+        self
+    }
+
+    fn without(mut self, told: &[EventId]) -> Self {
+        if let Self::Events(events) = &mut self {
+            events.retain(|event| event.id().is_none_or(|id| !told.contains(&id)));
         }
         self
     }

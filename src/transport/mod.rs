@@ -12,6 +12,7 @@ mod command;
 mod connection;
 mod entry;
 mod feed;
+mod kiosk;
 mod organizations;
 mod parting;
 mod pid;

@@ -93,7 +93,7 @@ fn status_of(code: &str) -> StatusCode {
         | "inactive" => StatusCode::UNAUTHORIZED,
         "forbidden" => StatusCode::FORBIDDEN,
         "not_found" => StatusCode::NOT_FOUND,
-        "already_authenticated" => StatusCode::CONFLICT,
+        "already_authenticated" | "already_ended" | "too_many_open" => StatusCode::CONFLICT,
         "invalid_field" => StatusCode::UNPROCESSABLE_ENTITY,
         "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
         "unavailable" => StatusCode::SERVICE_UNAVAILABLE,

@@ -53,6 +53,16 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
     let id = match pattern.split('/').nth(2) {
         Some("areas") => area.clone(),
         Some("clients") => wall.id.clone(),
+        Some("lockers") => {
+            let body = json!({ "kioskId": "kiosk-1", "state": "closed" });
+            let made = admin.post("/api/lockers", body).await.expect(201);
+            made.json["id"].as_str().unwrap().to_owned()
+        }
+        Some("help") => {
+            let body = json!({ "kioskId": "kiosk-1", "category": "access_issue" });
+            let made = admin.post("/api/help", body).await.expect(201);
+            made.json["id"].to_string()
+        }
         Some("pairing") => {
             let path = "/api/pairing/requests";
             let asked = daemon.stranger().post(path, json!({})).await.expect(201);
@@ -74,6 +84,11 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         (_, "/api/services/{id}") => json!({ "name": "Another" }),
         (_, "/api/incidents/{id}") => json!({ "title": "Another" }),
         (_, "/api/incidents/{id}/updates") => json!({ "message": "Found it" }),
+        ("POST", "/api/lockers") => json!({ "kioskId": "kiosk-1", "state": "closed" }),
+        (_, "/api/lockers/{id}") => json!({ "state": "open" }),
+        ("POST", "/api/help") => json!({ "kioskId": "kiosk-1", "category": "access_issue" }),
+        (_, "/api/help/{id}") => json!({ "status": "acknowledged" }),
+        (_, "/api/commands") => json!({ "type": "open", "clientId": wall.id }),
         (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
         _ => json!({}),
     };

@@ -1,0 +1,61 @@
+//! `command` and `command_applied` (contract section 5, seed 3), built here and nowhere else.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::wire::ResultJson;
+use super::{Command, CommandType, End};
+use crate::clock::Timestamp;
+use crate::event::{Kind, Namespace, NewEvent, Topic};
+use crate::ids::{KioskId, LockerId};
+
+/// Told to the tablet alone.
+pub(super) fn command(command: &Command) -> NewEvent {
+    let data = json!({
+        "commandId": command.id,
+        "type": command.order.kind,
+        "parameters": command.order.parameters,
+        "lockerId": command.order.locker_id,
+        "kioskId": command.kiosk_id,
+        "expiresAt": command.expires_at,
+    });
+    let topics = vec![Topic::Client(command.client_id.clone())];
+    NewEvent::new(Kind::COMMAND, &data, topics)
+}
+
+/// Seed 3's `CommandApplied`. What is not known is left out.
+#[derive(Serialize)]
+struct Applied<'a> {
+    command: Ordered<'a>,
+    result: ResultJson,
+    timestamp: Timestamp,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ordered<'a> {
+    #[serde(rename = "type")]
+    kind: &'a CommandType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locker_id: Option<&'a LockerId>,
+    kiosk_id: &'a KioskId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'a Value>,
+}
+
+/// Told to admins and to the client's room in `/ws/events`.
+pub(super) fn applied(command: &Command, end: &End, room: &KioskId, now: Timestamp) -> NewEvent {
+    let data = Applied {
+        command: Ordered {
+            kind: &command.order.kind,
+            locker_id: command.order.locker_id.as_ref(),
+            kiosk_id: &command.kiosk_id,
+            parameters: command.order.parameters.as_ref(),
+        },
+        result: end.into(),
+        timestamp: now,
+    };
+    let room = Topic::room(Namespace::Events, room.as_str());
+    let topics = [Topic::Admins].into_iter().chain(room).collect();
+    NewEvent::new(Kind::COMMAND_APPLIED, &data, topics)
+}

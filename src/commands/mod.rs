@@ -1,0 +1,378 @@
+//! Commands to tablets (seed 3), each with a proven outcome.
+//!
+//! A command is *pending* until its tablet has acknowledged its event: bytes that were handed to a
+//! socket prove nothing, since the other end may be gone. Then it is *delivered*. The tablet's
+//! `command_result` makes it *applied* or *failed*; without one it is *expired* at its time.
+
+mod events;
+mod expiry;
+pub mod routes;
+mod rows;
+mod wire;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::audit::{self, Actor};
+use crate::auth::{Principal, Subject};
+use crate::clients::{self, Acks, Client, ClientError};
+use crate::clock::Timestamp;
+use crate::event::{Event, EventId, Position};
+use crate::ids::{ClientId, CommandId, KioskId, LockerId};
+use crate::store::{StoreError, WriteTx};
+use crate::text::{Line, Prose};
+
+pub use expiry::Expiry;
+pub use rows::{find, page};
+pub use wire::CommandJson;
+
+/// Commands of one tablet that may wait for their outcome.
+pub const MAX_OPEN: usize = 50;
+/// Tablets of one kiosk that a command goes to.
+pub const MAX_TABLETS: usize = 100;
+/// Bytes of `parameters` as JSON.
+pub const MAX_PARAMETERS: usize = 4096;
+/// How long a command waits, in seconds, unless its admin says otherwise.
+pub const DEFAULT_TTL: i64 = 300;
+/// The longest that one may wait, in seconds.
+pub const MAX_TTL: i64 = 7 * 86_400;
+
+/// What is to be done, such as `open`.
+pub type CommandType = Line<64>;
+/// What a tablet says of an outcome.
+pub type Remark = Prose<1000>;
+
+/// A command to one tablet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Its place in the order of commands.
+    pub number: i64,
+    /// Its id.
+    pub id: CommandId,
+    /// What is to be done.
+    pub order: Order,
+    /// By which tablet.
+    pub client_id: ClientId,
+    /// Where that stood when it was told.
+    pub kiosk_id: KioskId,
+    /// The event that tells the tablet.
+    pub event_id: EventId,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// The tablet is not to begin it after this.
+    pub expires_at: Timestamp,
+    /// What became of it.
+    pub end: Option<End>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Its type.
+    pub kind: CommandType,
+    /// With which locker.
+    pub locker_id: Option<LockerId>,
+    /// How: any JSON, at most [`MAX_PARAMETERS`].
+    pub parameters: Option<Value>,
+    /// How long it waits, in seconds: 1 to [`MAX_TTL`].
+    pub ttl: i64,
+}
+
+/// Whom a command is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One tablet.
+    Client(ClientId),
+    /// Each tablet of a kiosk.
+    Kiosk(KioskId),
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// In one word.
+    pub outcome: Outcome,
+    /// What the tablet said of it.
+    pub message: Option<Remark>,
+    /// What went wrong, in the tablet's words.
+    pub error: Option<Remark>,
+    /// When it was known.
+    pub at: Timestamp,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The tablet did it.
+    Applied,
+    /// The tablet could not.
+    Failed,
+    /// Nothing was heard of it in time.
+    Expired,
+}
+
+impl Outcome {
+    /// The word in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// How far a command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It waits for the tablet.
+    Pending,
+    /// The tablet has acknowledged it.
+    Delivered,
+    /// Its outcome is known.
+    Ended(Outcome),
+}
+
+impl Status {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Ended(outcome) => outcome.as_str(),
+        }
+    }
+}
+
+impl Command {
+    /// How far it is at this moment, while its tablet has acknowledged events up to `acked`.
+    pub fn status(&self, acked: Option<EventId>, now: Timestamp) -> Status {
+        match &self.end {
+            Some(end) => Status::Ended(end.outcome),
+            None if self.expires_at <= now => Status::Ended(Outcome::Expired),
+            None if acked >= Some(self.event_id) => Status::Delivered,
+            None => Status::Pending,
+        }
+    }
+}
+
+/// What a tablet says of a command (contract 4.5, `command_result`).
+#[derive(Clone, Debug)]
+pub struct Reported {
+    /// Which command.
+    pub id: CommandId,
+    /// Whether it did it.
+    pub success: bool,
+    /// What there is to say.
+    pub message: Option<Remark>,
+    /// What went wrong.
+    pub error: Option<Remark>,
+}
+
+/// Why a command or its result was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It is not the caller's, or not there: nothing tells which.
+    #[error("You may not do this")]
+    Forbidden,
+    /// There is no such command.
+    #[error("There is no such command")]
+    Unknown,
+    /// It was sent to a tablet that is not there.
+    #[error("There is no client {0}")]
+    UnknownClient(ClientId),
+    /// It was sent to a kiosk without tablets.
+    #[error("No tablet stands at the kiosk {0}; give a client this kioskId first")]
+    EmptyKiosk(KioskId),
+    /// More than [`MAX_TABLETS`].
+    #[error("More than 100 tablets stand at this kiosk; send the command to each client")]
+    TooManyTablets,
+    /// [`MAX_OPEN`] wait already.
+    #[error("50 commands wait for client {0} already; wait until they end")]
+    TooMany(ClientId),
+    /// The tablet reported another outcome before.
+    #[error("This command ended otherwise before; its outcome stands")]
+    Ended,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for CommandError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Gives a command to each tablet that it is for: as many commands, all or none. Never empty.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn give(
+    tx: &mut WriteTx<'_>,
+    order: &Order,
+    target: &Target,
+    actor: &Actor,
+) -> Result<Vec<Command>, CommandError> {
+    tablets(tx.connection(), target)?
+        .iter()
+        .map(|client| give_to(tx, order, client, actor))
+        .collect()
+}
+
+fn tablets(db: &Connection, target: &Target) -> Result<Vec<Client>, CommandError> {
+    match target {
+        Target::Client(id) => match clients::expect(db, id) {
+            Ok(client) => Ok(vec![client]),
+            Err(ClientError::Store(error)) => Err(error.into()),
+            Err(_) => Err(CommandError::UnknownClient(id.clone())),
+        },
+        Target::Kiosk(kiosk) => {
+            let tablets = clients::at_kiosk(db, kiosk, MAX_TABLETS + 1)?;
+            match tablets.len() {
+                0 => Err(CommandError::EmptyKiosk(kiosk.clone())),
+                1..=MAX_TABLETS => Ok(tablets),
+                _ => Err(CommandError::TooManyTablets),
+            }
+        }
+    }
+}
+
+fn give_to(
+    tx: &mut WriteTx<'_>,
+    order: &Order,
+    client: &Client,
+    actor: &Actor,
+) -> Result<Command, CommandError> {
+    if rows::count_open(tx.connection(), &client.id, MAX_OPEN)? >= MAX_OPEN {
+        return Err(CommandError::TooMany(client.id.clone()));
+    }
+    let mut command = Command {
+        number: 0,
+        id: CommandId::random(),
+        order: order.clone(),
+        client_id: client.id.clone(),
+        kiosk_id: client.kiosk(),
+        event_id: EventId::default(),
+        created_at: tx.now(),
+        expires_at: tx.now().plus_seconds(order.ttl),
+        end: None,
+    };
+    command.event_id = tx.publish(events::command(&command))?;
+    command.number = rows::insert(tx.connection(), &command)?;
+    let detail = format!("{} to {}", command.order.kind, client.id);
+    let id = command.id.as_str();
+    audit::record(tx, actor, "command.give", Some(id), &detail)?;
+    Ok(command)
+}
+
+/// Keeps a tablet's word on its own command and tells it. The same word again tells nothing, so that
+/// a tablet whose answer was lost may say it once more. One that comes after the expiry counts: what
+/// was done was done.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn report(
+    tx: &mut WriteTx<'_>,
+    reported: Reported,
+    principal: &Principal,
+) -> Result<Command, CommandError> {
+    let Subject::Client(client) = &principal.subject else {
+        return Err(CommandError::Forbidden);
+    };
+    let mut command = rows::find(tx.connection(), &reported.id)?
+        .filter(|command| command.client_id == *client)
+        .ok_or(CommandError::Forbidden)?;
+    let outcome = match reported.success {
+        true => Outcome::Applied,
+        false => Outcome::Failed,
+    };
+    match command.end.as_ref().map(|end| end.outcome) {
+        None | Some(Outcome::Expired) => {}
+        Some(before) if before == outcome => return Ok(command),
+        Some(_) => return Err(CommandError::Ended),
+    }
+    let end = End {
+        outcome,
+        message: reported.message,
+        error: reported.error,
+        at: tx.now(),
+    };
+    finish(tx, &mut command, end)?;
+    Ok(command)
+}
+
+fn finish(tx: &mut WriteTx<'_>, command: &mut Command, end: End) -> rusqlite::Result<()> {
+    rows::finish(tx.connection(), command.number, &end)?;
+    let client = clients::find(tx.connection(), &command.client_id)?;
+    // One that is gone since has no room of its own any more.
+    let room = client.map_or_else(|| command.kiosk_id.clone(), |client| client.kiosk());
+    tx.publish(events::applied(command, &end, &room, tx.now()))?;
+    command.end = Some(end);
+    Ok(())
+}
+
+/// A command as far as the caller may see it: an admin any, a tablet its own.
+///
+/// # Errors
+/// [`CommandError::Forbidden`] or [`CommandError::Unknown`].
+pub fn shown_to(principal: &Principal, found: Option<Command>) -> Result<Command, CommandError> {
+    if principal.is_admin() {
+        return found.ok_or(CommandError::Unknown);
+    }
+    let own = principal.client_id();
+    found
+        .filter(|command| Some(&command.client_id) == own)
+        .ok_or(CommandError::Forbidden)
+}
+
+/// What waits for a tablet, oldest first, as the events that told of it. They do not move the
+/// tablet's position from where it is, at `position`.
+///
+/// # Errors
+/// SQLite's.
+pub fn pending(
+    connection: &Connection,
+    client: &ClientId,
+    acks: &Acks,
+    position: &Position,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Event>> {
+    let acked = acked_by(connection, client, acks)?;
+    let open = rows::open(connection, client, MAX_OPEN)?;
+    let pending = open
+        .iter()
+        .filter(|command| command.status(acked, now) == Status::Pending);
+    let tell = |command: &Command| {
+        let told = Position {
+            epoch: position.epoch.clone(),
+            id: command.event_id,
+        };
+        Event::durable(events::command(command), told, command.created_at)
+            .with_position(position.clone())
+    };
+    Ok(pending.map(tell).collect())
+}
+
+/// How far a tablet has acknowledged its events.
+fn acked_by(
+    connection: &Connection,
+    client: &ClientId,
+    acks: &Acks,
+) -> rusqlite::Result<Option<EventId>> {
+    let found = clients::find(connection, client)?;
+    let stored = found.and_then(|found| found.last_acked_event_id);
+    Ok(acks.newest(client, stored))
+}
+
+/// Forgets at most `at_most` commands that ended before then, and says how many.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_finished(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    rows::forget_finished(tx.connection(), before, at_most)
+}

@@ -1,0 +1,34 @@
+//! `help_requested` and `help_status_updated` (contract section 5), built here and nowhere else.
+
+use serde::Serialize;
+
+use super::{HelpJson, HelpRequest};
+use crate::clock::Timestamp;
+use crate::event::{Kind, Namespace, NewEvent, Topic};
+
+/// The whole request, and when this was told.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    help: HelpJson,
+    timestamp: Timestamp,
+}
+
+pub(super) fn requested(help: &HelpRequest, now: Timestamp) -> NewEvent {
+    build(Kind::HELP_REQUESTED, help, now)
+}
+
+pub(super) fn status_updated(help: &HelpRequest, now: Timestamp) -> NewEvent {
+    build(Kind::HELP_STATUS_UPDATED, help, now)
+}
+
+/// Told to admins and to the room of the kiosk in `/ws/help`.
+fn build(kind: Kind, help: &HelpRequest, now: Timestamp) -> NewEvent {
+    let room = Topic::room(Namespace::Help, help.kiosk_id.as_str());
+    let topics = [Topic::Admins].into_iter().chain(room).collect();
+    let data = Told {
+        help: help.clone().into(),
+        timestamp: now,
+    };
+    NewEvent::new(kind, &data, topics)
+}

@@ -1,0 +1,127 @@
+//! Lockers of kiosks (seed 3), and the event that tells of a new state.
+
+mod events;
+pub mod routes;
+mod rows;
+
+use crate::audit::{self, Actor};
+use crate::clock::Timestamp;
+use crate::ids::{KioskId, LockerId};
+use crate::store::{StoreError, WriteTx};
+use crate::text::Line;
+
+pub use rows::{find, page};
+
+/// What a locker says of itself, such as `open` or `closed`.
+pub type State = Line<64>;
+
+/// A locker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locker {
+    /// Its id.
+    pub id: LockerId,
+    /// Where it stands.
+    pub kiosk_id: KioskId,
+    /// Its state.
+    pub state: State,
+    /// When it was made known.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Clone, Debug, Default)]
+pub struct LockerPatch {
+    /// A new state.
+    pub state: Option<State>,
+    /// Another kiosk.
+    pub kiosk_id: Option<KioskId>,
+}
+
+/// Why a locker was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum LockerError {
+    /// Its id is another's.
+    #[error("There is a locker {0} already; choose another id or change that one")]
+    Taken(LockerId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for LockerError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Makes a locker known. Tells nobody: its state did not change.
+///
+/// # Errors
+/// [`LockerError`].
+pub fn create(
+    tx: &mut WriteTx<'_>,
+    id: Option<LockerId>,
+    kiosk_id: KioskId,
+    state: State,
+    actor: &Actor,
+) -> Result<Locker, LockerError> {
+    let locker = Locker {
+        id: id.unwrap_or_else(LockerId::random),
+        kiosk_id,
+        state,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    if !rows::insert(tx.connection(), &locker)? {
+        return Err(LockerError::Taken(locker.id));
+    }
+    let at = locker.kiosk_id.as_str();
+    audit::record(tx, actor, "locker.create", Some(locker.id.as_str()), at)?;
+    Ok(locker)
+}
+
+/// Changes a locker and tells of a new state; a change that changes nothing tells nothing. None
+/// when there is no such locker.
+///
+/// # Errors
+/// SQLite's.
+pub fn change(
+    tx: &mut WriteTx<'_>,
+    id: &LockerId,
+    patch: LockerPatch,
+    actor: &Actor,
+) -> rusqlite::Result<Option<Locker>> {
+    let Some(before) = rows::find(tx.connection(), id)? else {
+        return Ok(None);
+    };
+    let mut locker = Locker {
+        state: patch.state.unwrap_or_else(|| before.state.clone()),
+        kiosk_id: patch.kiosk_id.unwrap_or_else(|| before.kiosk_id.clone()),
+        ..before.clone()
+    };
+    let detail = locker.state.as_str();
+    audit::record(tx, actor, "locker.change", Some(id.as_str()), detail)?;
+    if locker == before {
+        return Ok(Some(locker));
+    }
+    locker.updated_at = tx.now();
+    rows::update(tx.connection(), &locker)?;
+    if locker.state != before.state {
+        tx.publish(events::state_changed(&locker, &before.state, tx.now()))?;
+    }
+    Ok(Some(locker))
+}
+
+/// Forgets a locker and tells nobody. False when there is none.
+///
+/// # Errors
+/// SQLite's.
+pub fn delete(tx: &mut WriteTx<'_>, id: &LockerId, actor: &Actor) -> rusqlite::Result<bool> {
+    let was_there = rows::delete(tx.connection(), id)?;
+    if was_there {
+        audit::record(tx, actor, "locker.delete", Some(id.as_str()), "")?;
+    }
+    Ok(was_there)
+}

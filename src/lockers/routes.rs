@@ -1,0 +1,148 @@
+//! `/api/lockers` (contract 6.5): lockers over HTTP.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::{Locker, LockerError, LockerPatch, State};
+use crate::app::App;
+use crate::clients;
+use crate::clock::Timestamp;
+use crate::ids::{KioskId, LockerId};
+use crate::server::{ApiError, Reply, Request, page};
+
+/// A locker on the wire.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LockerJson {
+    id: LockerId,
+    kiosk_id: KioskId,
+    state: State,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<Locker> for LockerJson {
+    fn from(locker: Locker) -> Self {
+        Self {
+            id: locker.id,
+            kiosk_id: locker.kiosk_id,
+            state: locker.state,
+            created_at: locker.created_at,
+            updated_at: locker.updated_at,
+        }
+    }
+}
+
+impl From<LockerError> for ApiError {
+    fn from(error: LockerError) -> Self {
+        match error {
+            LockerError::Taken(_) => {
+                Self::new(StatusCode::CONFLICT, "already_exists", error.to_string()).of_field("id")
+            }
+            LockerError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// `GET /api/lockers`: all for an admin, for a client those of its kiosk.
+pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let limit = request.limit()?;
+    let after: Option<String> = page::cursor(&request)?;
+    let client = request.principal()?.client_id().cloned();
+    let lockers = app
+        .store
+        .read(move |db| {
+            let client = client.map(|id| clients::expect(db, &id)).transpose()?;
+            let kiosk = client.as_ref().map(|client| client.room());
+            Ok::<_, ApiError>(super::page(db, kiosk, after.as_deref(), limit + 1)?)
+        })
+        .await?;
+    let key = |locker: &Locker| locker.id.to_string();
+    Ok(page::reply(
+        "lockers",
+        lockers,
+        limit,
+        key,
+        LockerJson::from,
+    ))
+}
+
+/// `GET /api/lockers/{id}`: a client gets 403 for any that is not of its kiosk.
+pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let client = request.principal()?.client_id().cloned();
+    let id = locker_id(&request);
+    let locker = app
+        .store
+        .read(move |db| {
+            let found = match &id {
+                Ok(id) => super::find(db, id)?,
+                Err(_) => None,
+            };
+            let Some(client) = client else {
+                return found.ok_or_else(|| ApiError::not_found("locker"));
+            };
+            let client = clients::expect(db, &client)?;
+            found
+                .filter(|locker| locker.kiosk_id.as_str() == client.room())
+                .ok_or_else(ApiError::forbidden)
+        })
+        .await?;
+    Ok(Reply::ok(&LockerJson::from(locker)))
+}
+
+/// `POST /api/lockers` `{id?, kioskId, state}`
+pub async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let id = body.optional("id")?;
+    let kiosk_id = body.required("kioskId")?;
+    let state = body.required("state")?;
+    request
+        .write(&app.store, move |tx| {
+            let locker = super::create(tx, id, kiosk_id, state, &actor)?;
+            Ok::<_, ApiError>(Reply::created(&LockerJson::from(locker)))
+        })
+        .await
+}
+
+/// `PATCH /api/lockers/{id}` `{state?, kioskId?}`
+pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let id = locker_id(&request)?;
+    let mut body = request.fields()?;
+    let patch = LockerPatch {
+        state: body.optional("state")?,
+        kiosk_id: body.optional("kioskId")?,
+    };
+    request
+        .write(&app.store, move |tx| {
+            let changed = super::change(tx, &id, patch, &actor)?;
+            let locker = changed.ok_or_else(|| ApiError::not_found("locker"))?;
+            Ok::<_, ApiError>(Reply::ok(&LockerJson::from(locker)))
+        })
+        .await
+}
+
+/// `DELETE /api/lockers/{id}`
+pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let id = locker_id(&request)?;
+    request
+        .write(&app.store, move |tx| {
+            if super::delete(tx, &id, &actor)? {
+                Ok(Reply::no_content())
+            } else {
+                Err(ApiError::not_found("locker"))
+            }
+        })
+        .await
+}
+
+fn locker_id(request: &Request) -> Result<LockerId, ApiError> {
+    request
+        .parameter("id")
+        .parse()
+        .map_err(|_| ApiError::not_found("locker"))
+}

@@ -1,0 +1,82 @@
+//! What a tablet at a kiosk says by message (contract 4.5, seed 3): it asks for help, and reports what
+//! became of a command.
+
+use serde_json::json;
+
+use super::codec::RequestMark;
+use super::connection::Connection;
+use crate::audit::Actor;
+use crate::clock::Timestamp;
+use crate::commands::{self, CommandJson, Reported};
+use crate::help::{self, Asked, HelpJson};
+use crate::ids::KioskId;
+use crate::server::{ApiError, Fields};
+
+/// `help_request`: as `POST /api/help`.
+#[derive(Debug)]
+pub(super) struct HelpWanted {
+    asked: Asked,
+    kiosk: Option<KioskId>,
+}
+
+impl HelpWanted {
+    pub(super) fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            kiosk: fields.optional("kioskId")?,
+            asked: Asked::from_fields(fields)?,
+        })
+    }
+}
+
+impl Connection {
+    pub(super) async fn request_help(
+        &mut self,
+        index: usize,
+        wanted: HelpWanted,
+        mark: Option<RequestMark>,
+    ) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let Some(session) = slot.session() else {
+            return;
+        };
+        let (namespace, principal) = (slot.namespace, session.principal());
+        let actor = Actor {
+            who: principal.subject.to_string(),
+            address: self.peer.shown(),
+        };
+        let HelpWanted { asked, kiosk } = wanted;
+        let requested = self.app.store.write(move |tx| {
+            let help = help::request(tx, asked, kiosk, &principal, &actor)?;
+            Ok::<_, ApiError>(json!(HelpJson::from(help)))
+        });
+        match requested.await {
+            Ok(help) => self.succeed(namespace, mark, help),
+            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
+        }
+    }
+
+    pub(super) async fn report_result(
+        &mut self,
+        index: usize,
+        reported: Reported,
+        mark: Option<RequestMark>,
+    ) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let Some(session) = slot.session() else {
+            return;
+        };
+        let (namespace, principal) = (slot.namespace, session.principal());
+        let kept = self.app.store.write(move |tx| {
+            let command = commands::report(tx, reported, &principal)?;
+            Ok::<_, ApiError>(json!(CommandJson::new(command, None, Timestamp::now())))
+        });
+        match kept.await {
+            Ok(command) => self.succeed(namespace, mark, command),
+            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! `/api/help`, `help_request` and their events (contract 6.5, 4.5 and section 5, seed 3).
+
+use serde_json::{Value, json};
+
+use crate::kiosks::at_kiosk;
+use crate::support::{Api, Daemon, Socket, Tablet, assert_timestamp, keys};
+
+async fn house() -> (Daemon, Api, Socket, Tablet) {
+    let daemon = Daemon::start().await;
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let opened = Socket::open(&daemon, "/ws/help", token["token"].as_str()).await;
+    let mut office = opened.unwrap();
+    office.next_of("connection").await;
+    let admin = daemon.api_of(&token);
+    let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
+    (daemon, admin, office, tablet)
+}
+
+/// The event's data without its own timestamp: the request itself.
+#[track_caller]
+fn request_of(told: &Value, kind: &str) -> Value {
+    assert_eq!(told["type"], kind);
+    assert!(told["id"].is_i64(), "it is durable: {told}");
+    let mut data = told["data"].clone();
+    assert_timestamp(&data["timestamp"]);
+    data.as_object_mut().unwrap().remove("timestamp");
+    data
+}
+
+#[tokio::test]
+async fn a_tablet_asks_for_help_and_both_events_tell_the_whole_request() {
+    let (daemon, admin, mut office, tablet) = house().await;
+    let wall = daemon.api(&tablet.token);
+    let body = json!({
+        "category": "access_issue", "note": "Cannot open\nlocker", "locker_no": 7,
+        "photo_url": "https://nas.local/1.jpg",
+    });
+    let help = wall.post("/api/help", body).await.expect(201).json;
+    let shape = [
+        "category",
+        "created_at",
+        "id",
+        "kiosk_id",
+        "locker_no",
+        "note",
+        "photo_url",
+        "status",
+    ];
+    assert_eq!(keys(&help), shape);
+    assert!(help["id"].is_i64());
+    assert_eq!(help["kiosk_id"], "kiosk-1");
+    assert_eq!(
+        (&help["locker_no"], &help["status"]),
+        (&json!(7), &json!("open"))
+    );
+    assert_timestamp(&help["created_at"]);
+    let told = request_of(&office.next().await, "help_requested");
+    assert_eq!(told, help);
+
+    let path = format!("/api/help/{}", help["id"]);
+    for status in ["acknowledged", "resolved"] {
+        let body = json!({ "status": status });
+        let changed = admin.patch(&path, body.clone()).await.expect(200).json;
+        assert_eq!(changed["status"], status);
+        let told = request_of(&office.next().await, "help_status_updated");
+        assert_eq!(told, changed);
+        // The same again changes nothing and tells nothing.
+        assert_eq!(admin.patch(&path, body).await.expect(200).json, changed);
+        office.heard_nothing().await;
+        assert_eq!(wall.get(&path).await.expect(200).json, changed);
+    }
+    // Both spellings, and nothing that is not known.
+    let body = json!({ "category": "x", "lockerNo": 1, "note": null });
+    let bare = wall.post("/api/help", body).await.expect(201).json;
+    let shape = [
+        "category",
+        "created_at",
+        "id",
+        "kiosk_id",
+        "locker_no",
+        "status",
+    ];
+    assert_eq!(keys(&bare), shape);
+    assert!(bare["id"].as_i64() > help["id"].as_i64());
+}
+
+#[tokio::test]
+async fn help_is_asked_for_by_message_as_well() {
+    let (daemon, admin, mut office, tablet) = house().await;
+    for path in ["/ws", "/ws/help"] {
+        let opened = Socket::open(&daemon, path, Some(&tablet.token)).await;
+        let mut socket = opened.unwrap();
+        socket.next_of("connection").await;
+        let data = json!({ "category": "access_issue", "locker_no": 3 });
+        let message = json!({ "type": "help_request", "data": data, "requestId": "r1" });
+        let answer = socket.ask(message).await;
+        assert_eq!(
+            (&answer["type"], &answer["requestId"]),
+            (&json!("result"), &json!("r1"))
+        );
+        let mut result = answer["data"].clone();
+        assert_eq!(
+            result.as_object_mut().unwrap().remove("success"),
+            Some(json!(true))
+        );
+        let told = request_of(&office.next().await, "help_requested");
+        assert_eq!(told, result);
+        let path = format!("/api/help/{}", told["id"]);
+        assert_eq!(admin.get(&path).await.expect(200).json, told);
+
+        let wrong = json!({ "type": "help_request", "data": {}, "requestId": 2 });
+        let answer = socket.ask(wrong).await;
+        assert_eq!(
+            (&answer["data"]["success"], &answer["data"]["code"]),
+            (&json!(false), &json!("invalid_field"))
+        );
+        let silent = json!({ "type": "help_request", "category": "beside the type" });
+        socket.send(silent).await;
+        let told = request_of(&office.next().await, "help_requested");
+        assert_eq!(told["category"], "beside the type");
+        socket.heard_nothing().await;
+        socket.close().await;
+    }
+    let user = daemon.token(json!({ "role": "user", "name": "u" })).await;
+    let mut user = daemon.listen(user["token"].as_str().unwrap()).await;
+    let message = json!({ "type": "help_request", "data": { "category": "x" } });
+    assert_eq!(user.ask(message).await["data"]["code"], "forbidden");
+    office.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn a_tablet_has_its_own_requests_and_learns_of_no_other() {
+    let (daemon, admin, _, tablet) = house().await;
+    let twin = at_kiosk(&daemon, "Twin", "kiosk-1").await;
+    let (wall, other) = (daemon.api(&tablet.token), daemon.api(&twin.token));
+    let ask = async |api: &Api, body: Value| api.post("/api/help", body).await;
+    let own = ask(&wall, json!({ "category": "a" }))
+        .await
+        .expect(201)
+        .json;
+    let theirs = ask(&other, json!({ "category": "b" }))
+        .await
+        .expect(201)
+        .json;
+    let ids = async |api: &Api| {
+        let list = api.get("/api/help").await.expect(200).json;
+        let list = list["helpRequests"].as_array().unwrap().clone();
+        list.iter()
+            .map(|help| help["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&wall).await, [own["id"].clone()]);
+    assert_eq!(ids(&admin).await, [theirs["id"].clone(), own["id"].clone()]);
+    let page = admin.get("/api/help?limit=1").await.expect(200).json;
+    let cursor = page["nextCursor"].as_str().unwrap();
+    let page = admin
+        .get(&format!("/api/help?limit=1&cursor={cursor}"))
+        .await;
+    assert_eq!(page.expect(200).json["helpRequests"][0], own);
+
+    let resolved = json!({ "status": "resolved" });
+    let path = format!("/api/help/{}", own["id"]);
+    wall.patch(&path, resolved.clone()).await.expect(200);
+    for id in [theirs["id"].to_string(), "999".into(), "none".into()] {
+        let path = format!("/api/help/{id}");
+        assert_eq!(wall.get(&path).await.refused(403), "forbidden");
+        let answer = wall.patch(&path, resolved.clone()).await;
+        assert_eq!(answer.refused(403), "forbidden");
+    }
+    for id in ["999", "none"] {
+        let path = format!("/api/help/{id}");
+        assert_eq!(admin.get(&path).await.refused(404), "not_found");
+    }
+    let elsewhere = json!({ "category": "a", "kioskId": "kiosk-2" });
+    assert_eq!(
+        ask(&wall, elsewhere.clone()).await.refused(403),
+        "forbidden"
+    );
+    // An admin asks on a kiosk's behalf.
+    let asked = ask(&admin, elsewhere).await.expect(201).json;
+    assert_eq!(asked["kiosk_id"], "kiosk-2");
+    let nowhere = ask(&admin, json!({ "category": "a" })).await;
+    assert_eq!(nowhere.json["field"], "kioskId");
+    nowhere.refused(422);
+    let user = daemon.token(json!({ "role": "user", "name": "u" })).await;
+    let user = daemon.api_of(&user);
+    assert_eq!(user.get("/api/help").await.refused(403), "forbidden");
+    assert_eq!(
+        ask(&user, json!({ "category": "a" })).await.refused(403),
+        "forbidden"
+    );
+    assert_eq!(user.get(&path).await.refused(403), "forbidden");
+    let audit = admin.get("/api/audit").await.expect(200).json;
+    let acts = audit["entries"].as_array().unwrap();
+    let by_tablet = |entry: &Value| entry["action"].as_str().unwrap().starts_with("help.");
+    assert_eq!(
+        acts.iter().filter(|entry| by_tablet(entry)).count(),
+        1,
+        "{audit}"
+    );
+}
+
+#[tokio::test]
+async fn what_asks_for_nothing_is_refused_and_told_to_nobody() {
+    let (daemon, admin, mut office, tablet) = house().await;
+    let wall = daemon.api(&tablet.token);
+    for (body, field) in [
+        (json!({}), "category"),
+        (json!({ "category": "" }), "category"),
+        (json!({ "category": "x".repeat(65) }), "category"),
+        (json!({ "category": "a", "note": "x".repeat(1001) }), "note"),
+        (json!({ "category": "a", "locker_no": "7" }), "lockerNo"),
+        (json!({ "category": "a", "locker_no": -1 }), "lockerNo"),
+        (
+            json!({ "category": "a", "photo_url": "javascript:alert(1)" }),
+            "photoUrl",
+        ),
+    ] {
+        let answer = wall.post("/api/help", body.clone()).await;
+        assert_eq!(answer.json["field"], field, "{body}");
+        assert_eq!(answer.refused(422), "invalid_field");
+    }
+    let help = json!({ "category": "a" });
+    let help = wall.post("/api/help", help).await.expect(201).json;
+    office.next_of("help_requested").await;
+    let path = format!("/api/help/{}", help["id"]);
+    let answer = admin.patch(&path, json!({ "status": "done" })).await;
+    assert_eq!(answer.json["field"], "status");
+    answer.refused(422);
+    assert_eq!(admin.get(&path).await.json, help);
+    office.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn a_tablet_may_have_fifty_requests_open() {
+    let (daemon, admin, _, tablet) = house().await;
+    let wall = daemon.api(&tablet.token);
+    let mut first = Value::Null;
+    for n in 0..50 {
+        let body = json!({ "category": n.to_string() });
+        let help = wall.post("/api/help", body).await.expect(201).json;
+        if n == 0 {
+            first = help["id"].clone();
+        }
+    }
+    let more = json!({ "category": "more" });
+    let refused = wall.post("/api/help", more.clone()).await;
+    assert_eq!(refused.refused(409), "too_many_open");
+    let path = format!("/api/help/{first}");
+    let resolved = json!({ "status": "resolved" });
+    admin.patch(&path, resolved).await.expect(200);
+    wall.post("/api/help", more).await.expect(201);
+}
