@@ -129,6 +129,16 @@ id!(
     KioskId,
     "kiosk_"
 );
+id!(
+    /// A message of seed 4.
+    MessageId,
+    "message_"
+);
+id!(
+    /// What two sides write each other on one platform.
+    ConversationId,
+    "conversation_"
+);
 
 impl UserId {
     /// A new random id for an admin, `admin_…`.

@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod ids;
 mod keys;
 pub mod logging;
+pub mod messages;
 pub mod pairing;
 pub mod protocol;
 pub mod random;

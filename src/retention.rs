@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError, WriteTx};
-use crate::{audit, history, idempotency, tokens};
+use crate::{audit, history, idempotency, messages, tokens};
 
 /// How often it is looked for what is old.
 const EVERY: Duration = Duration::from_secs(5);
@@ -83,6 +83,7 @@ fn step(tx: &mut WriteTx<'_>, keep: Keep) -> rusqlite::Result<Left> {
         history::forget_rooms(tx.connection(), before(now, keep.history), AT_MOST)?,
         tokens::forget_ended(tx, archive, AT_MOST)?,
         audit::forget(tx, archive, AT_MOST)?,
+        messages::forget(tx, archive, AT_MOST)?,
         idempotency::forget(tx, before(now, idempotency::LIFE), AT_MOST)?,
     ];
     Ok(if gone.iter().any(|gone| *gone >= AT_MOST) {
@@ -252,6 +253,9 @@ mod tests {
             ),
             ("audit", "at < 5"),
             ("answers", "created_at < 5"),
+            ("messages", "created_at < 5"),
+            ("conversations", "updated_at < 5 AND messages = 0"),
+            ("people", "last_seen_at < 5"),
         ] {
             let plan = house.store.read(move |db| {
                 let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {condition}");

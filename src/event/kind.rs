@@ -74,6 +74,18 @@ kinds! {
     ROOM_JOINED = "room_joined",
     /// It is there no more.
     ROOM_LEFT = "room_left",
+    /// Seed 4: a message.
+    NEW_MESSAGE = "new_message",
+    /// Seed 4: a message was delivered or read.
+    MESSAGE_STATUS_UPDATE = "message_status_update",
+    /// Seed 4: how many messages wait to be read.
+    UNREAD_COUNT_UPDATE = "unread_count_update",
+    /// Seed 4: a conversation has another last message, or others are read.
+    CONVERSATION_UPDATE = "conversation_update",
+    /// Somebody writes, or has stopped.
+    TYPING = "typing",
+    /// A person's first session opened or the last one ended.
+    PRESENCE = "presence",
     /// Sent every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The answer to `ping`.
@@ -90,7 +102,6 @@ kinds! {
 
 /// Names of contract 4 and 5 that later systems use; a broadcast may not forge them either.
 const RESERVED: &[&str] = &[
-    "presence",
     "entity_state_changed",
     "entity_states",
     "system_status",
@@ -99,11 +110,6 @@ const RESERVED: &[&str] = &[
     "help_status_updated",
     "command",
     "command_applied",
-    "new_message",
-    "message_status_update",
-    "unread_count_update",
-    "conversation_update",
-    "typing",
     "joined-organization",
     "left-organization",
     "connect",

@@ -137,6 +137,8 @@ pub struct NewEvent {
     pub data: String,
     /// Whom it is for; several matching topics give one delivery.
     pub topics: Vec<Topic>,
+    /// From when on it is replayed to nobody.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl NewEvent {
@@ -146,7 +148,14 @@ impl NewEvent {
             kind,
             data: to_json(data),
             topics,
+            expires_at: None,
         }
+    }
+
+    /// The same, of no use to whoever comes back after this moment (contract 4.4).
+    pub fn expiring(mut self, at: Option<Timestamp>) -> Self {
+        self.expires_at = at;
+        self
     }
 }
 

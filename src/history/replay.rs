@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Span, last_id};
 use crate::clock::Timestamp;
@@ -24,7 +24,7 @@ pub struct Page {
 
 /// The events after `after`, as far as `until` if that is given, that `spans` cover: at most
 /// `limit`, and no more than about 64 KiB.
-/// Costs what it returns, not what is kept.
+/// What is past its expiry is left out. Costs what it returns, not what is kept.
 ///
 /// # Errors
 /// SQLite's.
@@ -43,8 +43,11 @@ pub fn replay(
     let mut reached = after;
     let ids = ids(connection, spans, after, newest, limit)?;
     let found_all = ids.len() < limit;
-    let mut load =
-        connection.prepare_cached("SELECT type, data, created_at FROM events WHERE id = ?1")?;
+    let mut load = connection.prepare_cached(
+        "SELECT type, data, created_at FROM events
+         WHERE id = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
+    )?;
+    let now = Timestamp::now();
     for id in ids {
         if bytes >= PAGE_BYTES {
             return Ok(Page {
@@ -53,21 +56,26 @@ pub fn replay(
                 is_last: false,
             });
         }
-        let event = load.query_row([id], |row| {
+        reached = id;
+        let event = load.query_row(params![id, now], |row| {
             let kind: String = row.get(0)?;
             let new = NewEvent {
                 kind: Kind::from_stored(&kind),
                 data: row.get(1)?,
                 topics: Vec::new(),
+                expires_at: None,
             };
             let position = Position {
                 epoch: epoch.clone(),
                 id,
             };
             Ok(Event::durable(new, position, row.get(2)?))
-        })?;
+        });
+        // What is past its expiry is of no use any more.
+        let Some(event) = event.optional()? else {
+            continue;
+        };
         bytes += event.data().len();
-        reached = id;
         events.push(event);
     }
     if found_all {

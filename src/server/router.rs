@@ -16,7 +16,7 @@ use super::{
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{areas, audit, clients, history, pairing, tokens, transport};
+use crate::{areas, audit, clients, history, messages, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -108,6 +108,14 @@ static ROUTES: &[Route] = routes![
     POST   "/api/clients/{id}/revoke"             Admin  clients::routes::revoke,
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
     GET    "/api/positions"                       Admin  clients::position::list,
+    GET    "/api/messages"                        Known  messages::routes::list,
+    POST   "/api/messages"                        Known  messages::routes::send,
+    GET    "/api/messages/unread"                 Known  messages::routes::unread,
+    PATCH  "/api/messages/{id}"                   Known  messages::routes::change,
+    GET    "/api/conversations"                   Known  messages::routes::conversations,
+    GET    "/api/conversations/{id}/messages"     Known  messages::routes::conversation_messages,
+    GET    "/api/users/{id}"                      Known  messages::users::get,
+    POST   "/api/users/{id}/disconnect"           Admin  messages::users::disconnect,
     POST   "/api/send"                            Proven transport::send [Secret],
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],

@@ -20,6 +20,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_house.sql"),
     include_str!("migrations/0002_history.sql"),
     include_str!("migrations/0003_rooms.sql"),
+    include_str!("migrations/0007_messages.sql"),
 ];
 
 /// Above this size the first check reads only the header and the tables' heads, so that a start

@@ -238,6 +238,10 @@ impl Connection {
         if let Some(event) = &entered.granted {
             self.carrier.send(self.codec.event(namespace, event));
         }
+        for event in &entered.undelivered {
+            self.carrier.send(self.codec.event(namespace, event));
+            slot.tell_ahead(event.id());
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
+use super::messages::MessageCommand;
 use super::position::PositionAsked;
 use super::rooms::{RoomCommand, Wish};
 use crate::auth::{AuthError, Principal};
@@ -25,6 +26,8 @@ pub(super) enum Command {
     Room(RoomCommand),
     /// Everything up to and with this event is done.
     Ack(EventId),
+    /// Of a message, or while writing one.
+    Message(MessageCommand),
 }
 
 /// `authenticate`: seed 4's token, and what seed 2 says beside it, which must agree.
@@ -84,6 +87,14 @@ impl Command {
             "join_room" => room(&mut fields, "room", Wish::Join),
             "leave_room" => room(&mut fields, "room", Wish::Leave),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
+            "message_status" => Ok(Self::Message(MessageCommand::Status {
+                message: fields.required("messageId")?,
+                status: fields.required("status")?,
+            })),
+            "typing" => Ok(Self::Message(MessageCommand::Typing {
+                conversation: fields.required("conversationId")?,
+                is_typing: fields.required("isTyping")?,
+            })),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
                 // What is no text is no token either: refused as a wrong one.
                 token: fields.optional("token").ok().flatten().unwrap_or_default(),

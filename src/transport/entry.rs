@@ -16,6 +16,7 @@ use crate::event::{Event, Namespace, Position};
 use crate::history;
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
+use crate::messages::{self, Party};
 use crate::pairing;
 
 /// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
@@ -53,6 +54,8 @@ pub(super) struct Entered {
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
     pub(super) granted: Option<Event>,
+    /// Messages that did not reach it yet, if it has no position to go on from (contract 4.4).
+    pub(super) undelivered: Vec<Event>,
 }
 
 /// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
@@ -127,6 +130,12 @@ pub(super) async fn enter_as(
                 newcomer
                     .past
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
+            let undelivered = match (Party::of(&principal.subject), newcomer.namespace) {
+                (Some(party), Namespace::Main) if start.outcome != Outcome::Recovered => {
+                    messages::undelivered(db, &party, &standing.epoch, standing.oldest, last_event)?
+                }
+                _ => Vec::new(),
+            };
             let spans = entitlement::spans(db, &principal, last_event)?;
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let rooms = match &id {
@@ -154,6 +163,7 @@ pub(super) async fn enter_as(
                     standing,
                     areas,
                     granted,
+                    undelivered,
                 },
                 grant.first_use_of,
             ))
