@@ -26,12 +26,7 @@ pub async fn run(store: Store, hub: Arc<Hub>, mut changes: mpsc::UnboundedReceiv
     }
 }
 
-async fn tell(
-    store: &Store,
-    hub: &Hub,
-    user: &UserId,
-    is_online: bool,
-) -> Result<(), StoreError> {
+async fn tell(store: &Store, hub: &Hub, user: &UserId, is_online: bool) -> Result<(), StoreError> {
     let now = Timestamp::now();
     let party = Party::User(user.clone());
     let sharers = store

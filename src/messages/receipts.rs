@@ -68,13 +68,7 @@ fn advance(
     }
     let (id, conversation) = (&message.id, &message.conversation_id);
     let now = tx.now();
-    tx.publish(events::status_update(
-        id,
-        conversation,
-        status,
-        &sides,
-        now,
-    ))?;
+    tx.publish(events::status_update(id, conversation, status, &sides, now))?;
     let reader = match is_one_of_all {
         true => party,
         false => &message.recipient,

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Asking, Draft, Message, MessageError, Party, Seen, Status, TTL, receipts, rows, wire,
-};
+use super::{Asking, Draft, Message, MessageError, Party, Seen, Status, TTL, receipts, rows, wire};
 use crate::app::App;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
@@ -98,7 +96,13 @@ pub async fn conversations(app: Arc<App>, request: Request) -> Result<Reply, Api
         .await?;
     let key = |seen: &Seen| (seen.updated_at.unix_ms(), seen.conversation.seq);
     let show = |seen: Seen| wire::conversation(&seen);
-    Ok(page::reply("conversations", conversations, limit, key, show))
+    Ok(page::reply(
+        "conversations",
+        conversations,
+        limit,
+        key,
+        show,
+    ))
 }
 
 /// `GET /api/conversations/{id}/messages`: newest first.
@@ -161,4 +165,3 @@ fn asking(request: &Request) -> Result<Asking, ApiError> {
         actor: request.actor()?,
     })
 }
-

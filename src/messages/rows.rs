@@ -455,11 +455,7 @@ pub(super) fn last_seen(db: &Connection, user: &UserId) -> rusqlite::Result<Opti
         .optional()
 }
 
-pub(super) fn set_last_seen(
-    db: &Connection,
-    user: &UserId,
-    at: Timestamp,
-) -> rusqlite::Result<()> {
+pub(super) fn set_last_seen(db: &Connection, user: &UserId, at: Timestamp) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO people (user_id, last_seen_at) VALUES (?1, ?2)
          ON CONFLICT (user_id) DO UPDATE SET last_seen_at = ?2",

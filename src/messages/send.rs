@@ -121,12 +121,7 @@ pub fn typing(
     now: Timestamp,
 ) -> Result<NewEvent, MessageError> {
     let conversation = answerable(db, asking, id, &asking.party)?;
-    Ok(events::typing(
-        &conversation,
-        &asking.party,
-        is_typing,
-        now,
-    ))
+    Ok(events::typing(&conversation, &asking.party, is_typing, now))
 }
 
 /// Who speaks, and in which conversation, which is opened if it may be.

@@ -17,7 +17,8 @@ use crate::server::{ApiError, Reply, Request};
 /// `GET /api/users/{id}`: any for admins, for a user itself alone. Nobody need have heard of it.
 pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let caller = request.principal()?;
-    let is_own = matches!(&caller.subject, Subject::User(own) if own.as_str() == request.parameter("id"));
+    let is_own =
+        matches!(&caller.subject, Subject::User(own) if own.as_str() == request.parameter("id"));
     if !is_own && !caller.is_admin() {
         return Err(ApiError::forbidden());
     }

@@ -167,7 +167,9 @@ pub fn known_since(
 ) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT min(issued_at) FROM tokens WHERE role = ?1 AND subject = ?2")?
-        .query_row(params![subject.role().as_str(), subject.id()], |row| row.get(0))
+        .query_row(params![subject.role().as_str(), subject.id()], |row| {
+            row.get(0)
+        })
 }
 
 pub(super) fn insert(connection: &Connection, token: &Token) -> rusqlite::Result<()> {

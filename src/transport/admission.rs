@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::entry::{self, Entered, Proof};
 use super::parting::Parting;
 use super::position::Past;
-use super::slot::{Slot, SlotState};
+use super::slot::Slot;
 use crate::auth::{AuthError, Credential};
 use crate::clock::Timestamp;
 use crate::event::{Event, Kind, Namespace, NewEvent};
@@ -133,7 +133,7 @@ impl Connection {
         };
         let (namespace, id) = (slot.namespace, slot.id.clone());
         let credential = Credential::parse(&claimed.token);
-        if let SlotState::Live(session) = &slot.state {
+        if let Some(session) = slot.session() {
             let renewed = entry::renew(&self.app, &credential, session.clone(), claimed).await;
             return match renewed {
                 Ok(Some(principal)) => {
@@ -205,6 +205,9 @@ impl Connection {
             return;
         };
         slot.begin(entered.session.clone(), entered.start.after);
+        if let Some(feed) = slot.feed() {
+            feed.tell_ahead(entered.undelivered.iter().filter_map(Event::id));
+        }
         slot.has_rooms = entered.has_rooms;
         let namespace = slot.namespace;
         self.permit.proven();
@@ -240,7 +243,6 @@ impl Connection {
         }
         for event in &entered.undelivered {
             self.carrier.send(self.codec.event(namespace, event));
-            slot.tell_ahead(event.id());
         }
     }
 }

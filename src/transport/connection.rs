@@ -21,7 +21,7 @@ use super::{SocketPermit, answer};
 use crate::app::App;
 use crate::auth::Credential;
 use crate::event::{Kind, Namespace};
-use crate::hub::{Dialect, Drained, Signal};
+use crate::hub::{Dialect, Signal};
 use crate::ids::ConnectionId;
 use crate::protocol::{Event as CarrierEvent, Frame};
 use crate::server::{Peer, Progress};
@@ -195,15 +195,8 @@ impl Connection {
         self.end_sessions()?;
         if self.carrier.can_send() {
             for slot in &mut self.slots {
-                match slot.drain(BATCH) {
-                    Some(Drained::Events(events)) => {
-                        for event in events {
-                            self.carrier.send(self.codec.event(slot.namespace, &event));
-                        }
-                    }
-                    Some(Drained::Missed(first)) => slot.fall_behind(first.previous()),
-                    // An end that came just now is seen to at the next turn: its signal is set.
-                    Some(Drained::Ended(..)) | None => {}
+                for event in slot.drain(BATCH) {
+                    self.carrier.send(self.codec.event(slot.namespace, &event));
                 }
             }
         }

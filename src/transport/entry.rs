@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::command::Authenticate;
+use super::feed;
 use super::pid::Pid;
 use super::position::{Outcome, Past, Standing, Start};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
-use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject, entitlement};
+use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
 use crate::event::{Event, Namespace, Position};
-use crate::history;
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::messages::{self, Party};
@@ -121,11 +121,7 @@ pub(super) async fn enter_as(
                     .map(|done| Event::ephemeral(pairing::completed_event(&done, now), now)),
                 _ => None,
             };
-            let standing = Standing {
-                epoch,
-                oldest: history::oldest_id(db)?,
-                last: last_event,
-            };
+            let standing = Standing::read(db, epoch, last_event)?;
             let start =
                 newcomer
                     .past
@@ -136,12 +132,7 @@ pub(super) async fn enter_as(
                 }
                 _ => Vec::new(),
             };
-            let spans = entitlement::spans(db, &principal, last_event)?;
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
-            let rooms = match &id {
-                Some(id) => entitlement::rooms(db, id, last_event)?,
-                None => Vec::new(),
-            };
             let session = Arc::new(Session::new(
                 id.unwrap_or(newcomer.id),
                 principal.clone(),
@@ -150,15 +141,13 @@ pub(super) async fn enter_as(
                 newcomer.address,
                 newcomer.signal,
             ));
-            if start.after < last_event {
-                session.outbox().start_behind(start.after.next());
-            }
-            hub.register(session.clone(), &spans, &rooms, max_sessions);
+            let (after, last) = (start.after, last_event);
+            let has_rooms = feed::register(&hub, db, &session, after, last, max_sessions)?;
             Ok((
                 Entered {
                     session,
                     principal,
-                    has_rooms: !rooms.is_empty(),
+                    has_rooms,
                     start,
                     standing,
                     areas,

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use super::slot::SlotState;
 use crate::audit::Actor;
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -35,7 +34,7 @@ impl Connection {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let SlotState::Live(session) = &slot.state else {
+        let Some(session) = slot.session() else {
             return;
         };
         let (namespace, subject) = (slot.namespace, session.subject());
@@ -77,9 +76,10 @@ impl Connection {
                 is_typing,
             } => {
                 let now = Timestamp::now();
-                let look = self.app.store.read(move |db| {
-                    messages::typing(db, &asking, &conversation, is_typing, now)
-                });
+                let look = self
+                    .app
+                    .store
+                    .read(move |db| messages::typing(db, &asking, &conversation, is_typing, now));
                 self.app.hub.publish(Event::ephemeral(look.await?, now));
                 Ok(())
             }

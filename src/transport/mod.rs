@@ -12,6 +12,7 @@ mod command;
 mod connection;
 mod entry;
 mod events;
+mod feed;
 mod messages;
 mod parting;
 mod pid;

@@ -2,6 +2,7 @@
 //! (contract 4.1 and 4.4).
 
 use hyper::HeaderMap;
+use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use super::pid::Pid;
 use crate::auth::{Signer, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId, Namespace, Position};
+use crate::history;
 use crate::ids::ConnectionId;
 
 /// A place in a history, as a peer names it.
@@ -147,6 +149,19 @@ impl Past {
         }
     }
 
+    /// Where the session of a pid stands. Stock clients keep an old offset beside a new pid: one of
+    /// another epoch or below the base counts as the base.
+    fn after(&self, pid: &Pid) -> PositionAsked {
+        let newer = self
+            .offset
+            .as_ref()
+            .filter(|offset| offset.epoch == pid.epoch && offset.id >= pid.base);
+        PositionAsked {
+            epoch: Some(pid.epoch.clone()),
+            id: newer.map_or(pid.base, |offset| offset.id),
+        }
+    }
+
     /// Where a session of `subject` in `namespace` begins.
     pub(super) fn resolve(
         &self,
@@ -160,7 +175,7 @@ impl Past {
             .as_ref()
             .and_then(|text| Some((Pid::open(text, signer, subject, namespace)?, text)));
         let (asked, known) = match known {
-            Some((pid, text)) => (pid.position(self.offset.as_ref()), Some((pid.id, text))),
+            Some((pid, text)) => (self.after(&pid), Some((pid.id, text))),
             None => match &self.position {
                 Some(asked) => (asked.clone(), None),
                 None => return Start::fresh(Outcome::Fresh, now),
@@ -188,6 +203,19 @@ impl Start {
 }
 
 impl Standing {
+    /// As it is now. Call between two commits, `last` being the newest event.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn read(db: &Connection, epoch: Epoch, last: EventId) -> rusqlite::Result<Self> {
+        let oldest = history::oldest_id(db)?;
+        Ok(Self {
+            epoch,
+            oldest,
+            last,
+        })
+    }
+
     /// `resync_required` `{reason, oldestEventId, lastEventId}` (contract 4.4).
     pub(super) fn resync_required(&self, gap: Gap) -> Value {
         json!({

@@ -6,9 +6,7 @@ use super::codec::RequestMark;
 use super::connection::Connection;
 use super::parting::Parting;
 use super::position::{PositionAsked, Standing};
-use super::slot::SlotState;
 use crate::event::Kind;
-use crate::history;
 use crate::hub::Ending;
 use crate::ids::ConnectionId;
 use crate::store::StoreError;
@@ -26,30 +24,23 @@ impl Connection {
         let Some(slot) = self.slots.get_mut(index) else {
             return Ok(());
         };
-        let SlotState::Live(session) = &slot.state else {
+        let namespace = slot.namespace;
+        let Some(feed) = slot.feed() else {
             return Ok(());
         };
         let epoch = self.app.store.epoch().clone();
-        let look = move |db: &_, last| {
-            let oldest = history::oldest_id(db)?;
-            Ok::<_, StoreError>(Standing {
-                epoch,
-                oldest,
-                last,
-            })
-        };
+        let look = move |db: &_, last| Ok::<_, StoreError>(Standing::read(db, epoch, last)?);
         let standing = self.app.store.between_commits(look).await;
         let standing = standing.map_err(|error| {
             tracing::warn!(%error, "the history could not be read for a session that resumes");
             Parting::from(Ending::TryAgain)
         })?;
         if let Some(old) = old {
-            self.app.hub.supersede(session, &old);
+            self.app.hub.supersede(feed.session(), &old);
         }
-        let namespace = slot.namespace;
         let lost = standing.judge(&asked).err();
         match lost {
-            None => slot.rewind(asked.id),
+            None => feed.rewind(asked.id),
             Some(gap) => {
                 let words = standing.resync_required(gap);
                 self.tell(namespace, &Kind::RESYNC_REQUIRED, &words);

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use super::slot::SlotState;
 use crate::event::Kind;
 use crate::rooms::{self, RoomError, RoomNamed};
 
@@ -51,10 +50,10 @@ impl Connection {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let SlotState::Live(session) = &slot.state else {
+        let Some(session) = slot.session().cloned() else {
             return;
         };
-        let (namespace, session) = (slot.namespace, session.clone());
+        let namespace = slot.namespace;
         let RoomCommand { room, wish } = command;
         let (kind, key) = wish.answer();
         let named = match &room {
