@@ -54,6 +54,12 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
             let asked = daemon.stranger().post(path, json!({})).await.expect(201);
             asked.json["pairingId"].as_str().unwrap().to_owned()
         }
+        Some("messages") => {
+            let message = json!({ "to": { "userId": "ann" }, "body": "Hello" });
+            let sent = admin.post("/api/messages", message).await.expect(201);
+            sent.json["id"].as_str().unwrap().to_owned()
+        }
+        Some("users") => "ann".to_owned(),
         _ => String::new(),
     };
     let path = pattern
@@ -64,6 +70,8 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         ("POST", "/api/areas") => json!({ "name": "Made once" }),
         (_, "/api/areas/{id}" | "/api/clients/{id}") => json!({ "name": "Another" }),
         (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
+        ("POST", "/api/messages") => json!({ "to": { "userId": "ann" }, "body": "Once" }),
+        (_, "/api/messages/{id}") => json!({ "status": "read" }),
         _ => json!({}),
     };
     Write::new(
