@@ -241,6 +241,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn old_messages_go_and_so_do_conversations_without_any() {
+        let house = House::new();
+        house
+            .run(
+                "CREATE TEMP TABLE days (name TEXT, day INTEGER);
+                 INSERT INTO days VALUES ('old', -91), ('new', -89);
+                 INSERT INTO conversations (seq, id, one, other, platform, messages, updated_at)
+                 VALUES (1, 'over', 'admin', 'user:a', 'wallcast', 1, unixepoch() * 1000 - 91 * 86400000),
+                        (2, 'lasts', 'admin', 'user:b', 'wallcast', 2, unixepoch() * 1000);
+                 INSERT INTO conversation_sides SELECT seq, other, updated_at FROM conversations;
+                 INSERT INTO messages (id, conversation, sender, recipient, body, level, status, created_at)
+                 SELECT name || c.seq, c.seq, 'admin', c.other, '', '', 0, unixepoch() * 1000 + day * 86400000
+                 FROM days, conversations c WHERE c.seq = 2 OR day < -90;
+                 INSERT INTO receipts SELECT seq, 'user:c', 1 FROM messages;
+                 INSERT INTO people SELECT name, unixepoch() * 1000 + day * 86400000 FROM days;",
+            )
+            .await;
+        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        for (kept, expected) in [
+            ("SELECT group_concat(id) FROM messages", "new2"),
+            (
+                "SELECT group_concat(id || messages) FROM conversations",
+                "lasts1",
+            ),
+            (
+                "SELECT group_concat(party) FROM conversation_sides",
+                "user:b",
+            ),
+            ("SELECT CAST(count(*) AS TEXT) FROM receipts", "1"),
+            ("SELECT group_concat(user_id) FROM people", "new"),
+        ] {
+            assert_eq!(house.texts(kept).await, expected, "{kept}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_old_is_found_by_an_index() {
         let house = House::new();
         for (table, condition) in [

@@ -33,12 +33,14 @@ async fn tell(store: &Store, hub: &Hub, user: &UserId, is_online: bool) -> Resul
         .read(move |db| Ok::<_, StoreError>(rows::sharers(db, &party)?))
         .await?;
     if !is_online {
-        let user = user.clone();
+        let id = user.clone();
         let kept = store.write(move |tx| {
-            rows::set_last_seen(tx.connection(), &user, now)?;
+            rows::set_last_seen(tx.connection(), &id, now)?;
             Ok::<_, StoreError>(())
         });
-        kept.await?;
+        if let Err(error) = kept.await {
+            tracing::warn!(%user, %error, "when a person was last here could not be stored");
+        }
     }
     let event = events::presence(user, is_online, now, &sharers, now);
     hub.publish(Event::ephemeral(event, now));

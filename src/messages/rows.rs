@@ -1,21 +1,22 @@
-//! The SQL of messages, conversations and people.
+//! The SQL of messages.
+
+mod conversations;
+mod people;
+mod waiting;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, ToSql, params};
 
-use super::{Body, Conversation, Message, Party, Seen, Status, Unread, Word};
+use super::{Body, Conversation, Message, Party, Status, Word};
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::ids::{ConversationId, MessageId, UserId};
+use crate::ids::MessageId;
 use crate::store::WriteTx;
 
-/// Messages that an unread count counts at most.
-const MAX_UNREAD: i64 = 10_000;
-/// Messages to all, newest first, that are looked at for one tablet's or person's own counts.
-const MAX_TO_ALL: i64 = 1000;
-/// Messages to all, newest first, that one tablet or person may have waiting.
-const LOOKED_AT: i64 = 100;
-/// People and tablets that are told of one person's presence at most.
-const MAX_SHARERS: i64 = 1000;
+pub(super) use conversations::{
+    conversation_at, conversations, find_between, find_conversation, open, seen_by, sharers,
+};
+pub(super) use people::{last_seen, set_last_seen};
+pub(super) use waiting::{may_wait, undelivered, unread};
 
 /// A message as `?1` sees it: of one to all, each is somewhere else.
 const COLUMNS: &str = "m.seq, m.id, m.conversation, c.id, m.sender, m.recipient, c.platform, m.body, m.level,
@@ -134,127 +135,6 @@ fn places_of(
     query.query_map(parameters, |row| row.get(0))?.collect()
 }
 
-const CONVERSATION: &str = "SELECT seq, id, one, other, platform FROM conversations";
-
-fn read_conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
-    Ok(Conversation {
-        seq: row.get(0)?,
-        id: row.get(1)?,
-        sides: [row.get(2)?, row.get(3)?],
-        platform: Word(row.get(4)?),
-    })
-}
-
-/// One conversation.
-pub(super) fn find_conversation(
-    db: &Connection,
-    id: &ConversationId,
-) -> rusqlite::Result<Option<Conversation>> {
-    db.prepare_cached(&format!("{CONVERSATION} WHERE id = ?1"))?
-        .query_row([id], read_conversation)
-        .optional()
-}
-
-/// One conversation by its place.
-pub(super) fn conversation_at(db: &Connection, seq: i64) -> rusqlite::Result<Conversation> {
-    db.prepare_cached(&format!("{CONVERSATION} WHERE seq = ?1"))?
-        .query_row([seq], read_conversation)
-}
-
-/// The conversation of two sides, which come in order.
-pub(super) fn find_between(
-    db: &Connection,
-    [one, other]: &[Party; 2],
-    platform: &Word,
-) -> rusqlite::Result<Option<Conversation>> {
-    db.prepare_cached(&format!(
-        "{CONVERSATION} WHERE one = ?1 AND other = ?2 AND platform = ?3"
-    ))?
-    .query_row(params![one, other, platform.0], read_conversation)
-    .optional()
-}
-
-/// Opens a conversation of two sides, which come in order.
-pub(super) fn open(
-    db: &Connection,
-    sides: [Party; 2],
-    platform: Word,
-    now: Timestamp,
-) -> rusqlite::Result<Conversation> {
-    let id = ConversationId::random();
-    db.prepare_cached(
-        "INSERT INTO conversations (id, one, other, platform, messages, updated_at)
-         VALUES (?1, ?2, ?3, ?4, 0, ?5)",
-    )?
-    .execute(params![id, sides[0], sides[1], platform.0, now])?;
-    let seq = db.last_insert_rowid();
-    let mut join = db.prepare_cached(
-        "INSERT OR IGNORE INTO conversation_sides (conversation, party, updated_at)
-         VALUES (?1, ?2, ?3)",
-    )?;
-    for party in sides.iter().chain([&Party::Admin]) {
-        join.execute(params![seq, party, now])?;
-    }
-    Ok(Conversation {
-        seq,
-        id,
-        sides,
-        platform,
-    })
-}
-
-/// A conversation as `viewer` sees it now.
-pub(super) fn seen_by(
-    db: &Connection,
-    viewer: &Party,
-    conversation: Conversation,
-    now: Timestamp,
-) -> rusqlite::Result<Seen> {
-    let (last, updated_at): (Option<i64>, Timestamp) = db
-        .prepare_cached("SELECT last_message, updated_at FROM conversations WHERE seq = ?1")?
-        .query_row([conversation.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    // It may be archived while the conversation is not yet.
-    let last = last.map(|seq| at(db, viewer, seq).optional()).transpose()?;
-    let last_message = last
-        .flatten()
-        .filter(|message| *viewer == Party::Admin || !message.is_over(now));
-    let unread = unread_in(db, viewer, &conversation, now)?;
-    Ok(Seen {
-        conversation,
-        last_message,
-        unread,
-        updated_at,
-    })
-}
-
-/// Places of the conversations that `viewer` may look into, the newest first, before the one given.
-pub(super) fn conversations(
-    db: &Connection,
-    viewer: &Party,
-    before: (i64, i64),
-    limit: usize,
-) -> rusqlite::Result<Vec<i64>> {
-    let parties = match viewer {
-        Party::Admin => vec![viewer],
-        _ => vec![viewer, &Party::All],
-    };
-    let mut query = db.prepare_cached(
-        "SELECT updated_at, conversation FROM conversation_sides
-         WHERE party = ?1 AND (updated_at, conversation) < (?2, ?3)
-         ORDER BY updated_at DESC, conversation DESC LIMIT ?4",
-    )?;
-    let mut places: Vec<(i64, i64)> = Vec::new();
-    for party in parties {
-        let parameters = params![party, before.0, before.1, limit_of(limit)];
-        for place in query.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))? {
-            places.push(place?);
-        }
-    }
-    places.sort_unstable_by(|one, other| other.cmp(one));
-    places.truncate(limit);
-    Ok(places.into_iter().map(|(_, seq)| seq).collect())
-}
-
 /// Writes a message, which becomes its conversation's last. Gives its place.
 pub(super) fn insert(db: &Connection, message: &Message) -> rusqlite::Result<i64> {
     db.prepare_cached(
@@ -323,147 +203,6 @@ pub(super) fn advance_one(
     .map(|changed| changed > 0)
 }
 
-/// Places of what is not delivered to `party`, its event no later than `until`: the newest `limit`,
-/// oldest first. `since` is when the party came to the house; what was said to all before is not its.
-pub(super) fn undelivered(
-    db: &Connection,
-    party: &Party,
-    since: Option<Timestamp>,
-    now: Timestamp,
-    until: EventId,
-    limit: usize,
-) -> rusqlite::Result<Vec<i64>> {
-    let mut own = db.prepare_cached(
-        "SELECT seq FROM messages
-         WHERE recipient = ?1 AND status = 0 AND event_id <= ?2
-           AND (expires_at IS NULL OR expires_at > ?3)
-         ORDER BY event_id DESC LIMIT ?4",
-    )?;
-    let mut places = places_of(&mut own, params![party, until, now, limit_of(limit)])?;
-    if let Some(since) = since {
-        let mut to_all = db.prepare_cached(
-            "SELECT m.seq FROM
-               (SELECT seq, event_id, created_at, expires_at FROM messages
-                WHERE recipient = 'all' ORDER BY seq DESC LIMIT ?4) m
-             WHERE m.event_id <= ?2 AND (m.expires_at IS NULL OR m.expires_at > ?3)
-               AND m.created_at >= ?5
-               AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.message = m.seq AND r.party = ?1)",
-        )?;
-        let parameters = params![party, until, now, LOOKED_AT, since];
-        places.extend(places_of(&mut to_all, parameters)?);
-    }
-    places.sort_unstable();
-    let beyond = places.len().saturating_sub(limit);
-    Ok(places.split_off(beyond))
-}
-
-/// Whether a direct message may wait for `party`, or any to all; a look by index alone.
-pub(super) fn may_wait(db: &Connection, party: &Party) -> rusqlite::Result<bool> {
-    db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM messages WHERE recipient = ?1 AND status = 0)
-             OR EXISTS (SELECT 1 FROM messages WHERE recipient = 'all')",
-    )?
-    .query_row([party], |row| row.get(0))
-}
-
-/// What `party` has not read, by platform.
-pub(super) fn unread(
-    db: &Connection,
-    party: &Party,
-    since: Option<Timestamp>,
-    now: Timestamp,
-) -> rusqlite::Result<Unread> {
-    let mut counts = Unread::default();
-    let mut add = |query: &str, parameters: &[&dyn ToSql]| {
-        let mut query = db.prepare_cached(&format!(
-            "SELECT c.platform, count(*) FROM ({query}) m
-             JOIN conversations c ON c.seq = m.conversation GROUP BY c.platform"
-        ))?;
-        for row in query.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))? {
-            let (platform, count): (String, i64) = row?;
-            *counts.0.entry(platform).or_default() += u64::try_from(count).unwrap_or_default();
-        }
-        Ok::<_, rusqlite::Error>(())
-    };
-    add(
-        "SELECT conversation FROM messages
-         WHERE recipient = ?1 AND status < 2 AND (expires_at IS NULL OR expires_at > ?2) LIMIT ?3",
-        params![party, now, MAX_UNREAD],
-    )?;
-    if let Some(since) = since {
-        add(
-            &format!("SELECT conversation FROM ({UNREAD_TO_ALL})"),
-            params![party, now, since, MAX_TO_ALL],
-        )?;
-    }
-    Ok(counts)
-}
-
-const UNREAD_TO_ALL: &str = "SELECT m.conversation FROM
-    (SELECT seq, conversation, created_at, expires_at FROM messages
-     WHERE recipient = 'all' ORDER BY seq DESC LIMIT ?4) m
-    WHERE m.created_at >= ?3 AND (m.expires_at IS NULL OR m.expires_at > ?2)
-      AND NOT EXISTS (SELECT 1 FROM receipts r
-                      WHERE r.message = m.seq AND r.party = ?1 AND r.status = 2)";
-
-/// What `party` has not read of one conversation.
-fn unread_in(
-    db: &Connection,
-    party: &Party,
-    conversation: &Conversation,
-    now: Timestamp,
-) -> rusqlite::Result<u64> {
-    let count: i64 = if conversation.has(&Party::All) {
-        let Some(since) = super::receipts::since(db, party)? else {
-            return Ok(0);
-        };
-        db.prepare_cached(&format!(
-            "SELECT count(*) FROM ({UNREAD_TO_ALL}) m WHERE m.conversation = ?5"
-        ))?
-        .query_row(
-            params![party, now, since, MAX_TO_ALL, conversation.seq],
-            |row| row.get(0),
-        )?
-    } else {
-        db.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM messages
-             WHERE recipient = ?1 AND conversation = ?3 AND status < 2
-               AND (expires_at IS NULL OR expires_at > ?2) LIMIT ?4)",
-        )?
-        .query_row(params![party, now, conversation.seq, MAX_UNREAD], |row| {
-            row.get(0)
-        })?
-    };
-    Ok(u64::try_from(count).unwrap_or_default())
-}
-
-/// Who else is in a conversation with `party`; admins, who hear of everyone, left out.
-pub(super) fn sharers(db: &Connection, party: &Party) -> rusqlite::Result<Vec<Party>> {
-    db.prepare_cached(
-        "SELECT DISTINCT CASE WHEN c.one = ?1 THEN c.other ELSE c.one END AS sharer
-         FROM conversation_sides s JOIN conversations c ON c.seq = s.conversation
-         WHERE s.party = ?1 AND c.one <> 'admin' LIMIT ?2",
-    )?
-    .query_map(params![party, MAX_SHARERS], |row| row.get(0))?
-    .collect()
-}
-
-/// When a person's last session ended.
-pub(super) fn last_seen(db: &Connection, user: &UserId) -> rusqlite::Result<Option<Timestamp>> {
-    db.prepare_cached("SELECT last_seen_at FROM people WHERE user_id = ?1")?
-        .query_row([user], |row| row.get(0))
-        .optional()
-}
-
-pub(super) fn set_last_seen(db: &Connection, user: &UserId, at: Timestamp) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO people (user_id, last_seen_at) VALUES (?1, ?2)
-         ON CONFLICT (user_id) DO UPDATE SET last_seen_at = ?2",
-    )?
-    .execute(params![user, at])?;
-    Ok(())
-}
-
 /// Forgets at most `at_most` messages from before then, conversations that are left without any,
 /// and people who were last here before then. Says how many of the most frequent kind.
 ///
@@ -491,4 +230,83 @@ pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqli
         )?
         .execute(params![before, most])?;
     Ok(messages.max(conversations).max(people))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConversationId;
+
+    fn message(conversation: i64, n: i64) -> Message {
+        Message {
+            seq: 0,
+            id: MessageId::random(),
+            conversation,
+            conversation_id: ConversationId::random(),
+            sender: Party::Admin,
+            recipient: "user:u".parse().unwrap(),
+            platform: Word::wallcast(),
+            body: Body(n.to_string()),
+            level: Word::info(),
+            status: Status::Sent,
+            created_at: Timestamp::from_unix_ms(n),
+            expires_at: None,
+            event_id: None,
+        }
+    }
+
+    fn database() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&crate::store::SCHEMA.concat()).unwrap();
+        db
+    }
+
+    #[test]
+    fn a_conversation_keeps_its_newest_messages() {
+        let db = database();
+        let at = Timestamp::from_unix_ms(0);
+        let sides = [Party::Admin, "user:u".parse().unwrap()];
+        let full = open(&db, sides, Word::wallcast(), at).unwrap();
+        let sides = [Party::Admin, "user:v".parse().unwrap()];
+        let other = open(&db, sides, Word::wallcast(), at).unwrap();
+        insert(&db, &message(other.seq, 0)).unwrap();
+        for n in 1..=5 {
+            insert(&db, &message(full.seq, n)).unwrap();
+            trim(&db, full.seq, 3).unwrap();
+        }
+        let bodies = |conversation| {
+            let page = page_of(&db, &Party::Admin, conversation, at, i64::MAX, 10).unwrap();
+            page.into_iter().map(|m| m.body.0).collect::<Vec<_>>()
+        };
+        assert_eq!(bodies(&full), ["5", "4", "3"]);
+        assert_eq!(bodies(&other), ["0"]);
+    }
+
+    #[test]
+    fn what_waits_is_found_by_an_index() {
+        let db = database();
+        for (condition, index) in [
+            (
+                "recipient = 'a' AND status = 0 AND event_id <= 5",
+                "messages_undelivered (recipient=? AND event_id<?)",
+            ),
+            (
+                "recipient = 'a' AND status < 2",
+                "messages_unread (recipient=?)",
+            ),
+            (
+                "recipient = 'a' AND conversation = 5 AND status < 2",
+                "messages_unread (recipient=? AND conversation=?)",
+            ),
+            (
+                "sender = 'a' AND seq < 5 ORDER BY seq DESC",
+                "messages_by_sender (sender=? AND seq<?)",
+            ),
+        ] {
+            let sql =
+                format!("EXPLAIN QUERY PLAN SELECT conversation FROM messages WHERE {condition}");
+            let plan: String = db.query_row(&sql, [], |row| row.get(3)).unwrap();
+            assert!(plan.ends_with(index), "{plan}");
+        }
+    }
 }

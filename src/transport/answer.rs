@@ -62,7 +62,9 @@ impl Connection {
         if let Some(Subject::Client(client)) = slot.subject() {
             self.app.acks.note(client, id);
         }
-        if let Some(party) = slot.subject().and_then(Party::of)
+        // The other namespaces hear of no messages.
+        if namespace == Namespace::Main
+            && let Some(party) = slot.subject().and_then(Party::of)
             && let Err(error) = messages::acknowledge(&self.app.store, party, id).await
         {
             tracing::warn!(%error, "messages could not be counted as delivered");

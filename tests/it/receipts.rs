@@ -238,7 +238,7 @@ async fn who_came_after_is_not_told_what_was_said_to_all_before() {
 
 #[tokio::test]
 async fn a_message_past_its_expiry_is_given_to_nobody() {
-    let mut house = House::new().await;
+    let house = House::new().await;
     let before = house.daemon.words(&house.wall_token).await["lastEventId"].clone();
     let short = json!({ "to": house.to_wall(), "body": "Short", "ttlSeconds": 1 });
     let short = send(&house.admin, short).await.expect(201).json;
