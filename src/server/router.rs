@@ -11,12 +11,12 @@ use percent_encoding::percent_decode_str;
 use super::request::Peer;
 use super::seats::Seat;
 use super::{
-    ApiError, Caller, Reply, Request, Response, body, cors, health, identity, once, pages,
+    ApiError, Caller, Reply, Request, Response, body, cors, events, health, identity, once, pages,
 };
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{areas, audit, clients, history, messages, pairing, tokens, transport};
+use crate::{areas, audit, clients, messages, pairing, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -88,7 +88,7 @@ static ROUTES: &[Route] = routes![
     GET    "/health"                              Public health::get,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/audit"                           Admin  audit::routes::list,
-    GET    "/api/events"                          Known  history::routes::list,
+    GET    "/api/events"                          Known  events::list,
     GET    "/api/areas"                           House  areas::routes::list,
     POST   "/api/areas"                           Admin  areas::routes::create,
     GET    "/api/areas/{id}"                      House  areas::routes::get,

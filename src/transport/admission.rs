@@ -206,9 +206,8 @@ impl Connection {
         };
         slot.begin(entered.session.clone(), entered.start.after);
         if let Some(feed) = slot.feed() {
-            feed.tell_ahead(entered.undelivered.iter().filter_map(Event::id));
+            feed.was_told_first(entered.pending.iter().filter_map(Event::id).collect());
         }
-        slot.has_rooms = entered.has_rooms;
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier
@@ -241,7 +240,7 @@ impl Connection {
         if let Some(event) = &entered.granted {
             self.carrier.send(self.codec.event(namespace, event));
         }
-        for event in &entered.undelivered {
+        for event in &entered.pending {
             self.carrier.send(self.codec.event(namespace, event));
         }
     }

@@ -14,7 +14,7 @@ use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
 use super::parting::Parting;
-use super::position::{Past, PositionAsked};
+use super::position::{Asked, Past};
 use super::rate::Rate;
 use super::slot::Slot;
 use super::{SocketPermit, answer};
@@ -38,7 +38,7 @@ pub(super) struct Handshake {
     /// The namespace of a JSON WebSocket's path.
     pub(super) namespace: Namespace,
     /// Where it asks to go on from.
-    pub(super) position: Option<PositionAsked>,
+    pub(super) position: Option<Asked>,
 }
 
 impl Handshake {

@@ -13,11 +13,11 @@ use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
-use crate::event::{Event, Namespace, Position};
+use crate::event::{Event, Kind, Namespace, Position};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::messages::{self, Party};
-use crate::pairing;
+use crate::{pairing, rooms};
 
 /// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
 /// `pairing_expired` and closes it, which the token's own end would forestall.
@@ -48,14 +48,12 @@ pub(super) struct Entered {
     pub(super) principal: Principal,
     /// Where it begins.
     pub(super) start: Start,
-    /// Whether it was in rooms before, and is again.
-    pub(super) has_rooms: bool,
     standing: Standing,
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
     pub(super) granted: Option<Event>,
-    /// Messages that did not reach it yet, if it has no position to go on from (contract 4.4).
-    pub(super) undelivered: Vec<Event>,
+    /// Messages that wait for a session which brings no position (contract 4.4).
+    pub(super) pending: Vec<Event>,
 }
 
 /// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
@@ -126,8 +124,17 @@ pub(super) async fn enter_as(
                 newcomer
                     .past
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
-            let undelivered = match (Party::of(&principal.subject), newcomer.namespace) {
-                (Some(party), Namespace::Main) if start.outcome != Outcome::Recovered => {
+            let start = match &start.continues {
+                Some((id, _)) if hub.is_torn(id, start.after) => {
+                    Start::fresh(Outcome::Fresh, &standing)
+                }
+                _ => start,
+            };
+            let pending = match Party::of(&principal.subject) {
+                Some(party)
+                    if start.outcome != Outcome::Recovered
+                        && Kind::NEW_MESSAGE.is_heard_in(newcomer.namespace) =>
+                {
                     messages::undelivered(db, &party, &standing.epoch, standing.oldest, last_event)?
                 }
                 _ => Vec::new(),
@@ -142,23 +149,26 @@ pub(super) async fn enter_as(
                 newcomer.signal,
             ));
             let (after, last) = (start.after, last_event);
-            let has_rooms = feed::register(&hub, db, &session, after, last, max_sessions)?;
+            feed::register(&hub, db, &session, after, last, max_sessions)?;
             Ok((
                 Entered {
                     session,
                     principal,
-                    has_rooms,
                     start,
                     standing,
                     areas,
                     granted,
-                    undelivered,
+                    pending,
                 },
                 grant.first_use_of,
             ))
         })
         .await?;
     app.note_first_use(first_use).await;
+    if app.hub.is_in_rooms(&entered.session) {
+        let id = entered.session.id().clone();
+        rooms::note_session(app.store.clone(), app.hub.clone(), id).await;
+    }
     Ok(entered)
 }
 
@@ -179,7 +189,7 @@ pub(super) async fn renew(
         .between_commits(move |db, _| {
             let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
-            if *session.subject() != grant.principal.subject {
+            if !session.principal().hears_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));
             }
             session.retoken(grant.principal.clone());

@@ -25,8 +25,8 @@ pub(super) struct Feed {
     told_after: EventId,
     /// What it reads from history, in this order, before it takes from its outbox again.
     behind: VecDeque<Behind>,
-    /// Events from before its start that it was told with its first words.
-    told_ahead: Vec<EventId>,
+    /// Earlier events that it was told with its first words; going back does not tell them again.
+    told_first: Vec<EventId>,
 }
 
 /// A stretch of history that a session has yet to be told.
@@ -49,7 +49,7 @@ pub(super) enum Recalled {
 }
 
 /// Lets a session hear everything of its own after `after`: what was committed already, up to
-/// `last`, is left to history. Returns whether it is in rooms. Call between two commits
+/// `last`, is left to history. Call between two commits
 /// ([`Store::between_commits`]).
 ///
 /// # Errors
@@ -61,14 +61,14 @@ pub(super) fn register(
     after: EventId,
     last: EventId,
     max_sessions: usize,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<()> {
     let spans = entitlement::spans(db, &session.principal(), last)?;
     let rooms = entitlement::rooms(db, session.id(), last)?;
     if after < last {
         session.outbox().start_behind(after.next());
     }
     hub.register(session.clone(), &spans, &rooms, max_sessions);
-    Ok(!rooms.is_empty())
+    Ok(())
 }
 
 impl Feed {
@@ -78,13 +78,13 @@ impl Feed {
             session,
             told_after: after,
             behind: VecDeque::new(),
-            told_ahead: Vec::new(),
+            told_first: Vec::new(),
         }
     }
 
-    /// It was told these events with its first words: not again, should it go back.
-    pub(super) fn tell_ahead(&mut self, events: impl Iterator<Item = EventId>) {
-        self.told_ahead.extend(events);
+    /// Its first words told these events, which came before what it was registered to hear.
+    pub(super) fn was_told_first(&mut self, events: Vec<EventId>) {
+        self.told_first = events;
     }
 
     pub(super) fn session(&self) -> &Arc<Session> {
@@ -117,14 +117,17 @@ impl Feed {
     }
 
     /// Goes back to an earlier event: what came after it and was not told yet is read from history.
-    pub(super) fn rewind(&mut self, to: EventId) {
-        if to < self.told_after {
+    /// Returns where that ends, if it is anything.
+    pub(super) fn rewind(&mut self, to: EventId) -> Option<EventId> {
+        let until = self.told_after;
+        (to < until).then(|| {
             self.behind.push_front(Behind {
                 reached: to,
-                until: Some(self.told_after),
+                until: Some(until),
             });
             self.told_after = to;
-        }
+            until
+        })
     }
 
     /// The next page of history, `limit` events at most. Once the last is read it takes live events
@@ -169,7 +172,9 @@ impl Feed {
         if is_told {
             self.behind.pop_front();
         }
-        Ok(recalled.heard_in(self.session.namespace(), &self.told_ahead))
+        Ok(recalled
+            .heard_in(self.session.namespace())
+            .without(&self.told_first))
     }
 
     /// Opens the outbox again, unless something was committed after `reached`.
@@ -188,10 +193,16 @@ impl Feed {
 }
 
 impl Recalled {
-    fn heard_in(mut self, namespace: Namespace, told: &[EventId]) -> Self {
+    fn heard_in(mut self, namespace: Namespace) -> Self {
         if let Self::Events(events) = &mut self {
-            let is_told = |event: &Event| event.id().is_some_and(|id| told.contains(&id));
-            events.retain(|event| event.kind().is_heard_in(namespace) && !is_told(event));
+            events.retain(|event| event.kind().is_heard_in(namespace));
+        }
+        self
+    }
+
+    fn without(mut self, told: &[EventId]) -> Self {
+        if let Self::Events(events) = &mut self {
+            events.retain(|event| event.id().is_none_or(|id| !told.contains(&id)));
         }
         self
     }

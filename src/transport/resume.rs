@@ -9,6 +9,7 @@ use super::position::{PositionAsked, Standing};
 use crate::event::Kind;
 use crate::hub::Ending;
 use crate::ids::ConnectionId;
+use crate::rooms;
 use crate::store::StoreError;
 
 impl Connection {
@@ -37,10 +38,23 @@ impl Connection {
         })?;
         if let Some(old) = old {
             self.app.hub.supersede(feed.session(), &old);
+            let session = feed.session().clone();
+            let taken = self
+                .app
+                .store
+                .write(move |tx| rooms::take_over(tx, &session, &old));
+            taken.await.map_err(|error| {
+                tracing::warn!(%error, "the rooms of a session that resumes could not be taken over");
+                Parting::from(Ending::TryAgain)
+            })?;
         }
         let lost = standing.judge(&asked).err();
         match lost {
-            None => feed.rewind(asked.id),
+            None => {
+                if let Some(beginning) = feed.rewind(asked.id) {
+                    self.app.hub.note_rewind(feed.session().id(), beginning);
+                }
+            }
             Some(gap) => {
                 let words = standing.resync_required(gap);
                 self.tell(namespace, &Kind::RESYNC_REQUIRED, &words);

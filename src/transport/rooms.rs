@@ -47,7 +47,7 @@ impl Connection {
         command: RoomCommand,
         mark: Option<RequestMark>,
     ) {
-        let Some(slot) = self.slots.get_mut(index) else {
+        let Some(slot) = self.slots.get(index) else {
             return;
         };
         let Some(session) = slot.session().cloned() else {
@@ -61,12 +61,11 @@ impl Connection {
             RoomNamed::Number(number) => json!(number),
         };
         let changed = self.app.store.write(move |tx| match wish.enters() {
-            true => rooms::enter(tx, &session, &session.principal(), &room),
+            true => rooms::enter(tx, &session, &room),
             false => rooms::leave(tx, &session, &room),
         });
         match changed.await {
             Ok(()) => {
-                slot.has_rooms = true;
                 let data = Value::Object([(key.to_owned(), named)].into_iter().collect());
                 self.tell(namespace, &kind, &data);
                 self.succeed(namespace, mark, data);

@@ -10,18 +10,15 @@ use crate::app::App;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Namespace};
-use crate::history;
 use crate::hub::{Drained, Ending, Post, Session};
 use crate::ids::ConnectionId;
-use crate::store::StoreError;
+use crate::rooms;
 
 /// A session's place.
 pub(super) struct Slot {
     pub(super) namespace: Namespace,
     pub(super) id: ConnectionId,
     pub(super) state: SlotState,
-    /// Whether it may be in rooms, whose memory outlives it.
-    pub(super) has_rooms: bool,
 }
 
 pub(super) enum SlotState {
@@ -38,7 +35,6 @@ impl Slot {
             namespace,
             id,
             state: SlotState::Waiting(since),
-            has_rooms: false,
         }
     }
 
@@ -109,19 +105,11 @@ impl Slot {
         let Some(session) = self.session() else {
             return;
         };
+        let has_rooms = app.hub.is_in_rooms(session);
         app.hub.unregister(session);
-        if self.has_rooms {
-            let (store, id) = (app.store.clone(), session.id().clone());
-            tokio::spawn(async move {
-                let ended = store.write(move |tx| {
-                    history::set_session_end(tx.connection(), &id, Some(tx.now()))?;
-                    Ok::<_, StoreError>(())
-                });
-                if let Err(error) = ended.await {
-                    // The next start counts it as ended.
-                    tracing::debug!(%error, "the end of a session with rooms was not stored");
-                }
-            });
+        if has_rooms {
+            let (store, hub, id) = (app.store.clone(), app.hub.clone(), session.id().clone());
+            tokio::spawn(rooms::note_session(store, hub, id));
         }
     }
 

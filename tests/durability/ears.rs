@@ -35,7 +35,7 @@ pub struct Heard {
     pub recovered: usize,
     /// What a client must never be told in this house.
     pub complaints: Vec<String>,
-    /// The longest time from the end of a connection to the first words of the next.
+    /// The longest time from the end of a connection, or the last attempt that failed, to first words.
     pub longest: Duration,
     lost_at: Option<Instant>,
 }
@@ -105,9 +105,9 @@ impl Ears {
         self.heard().complaints.push(text);
     }
 
-    /// The connection is over.
+    /// A connection, or an attempt at one, is over.
     pub fn lost(&self, why: Lost) {
-        self.heard().lost_at.get_or_insert_with(Instant::now);
+        self.heard().lost_at = Some(Instant::now());
         if let Lost::Final(text) = why {
             self.complain(text);
         }

@@ -17,7 +17,7 @@ use crate::verdict::{Row, Verdict};
 use crate::way::{Door, Way};
 use crate::writer::{Area, Orders, Work, Writer};
 
-/// How long a tablet may take to catch up with everything at the end.
+/// How long tablets may take to catch up with everything at the end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The name that ends a run.
 const LAST: &str = "the last one";
@@ -40,7 +40,7 @@ pub struct Size {
     pub pause: usize,
     /// Whether each tablet is reached by a proxy of its own.
     pub has_proxies: bool,
-    /// Whether tablets take next to nothing from the kernel while they do not read.
+    /// Whether little stays with the kernel while tablets do not read.
     pub is_narrow: bool,
     pub options: &'static [(&'static str, &'static str)],
 }
@@ -122,7 +122,7 @@ impl House {
             let number = u8::try_from(number + 2).expect("at most 253 tablets");
             let from = Ipv4Addr::new(127, 0, 1, number);
             let proxy = match size.has_proxies {
-                true => Some(Proxy::start(way.door.clone(), from).await),
+                true => Some(Proxy::start(way.door.clone(), from, size.is_narrow).await),
                 false => None,
             };
             let door = proxy.as_ref().map_or(&way.door, |proxy| &proxy.door);
@@ -217,6 +217,12 @@ impl House {
         self.kills += 1;
     }
 
+    /// Waits until an admin is told something.
+    pub async fn told(&self) {
+        let next = self.watcher.ears.last() + 1;
+        self.watcher.ears.reaches(next, PATIENCE).await;
+    }
+
     /// How many connections each tablet has made, for [`House::all_back`].
     pub fn connections(&self) -> Vec<usize> {
         let count = |tablet: &Tablet| tablet.ears.connections();
@@ -252,12 +258,65 @@ impl House {
         }
     }
 
+    /// The same, a while later.
+    pub fn mend_after(&self, tablets: &[usize], length: Duration) {
+        for index in tablets {
+            let mending = self.tablets[*index].proxy().mend_after(length);
+            tokio::spawn(mending);
+        }
+    }
+
     /// Leaves the daemon with these tablets' connections, from which it hears nothing more.
     pub fn leave_half_open(&mut self, tablets: &[usize]) {
         for index in tablets {
             self.tablets[*index].proxy().leave_half_open();
         }
         self.half_open += tablets.len();
+    }
+
+    /// Has these tablets read nothing for so long.
+    pub fn nap(&self, tablets: &[usize], length: Duration) {
+        for index in tablets {
+            let ears = self.tablets[*index].ears.clone();
+            ears.sleep();
+            tokio::spawn(async move {
+                tokio::time::sleep(length).await;
+                ears.wake();
+            });
+        }
+    }
+
+    /// Has these tablets take so much time for each message, and all others none.
+    pub fn walk(&self, tablets: &[usize], pace: Duration) {
+        for (index, tablet) in self.tablets.iter().enumerate() {
+            let is_slow = tablets.contains(&index);
+            tablet
+                .ears
+                .walk(if is_slow { pace } else { Duration::ZERO });
+        }
+    }
+
+    /// Mends everything and wakes everybody up, for the end.
+    pub fn calm(&self) {
+        for tablet in &self.tablets {
+            tablet.proxy().mend();
+            tablet.ears.wake();
+            tablet.ears.walk(Duration::ZERO);
+        }
+    }
+
+    /// How far a run is, in a line.
+    pub fn progress(&self) -> String {
+        let last = self.watcher.ears.last();
+        let behind = self.tablets.iter().map(|t| last - t.ears.last()).max();
+        format!(
+            "{} kills, {} cuts, {} half-open, {} writes answered, {last} events, the last tablet {} behind",
+            self.kills,
+            self.cuts,
+            self.half_open,
+            self.orders.answered(),
+            behind.unwrap_or(0).max(0),
+        )
     }
 
     /// Changes the area that every tablet has.
@@ -302,11 +361,13 @@ impl House {
             (dialect.name(), own.collect())
         });
         let admins = ("json, admin", vec![&self.watcher]);
+        let deadline = Instant::now() + PATIENCE;
         for (name, tablets) in groups.chain([admins]) {
             let tablets: Vec<&Tablet> = tablets;
             for tablet in &tablets {
                 // One that does not get there has something missing, and is told of below.
-                tablet.ears.reaches(truth.last(), PATIENCE).await;
+                let patience = deadline.saturating_duration_since(Instant::now());
+                tablet.ears.reaches(truth.last(), patience).await;
             }
             rows.push(Row::of(name, &tablets, &truth, &mut faults));
         }

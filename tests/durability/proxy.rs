@@ -3,13 +3,14 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::way::{Door, dial_from};
+use crate::way::{Door, NARROW, dial_from};
 
 /// The proxy; every connection through it ends when it is dropped.
 pub struct Proxy {
@@ -21,6 +22,8 @@ pub struct Proxy {
 struct Shared {
     daemon: Door,
     from: Ipv4Addr,
+    /// Whether it holds little back for a tablet that does not read.
+    is_narrow: bool,
     is_down: AtomicBool,
     /// The fate of the connections that are open now; a later one gets another.
     fate: Mutex<watch::Sender<Fate>>,
@@ -37,12 +40,12 @@ enum Fate {
 
 impl Proxy {
     /// To the daemon, with `from` as the address that it sees.
-    pub async fn start(daemon: Door, from: Ipv4Addr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.expect("a port");
+    pub async fn start(daemon: Door, from: Ipv4Addr, is_narrow: bool) -> Self {
+        let listener = listen(is_narrow).expect("a port");
         let shared = Arc::new(Shared {
             daemon,
             from,
+            is_narrow,
             is_down: AtomicBool::new(false),
             fate: Mutex::new(watch::Sender::new(Fate::Forwarded)),
         });
@@ -65,6 +68,15 @@ impl Proxy {
         self.shared.is_down.store(false, Ordering::Relaxed);
     }
 
+    /// The same, a while later.
+    pub fn mend_after(&self, length: Duration) -> impl Future<Output = ()> + use<> {
+        let shared = self.shared.clone();
+        async move {
+            tokio::time::sleep(length).await;
+            shared.is_down.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Leaves every connection half-open; new ones come through.
     pub fn leave_half_open(&self) {
         self.shared.decide(Fate::HalfOpen);
@@ -85,6 +97,15 @@ impl Shared {
     }
 }
 
+fn listen(is_narrow: bool) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    if is_narrow {
+        socket.set_send_buffer_size(NARROW)?;
+    }
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(128)
+}
+
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((near, _)) = listener.accept().await {
         let fate = shared.fate.lock().unwrap().subscribe();
@@ -96,7 +117,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn forward(mut near: TcpStream, shared: Arc<Shared>, mut fate: watch::Receiver<Fate>) {
     let _ = near.set_nodelay(true);
-    let Ok(mut far) = dial_from(shared.from, shared.daemon.address(), false).await else {
+    let Ok(mut far) = dial_from(shared.from, shared.daemon.address(), shared.is_narrow).await
+    else {
         return;
     };
     let decided = async {

@@ -73,15 +73,19 @@ pub struct Way {
     pub tls: Arc<ClientConfig>,
     /// Each tablet has an address of its own, as in a house.
     pub from: Ipv4Addr,
-    /// Takes next to nothing from the kernel while it is not read.
+    /// Leaves little with the kernel while it does not read.
     pub is_narrow: bool,
 }
+
+/// Bytes that the kernel keeps for a narrow connection. No less than a packet of the loopback may
+/// carry: with less the kernel drops packets, and after a nap takes many seconds to send them again.
+pub const NARROW: u32 = 128 * 1024;
 
 /// A connection that goes out from this address.
 pub async fn dial_from(from: Ipv4Addr, to: SocketAddr, narrow: bool) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if narrow {
-        socket.set_recv_buffer_size(4096)?;
+        socket.set_recv_buffer_size(NARROW)?;
     }
     socket.bind((from, 0).into())?;
     let stream = socket.connect(to).await?;

@@ -254,7 +254,7 @@ impl Trial {
                 false => (Outcome::Lost(Gap::Ahead), last),
             };
             Arrival {
-                past: Past::at(Some(house::position(epoch, id))),
+                past: Past::at(Some(Ok(house::position(epoch, id)))),
                 outcome,
                 after,
                 ..fresh(who)
@@ -267,7 +267,7 @@ impl Trial {
             From::OtherEpoch(who) => {
                 let elsewhere = house::position(&Epoch::from_stored("elsewhere"), last);
                 Arrival {
-                    past: Past::at(Some(elsewhere)),
+                    past: Past::at(Some(Ok(elsewhere))),
                     outcome: Outcome::Lost(Gap::EpochChanged),
                     ..fresh(who)
                 }
