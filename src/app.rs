@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use crate::auth::Signer;
+use crate::auth::{Signer, Subject};
 use crate::board;
 use crate::clients::{Acks, presence};
 use crate::commands::Expiry;
@@ -17,6 +17,7 @@ use crate::config::{Config, OptionError};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
+use crate::messages;
 use crate::pairing::{Pairings, expiry};
 use crate::protocol::{engineio, websocket};
 use crate::restored;
@@ -239,12 +240,22 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
     let (shutdown, stopper) = shutdown::channel();
 
-    let (changes, presence_changes) = mpsc::unbounded_channel();
+    let (clients, clients_changes) = mpsc::unbounded_channel();
+    let (people, people_changes) = mpsc::unbounded_channel();
     hub.on_presence(move |change| {
+        let changes = match change.subject {
+            Subject::User(_) => &people,
+            _ => &clients,
+        };
         // Nobody listens while the daemon stops.
         let _ = changes.send(change);
     });
-    tokio::spawn(presence::run(store.clone(), hub.clone(), presence_changes));
+    tokio::spawn(presence::run(store.clone(), hub.clone(), clients_changes));
+    tokio::spawn(messages::presence::run(
+        store.clone(),
+        hub.clone(),
+        people_changes,
+    ));
     let start = hub.clone();
     store
         .between_commits(move |_, last| {

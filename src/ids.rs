@@ -165,6 +165,17 @@ impl ServiceId {
     }
 }
 
+id!(
+    /// A message of seed 4.
+    MessageId,
+    "message_"
+);
+id!(
+    /// What two sides write each other on one platform.
+    ConversationId,
+    "conversation_"
+);
+
 impl UserId {
     /// A new random id for an admin, `admin_…`.
     pub fn random_admin() -> Self {

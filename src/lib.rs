@@ -26,6 +26,7 @@ pub mod ids;
 mod keys;
 pub mod lockers;
 pub mod logging;
+pub mod messages;
 pub mod pairing;
 pub mod protocol;
 pub mod random;

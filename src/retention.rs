@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError, WriteTx};
-use crate::{audit, board, commands, help, history, idempotency, tokens};
+use crate::{audit, board, commands, help, history, idempotency, messages, tokens};
 
 /// How often it is looked for what is old.
 const EVERY: Duration = Duration::from_secs(5);
@@ -86,6 +86,7 @@ fn step(tx: &mut WriteTx<'_>, keep: Keep) -> rusqlite::Result<Left> {
         board::incidents::forget(tx, archive, AT_MOST)?,
         help::forget_resolved(tx, archive, AT_MOST)?,
         commands::forget_finished(tx, archive, AT_MOST)?,
+        messages::forget(tx, archive, AT_MOST)?,
         idempotency::forget(tx, before(now, idempotency::LIFE), AT_MOST)?,
     ];
     Ok(if gone.iter().any(|gone| *gone >= AT_MOST) {
@@ -265,6 +266,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn old_messages_go_and_so_do_conversations_without_any() {
+        let house = House::new();
+        house
+            .run(
+                "CREATE TEMP TABLE days (name TEXT, day INTEGER);
+                 INSERT INTO days VALUES ('old', -91), ('new', -89);
+                 INSERT INTO conversations (seq, id, one, other, platform, messages, updated_at)
+                 VALUES (1, 'over', 'admin', 'user:a', 'wallcast', 1, unixepoch() * 1000 - 91 * 86400000),
+                        (2, 'lasts', 'admin', 'user:b', 'wallcast', 2, unixepoch() * 1000);
+                 INSERT INTO conversation_sides SELECT seq, other, updated_at FROM conversations;
+                 INSERT INTO messages (id, conversation, sender, recipient, body, level, status, created_at)
+                 SELECT name || c.seq, c.seq, 'admin', c.other, '', '', 0, unixepoch() * 1000 + day * 86400000
+                 FROM days, conversations c WHERE c.seq = 2 OR day < -90;
+                 INSERT INTO receipts SELECT seq, 'user:c', 1 FROM messages;
+                 INSERT INTO people SELECT name, unixepoch() * 1000 + day * 86400000 FROM days;",
+            )
+            .await;
+        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        for (kept, expected) in [
+            ("SELECT group_concat(id) FROM messages", "new2"),
+            (
+                "SELECT group_concat(id || messages) FROM conversations",
+                "lasts1",
+            ),
+            (
+                "SELECT group_concat(party) FROM conversation_sides",
+                "user:b",
+            ),
+            ("SELECT CAST(count(*) AS TEXT) FROM receipts", "1"),
+            ("SELECT group_concat(user_id) FROM people", "new"),
+        ] {
+            assert_eq!(house.texts(kept).await, expected, "{kept}");
+        }
+    }
+
+    #[tokio::test]
     async fn finished_commands_and_resolved_requests_go_after_their_archive() {
         let house = House::new();
         house
@@ -305,6 +342,9 @@ mod tests {
             ("incidents", "resolved_at < 5"),
             ("help_requests", "status = 'resolved' AND updated_at < 5"),
             ("commands", "finished_at < 5"),
+            ("messages", "created_at < 5"),
+            ("conversations", "updated_at < 5 AND messages = 0"),
+            ("people", "last_seen_at < 5"),
         ] {
             let plan = house.store.read(move |db| {
                 let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {condition}");

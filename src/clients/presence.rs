@@ -7,24 +7,34 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::{events, rows};
+use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::hub::{Hub, Presence};
+use crate::ids::ClientId;
 use crate::store::{Store, StoreError};
 
-/// Serves until the hub is gone.
+/// Serves until the hub is gone. Hears of clients alone.
 pub async fn run(store: Store, hub: Arc<Hub>, mut changes: mpsc::UnboundedReceiver<Presence>) {
     while let Some(change) = changes.recv().await {
-        if let Err(error) = tell(&store, &hub, &change).await {
-            tracing::warn!(client = %change.client, %error, "presence could not be told");
+        let Subject::Client(client) = change.subject else {
+            continue;
+        };
+        if let Err(error) = tell(&store, &hub, &client, change.sessions).await {
+            tracing::warn!(%client, %error, "presence could not be told");
         }
     }
 }
 
-async fn tell(store: &Store, hub: &Hub, change: &Presence) -> Result<(), StoreError> {
+async fn tell(
+    store: &Store,
+    hub: &Hub,
+    client: &ClientId,
+    sessions: usize,
+) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    let (id, left) = (change.client.clone(), change.sessions == 0);
-    let client = if left {
+    let id = client.clone();
+    let client = if sessions == 0 {
         store
             .write(move |tx| {
                 rows::set_last_seen(tx.connection(), &id, tx.now())?;
@@ -37,7 +47,7 @@ async fn tell(store: &Store, hub: &Hub, change: &Presence) -> Result<(), StoreEr
             .await?
     };
     if let Some(client) = client {
-        let event = events::presence(&client.id, &client.name, change.sessions, now);
+        let event = events::presence(&client.id, &client.name, sessions, now);
         hub.publish(Event::ephemeral(event, now));
     }
     Ok(())

@@ -288,7 +288,7 @@ fn area_id(request: &Request) -> Result<AreaId, ApiError> {
 }
 
 /// An admin's reason: a short text for the tablet and the audit.
-fn reason(body: &mut Fields) -> Result<Option<String>, ApiError> {
+pub fn reason(body: &mut Fields) -> Result<Option<String>, ApiError> {
     let reason: Option<String> = body.optional("reason")?;
     match reason {
         Some(text) if text.chars().count() > 200 => Err(ApiError::field(

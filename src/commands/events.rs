@@ -20,7 +20,7 @@ pub(super) fn command(command: &Command) -> NewEvent {
         "expiresAt": command.expires_at,
     });
     let topics = vec![Topic::Client(command.client_id.clone())];
-    NewEvent::new(Kind::COMMAND, &data, topics)
+    NewEvent::new(Kind::COMMAND, &data, topics).expiring(Some(command.expires_at))
 }
 
 /// Seed 3's `CommandApplied`. What is not known is left out.

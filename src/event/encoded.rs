@@ -97,6 +97,7 @@ mod tests {
             kind: Kind::AREA_UPDATED,
             data: r#"{"areaId":"a"}"#.into(),
             topics: vec![Topic::Admins],
+            expires_at: None,
         }
     }
 

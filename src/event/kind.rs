@@ -94,6 +94,18 @@ kinds! {
     COMMAND = "command",
     /// A command's outcome is known.
     COMMAND_APPLIED = "command_applied",
+    /// Seed 4: a message.
+    NEW_MESSAGE = "new_message",
+    /// Seed 4: a message was delivered or read.
+    MESSAGE_STATUS_UPDATE = "message_status_update",
+    /// Seed 4: how many messages wait to be read.
+    UNREAD_COUNT_UPDATE = "unread_count_update",
+    /// Seed 4: a conversation has another last message, or others are read.
+    CONVERSATION_UPDATE = "conversation_update",
+    /// Somebody writes, or has stopped.
+    TYPING = "typing",
+    /// A person's first session opened or the last one ended.
+    PRESENCE = "presence",
     /// Sent every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The answer to `ping`.
@@ -110,15 +122,9 @@ kinds! {
 
 /// Names of contract 4 and 5 that later systems use; a broadcast may not forge them either.
 const RESERVED: &[&str] = &[
-    "presence",
     "entity_state_changed",
     "entity_states",
     "system_status",
-    "new_message",
-    "message_status_update",
-    "unread_count_update",
-    "conversation_update",
-    "typing",
     "connect",
     "connect_error",
     "disconnect",
@@ -173,12 +179,6 @@ impl Kind {
             Namespace::Help => matches!(self.as_str(), "help_requested" | "help_status_updated"),
             Namespace::Events => matches!(self.as_str(), "command" | "command_applied"),
         }
-    }
-
-    /// Whether events of this type have an `expiresAt` in their data, past which they are not
-    /// replayed (contract 4.4).
-    pub fn may_expire(&self) -> bool {
-        *self == Self::COMMAND
     }
 
     /// Whether every session needs this type, whatever its namespace.

@@ -137,6 +137,8 @@ pub struct NewEvent {
     pub data: String,
     /// Whom it is for; several matching topics give one delivery.
     pub topics: Vec<Topic>,
+    /// From when on it is replayed to nobody.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl NewEvent {
@@ -146,15 +148,15 @@ impl NewEvent {
             kind,
             data: to_json(data),
             topics,
+            expires_at: None,
         }
     }
-}
 
-/// What the data of events that expire say of it.
-#[derive(serde::Deserialize)]
-struct Expiring<'a> {
-    #[serde(rename = "expiresAt", borrow)]
-    expires_at: Option<std::borrow::Cow<'a, str>>,
+    /// The same, of no use to whoever comes back after this moment (contract 4.4).
+    pub fn expiring(mut self, at: Option<Timestamp>) -> Self {
+        self.expires_at = at;
+        self
+    }
 }
 
 /// An event on its way to sessions. Cheap to share; each dialect's bytes are made once, on demand.
@@ -242,18 +244,6 @@ impl Event {
     /// When it was committed or made.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
-    }
-
-    /// Whether it is of a kind that expires and its `expiresAt` has come: a replay leaves it out
-    /// (contract 4.4).
-    pub fn has_expired(&self, now: Timestamp) -> bool {
-        if !self.kind.may_expire() {
-            return false;
-        }
-        let data: Option<Expiring<'_>> = serde_json::from_str(&self.data).ok();
-        // Timestamps have one form, in which the order of texts is that of moments.
-        data.and_then(|data| data.expires_at)
-            .is_some_and(|at| *at <= *now.to_string())
     }
 
     /// Whom it is for.

@@ -33,8 +33,15 @@ pub fn append(
     at: Timestamp,
 ) -> rusqlite::Result<EventId> {
     connection
-        .prepare_cached("INSERT INTO events (type, data, created_at) VALUES (?1, ?2, ?3)")?
-        .execute(params![event.kind.as_str(), event.data, at])?;
+        .prepare_cached(
+            "INSERT INTO events (type, data, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            event.kind.as_str(),
+            event.data,
+            at,
+            event.expires_at
+        ])?;
     let id = EventId::new(connection.last_insert_rowid());
     let mut insert = connection
         .prepare_cached("INSERT OR IGNORE INTO event_topics (topic, event_id) VALUES (?1, ?2)")?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Span, last_id};
 use crate::clock::Timestamp;
@@ -23,8 +23,8 @@ pub struct Page {
 }
 
 /// The events after `after`, as far as `until` if that is given, that `spans` cover: at most
-/// `limit`, and no more than about 64 KiB. What is past its expiry is passed over.
-/// Costs what it returns, not what is kept.
+/// `limit`, and no more than about 64 KiB.
+/// What is past its expiry is left out. Costs what it returns, not what is kept.
 ///
 /// # Errors
 /// SQLite's.
@@ -38,14 +38,16 @@ pub fn replay(
 ) -> rusqlite::Result<Page> {
     let newest = last_id(connection)?;
     let newest = until.map_or(newest, |until| until.min(newest));
-    let now = Timestamp::now();
     let mut events = Vec::new();
     let mut bytes = 0;
     let mut reached = after;
     let ids = ids(connection, spans, after, newest, limit)?;
     let found_all = ids.len() < limit;
-    let mut load =
-        connection.prepare_cached("SELECT type, data, created_at FROM events WHERE id = ?1")?;
+    let mut load = connection.prepare_cached(
+        "SELECT type, data, created_at FROM events
+         WHERE id = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
+    )?;
+    let now = Timestamp::now();
     for id in ids {
         if bytes >= PAGE_BYTES {
             return Ok(Page {
@@ -54,23 +56,25 @@ pub fn replay(
                 is_last: false,
             });
         }
-        let event = load.query_row([id], |row| {
+        reached = id;
+        let event = load.query_row(params![id, now], |row| {
             let kind: String = row.get(0)?;
             let new = NewEvent {
                 kind: Kind::from_stored(&kind),
                 data: row.get(1)?,
                 topics: Vec::new(),
+                expires_at: None,
             };
             let position = Position {
                 epoch: epoch.clone(),
                 id,
             };
             Ok(Event::durable(new, position, row.get(2)?))
-        })?;
-        reached = id;
-        if event.has_expired(now) {
+        });
+        // What is past its expiry is of no use any more.
+        let Some(event) = event.optional()? else {
             continue;
-        }
+        };
         bytes += event.data().len();
         events.push(event);
     }

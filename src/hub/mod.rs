@@ -36,15 +36,15 @@ pub struct Hub {
     registry: Mutex<Registry>,
     /// Sessions that proved who they are, for `heartbeat` and `/health`.
     sessions: AtomicUsize,
-    /// Told when a client's first session opens or its last one ends.
+    /// Told when a client's or person's first session opens or its last one ends.
     on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
 }
 
-/// A client came or went.
+/// A client or a person came or went.
 #[derive(Debug, Clone)]
 pub struct Presence {
-    /// Which client.
-    pub client: ClientId,
+    /// Who.
+    pub subject: Subject,
     /// How many sessions it has now.
     pub sessions: usize,
 }
@@ -292,9 +292,12 @@ impl Hub {
     /// Call with the registry locked: else a client that leaves and comes back at once could be
     /// told the other way round, and stay offline to admins while it is here.
     fn tell_presence(&self, subject: &Subject, sessions: usize) {
-        if let (Subject::Client(client), Some(tell)) = (subject, self.on_presence.get()) {
+        let (Subject::Client(_) | Subject::User(_)) = subject else {
+            return;
+        };
+        if let Some(tell) = self.on_presence.get() {
             tell(Presence {
-                client: client.clone(),
+                subject: subject.clone(),
                 sessions,
             });
         }

@@ -334,7 +334,7 @@ fn presence_is_told_of_a_clients_first_session_and_its_last() {
     let hub = Hub::new();
     let (tell, told) = mpsc::channel();
     hub.on_presence(move |presence| {
-        tell.send((presence.client.to_string(), presence.sessions))
+        tell.send((presence.subject.id().to_owned(), presence.sessions))
             .unwrap()
     });
     let first = enter(&hub, client("a"), &[]);

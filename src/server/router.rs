@@ -16,7 +16,9 @@ use super::{
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{areas, audit, board, clients, commands, help, lockers, pairing, tokens, transport};
+use crate::{
+    areas, audit, board, clients, commands, help, lockers, messages, pairing, tokens, transport,
+};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -134,6 +136,14 @@ static ROUTES: &[Route] = routes![
     DELETE "/api/incidents/{id}"                  Admin  board::incidents::routes::delete,
     POST   "/api/incidents/{id}/updates"          Admin  board::incidents::routes::add_update,
     GET    "/api/status"                          Known  board::routes::status,
+    GET    "/api/messages"                        Known  messages::routes::list,
+    POST   "/api/messages"                        Known  messages::routes::send,
+    GET    "/api/messages/unread"                 Known  messages::routes::unread,
+    PATCH  "/api/messages/{id}"                   Known  messages::routes::change,
+    GET    "/api/conversations"                   Known  messages::routes::conversations,
+    GET    "/api/conversations/{id}/messages"     Known  messages::routes::conversation_messages,
+    GET    "/api/users/{id}"                      Known  messages::users::get,
+    POST   "/api/users/{id}/disconnect"           Admin  messages::users::disconnect,
     POST   "/api/send"                            Proven transport::send [Secret],
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],

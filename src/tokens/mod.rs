@@ -12,7 +12,9 @@ use crate::hub::{Ending, Whom};
 use crate::ids::{Jti, OrganizationId, PairingId, TenantId};
 use crate::store::WriteTx;
 
-pub use rows::{find, find_by_claim, find_by_session, find_unused_by_pairing, page, standing};
+pub use rows::{
+    find, find_by_claim, find_by_session, find_unused_by_pairing, known_since, page, standing,
+};
 
 /// Session ids of one token at most; a further one ends the oldest.
 const SESSION_IDS: u32 = 16;

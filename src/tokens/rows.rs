@@ -157,6 +157,21 @@ pub fn standing(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec
         .collect()
 }
 
+/// Since when a principal has tokens, as far as they are kept.
+///
+/// # Errors
+/// SQLite's.
+pub fn known_since(
+    connection: &Connection,
+    subject: &Subject,
+) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached("SELECT min(issued_at) FROM tokens WHERE role = ?1 AND subject = ?2")?
+        .query_row(params![subject.role().as_str(), subject.id()], |row| {
+            row.get(0)
+        })
+}
+
 pub(super) fn insert(connection: &Connection, token: &Token) -> rusqlite::Result<()> {
     let pairing = token.pairing.as_ref();
     connection

@@ -12,6 +12,7 @@ use super::slot::Slot;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Kind, Namespace};
+use crate::messages::{self, Party};
 use crate::server::Fields;
 
 impl Connection {
@@ -43,16 +44,18 @@ impl Connection {
             Ok(Command::Organization(command)) => {
                 self.change_organization(index, command, mark).await;
             }
-            Ok(Command::Ack(id)) => self.acknowledge(index, id, mark),
             Ok(Command::Help(wanted)) => self.request_help(index, wanted, mark).await,
             Ok(Command::Report(reported)) => self.report_result(index, reported, mark).await,
+            Ok(Command::Ack(id)) => self.acknowledge(index, id, mark).await,
+            Ok(Command::Message(command)) => self.act_on_message(index, command, mark).await,
             Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }
         Ok(())
     }
 
-    /// Everything up to and with this event is done. Only a tablet's position is kept.
-    fn acknowledge(&mut self, index: usize, id: EventId, mark: Option<RequestMark>) {
+    /// Everything up to and with this event is done. Only a tablet's position is kept; messages are
+    /// delivered by it, whoever they are for.
+    async fn acknowledge(&mut self, index: usize, id: EventId, mark: Option<RequestMark>) {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
@@ -63,6 +66,13 @@ impl Connection {
         }
         if let Some(Subject::Client(client)) = slot.subject() {
             self.app.acks.note(client, id);
+        }
+        // The other namespaces hear of no messages.
+        if namespace == Namespace::Main
+            && let Some(party) = slot.subject().and_then(Party::of)
+            && let Err(error) = messages::acknowledge(&self.app.store, party, id).await
+        {
+            tracing::warn!(%error, "messages could not be counted as delivered");
         }
         self.succeed(namespace, mark, json!({ "id": id }));
     }

@@ -1,6 +1,7 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
 use super::kiosk::HelpWanted;
+use super::messages::MessageCommand;
 use super::organizations::OrganizationCommand;
 use super::position::PositionAsked;
 use super::rooms::{RoomCommand, Wish};
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Help(HelpWanted),
     /// What became of a command.
     Report(Reported),
+    /// Of a message, or while writing one.
+    Message(MessageCommand),
 }
 
 /// `authenticate`: seed 4's token, and what seed 2 says beside it, which must agree.
@@ -97,6 +100,14 @@ impl Command {
             "help_request" => HelpWanted::from_fields(&mut fields).map(Self::Help),
             "command_result" => Reported::from_fields(&mut fields).map(Self::Report),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
+            "message_status" => Ok(Self::Message(MessageCommand::Status {
+                message: fields.required("messageId")?,
+                status: fields.required("status")?,
+            })),
+            "typing" => Ok(Self::Message(MessageCommand::Typing {
+                conversation: fields.required("conversationId")?,
+                is_typing: fields.required("isTyping")?,
+            })),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
                 // What is no text is no token either: refused as a wrong one.
                 token: fields.optional("token").ok().flatten().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::command::Authenticate;
@@ -11,12 +12,13 @@ use super::position::{Outcome, Past, Standing, Start};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
 use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject};
-use crate::clients::ClientError;
+use crate::clients::{Acks, ClientError};
 use crate::clock::Timestamp;
 use crate::commands;
 use crate::event::{Event, Kind, Namespace, Position};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
+use crate::messages::{self, Party};
 use crate::{pairing, rooms};
 
 /// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
@@ -52,7 +54,7 @@ pub(super) struct Entered {
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
     pub(super) granted: Option<Event>,
-    /// Commands that wait for a tablet which brings no position.
+    /// Commands and messages that wait for a session which brings no position (contract 4.4).
     pub(super) pending: Vec<Event>,
 }
 
@@ -131,18 +133,9 @@ pub(super) async fn enter_as(
                 }
                 _ => start,
             };
-            let pending = match &principal.subject {
-                Subject::Client(id)
-                    if start.outcome != Outcome::Recovered
-                        && Kind::COMMAND.is_heard_in(newcomer.namespace) =>
-                {
-                    let position = Position {
-                        epoch: standing.epoch.clone(),
-                        id: start.after,
-                    };
-                    commands::pending(db, id, &acks, &position, now)?
-                }
-                _ => Vec::new(),
+            let pending = match start.outcome {
+                Outcome::Recovered => Vec::new(),
+                _ => waiting(db, &principal.subject, newcomer.namespace, &standing, &acks)?,
             };
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let session = Arc::new(Session::new(
@@ -175,6 +168,37 @@ pub(super) async fn enter_as(
         rooms::note_session(app.store.clone(), app.hub.clone(), id).await;
     }
     Ok(entered)
+}
+
+/// What waits for a session that brings no position: pending commands, then undelivered messages.
+fn waiting(
+    db: &Connection,
+    subject: &Subject,
+    namespace: Namespace,
+    standing: &Standing,
+    acks: &Acks,
+) -> rusqlite::Result<Vec<Event>> {
+    let mut waiting = Vec::new();
+    if let Subject::Client(id) = subject
+        && Kind::COMMAND.is_heard_in(namespace)
+    {
+        let position = Position {
+            epoch: standing.epoch.clone(),
+            id: standing.last,
+        };
+        waiting = commands::pending(db, id, acks, &position, Timestamp::now())?;
+    }
+    if let Some(party) = Party::of(subject)
+        && Kind::NEW_MESSAGE.is_heard_in(namespace)
+    {
+        let Standing {
+            epoch,
+            oldest,
+            last,
+        } = standing;
+        waiting.extend(messages::undelivered(db, &party, epoch, *oldest, *last)?);
+    }
+    Ok(waiting)
 }
 
 /// Has an open session go on with another token of the same principal; none if it is another's.

@@ -39,11 +39,18 @@ impl House {
             deaf.push(daemon.listen(token.as_str().unwrap()).await);
         }
         let client = daemon.listen(&tablet.token).await;
-        for id in [&other.id, &tablet.id] {
+        // Of tablets in their order, of people beside them.
+        let mut here = Vec::new();
+        let mut people = 0;
+        for _ in 0..3 {
             let online = watcher.next().await;
-            assert_eq!(online["type"], "client_online");
-            assert_eq!(online["data"]["clientId"], *id);
+            match online["type"].as_str() {
+                Some("client_online") => here.push(online["data"]["clientId"].clone()),
+                Some("presence") => people += 1,
+                _ => panic!("{online}"),
+            }
         }
+        assert_eq!((here, people), (vec![json!(other.id), json!(tablet.id)], 1));
         deaf.push(daemon.knock().await);
         Self {
             daemon,

@@ -70,6 +70,12 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         }
         Some("services") => make("/api/services", json!({ "name": "Search" })).await,
         Some("incidents") => make("/api/incidents", json!({ "title": "Slow" })).await,
+        Some("messages") => {
+            let message = json!({ "to": { "userId": "ann" }, "body": "Hello" });
+            let sent = admin.post("/api/messages", message).await.expect(201);
+            sent.json["id"].as_str().unwrap().to_owned()
+        }
+        Some("users") => "ann".to_owned(),
         _ => String::new(),
     };
     let path = pattern
@@ -90,6 +96,8 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         (_, "/api/help/{id}") => json!({ "status": "acknowledged" }),
         (_, "/api/commands") => json!({ "type": "open", "clientId": wall.id }),
         (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
+        ("POST", "/api/messages") => json!({ "to": { "userId": "ann" }, "body": "Once" }),
+        (_, "/api/messages/{id}") => json!({ "status": "read" }),
         _ => json!({}),
     };
     Write::new(

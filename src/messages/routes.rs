@@ -1,0 +1,167 @@
+//! `/api/messages` and `/api/conversations` (contract 6.5).
+
+use std::sync::Arc;
+
+use super::{Asking, Draft, Message, MessageError, Party, Seen, Status, TTL, receipts, rows, wire};
+use crate::app::App;
+use crate::auth::Subject;
+use crate::clock::Timestamp;
+use crate::ids::{ConversationId, MessageId};
+use crate::server::{ApiError, Fields, Reply, Request, page};
+
+impl From<MessageError> for ApiError {
+    fn from(error: MessageError) -> Self {
+        match error {
+            MessageError::Forbidden => Self::forbidden(),
+            MessageError::Unknown(what) => Self::not_found(what),
+            MessageError::Field(field, text) => Self::field(field, text),
+            MessageError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// `GET /api/messages`: what the caller wrote or got, newest first; every message for admins.
+pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let party = party(&request)?;
+    let limit = request.limit()?;
+    let before: i64 = page::cursor(&request)?.unwrap_or(i64::MAX);
+    let messages = app
+        .store
+        .read(move |db| {
+            let now = Timestamp::now();
+            Ok::<_, ApiError>(rows::page(db, &party, now, before, limit + 1)?)
+        })
+        .await?;
+    Ok(shown(messages, limit))
+}
+
+/// `POST /api/messages` `{to, platform?, body, level?, ttlSeconds?}`, or `conversationId` instead of
+/// `to` and `platform`; an admin may bring somebody else's message with `from`. 201 with the message.
+pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let asking = asking(&request)?;
+    let draft = draft(&mut request.fields()?)?;
+    request
+        .write(&app.store, move |tx| {
+            let message = super::send(tx, &asking, draft)?;
+            Ok::<_, ApiError>(Reply::created(&wire::message(&message)))
+        })
+        .await
+}
+
+/// `PATCH /api/messages/{id}` `{status}`: its recipient, or an admin for it.
+pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let asking = asking(&request)?;
+    let status: Status = request.fields()?.required("status")?;
+    let id: MessageId = request
+        .parameter("id")
+        .parse()
+        .map_err(|_| asking.without("message"))?;
+    request
+        .write(&app.store, move |tx| {
+            let message = super::set_status(tx, &asking, &id, status)?;
+            Ok::<_, ApiError>(Reply::ok(&wire::message(&message)))
+        })
+        .await
+}
+
+/// `GET /api/messages/unread`: `{unreadCounts, totalUnread}`, by platform.
+pub async fn unread(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let party = party(&request)?;
+    let unread = app
+        .store
+        .read(move |db| Ok::<_, ApiError>(receipts::unread(db, &party, Timestamp::now())?))
+        .await?;
+    Ok(Reply::ok(&wire::unread(&unread)))
+}
+
+/// `GET /api/conversations`: the caller's, the one that was written in last first; every one for
+/// admins.
+pub async fn conversations(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let party = party(&request)?;
+    let limit = request.limit()?;
+    let before: (i64, i64) = page::cursor(&request)?.unwrap_or((i64::MAX, i64::MAX));
+    let conversations = app
+        .store
+        .read(move |db| {
+            let now = Timestamp::now();
+            rows::conversations(db, &party, before, limit + 1)?
+                .into_iter()
+                .map(|seq| {
+                    let conversation = rows::conversation_at(db, seq)?;
+                    rows::seen_by(db, &party, conversation, now)
+                })
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(ApiError::from)
+        })
+        .await?;
+    let key = |seen: &Seen| (seen.updated_at.unix_ms(), seen.conversation.seq);
+    let show = |seen: Seen| wire::conversation(&seen);
+    Ok(page::reply(
+        "conversations",
+        conversations,
+        limit,
+        key,
+        show,
+    ))
+}
+
+/// `GET /api/conversations/{id}/messages`: newest first.
+pub async fn conversation_messages(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let asking = asking(&request)?;
+    let limit = request.limit()?;
+    let before: i64 = page::cursor(&request)?.unwrap_or(i64::MAX);
+    let id: ConversationId = request
+        .parameter("id")
+        .parse()
+        .map_err(|_| asking.without("conversation"))?;
+    let messages = app
+        .store
+        .read(move |db| {
+            let found = rows::find_conversation(db, &id)?;
+            let conversation = found.ok_or_else(|| asking.without("conversation"))?;
+            if !conversation.is_open_to(&asking.party) {
+                return Err(ApiError::forbidden());
+            }
+            let (party, now) = (&asking.party, Timestamp::now());
+            let page = rows::page_of(db, party, &conversation, now, before, limit + 1)?;
+            Ok(page)
+        })
+        .await?;
+    Ok(shown(messages, limit))
+}
+
+fn shown(messages: Vec<Message>, limit: usize) -> Reply {
+    let key = |message: &Message| message.seq;
+    page::reply("messages", messages, limit, key, |message| {
+        wire::message(&message)
+    })
+}
+
+fn draft(body: &mut Fields) -> Result<Draft, ApiError> {
+    let ttl_seconds: Option<i64> = body.optional("ttlSeconds")?;
+    if ttl_seconds.is_some_and(|ttl| !TTL.contains(&ttl)) {
+        let text = format!("ttlSeconds must be {} to {}", TTL.start(), TTL.end());
+        return Err(ApiError::field("ttlSeconds", text));
+    }
+    Ok(Draft {
+        from: body.optional("from")?,
+        to: body.optional("to")?,
+        conversation: body.optional("conversationId")?,
+        platform: body.optional("platform")?,
+        body: body.required("body")?,
+        level: body.optional("level")?,
+        ttl_seconds,
+    })
+}
+
+fn party(request: &Request) -> Result<Party, ApiError> {
+    let subject: &Subject = &request.principal()?.subject;
+    Party::of(subject).ok_or_else(ApiError::forbidden)
+}
+
+fn asking(request: &Request) -> Result<Asking, ApiError> {
+    Ok(Asking {
+        party: party(request)?,
+        actor: request.actor()?,
+    })
+}

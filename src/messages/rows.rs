@@ -1,0 +1,312 @@
+//! The SQL of messages.
+
+mod conversations;
+mod people;
+mod waiting;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement, ToSql, params};
+
+use super::{Body, Conversation, Message, Party, Status, Word};
+use crate::clock::Timestamp;
+use crate::event::EventId;
+use crate::ids::MessageId;
+use crate::store::WriteTx;
+
+pub(super) use conversations::{
+    conversation_at, conversations, find_between, find_conversation, open, seen_by, sharers,
+};
+pub(super) use people::{last_seen, set_last_seen};
+pub(super) use waiting::{may_wait, undelivered, unread};
+
+/// A message as `?1` sees it: of one to all, each is somewhere else.
+const COLUMNS: &str = "m.seq, m.id, m.conversation, c.id, m.sender, m.recipient, c.platform, m.body, m.level,
+    CASE WHEN m.recipient = 'all' AND ?1 <> 'admin'
+         THEN coalesce((SELECT r.status FROM receipts r WHERE r.message = m.seq AND r.party = ?1), 0)
+         ELSE m.status END,
+    m.created_at, m.expires_at, m.event_id
+    FROM messages m JOIN conversations c ON c.seq = m.conversation";
+/// What is past its expiry is shown to admins alone.
+const VISIBLE: &str = "(?1 = 'admin' OR expires_at IS NULL OR expires_at > ?2)";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        conversation: row.get(2)?,
+        conversation_id: row.get(3)?,
+        sender: row.get(4)?,
+        recipient: row.get(5)?,
+        platform: Word(row.get(6)?),
+        body: Body(row.get(7)?),
+        level: Word(row.get(8)?),
+        status: match row.get(9)? {
+            0 => Status::Sent,
+            1 => Status::Delivered,
+            _ => Status::Read,
+        },
+        created_at: row.get(10)?,
+        expires_at: row.get(11)?,
+        event_id: row.get(12)?,
+    })
+}
+
+impl ToSql for Status {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        let number: i64 = match self {
+            Self::Sent => 0,
+            Self::Delivered => 1,
+            Self::Read => 2,
+        };
+        Ok(number.into())
+    }
+}
+
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// One message as `viewer` sees it.
+pub(super) fn find(
+    db: &Connection,
+    viewer: &Party,
+    id: &MessageId,
+) -> rusqlite::Result<Option<Message>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} WHERE m.id = ?2"))?
+        .query_row(params![viewer, id], read)
+        .optional()
+}
+
+/// One message by its place.
+pub(super) fn at(db: &Connection, viewer: &Party, seq: i64) -> rusqlite::Result<Message> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} WHERE m.seq = ?2"))?
+        .query_row(params![viewer, seq], read)
+}
+
+/// Messages that `viewer` wrote or got, newest first, before the place given; every one for admins.
+pub(super) fn page(
+    db: &Connection,
+    viewer: &Party,
+    now: Timestamp,
+    before: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Message>> {
+    let conditions: &[&str] = match viewer {
+        Party::Admin => &["true"],
+        _ => &["sender = ?1", "recipient = ?1", "recipient = 'all'"],
+    };
+    let mut places = Vec::new();
+    for condition in conditions {
+        let mut query = db.prepare_cached(&format!(
+            "SELECT seq FROM messages WHERE {condition} AND {VISIBLE} AND seq < ?3
+             ORDER BY seq DESC LIMIT ?4"
+        ))?;
+        let found = params![viewer, now, before, limit_of(limit)];
+        places.extend(places_of(&mut query, found)?);
+    }
+    places.sort_unstable_by(|one, other| other.cmp(one));
+    places.truncate(limit);
+    places.iter().map(|seq| at(db, viewer, *seq)).collect()
+}
+
+/// Messages of a conversation, newest first, before the place given.
+pub(super) fn page_of(
+    db: &Connection,
+    viewer: &Party,
+    conversation: &Conversation,
+    now: Timestamp,
+    before: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Message>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} WHERE m.conversation = ?3 AND {VISIBLE} AND m.seq < ?4
+         ORDER BY m.seq DESC LIMIT ?5"
+    ))?
+    .query_map(
+        params![viewer, now, conversation.seq, before, limit_of(limit)],
+        read,
+    )?
+    .collect()
+}
+
+fn places_of(
+    query: &mut Statement<'_>,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<i64>> {
+    query.query_map(parameters, |row| row.get(0))?.collect()
+}
+
+/// Writes a message, which becomes its conversation's last. Gives its place.
+pub(super) fn insert(db: &Connection, message: &Message) -> rusqlite::Result<i64> {
+    db.prepare_cached(
+        "INSERT INTO messages (id, conversation, sender, recipient, body, level, status, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        message.id,
+        message.conversation,
+        message.sender,
+        message.recipient,
+        message.body.0,
+        message.level.0,
+        message.status,
+        message.created_at,
+        message.expires_at,
+    ])?;
+    let seq = db.last_insert_rowid();
+    db.prepare_cached(
+        "UPDATE conversations SET messages = messages + 1, last_message = ?2, updated_at = ?3
+         WHERE seq = ?1",
+    )?
+    .execute(params![message.conversation, seq, message.created_at])?;
+    db.prepare_cached("UPDATE conversation_sides SET updated_at = ?2 WHERE conversation = ?1")?
+        .execute(params![message.conversation, message.created_at])?;
+    Ok(seq)
+}
+
+/// Lets go of a conversation's oldest message if more than `most` are kept.
+pub(super) fn trim(db: &Connection, conversation: i64, most: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "DELETE FROM messages WHERE seq =
+           (SELECT min(m.seq) FROM messages m WHERE m.conversation = ?1)
+         AND (SELECT messages FROM conversations WHERE seq = ?1) > ?2",
+    )?
+    .execute(params![conversation, most])?;
+    Ok(())
+}
+
+/// Remembers by which event the recipient hears of it.
+pub(super) fn set_event(db: &Connection, seq: i64, event: EventId) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE messages SET event_id = ?2 WHERE seq = ?1")?
+        .execute(params![seq, event])?;
+    Ok(())
+}
+
+/// Moves a message on; false if it is as far already.
+pub(super) fn advance(db: &Connection, seq: i64, status: Status) -> rusqlite::Result<bool> {
+    db.prepare_cached("UPDATE messages SET status = ?2 WHERE seq = ?1 AND status < ?2")?
+        .execute(params![seq, status])
+        .map(|changed| changed > 0)
+}
+
+/// Moves one tablet or person on with a message to all; false if it is as far already.
+pub(super) fn advance_one(
+    db: &Connection,
+    seq: i64,
+    party: &Party,
+    status: Status,
+) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "INSERT INTO receipts (message, party, status) VALUES (?1, ?2, ?3)
+         ON CONFLICT (message, party) DO UPDATE SET status = ?3 WHERE status < ?3",
+    )?
+    .execute(params![seq, party, status])
+    .map(|changed| changed > 0)
+}
+
+/// Forgets at most `at_most` messages from before then, conversations that are left without any,
+/// and people who were last here before then. Says how many of the most frequent kind.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqlite::Result<usize> {
+    let db = tx.connection();
+    let most = limit_of(at_most);
+    let messages = db
+        .prepare_cached(
+            "DELETE FROM messages WHERE seq IN
+               (SELECT seq FROM messages WHERE created_at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before, most])?;
+    let conversations = db
+        .prepare_cached(
+            "DELETE FROM conversations WHERE seq IN
+               (SELECT seq FROM conversations WHERE updated_at < ?1 AND messages = 0 LIMIT ?2)",
+        )?
+        .execute(params![before, most])?;
+    let people = db
+        .prepare_cached(
+            "DELETE FROM people WHERE user_id IN
+               (SELECT user_id FROM people WHERE last_seen_at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before, most])?;
+    Ok(messages.max(conversations).max(people))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConversationId;
+
+    fn message(conversation: i64, n: i64) -> Message {
+        Message {
+            seq: 0,
+            id: MessageId::random(),
+            conversation,
+            conversation_id: ConversationId::random(),
+            sender: Party::Admin,
+            recipient: "user:u".parse().unwrap(),
+            platform: Word::wallcast(),
+            body: Body(n.to_string()),
+            level: Word::info(),
+            status: Status::Sent,
+            created_at: Timestamp::from_unix_ms(n),
+            expires_at: None,
+            event_id: None,
+        }
+    }
+
+    fn database() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&crate::store::SCHEMA.concat()).unwrap();
+        db
+    }
+
+    #[test]
+    fn a_conversation_keeps_its_newest_messages() {
+        let db = database();
+        let at = Timestamp::from_unix_ms(0);
+        let sides = [Party::Admin, "user:u".parse().unwrap()];
+        let full = open(&db, sides, Word::wallcast(), at).unwrap();
+        let sides = [Party::Admin, "user:v".parse().unwrap()];
+        let other = open(&db, sides, Word::wallcast(), at).unwrap();
+        insert(&db, &message(other.seq, 0)).unwrap();
+        for n in 1..=5 {
+            insert(&db, &message(full.seq, n)).unwrap();
+            trim(&db, full.seq, 3).unwrap();
+        }
+        let bodies = |conversation| {
+            let page = page_of(&db, &Party::Admin, conversation, at, i64::MAX, 10).unwrap();
+            page.into_iter().map(|m| m.body.0).collect::<Vec<_>>()
+        };
+        assert_eq!(bodies(&full), ["5", "4", "3"]);
+        assert_eq!(bodies(&other), ["0"]);
+    }
+
+    #[test]
+    fn what_waits_is_found_by_an_index() {
+        let db = database();
+        for (condition, index) in [
+            (
+                "recipient = 'a' AND status = 0 AND event_id <= 5",
+                "messages_undelivered (recipient=? AND event_id<?)",
+            ),
+            (
+                "recipient = 'a' AND status < 2",
+                "messages_unread (recipient=?)",
+            ),
+            (
+                "recipient = 'a' AND conversation = 5 AND status < 2",
+                "messages_unread (recipient=? AND conversation=?)",
+            ),
+            (
+                "sender = 'a' AND seq < 5 ORDER BY seq DESC",
+                "messages_by_sender (sender=? AND seq<?)",
+            ),
+        ] {
+            let sql =
+                format!("EXPLAIN QUERY PLAN SELECT conversation FROM messages WHERE {condition}");
+            let plan: String = db.query_row(&sql, [], |row| row.get(3)).unwrap();
+            assert!(plan.ends_with(index), "{plan}");
+        }
+    }
+}

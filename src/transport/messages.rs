@@ -1,0 +1,88 @@
+//! What a session says of messages (contract 4.5): how far one is, and that somebody writes.
+
+use serde_json::json;
+
+use super::codec::RequestMark;
+use super::connection::Connection;
+use crate::audit::Actor;
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::ids::{ConversationId, MessageId};
+use crate::messages::{self, Asking, MessageError, Party, Status};
+use crate::server::ApiError;
+
+/// What a session says of a message or a conversation.
+#[derive(Debug)]
+pub(super) enum MessageCommand {
+    /// It reached me, or I have read it.
+    Status { message: MessageId, status: Status },
+    /// I am writing, or have stopped.
+    Typing {
+        conversation: ConversationId,
+        is_typing: bool,
+    },
+}
+
+impl Connection {
+    /// Acts on it; what comes of it is told as events, to this session as to any other.
+    pub(super) async fn act_on_message(
+        &mut self,
+        index: usize,
+        command: MessageCommand,
+        mark: Option<RequestMark>,
+    ) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let Some(session) = slot.session() else {
+            return;
+        };
+        let (namespace, subject) = (slot.namespace, session.subject());
+        let asking = Party::of(subject).map(|party| Asking {
+            party,
+            actor: Actor {
+                who: subject.to_string(),
+                address: self.peer.shown(),
+            },
+        });
+        let done = match asking {
+            None => Err(MessageError::Forbidden),
+            Some(asking) => self.do_message(asking, command).await,
+        };
+        match done {
+            Ok(()) => self.succeed(namespace, mark, json!({})),
+            Err(error) => {
+                let error = ApiError::from(error);
+                self.fail(namespace, mark, error.code(), error.message());
+            }
+        }
+    }
+
+    async fn do_message(
+        &self,
+        asking: Asking,
+        command: MessageCommand,
+    ) -> Result<(), MessageError> {
+        match command {
+            MessageCommand::Status { message, status } => {
+                let change = self
+                    .app
+                    .store
+                    .write(move |tx| messages::set_status(tx, &asking, &message, status));
+                change.await.map(|_| ())
+            }
+            MessageCommand::Typing {
+                conversation,
+                is_typing,
+            } => {
+                let now = Timestamp::now();
+                let look = self
+                    .app
+                    .store
+                    .read(move |db| messages::typing(db, &asking, &conversation, is_typing, now));
+                self.app.hub.publish(Event::ephemeral(look.await?, now));
+                Ok(())
+            }
+        }
+    }
+}
