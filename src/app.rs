@@ -25,6 +25,7 @@ use crate::server::{
 };
 use crate::shutdown::{self, Shutdown};
 use crate::store::{self, DataFolder, OpenError, Store, StoreError};
+use crate::system::{self, System};
 use crate::tls::{self, Certificates, Upkeep};
 use crate::transport::{Engine, MAX_UNPROVEN_MESSAGE, Sockets};
 
@@ -55,6 +56,8 @@ pub struct App {
     pub engine: Engine,
     /// Writes with an `Idempotency-Key` that are under way.
     pub in_flight: InFlight,
+    /// The process itself.
+    pub system: System,
     /// Whether the daemon stops.
     pub shutdown: Shutdown,
     bound: OnceLock<Bound>,
@@ -141,6 +144,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         app.shutdown.clone(),
     ));
     tokio::spawn(heartbeats(app.clone()));
+    tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);
     tell_ready(&bound).map_err(StartError::Output)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %folder.path().display(), "started");
@@ -253,6 +257,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         pairings: Arc::default(),
         acks: Arc::default(),
         in_flight: InFlight::default(),
+        system: System::start(),
         store,
         hub,
         shutdown,

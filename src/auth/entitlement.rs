@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::{Principal, Subject};
 use crate::areas;
 use crate::clients::{self, Client};
-use crate::event::{EventId, Topic};
+use crate::event::{EventId, Namespace, Topic};
 use crate::history::{self, Span};
 use crate::ids::{ConnectionId, RoomName};
 
@@ -41,6 +41,16 @@ pub fn rooms(
     since: EventId,
 ) -> rusqlite::Result<Vec<Span>> {
     history::rooms_of(connection, session, since)
+}
+
+/// What every session of a namespace listens on, whoever's it is but a waiting tablet's.
+pub fn of_namespace(subject: &Subject, namespace: Namespace) -> Option<Topic> {
+    match subject {
+        Subject::Admin(_) | Subject::Client(_) | Subject::User(_) => {
+            Some(Topic::Namespace(namespace))
+        }
+        Subject::Pairing(_) => None,
+    }
 }
 
 /// Whether `principal` may enter a room (contract 4.5): an admin any, a client those of its areas
@@ -76,6 +86,11 @@ fn fixed_topics(principal: &Principal) -> Vec<Topic> {
             let mut topics = vec![Topic::All, Topic::User(id.clone())];
             topics.extend(principal.organization_id.clone().map(Topic::Organization));
             topics.extend(principal.tenant_id.clone().map(Topic::Tenant));
+            let both = principal
+                .organization_id
+                .clone()
+                .zip(principal.tenant_id.clone());
+            topics.extend(both.map(|(organization, tenant)| Topic::Both(organization, tenant)));
             topics
         }
         Subject::Pairing(id) => vec![Topic::Pairing(id.clone())],
@@ -123,6 +138,17 @@ mod tests {
                 expected,
                 "{subject}"
             );
+        }
+    }
+
+    #[test]
+    fn all_but_waiting_tablets_listen_on_their_namespace_and_on_no_other() {
+        let user = Subject::User("user_1".parse().unwrap());
+        let pairing = Subject::Pairing("pairing_1".parse().unwrap());
+        for namespace in Namespace::ALL {
+            let topic = Some(Topic::Namespace(namespace));
+            assert_eq!(of_namespace(&user, namespace), topic);
+            assert_eq!(of_namespace(&pairing, namespace), None);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::topic::Namespace;
 
-/// An event's type. Ours are constants; custom ones are `[a-z][a-z0-9_.-]{0,63}`.
+/// An event's type. Ours are constants; custom ones are `[a-z][a-z0-9_.-]{0,63}`, and they alone own
+/// their name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind(Cow<'static, str>);
 
@@ -74,6 +75,8 @@ kinds! {
     ROOM_JOINED = "room_joined",
     /// It is there no more.
     ROOM_LEFT = "room_left",
+    /// How the daemon is: on change and every minute.
+    SYSTEM_STATUS = "system_status",
     /// Sent every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The answer to `ping`.
@@ -93,7 +96,6 @@ const RESERVED: &[&str] = &[
     "presence",
     "entity_state_changed",
     "entity_states",
-    "system_status",
     "locker_state_changed",
     "help_requested",
     "help_status_updated",
@@ -118,8 +120,9 @@ const BROADCASTABLE: &[&str] = &["service-update", "incident-update", "status-up
 impl Kind {
     /// The type of a stored event, as it was written.
     pub fn from_stored(name: &str) -> Self {
-        match OURS.iter().find(|ours| **ours == name) {
-            Some(ours) => Self(Cow::Borrowed(ours)),
+        let mut known = OURS.iter().chain(RESERVED).chain(BROADCASTABLE);
+        match known.find(|known| **known == name) {
+            Some(known) => Self(Cow::Borrowed(known)),
             None => Self(Cow::Owned(name.to_owned())),
         }
     }
@@ -128,10 +131,15 @@ impl Kind {
     pub fn custom(name: &str) -> Result<Self, InvalidKind> {
         let taken = OURS.contains(&name) || RESERVED.contains(&name);
         if BROADCASTABLE.contains(&name) || (Self::could_be(name) && !taken) {
-            Ok(Self(Cow::Owned(name.to_owned())))
+            Ok(Self::from_stored(name))
         } else {
             Err(InvalidKind)
         }
+    }
+
+    /// Whether it is none of the types of contract section 5: a broadcast brought it.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.0, Cow::Owned(_))
     }
 
     /// Whether an event could have this type, ours or custom.
@@ -150,11 +158,12 @@ impl Kind {
     }
 
     /// Whether a session of `namespace` is told events of this type. Those of seed 3 are narrow:
-    /// lockers, help and commands have a namespace each, and hear nothing else from topics.
+    /// lockers, help and commands have a namespace each, and hear nothing else from topics but custom
+    /// types: whoever broadcasts one says whom it is for.
     pub fn is_heard_in(&self, namespace: Namespace) -> bool {
         match namespace {
             Namespace::Main => true,
-            _ if self.concerns_the_session() => true,
+            _ if self.is_custom() || self.concerns_the_session() => true,
             Namespace::Lockers => self.as_str() == "locker_state_changed",
             Namespace::Help => matches!(self.as_str(), "help_requested" | "help_status_updated"),
             Namespace::Events => self.as_str() == "command_applied",
@@ -206,5 +215,11 @@ mod tests {
         assert!(Kind::AREA_UPDATED.is_heard_in(Namespace::Main));
         assert!(Kind::HEARTBEAT.is_heard_in(Namespace::Help));
         assert!(Kind::from_stored("command_applied").is_heard_in(Namespace::Events));
+        for kind in [Kind::custom("alarm").unwrap(), Kind::from_stored("alarm")] {
+            assert!(kind.is_heard_in(Namespace::Lockers));
+        }
+        for kind in ["service-update", "presence", "area_added"] {
+            assert!(!Kind::from_stored(kind).is_heard_in(Namespace::Lockers));
+        }
     }
 }

@@ -67,8 +67,12 @@ pub enum Topic {
     Organization(OrganizationId),
     /// Everyone in the tenant.
     Tenant(TenantId),
+    /// Everyone who is both in the organisation and in the tenant.
+    Both(OrganizationId, TenantId),
     /// A tablet that waits to be paired.
     Pairing(PairingId),
+    /// Every session of a namespace that has proven who it is, waiting tablets excepted.
+    Namespace(Namespace),
     /// Sessions of a namespace that entered the room.
     Room(Namespace, RoomName),
 }
@@ -83,7 +87,10 @@ impl fmt::Display for Topic {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Organization(id) => write!(f, "org:{id}"),
             Self::Tenant(id) => write!(f, "tenant:{id}"),
+            // No id has a space in it.
+            Self::Both(organization, tenant) => write!(f, "both:{organization} {tenant}"),
             Self::Pairing(id) => write!(f, "pairing:{id}"),
+            Self::Namespace(namespace) => write!(f, "namespace:{}", namespace.path()),
             Self::Room(namespace, name) => write!(f, "room:{}:{name}", namespace.path()),
         }
     }
@@ -108,7 +115,16 @@ impl FromStr for Topic {
             Some(("user", id)) => id.parse().map(Self::User).map_err(invalid),
             Some(("org", id)) => id.parse().map(Self::Organization).map_err(invalid),
             Some(("tenant", id)) => id.parse().map(Self::Tenant).map_err(invalid),
+            Some(("both", ids)) => {
+                let (organization, tenant) = ids.split_once(' ').ok_or_else(unknown)?;
+                let organization = organization.parse().map_err(invalid)?;
+                let tenant = tenant.parse().map_err(invalid)?;
+                Ok(Self::Both(organization, tenant))
+            }
             Some(("pairing", id)) => id.parse().map(Self::Pairing).map_err(invalid),
+            Some(("namespace", path)) => Namespace::from_path(path)
+                .map(Self::Namespace)
+                .ok_or_else(unknown),
             Some(("room", rest)) => {
                 let (path, name) = rest.split_once(':').ok_or_else(unknown)?;
                 let namespace = Namespace::from_path(path).ok_or_else(unknown)?;
@@ -135,7 +151,10 @@ mod tests {
             "user:u",
             "org:o",
             "tenant:t",
+            "both:o:1 t:2",
             "pairing:p",
+            "namespace:/",
+            "namespace:/ws/lockers",
             "room:/:kitchen",
             "room:/ws/help:kiosk:1",
         ] {
@@ -146,6 +165,9 @@ mod tests {
             "client",
             "client:",
             "planet:mars",
+            "both:o",
+            "both:o t u",
+            "namespace:/nowhere",
             "room:/",
             "room:/x:y",
         ] {

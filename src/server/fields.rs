@@ -8,8 +8,10 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::ApiError;
-use crate::event::{Epoch, EventId};
-use crate::ids::{AreaId, ClientId, ConnectionId, KioskId, OrganizationId, TenantId, UserId};
+use crate::event::{Epoch, EventId, Kind, Namespace};
+use crate::ids::{
+    AreaId, ClientId, ConnectionId, KioskId, OrganizationId, RoomName, TenantId, UserId,
+};
 use crate::rooms::RoomNamed;
 
 /// The fields of one body or message.
@@ -157,6 +159,31 @@ impl FromField for RoomNamed {
     }
 }
 
+impl FromField for Map<String, Value> {
+    fn from_field(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Object(object) => Ok(object),
+            _ => Err("must be an object".into()),
+        }
+    }
+}
+
+impl FromField for Namespace {
+    fn from_field(value: Value) -> Result<Self, String> {
+        let path = String::from_field(value)?;
+        Self::from_path(&path).ok_or_else(|| {
+            let paths = Self::ALL.map(Self::path).join(", ");
+            format!("must be one of {paths}")
+        })
+    }
+}
+
+impl FromField for Kind {
+    fn from_field(value: Value) -> Result<Self, String> {
+        Self::custom(&String::from_field(value)?).map_err(|error| format!("is not right: {error}"))
+    }
+}
+
 impl FromField for Epoch {
     fn from_field(value: Value) -> Result<Self, String> {
         String::from_field(value).map(|text| Self::from_stored(&text))
@@ -179,6 +206,7 @@ text_fields!(
     ConnectionId,
     KioskId,
     OrganizationId,
+    RoomName,
     TenantId,
     UserId,
     crate::areas::AreaName,

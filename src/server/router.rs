@@ -16,7 +16,7 @@ use super::{
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{areas, audit, clients, history, pairing, tokens, transport};
+use crate::{areas, audit, broadcast, clients, history, pairing, stats, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -86,6 +86,7 @@ static ROUTES: &[Route] = routes![
     GET    "/icon.svg"                            Public pages::icon,
     GET    "/ca.crt"                              Public pages::authority,
     GET    "/health"                              Public health::get,
+    GET    "/metrics"                             Admin  stats::routes::metrics,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/audit"                           Admin  audit::routes::list,
     GET    "/api/events"                          Known  history::routes::list,
@@ -109,6 +110,11 @@ static ROUTES: &[Route] = routes![
     POST   "/api/clients/{id}/disconnect"         Admin  clients::routes::disconnect,
     GET    "/api/positions"                       Admin  clients::position::list,
     POST   "/api/send"                            Proven transport::send [Secret],
+    GET    "/api/v1/websocket/stats"              Admin  stats::routes::stats,
+    POST   "/api/v1/websocket/broadcast"          Admin  broadcast::routes::broadcast,
+    GET    "/api/websocket/info"                  Admin  stats::routes::info,
+    GET    "/api/websocket/status"                Admin  stats::routes::status,
+    POST   "/api/websocket/broadcast"             Admin  broadcast::routes::broadcast,
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],
     POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh [Secret],

@@ -22,12 +22,11 @@ mod tx;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use error::{OpenError, StoreError};
 pub use folder::DataFolder;
@@ -36,6 +35,7 @@ pub use tx::WriteTx;
 #[cfg(test)]
 pub(crate) use schema::MIGRATIONS as SCHEMA;
 
+use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId};
 use crate::hub::CommitListener;
 use reader::Read;
@@ -56,7 +56,7 @@ pub struct Store {
     writes: mpsc::Sender<Command>,
     reads: mpsc::Sender<Option<Read>>,
     epoch: Epoch,
-    writable: Arc<AtomicBool>,
+    broken_since: watch::Receiver<Option<Timestamp>>,
     probed_at: Arc<Mutex<Instant>>,
 }
 
@@ -73,7 +73,7 @@ impl Store {
         let epoch = schema::epoch(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
         let last =
             crate::history::last_id(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
-        let writable = Arc::new(AtomicBool::new(true));
+        let (broken, broken_since) = watch::channel(None);
 
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
@@ -83,7 +83,7 @@ impl Store {
             listener,
             epoch: epoch.clone(),
             last,
-            writable: writable.clone(),
+            broken_since: broken,
         };
         spawn("store-writer", move || writer.run(write_queue))?;
         spawn("store-reader", move || {
@@ -93,7 +93,7 @@ impl Store {
             writes,
             reads,
             epoch,
-            writable,
+            broken_since,
             probed_at: Arc::new(Mutex::new(Instant::now())),
         })
     }
@@ -105,7 +105,17 @@ impl Store {
 
     /// False since the last write that failed for the disk's sake.
     pub fn is_writable(&self) -> bool {
-        self.writable.load(Ordering::Relaxed)
+        self.broken_since().is_none()
+    }
+
+    /// Since when the disk takes no writes, as far as the last write tells.
+    pub fn broken_since(&self) -> Option<Timestamp> {
+        *self.broken_since.borrow()
+    }
+
+    /// The same, for whoever waits for it to change.
+    pub fn watch_broken(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.broken_since.clone()
     }
 
     /// Runs `change` in a savepoint of its own and answers after the commit that holds it.

@@ -6,10 +6,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::folder::Opened;
 use super::{StoreError, WriteTx};
@@ -105,7 +104,8 @@ pub(super) struct Writer {
     pub(super) listener: Arc<dyn CommitListener>,
     pub(super) epoch: Epoch,
     pub(super) last: EventId,
-    pub(super) writable: Arc<AtomicBool>,
+    /// Since when the disk takes no writes.
+    pub(super) broken_since: watch::Sender<Option<Timestamp>>,
 }
 
 impl Writer {
@@ -281,7 +281,10 @@ impl Writer {
     /// Remembers for `/health` whether the disk takes writes, and logs when that changes.
     fn note(&self, error: Option<&StoreError>) {
         let broken = matches!(error, Some(StoreError::Unavailable(_)));
-        let was_writable = self.writable.swap(!broken, Ordering::Relaxed);
+        let was_writable = self.broken_since.borrow().is_none();
+        if broken == was_writable {
+            self.broken_since.send_replace(broken.then(Timestamp::now));
+        }
         match error {
             Some(error) if broken && was_writable => {
                 tracing::error!(%error, "the store cannot write: changes are answered 503 until it can");

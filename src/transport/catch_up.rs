@@ -2,9 +2,11 @@
 //! position, reads on from history at its own pace, and goes over to live events without a gap.
 
 use super::connection::{BATCH, Connection};
+use super::ledger;
 use super::parting::Parting;
 use super::slot::{Behind, SlotState};
 use crate::auth::entitlement;
+use crate::event::Event;
 use crate::history;
 use crate::hub::Ending;
 use crate::store::StoreError;
@@ -45,17 +47,18 @@ impl Connection {
             .read(move |db| {
                 let mut spans = entitlement::spans(db, &principal, reached)?;
                 spans.extend(entitlement::rooms(db, &id, reached)?);
+                let of_namespace = entitlement::of_namespace(&principal.subject, namespace);
+                spans.extend(of_namespace.map(history::Span::always));
                 let page = history::replay(db, &epoch, &spans, reached, until, BATCH)?;
                 Ok::<_, StoreError>(page)
             })
             .await?;
-        for event in page
-            .events
-            .iter()
-            .filter(|event| event.kind().is_heard_in(namespace))
-        {
+        let heard = |event: &&Event| event.kind().is_heard_in(namespace);
+        let events: Vec<_> = page.events.iter().filter(heard).collect();
+        for event in &events {
             self.carrier.send(self.codec.event(namespace, event));
         }
+        ledger::count_sent(&self.app.hub, Some(&session), events.len());
         if let Some(behind) = slot.behind() {
             behind.reached = page.reached;
         }

@@ -12,6 +12,7 @@ mod command;
 mod connection;
 mod entry;
 mod events;
+mod ledger;
 mod parting;
 mod pid;
 mod position;

@@ -94,6 +94,14 @@ impl Slot {
         matches!(self.state, SlotState::Live(_))
     }
 
+    /// Its session, once that is live.
+    pub(super) fn session(&self) -> Option<&Arc<Session>> {
+        match &self.state {
+            SlotState::Live(session) => Some(session),
+            SlotState::Waiting(_) => None,
+        }
+    }
+
     /// Whose it is, once that is proven.
     pub(super) fn subject(&self) -> Option<&Subject> {
         match &self.state {
