@@ -77,6 +77,8 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     assert!(!daemon.cli(&["health"]).await.status.success());
     // What was there is still read, and what failed was told to nobody.
     assert_eq!(admin.get("/api/areas").await.expect(200).json, before);
+    let ill = wall.next_of("system_status").await;
+    assert_eq!(ill["data"]["status"], "unhealthy");
     wall.heard_nothing().await;
 
     daemon.limit_files("unlimited").await;
@@ -87,7 +89,8 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     assert_eq!(well.await["services"]["database"], "connected");
     assert!(daemon.cli(&["health"]).await.status.success());
     admin.put(&area, json!({ "name": "Now" })).await.expect(200);
-    assert_eq!(wall.next().await["data"]["name"], "Now");
+    let told = wall.next_of("area_updated").await;
+    assert_eq!(told["data"]["name"], "Now");
     // Neither the request nor the code was used up by what failed.
     admin.post(&approve, json!({})).await.expect(200);
     daemon

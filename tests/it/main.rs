@@ -14,6 +14,7 @@
 mod areas;
 mod audit;
 mod authenticating;
+mod broadcast;
 mod clients;
 mod credentials;
 mod delivery;
@@ -42,6 +43,8 @@ mod send;
 mod sessions;
 mod socket_limits;
 mod sse;
+mod stats;
 mod support;
+mod system;
 mod tls;
 mod tokens;

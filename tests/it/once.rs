@@ -64,6 +64,9 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         ("POST", "/api/areas") => json!({ "name": "Made once" }),
         (_, "/api/areas/{id}" | "/api/clients/{id}") => json!({ "name": "Another" }),
         (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
+        (_, "/api/v1/websocket/broadcast" | "/api/websocket/broadcast") => {
+            json!({ "type": "custom_notification", "data": {} })
+        }
         _ => json!({}),
     };
     Write::new(

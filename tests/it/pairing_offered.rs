@@ -302,8 +302,7 @@ async fn admins_are_told_of_dead_codes_later_if_the_store_could_not_write() {
     daemon.limit_files("0").await;
     bring(&from(50), guess).await.refused(503);
     daemon.limit_files("unlimited").await;
-    let event = office.next().await;
-    assert_eq!(event["type"], "pairing_expired");
+    let event = office.next_of("pairing_expired").await;
     assert_eq!(event["data"]["reason"], "too_many_attempts");
     assert_eq!(event["data"]["pairingId"], offered["pairingId"]);
 }
