@@ -4,12 +4,13 @@ CARGO ?= cargo
 TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 VENV = target/venv
 
-.PHONY: help bench run test test-rust test-e2e test-all lint dist deps-e2e deps-dist
+.PHONY: help bench run test test-rust test-e2e test-all torture lint dist deps-e2e deps-dist
 
 help:
 	@echo "make run       build the daemon and start it on https://localhost:8443"
 	@echo "make test      every test that a change must pass (installs what it needs)"
 	@echo "make test-all  the same, and what is slower: the public protocol suites"
+	@echo "make torture   ten minutes of kills, drops and stuck tablets: nothing may be lost"
 	@echo "make bench     what it costs: writes a second, memory, against this disk's own speed"
 	@echo "make lint      format and clippy, as CI runs them"
 	@echo "make dist      static binaries for x86_64 and aarch64 in dist/"
@@ -28,6 +29,10 @@ test-e2e: deps-e2e
 
 test-all: test
 	tests/protocol/public_suites.sh
+
+# WALLCAST_TORTURE_SECONDS sets its length, WALLCAST_SEED repeats the choices of a run.
+torture:
+	$(CARGO) test --locked --test durability torture -- --ignored --nocapture
 
 bench:
 	$(CARGO) bench --locked --bench durability

@@ -280,11 +280,12 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &AreaId, actor: &Actor) -> rusqlite::Res
     tx.publish(AreaEvent::Removed(Removal::Deleted).build(&area, tx.now()))?;
     rooms::tell(tx, &area, RoomAction::Deleted)?;
     for client in &area.client_ids {
-        let subject = Subject::Client(client.clone());
-        rooms::expel(tx, &subject, id.as_str());
-        tx.leave(subject, Topic::Area(id.clone()));
+        tx.leave(Subject::Client(client.clone()), Topic::Area(id.clone()));
     }
     rows::delete(tx.connection(), id)?;
+    for client in area.client_ids {
+        rooms::expel(tx, &Subject::Client(client), id.as_str())?;
+    }
     audit::record(
         tx,
         actor,
@@ -321,7 +322,7 @@ pub fn unassign(tx: &mut WriteTx<'_>, area: &Area, client: &ClientId) -> rusqlit
     }
     tx.publish(AreaEvent::Removed(Removal::Unassigned(client)).build(area, tx.now()))?;
     let subject = Subject::Client(client.clone());
-    rooms::expel(tx, &subject, area.id.as_str());
+    rooms::expel(tx, &subject, area.id.as_str())?;
     tx.leave(subject, Topic::Area(area.id.clone()));
     Ok(true)
 }

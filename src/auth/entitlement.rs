@@ -53,17 +53,17 @@ pub fn of_namespace(subject: &Subject, namespace: Namespace) -> Option<Topic> {
     }
 }
 
-/// Whether `principal` may enter a room (contract 4.5): an admin any, a client those of its areas
+/// Whether `subject` may enter a room (contract 4.5): an admin any, a client those of its areas
 /// and its kiosk's.
 ///
 /// # Errors
 /// SQLite's.
 pub fn may_enter(
     connection: &Connection,
-    principal: &Principal,
+    subject: &Subject,
     room: &RoomName,
 ) -> rusqlite::Result<bool> {
-    match &principal.subject {
+    match subject {
         Subject::Admin(_) => Ok(true),
         Subject::Client(id) => {
             let has_area = match room.as_str().parse() {

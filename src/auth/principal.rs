@@ -121,6 +121,15 @@ impl Principal {
         self.subject.role()
     }
 
+    /// Whether an open session of this one may go on with the other's token: it is the same principal,
+    /// and listens on the same topics.
+    pub fn hears_as(&self, other: &Self) -> bool {
+        self.subject == other.subject
+            && (self.client_id().is_some()
+                || (&self.organization_id, &self.tenant_id)
+                    == (&other.organization_id, &other.tenant_id))
+    }
+
     /// The client's id, if it is one.
     pub fn client_id(&self) -> Option<&ClientId> {
         match &self.subject {

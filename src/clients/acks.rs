@@ -76,7 +76,8 @@ impl Acks {
                 .pending()
                 .retain(|client, id| noted.get(client).is_none_or(|written| written < id)),
             Err(error) => {
-                tracing::warn!(%error, "acknowledgements could not be stored; trying again")
+                tracing::warn!(%error, "acknowledgements could not be stored; trying again");
+                self.noted.notify_one();
             }
         }
     }

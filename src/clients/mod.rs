@@ -218,7 +218,7 @@ pub fn change(
         topic(&after.tenant_id),
     );
     if before.room() != after.room() {
-        rooms::expel(tx, &subject, before.room());
+        rooms::expel(tx, &subject, before.room())?;
     }
     if before.is_active && !after.is_active {
         tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);

@@ -6,7 +6,6 @@
 mod membership;
 mod replay;
 mod rooms;
-pub mod routes;
 #[cfg(test)]
 mod tests;
 mod trim;
@@ -16,8 +15,8 @@ use rusqlite::{Connection, params};
 pub use membership::{Span, close_membership, open_membership, spans_of};
 pub use replay::{Backlog, MAX_BACKLOG, Page, backlog, replay};
 pub use rooms::{
-    close_room, close_room_of_all, end_cut_off_sessions, forget_rooms, is_anyone_in, open_room,
-    rooms_of, set_session_end, was_any_session_cut_off,
+    MAX_ENDED_SESSIONS, close_room, close_room_of_all, end_cut_off_sessions, forget_rooms,
+    is_anyone_in, open_room, rooms_of, set_session_end, take_over_rooms, was_any_session_cut_off,
 };
 pub use trim::trim;
 

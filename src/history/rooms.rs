@@ -9,6 +9,9 @@ use crate::clock::Timestamp;
 use crate::event::{EventId, Topic};
 use crate::ids::ConnectionId;
 
+/// Sessions with rooms of one principal that are remembered after they ended.
+pub const MAX_ENDED_SESSIONS: usize = 64;
+
 /// A session enters a room: it hears the room's events from this one on.
 ///
 /// # Errors
@@ -34,6 +37,19 @@ pub fn open_room(
             room.to_string(),
             from
         ])?;
+    forget_oldest_sessions(connection, subject)
+}
+
+/// A principal may open sessions without end; only the last ones that ended keep their rooms.
+fn forget_oldest_sessions(connection: &Connection, subject: &Subject) -> rusqlite::Result<()> {
+    let most = i64::try_from(MAX_ENDED_SESSIONS).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "DELETE FROM session_rooms WHERE subject = ?1 AND session IN (
+                 SELECT session FROM session_rooms WHERE subject = ?1 AND ended_at IS NOT NULL
+                 GROUP BY session ORDER BY max(ended_at) DESC LIMIT -1 OFFSET ?2)",
+        )?
+        .execute(params![subject.to_string(), most])?;
     Ok(())
 }
 
@@ -75,6 +91,25 @@ pub fn close_room_of_all(
     Ok(())
 }
 
+/// Has one session of a principal take over the rooms of another, intervals and all.
+///
+/// # Errors
+/// SQLite's.
+pub fn take_over_rooms(
+    connection: &Connection,
+    subject: &Subject,
+    old: &ConnectionId,
+    new: &ConnectionId,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE OR IGNORE session_rooms SET session = ?3, ended_at = NULL
+             WHERE session = ?2 AND subject = ?1",
+        )?
+        .execute(params![subject.to_string(), old, new])?;
+    Ok(())
+}
+
 /// Whether any session is in the room, those that are away included.
 ///
 /// # Errors
@@ -101,7 +136,7 @@ pub fn rooms_of(
     read_spans(&mut query, params![session, since])
 }
 
-/// Remembers that a session with rooms has ended, or that it is open again.
+/// Remembers when a session with rooms ended, or that it is open again. Writes only what changes.
 ///
 /// # Errors
 /// SQLite's.
@@ -111,7 +146,10 @@ pub fn set_session_end(
     at: Option<Timestamp>,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE session_rooms SET ended_at = ?2 WHERE session = ?1")?
+        .prepare_cached(
+            "UPDATE session_rooms SET ended_at = ?2
+             WHERE session = ?1 AND (ended_at IS NULL) <> (?2 IS NULL)",
+        )?
         .execute(params![session, at])?;
     Ok(())
 }

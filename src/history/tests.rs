@@ -284,3 +284,21 @@ fn intervals_go_with_the_last_event_that_needs_them() {
     trim(&db, minutes_in(6), 100, 500).unwrap();
     assert_eq!(intervals(&db, 0), [(1, None)]);
 }
+
+#[test]
+fn of_sessions_that_ended_the_last_ones_keep_their_rooms() {
+    let db = database();
+    let room: Topic = "room:/:kitchen".parse().unwrap();
+    let session = |n: usize| format!("conn_{n}").parse().unwrap();
+    for n in 0..=MAX_ENDED_SESSIONS + 1 {
+        open_room(&db, &session(n), &tablet(), &room, id(1)).unwrap();
+        let at = Timestamp::from_unix_ms(i64::try_from(n).unwrap());
+        set_session_end(&db, &session(n), Some(at)).unwrap();
+    }
+    let other = Subject::Client("other".parse().unwrap());
+    open_room(&db, &session(900), &other, &room, id(1)).unwrap();
+    open_room(&db, &session(901), &tablet(), &room, id(1)).unwrap();
+    let kept = |n| !rooms_of(&db, &session(n), id(0)).unwrap().is_empty();
+    assert!(!kept(0) && !kept(1) && kept(2) && kept(MAX_ENDED_SESSIONS + 1));
+    assert!(kept(900) && kept(901));
+}

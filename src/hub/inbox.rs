@@ -9,6 +9,8 @@ use tokio::sync::oneshot;
 
 /// Messages that may wait for one session.
 const MAX_POSTS: usize = 32;
+/// Their bytes in all, as they came; one may always wait.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// One message for a session.
 pub struct Post {
@@ -16,6 +18,8 @@ pub struct Post {
     pub kind: String,
     /// Its data.
     pub data: Map<String, Value>,
+    /// Its length in bytes, as it came.
+    pub bytes: usize,
     /// Where its answer goes; dropped if the session ends before.
     pub answer: oneshot::Sender<Value>,
 }
@@ -54,7 +58,10 @@ impl Inbox {
         if waiting.is_closed {
             return Err(NotPosted::Ended);
         }
-        if waiting.posts.len() >= MAX_POSTS {
+        waiting.posts.retain(|post| !post.answer.is_closed());
+        let bytes: usize = waiting.posts.iter().map(|post| post.bytes).sum();
+        let is_full = waiting.posts.len() >= MAX_POSTS || bytes + post.bytes > MAX_BYTES;
+        if is_full && !waiting.posts.is_empty() {
             return Err(NotPosted::Full);
         }
         waiting.posts.push_back(post);
@@ -94,6 +101,7 @@ mod tests {
         let post = Post {
             kind: kind.to_owned(),
             data: Map::new(),
+            bytes: 1,
             answer,
         };
         (post, answered)
@@ -126,8 +134,19 @@ mod tests {
             inbox.push(post).unwrap();
             waiting.push(waits);
         }
-        let (post, _waits) = post("x");
-        assert_eq!(inbox.push(post), Err(NotPosted::Full));
+        let (one_more, _waits) = post("x");
+        assert_eq!(inbox.push(one_more), Err(NotPosted::Full));
+        waiting.clear();
+        for (bytes, expected) in [(2 * MAX_BYTES, Ok(())), (1, Err(NotPosted::Full))] {
+            let (mut post, waits) = post("x");
+            post.bytes = bytes;
+            assert_eq!(
+                inbox.push(post),
+                expected,
+                "nobody waits for the others any more"
+            );
+            waiting.push(waits);
+        }
     }
 
     #[test]

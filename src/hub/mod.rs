@@ -205,6 +205,22 @@ impl Hub {
         self.registry().find(id)
     }
 
+    /// Whether a session is in any room.
+    pub fn is_in_rooms(&self, session: &Session) -> bool {
+        self.registry().is_in_rooms(session.number())
+    }
+
+    /// A session that began after `beginning` is told what came before as well. Its `pid` says
+    /// nothing of how far it came in that.
+    pub fn note_rewind(&self, id: &ConnectionId, beginning: EventId) {
+        self.registry().note_rewind(id, beginning);
+    }
+
+    /// Whether a session was told from before its beginning and is not known to have come past it.
+    pub fn is_torn(&self, id: &ConnectionId, after: EventId) -> bool {
+        self.registry().is_torn(id, after)
+    }
+
     /// Principals with at least one session.
     pub fn principal_count(&self) -> usize {
         self.registry().principal_count()

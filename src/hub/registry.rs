@@ -3,7 +3,7 @@
 //! They hold only who is connected, so that an event costs what is told, not how many clients
 //! there are.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,6 +11,9 @@ use super::{Session, SessionNumber, Whom};
 use crate::auth::{Subject, entitlement};
 use crate::event::{Event, EventId, Kind, Topic};
 use crate::ids::ConnectionId;
+
+/// Rewound sessions that are remembered.
+const MAX_REWOUND: usize = 1024;
 
 type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
 
@@ -22,6 +25,8 @@ pub(super) struct Registry {
     /// The rooms of each session that is in any.
     rooms: HashMap<SessionNumber, HashSet<Topic>>,
     by_id: HashMap<ConnectionId, Arc<Session>>,
+    /// Sessions that were told from before their beginning, and where that is; the latest ones.
+    rewound: VecDeque<(ConnectionId, EventId)>,
     /// Counts publications, for [`Session::offer`].
     publication: u64,
     /// The newest durable event that was published.
@@ -120,6 +125,25 @@ impl Registry {
                 drop_from(&mut self.by_topic, topic, *number);
             }
         }
+    }
+
+    pub(super) fn is_in_rooms(&self, number: SessionNumber) -> bool {
+        self.rooms
+            .get(&number)
+            .is_some_and(|rooms| !rooms.is_empty())
+    }
+
+    pub(super) fn note_rewind(&mut self, id: &ConnectionId, beginning: EventId) {
+        if self.rewound.len() >= MAX_REWOUND {
+            self.rewound.pop_front();
+        }
+        self.rewound.push_back((id.clone(), beginning));
+    }
+
+    pub(super) fn is_torn(&self, id: &ConnectionId, after: EventId) -> bool {
+        self.rewound
+            .iter()
+            .any(|(rewound, beginning)| rewound == id && after <= *beginning)
     }
 
     /// One session is in the room from now on.

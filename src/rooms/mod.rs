@@ -3,16 +3,18 @@
 //! A room is a topic that sessions listen on one by one. An area's room has the area's id as its
 //! name; a kiosk's room the kiosk's id.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use serde_json::json;
 
 use crate::areas::{self, Area};
-use crate::auth::{Principal, Subject};
+use crate::auth::{Subject, entitlement};
 use crate::event::{Kind, Namespace, NewEvent, Topic};
-use crate::hub::{RoomOf, Session};
-use crate::ids::{AreaId, RoomName};
+use crate::history::{self, Span};
+use crate::hub::{Hub, RoomOf, Session};
+use crate::ids::{AreaId, ConnectionId, RoomName};
 use crate::store::{Store, StoreError, WriteTx};
-use crate::{auth, history};
 
 /// Rooms that one session may be in.
 pub const MAX_ROOMS: usize = 64;
@@ -92,6 +94,20 @@ pub fn tell(tx: &mut WriteTx<'_>, area: &Area, action: RoomAction) -> rusqlite::
     Ok(())
 }
 
+/// Remembers of a session with rooms whether it is open or when it ended. Asks the hub on the
+/// writer's thread, so that an end and a recovery may be noted in either order.
+pub async fn note_session(store: Store, hub: Arc<Hub>, id: ConnectionId) {
+    let noted = store.write(move |tx| {
+        let ended = hub.session(&id).is_none().then(|| tx.now());
+        history::set_session_end(tx.connection(), &id, ended)?;
+        Ok::<_, StoreError>(())
+    });
+    if let Err(error) = noted.await {
+        // The next start counts it as ended.
+        tracing::debug!(%error, "whether a session with rooms is open was not stored");
+    }
+}
+
 /// Counts sessions that a kill cut off as ended now; writes only if there are any.
 ///
 /// # Errors
@@ -111,15 +127,22 @@ pub async fn end_cut_off_sessions(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A principal loses a room with all its sessions, in every namespace.
-pub fn expel(tx: &mut WriteTx<'_>, subject: &Subject, room: &str) {
+/// A principal loses a room with all its sessions, in every namespace, unless it may still enter it
+/// for another reason: an area may be its kiosk as well. Call after the change.
+///
+/// # Errors
+/// SQLite's.
+pub fn expel(tx: &mut WriteTx<'_>, subject: &Subject, room: &str) -> rusqlite::Result<()> {
     // What is no room's name was never entered.
     let Ok(name) = room.parse::<RoomName>() else {
-        return;
+        return Ok(());
     };
-    for namespace in Namespace::ALL {
-        tx.expel(subject.clone(), Topic::Room(namespace, name.clone()));
+    if !entitlement::may_enter(tx.connection(), subject, &name)? {
+        for namespace in Namespace::ALL {
+            tx.expel(subject.clone(), Topic::Room(namespace, name.clone()));
+        }
     }
+    Ok(())
 }
 
 fn of_area(area: &AreaId) -> Option<Topic> {
@@ -131,19 +154,14 @@ fn of_area(area: &AreaId) -> Option<Topic> {
 ///
 /// # Errors
 /// [`RoomError`].
-pub fn enter(
-    tx: &mut WriteTx<'_>,
-    session: &Session,
-    principal: &Principal,
-    room: &RoomNamed,
-) -> Result<(), RoomError> {
+pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Result<(), RoomError> {
     let db = tx.connection();
     let name = resolve(db, room)?.ok_or(RoomError::Forbidden)?;
-    if !auth::entitlement::may_enter(db, principal, &name)? {
+    if !entitlement::may_enter(db, session.subject(), &name)? {
         return Err(RoomError::Forbidden);
     }
     let topic = Topic::Room(session.namespace(), name);
-    let rooms = history::rooms_of(db, session.id(), tx.last_event())?;
+    let rooms = entitlement::rooms(db, session.id(), tx.last_event())?;
     let mut open = rooms.iter().filter(|span| span.is_open());
     if open.clone().any(|span| span.topic == topic) {
         return Ok(());
@@ -167,6 +185,24 @@ pub fn leave(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
     Ok(())
 }
 
+/// Has a session take over the rooms of an old one of the same principal, as in `resume`: it hears
+/// what was told there meanwhile, and what comes.
+///
+/// # Errors
+/// The store's.
+pub fn take_over(
+    tx: &mut WriteTx<'_>,
+    session: &Session,
+    old: &ConnectionId,
+) -> Result<(), StoreError> {
+    history::take_over_rooms(tx.connection(), session.subject(), old, session.id())?;
+    let rooms = entitlement::rooms(tx.connection(), session.id(), tx.last_event())?;
+    for room in rooms.into_iter().filter(Span::is_open) {
+        tx.enter_room(RoomOf::new(session, room.topic));
+    }
+    Ok(())
+}
+
 fn resolve(db: &Connection, room: &RoomNamed) -> rusqlite::Result<Option<RoomName>> {
     match room {
         RoomNamed::Name(name) => Ok(Some(name.clone())),
@@ -174,5 +210,73 @@ fn resolve(db: &Connection, room: &RoomNamed) -> rusqlite::Result<Option<RoomNam
             let area: Option<Area> = areas::find_by_room(db, *number)?;
             Ok(area.and_then(|area| area.id.as_str().parse().ok()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Principal;
+    use crate::event::EventId;
+    use crate::hub::{Dialect, Signal};
+    use crate::ids::UserId;
+    use crate::store::DataFolder;
+
+    /// Whether the session counts as ended.
+    async fn has_ended(store: &Store) -> bool {
+        let read = store.read(|db| {
+            let ended: bool = db.query_row(
+                "SELECT ended_at IS NOT NULL FROM session_rooms",
+                [],
+                |row| row.get(0),
+            )?;
+            Ok::<_, StoreError>(ended)
+        });
+        read.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_session_that_came_back_counts_as_open_however_late_its_end_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = DataFolder::claim(folder.path()).unwrap();
+        let hub = Arc::new(Hub::new());
+        let store = Store::open(&held, hub.clone()).unwrap();
+        let open = || {
+            let session = Arc::new(Session::new(
+                "conn_1".parse().unwrap(),
+                Principal::local_admin(UserId::random()),
+                Namespace::Main,
+                Dialect::Json,
+                None,
+                Arc::<Signal>::default(),
+            ));
+            hub.register(session.clone(), &[], &[], usize::MAX);
+            session
+        };
+        let note = || note_session(store.clone(), hub.clone(), "conn_1".parse().unwrap());
+
+        let first = open();
+        let entering = first.clone();
+        let entered =
+            store.write(move |tx| enter(tx, &entering, &RoomNamed::Name("any".parse().unwrap())));
+        entered.await.unwrap();
+        assert!(hub.is_in_rooms(&first) && !has_ended(&store).await);
+
+        hub.unregister(&first);
+        note().await;
+        assert!(has_ended(&store).await);
+        let again = open();
+        note().await;
+        assert!(!has_ended(&store).await, "it is open again");
+        note().await;
+        assert!(!has_ended(&store).await, "the old end comes late");
+        hub.unregister(&again);
+        note().await;
+        assert!(has_ended(&store).await);
+        let spans = store.read(|db| {
+            let id = "conn_1".parse().unwrap();
+            Ok::<_, StoreError>(history::rooms_of(db, &id, EventId::default())?)
+        });
+        assert_eq!(spans.await.unwrap().len(), 1);
     }
 }

@@ -142,7 +142,7 @@ async fn accept(app: Arc<App>, listener: TcpListener, entrance: Entrance, seats:
             Ok((stream, address)) => {
                 // Without a seat it is closed at once, by being dropped here.
                 if let Some(seat) = seats.take(address.ip()) {
-                    let stream = Counted::new(stream, Some(seat));
+                    let stream = Counted::accepted(stream, Some(seat));
                     // The handshake is the connection's own matter: a stalled one delays nobody.
                     tokio::spawn(conn::serve_tcp(app.clone(), stream, address, entrance));
                 }

@@ -6,6 +6,7 @@
 mod body;
 mod conn;
 mod cors;
+mod events;
 mod fields;
 mod handover;
 mod health;

@@ -11,12 +11,12 @@ use percent_encoding::percent_decode_str;
 use super::request::Peer;
 use super::seats::Seat;
 use super::{
-    ApiError, Caller, Reply, Request, Response, body, cors, health, identity, once, pages,
+    ApiError, Caller, Reply, Request, Response, body, cors, events, health, identity, once, pages,
 };
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
-use crate::{areas, audit, broadcast, clients, history, pairing, stats, tokens, transport};
+use crate::{areas, audit, broadcast, clients, pairing, stats, tokens, transport};
 
 /// A request as hyper hands it over.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;
@@ -89,7 +89,7 @@ static ROUTES: &[Route] = routes![
     GET    "/metrics"                             Admin  stats::routes::metrics,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/audit"                           Admin  audit::routes::list,
-    GET    "/api/events"                          Known  history::routes::list,
+    GET    "/api/events"                          Known  events::list,
     GET    "/api/areas"                           House  areas::routes::list,
     POST   "/api/areas"                           Admin  areas::routes::create,
     GET    "/api/areas/{id}"                      House  areas::routes::get,

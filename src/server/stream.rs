@@ -18,6 +18,9 @@ use super::seats::Seat;
 
 /// How long a peer may take nothing of what is written to it.
 const STALL: Duration = Duration::from_secs(30);
+/// Bytes that the kernel keeps of what it could not send yet; it takes more once half of them is gone.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 64 * 1024;
 
 /// When the kernel last took bytes, so that a slow peer is told from a stalled one.
 #[derive(Clone, Debug)]
@@ -96,6 +99,20 @@ impl<T> Counted<T> {
     /// The connection itself.
     pub fn get_ref(&self) -> &T {
         &self.inner
+    }
+}
+
+impl Counted<TcpStream> {
+    /// Wraps a connection that was just accepted.
+    ///
+    /// By itself the kernel takes megabytes for a slow peer and then nothing until a third of them
+    /// is gone, so that one which takes a little all the time would look like one that takes nothing.
+    pub fn accepted(tcp: TcpStream, seat: Option<Arc<Seat>>) -> Self {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT) {
+            tracing::debug!(%error, "TCP_NOTSENT_LOWAT could not be set");
+        }
+        Self::new(tcp, seat)
     }
 }
 

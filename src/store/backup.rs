@@ -34,8 +34,8 @@ pub enum BackupError {
     /// Something has that name.
     #[error("{} exists already; name another file, or add --force to replace it", .0.display())]
     Exists(PathBuf),
-    /// The name of a folder, or of nothing.
-    #[error("{} cannot be a file; name one, such as house.backup", .0.display())]
+    /// The name of a folder, a device or a link, or of nothing.
+    #[error("{} is no plain file; name one, such as house.backup", .0.display())]
     NoFile(PathBuf),
     /// A name in the data folder that the daemon uses itself.
     #[error("{} is a file of the house itself; choose another name", .0.display())]
@@ -117,7 +117,7 @@ fn place(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
 
 fn refuse_taken(file: &Path, place: &Path, existing: Existing) -> Result<(), BackupError> {
     match fs::symlink_metadata(place) {
-        Ok(there) if there.is_dir() => Err(BackupError::NoFile(file.to_owned())),
+        Ok(there) if !there.is_file() => Err(BackupError::NoFile(file.to_owned())),
         Ok(_) if existing == Existing::Keep => Err(BackupError::Exists(file.to_owned())),
         _ => Ok(()),
     }

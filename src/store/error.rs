@@ -40,7 +40,7 @@ pub enum OpenError {
         known: i64,
     },
     /// SQLite refused for another reason.
-    #[error("cannot open the database {}: {source}", path.display())]
+    #[error("cannot open the database {}: {source}; check that its disk has space left and takes writes", path.display())]
     Sqlite {
         /// The database file.
         path: PathBuf,

@@ -114,5 +114,5 @@ pub(super) fn is_own_name(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     [&b"wallcast.db"[..], b"wallcast.lock", b"wallcast.sock"].contains(&name)
         || name.starts_with(b"wallcast.db-")
-        || name == b"wallcast.db.restoring"
+        || name.starts_with(b"wallcast.db.")
 }

@@ -50,6 +50,9 @@ const READ_QUEUE: usize = 1024;
 /// and an SD card must not wear out by it.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
+/// What a store that could not write must take before it is called writable again.
+const PROBE_BYTES: usize = 64 * 1024;
+
 /// A handle to the store; cheap to clone. The threads end when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -201,7 +204,9 @@ impl Store {
         if self.is_writable() && !self.is_probe_due() {
             return true;
         }
-        let tried: Result<(), StoreError> = self.write(schema::touch).await;
+        // On a full disk a small write may fit where no change does.
+        let bytes = if self.is_writable() { 0 } else { PROBE_BYTES };
+        let tried: Result<(), StoreError> = self.write(move |tx| schema::touch(tx, bytes)).await;
         tried.is_ok()
     }
 

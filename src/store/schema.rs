@@ -218,13 +218,12 @@ pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     Ok(epoch)
 }
 
-/// The smallest write there is, to see whether the disk takes one.
-pub(super) fn touch(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-    house::set(
-        tx.connection(),
-        "probed_at",
-        tx.now().to_string().as_bytes(),
-    )?;
+/// A write of this size, to see whether the disk takes one.
+pub(super) fn touch(tx: &mut WriteTx<'_>, bytes: usize) -> Result<(), StoreError> {
+    house::set(tx.connection(), "probe", &vec![0; bytes])?;
+    // The same bytes again would be no change, and no change is not written.
+    let now = tx.now().to_string();
+    house::set(tx.connection(), "probed_at", now.as_bytes())?;
     Ok(())
 }
 

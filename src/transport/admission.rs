@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::entry::{self, Entered, Proof};
 use super::parting::Parting;
 use super::position::Past;
-use super::slot::{Slot, SlotState};
+use super::slot::Slot;
 use crate::auth::{AuthError, Credential};
 use crate::clock::Timestamp;
 use crate::event::{Event, Kind, Namespace, NewEvent};
@@ -133,7 +133,7 @@ impl Connection {
         };
         let (namespace, id) = (slot.namespace, slot.id.clone());
         let credential = Credential::parse(&claimed.token);
-        if let SlotState::Live(session) = &slot.state {
+        if let Some(session) = slot.session() {
             let renewed = entry::renew(&self.app, &credential, session.clone(), claimed).await;
             return match renewed {
                 Ok(Some(principal)) => {
@@ -205,7 +205,6 @@ impl Connection {
             return;
         };
         slot.begin(entered.session.clone(), entered.start.after);
-        slot.has_rooms = entered.has_rooms;
         let namespace = slot.namespace;
         self.permit.proven();
         self.carrier

@@ -15,14 +15,14 @@ use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
 use super::ledger::Ledger;
 use super::parting::Parting;
-use super::position::{Past, PositionAsked};
+use super::position::{Asked, Past};
 use super::rate::Rate;
 use super::slot::Slot;
 use super::{SocketPermit, answer};
 use crate::app::App;
 use crate::auth::Credential;
 use crate::event::{Kind, Namespace};
-use crate::hub::{Dialect, Drained, Signal};
+use crate::hub::{Dialect, Signal};
 use crate::ids::ConnectionId;
 use crate::protocol::{Event as CarrierEvent, Frame};
 use crate::server::{Peer, Progress};
@@ -39,7 +39,7 @@ pub(super) struct Handshake {
     /// The namespace of a JSON WebSocket's path.
     pub(super) namespace: Namespace,
     /// Where it asks to go on from.
-    pub(super) position: Option<PositionAsked>,
+    pub(super) position: Option<Asked>,
 }
 
 impl Handshake {
@@ -202,18 +202,12 @@ impl Connection {
         self.end_sessions()?;
         if self.carrier.can_send() {
             for slot in &mut self.slots {
-                match slot.drain(BATCH) {
-                    Some(Drained::Events(events)) => {
-                        for event in &events {
-                            self.carrier.send(self.codec.event(slot.namespace, event));
-                        }
-                        let session = slot.session().map(Arc::as_ref);
-                        self.ledger.told(&self.app.hub, session, &events);
-                    }
-                    Some(Drained::Missed(first)) => slot.fall_behind(first.previous()),
-                    // An end that came just now is seen to at the next turn: its signal is set.
-                    Some(Drained::Ended(..)) | None => {}
+                let events = slot.drain(BATCH);
+                for event in &events {
+                    self.carrier.send(self.codec.event(slot.namespace, event));
                 }
+                let session = slot.session().map(Arc::as_ref);
+                self.ledger.told(&self.app.hub, session, &events);
             }
         }
         self.waiting_since = match self.carrier.can_send() {

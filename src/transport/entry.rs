@@ -5,18 +5,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::command::Authenticate;
+use super::feed;
 use super::pid::Pid;
 use super::position::{Outcome, Past, Standing, Start};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
-use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject, entitlement};
+use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject};
 use crate::clients::ClientError;
 use crate::clock::Timestamp;
 use crate::event::{Event, Namespace, Position};
-use crate::history;
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
-use crate::pairing;
+use crate::{pairing, rooms};
 
 /// A waiting tablet's socket outlives its token by this: at the token's end the desk tells it
 /// `pairing_expired` and closes it, which the token's own end would forestall.
@@ -47,8 +47,6 @@ pub(super) struct Entered {
     pub(super) principal: Principal,
     /// Where it begins.
     pub(super) start: Start,
-    /// Whether it was in rooms before, and is again.
-    pub(super) has_rooms: bool,
     standing: Standing,
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
@@ -118,21 +116,18 @@ pub(super) async fn enter_as(
                     .map(|done| Event::ephemeral(pairing::completed_event(&done, now), now)),
                 _ => None,
             };
-            let standing = Standing {
-                epoch,
-                oldest: history::oldest_id(db)?,
-                last: last_event,
-            };
+            let standing = Standing::read(db, epoch, last_event)?;
             let start =
                 newcomer
                     .past
                     .resolve(&signer, &principal.subject, newcomer.namespace, &standing);
-            let spans = entitlement::spans(db, &principal, last_event)?;
-            let id = start.continues.as_ref().map(|(id, _)| id.clone());
-            let rooms = match &id {
-                Some(id) => entitlement::rooms(db, id, last_event)?,
-                None => Vec::new(),
+            let start = match &start.continues {
+                Some((id, _)) if hub.is_torn(id, start.after) => {
+                    Start::fresh(Outcome::Fresh, &standing)
+                }
+                _ => start,
             };
+            let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let session = Arc::new(Session::new(
                 id.unwrap_or(newcomer.id),
                 principal.clone(),
@@ -141,15 +136,12 @@ pub(super) async fn enter_as(
                 newcomer.address,
                 newcomer.signal,
             ));
-            if start.after < last_event {
-                session.outbox().start_behind(start.after.next());
-            }
-            hub.register(session.clone(), &spans, &rooms, max_sessions);
+            let (after, last) = (start.after, last_event);
+            feed::register(&hub, db, &session, after, last, max_sessions)?;
             Ok((
                 Entered {
                     session,
                     principal,
-                    has_rooms: !rooms.is_empty(),
                     start,
                     standing,
                     areas,
@@ -160,6 +152,10 @@ pub(super) async fn enter_as(
         })
         .await?;
     app.note_first_use(first_use).await;
+    if app.hub.is_in_rooms(&entered.session) {
+        let id = entered.session.id().clone();
+        rooms::note_session(app.store.clone(), app.hub.clone(), id).await;
+    }
     Ok(entered)
 }
 
@@ -180,7 +176,7 @@ pub(super) async fn renew(
         .between_commits(move |db, _| {
             let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
-            if *session.subject() != grant.principal.subject {
+            if !session.principal().hears_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));
             }
             session.retoken(grant.principal.clone());

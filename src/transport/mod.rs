@@ -11,7 +11,7 @@ mod codec;
 mod command;
 mod connection;
 mod entry;
-mod events;
+mod feed;
 mod ledger;
 mod parting;
 mod pid;
@@ -22,6 +22,7 @@ mod rooms;
 mod send;
 mod slot;
 mod sockets;
+mod stream;
 
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ const SOCKETIO_PATH: &str = "/socket.io/";
 pub fn is_socket(request: &Incoming) -> bool {
     let path = request.uri().path();
     is_socketio(path)
-        || events::is_asked_for(request)
+        || stream::is_asked_for(request)
         || websocket_namespace(path).is_some() && websocket::is_upgrade(request)
         || (path.starts_with("/ws") && websocket_namespace(path).is_some())
 }
@@ -76,8 +77,8 @@ pub async fn open(app: &Arc<App>, request: Incoming, peer: Peer) -> Response {
     let shown = peer.shown();
     let opened = if is_socketio(request.uri().path()) {
         open_socketio(app, request, peer).await
-    } else if events::is_asked_for(&request) {
-        events::open(app, request, peer).await
+    } else if stream::is_asked_for(&request) {
+        stream::open(app, request, peer).await
     } else {
         open_websocket(app, request, peer).await
     };

@@ -9,7 +9,7 @@ use super::codec::Codec;
 use super::connection::Connection;
 use super::slot::Slot;
 use crate::event::{Kind, Namespace};
-use crate::hub::{Drained, Ending};
+use crate::hub::Ending;
 use crate::protocol::{Event as CarrierEvent, socketio};
 
 /// A peer that takes nothing for this long is closed (contract 4.6).
@@ -50,7 +50,7 @@ impl Connection {
         }
         let mut orders = Vec::new();
         for slot in ended {
-            if let Some(Drained::Ended(ending, last_words)) = slot.drain(0) {
+            if let Some((ending, last_words)) = slot.ending() {
                 orders.push((slot.namespace, ending, last_words));
             }
             slot.leave(&self.app);
@@ -94,14 +94,12 @@ impl Connection {
         let after = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
         let data = json!({ "reconnectAfterMs": after });
         for index in 0..self.slots.len() {
-            let Some(slot) = self.slots.get(index).filter(|slot| slot.is_live()) else {
+            let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.is_live()) else {
                 continue;
             };
             let namespace = slot.namespace;
-            if let Some(Drained::Events(events)) = slot.drain(usize::MAX) {
-                for event in events {
-                    self.carrier.send(self.codec.event(namespace, &event));
-                }
+            for event in slot.drain(usize::MAX) {
+                self.carrier.send(self.codec.event(namespace, &event));
             }
             self.tell(namespace, &Kind::SERVER_SHUTDOWN, &data);
             if let Some(frame) = self.codec.pace(after) {

@@ -1,9 +1,8 @@
 //! Socket.IO's `pid` (contract 4.1): what proves that a session was this principal's, in itself,
 //! so that connecting writes nothing.
 
-use super::position::PositionAsked;
 use crate::auth::{Signer, Subject};
-use crate::event::{Epoch, EventId, Namespace, Position};
+use crate::event::{Epoch, EventId, Namespace};
 use crate::ids::ConnectionId;
 
 /// A session's private id: `SID.EPOCH.BASE.MAC`, none of whose parts holds a dot. The MAC covers
@@ -44,16 +43,6 @@ impl Pid {
             epoch: Epoch::from_stored(epoch),
             base: base.parse().ok()?,
         })
-    }
-
-    /// Where its session stands. Stock clients keep an old offset beside a new pid: one of another
-    /// epoch or below the base counts as the base.
-    pub(super) fn position(&self, offset: Option<&Position>) -> PositionAsked {
-        let newer = offset.filter(|offset| offset.epoch == self.epoch && offset.id >= self.base);
-        PositionAsked {
-            epoch: Some(self.epoch.clone()),
-            id: newer.map_or(self.base, |offset| offset.id),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! (contract 4.1 and 4.4).
 
 use hyper::HeaderMap;
+use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use super::pid::Pid;
 use crate::auth::{Signer, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId, Namespace, Position};
+use crate::history;
 use crate::ids::ConnectionId;
 
 /// A place in a history, as a peer names it.
@@ -20,6 +22,9 @@ pub(super) struct PositionAsked {
     pub(super) id: EventId,
 }
 
+/// A position, or that one was named which is none.
+pub(super) type Asked = Result<PositionAsked, Gap>;
+
 /// What a newcomer says of its past; nothing of it is proven yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
@@ -28,7 +33,7 @@ pub(super) struct Past {
     /// Socket.IO's `offset`: the last argument of the last durable event.
     pub(super) offset: Option<Position>,
     /// A position without a `pid`.
-    pub(super) position: Option<PositionAsked>,
+    pub(super) position: Option<Asked>,
 }
 
 /// The history as it is at the moment of entering.
@@ -71,24 +76,26 @@ pub(super) enum Gap {
     TooOld,
     /// The position is ahead of the history.
     Ahead,
+    /// What was named is no position.
+    Unreadable,
 }
 
 impl PositionAsked {
     /// `Last-Event-ID`, which a reconnecting `EventSource` brings beside the URL that it began with,
-    /// else `?since=ID&epoch=EPOCH` (contract 4.2 and 4.3). A header that says no position says nothing.
+    /// else `?since=ID&epoch=EPOCH` (contract 4.2 and 4.3).
     ///
     /// # Errors
     /// When `since` is no event id.
     pub(super) fn of(
         headers: &HeaderMap,
         query: Option<&str>,
-    ) -> Result<Option<Self>, InvalidSince> {
-        let header = headers
-            .get("last-event-id")
-            .and_then(|value| value.to_str().ok());
-        match header.and_then(Self::parse) {
-            Some(asked) => Ok(Some(asked)),
-            None => Self::of_query(query.unwrap_or_default()),
+    ) -> Result<Option<Asked>, InvalidSince> {
+        match headers.get("last-event-id") {
+            Some(value) if !value.is_empty() => {
+                let asked = value.to_str().ok().and_then(Self::parse);
+                Ok(Some(asked.ok_or(Gap::Unreadable)))
+            }
+            _ => Ok(Self::of_query(query.unwrap_or_default())?.map(Ok)),
         }
     }
 
@@ -124,7 +131,7 @@ pub(super) struct InvalidSince;
 
 impl Past {
     /// A past that is told by its position alone.
-    pub(super) fn at(position: Option<PositionAsked>) -> Self {
+    pub(super) fn at(position: Option<Asked>) -> Self {
         Self {
             position,
             ..Self::default()
@@ -132,18 +139,38 @@ impl Past {
     }
 
     /// What Socket.IO's `auth` object says: stock clients put `pid` and `offset` there, pages that
-    /// kept their position `lastEventId` and `epoch` (contract 4.1). What cannot be read says nothing.
+    /// kept their position `lastEventId`, a number or its text, and `epoch` (contract 4.1).
     pub(super) fn from_auth(auth: &Value) -> Self {
         let text = |key: &str| auth.get(key).and_then(Value::as_str);
-        let id = auth.get("lastEventId").and_then(Value::as_i64);
-        let position = id.filter(|id| *id >= 0).map(|id| PositionAsked {
-            epoch: text("epoch").map(Epoch::from_stored),
-            id: EventId::new(id),
-        });
+        let position = match auth.get("lastEventId") {
+            None | Some(Value::Null) => None,
+            Some(named) => {
+                let id = match named {
+                    Value::String(text) => text.parse().ok(),
+                    other => other.as_i64().filter(|id| *id >= 0).map(EventId::new),
+                };
+                let epoch = text("epoch").map(Epoch::from_stored);
+                let asked = id.map(|id| PositionAsked { epoch, id });
+                Some(asked.ok_or(Gap::Unreadable))
+            }
+        };
         Self {
             pid: text("pid").map(str::to_owned),
             offset: text("offset").and_then(|text| text.parse().ok()),
             position,
+        }
+    }
+
+    /// Where the session of a pid stands. Stock clients keep an old offset beside a new pid: one of
+    /// another epoch or below the base counts as the base.
+    fn after(&self, pid: &Pid) -> PositionAsked {
+        let newer = self
+            .offset
+            .as_ref()
+            .filter(|offset| offset.epoch == pid.epoch && offset.id >= pid.base);
+        PositionAsked {
+            epoch: Some(pid.epoch.clone()),
+            id: newer.map_or(pid.base, |offset| offset.id),
         }
     }
 
@@ -160,9 +187,10 @@ impl Past {
             .as_ref()
             .and_then(|text| Some((Pid::open(text, signer, subject, namespace)?, text)));
         let (asked, known) = match known {
-            Some((pid, text)) => (pid.position(self.offset.as_ref()), Some((pid.id, text))),
+            Some((pid, text)) => (self.after(&pid), Some((pid.id, text))),
             None => match &self.position {
-                Some(asked) => (asked.clone(), None),
+                Some(Ok(asked)) => (asked.clone(), None),
+                Some(Err(gap)) => return Start::fresh(Outcome::Lost(*gap), now),
                 None => return Start::fresh(Outcome::Fresh, now),
             },
         };
@@ -178,7 +206,8 @@ impl Past {
 }
 
 impl Start {
-    fn fresh(outcome: Outcome, now: &Standing) -> Self {
+    /// After the newest event, with what became of the position.
+    pub(super) fn fresh(outcome: Outcome, now: &Standing) -> Self {
         Self {
             after: now.last,
             continues: None,
@@ -188,6 +217,19 @@ impl Start {
 }
 
 impl Standing {
+    /// As it is now. Call between two commits, `last` being the newest event.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn read(db: &Connection, epoch: Epoch, last: EventId) -> rusqlite::Result<Self> {
+        let oldest = history::oldest_id(db)?;
+        Ok(Self {
+            epoch,
+            oldest,
+            last,
+        })
+    }
+
     /// `resync_required` `{reason, oldestEventId, lastEventId}` (contract 4.4).
     pub(super) fn resync_required(&self, gap: Gap) -> Value {
         json!({
@@ -278,7 +320,7 @@ mod tests {
                 epoch: of.map(epoch),
                 id: EventId::new(id),
             };
-            let start = resolve(&Past::at(Some(asked)));
+            let start = resolve(&Past::at(Some(Ok(asked))));
             assert_eq!(start.outcome, expected, "{of:?} {id}");
             let after = match expected {
                 Outcome::Recovered => id,
@@ -295,7 +337,7 @@ mod tests {
             headers.insert("last-event-id", value.parse().unwrap());
         }
         let asked = PositionAsked::of(&headers, Some(query)).unwrap();
-        asked.map(|asked| (asked.epoch, asked.id.get()))
+        asked.map(|asked| asked.map_or((None, -1), |asked| (asked.epoch, asked.id.get())))
     }
 
     #[test]
@@ -308,13 +350,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_position_is_none() {
-        for header in ["", "x", "e1:", "e1:x", "-1", "e1:-1", "9999999999999999999"] {
-            assert_eq!(asked(Some(header), ""), None, "{header}");
-            assert_eq!(asked(Some(header), "since=3"), Some((None, 3)), "{header}");
+    fn what_is_named_and_no_position_is_said_to_be_lost() {
+        for header in ["x", "e1:", "e1:x", "-1", "e1:-1", "9999999999999999999"] {
+            assert_eq!(asked(Some(header), "since=3"), Some((None, -1)), "{header}");
         }
+        assert_eq!(asked(Some(""), ""), None);
         assert_eq!(asked(None, "epoch=e1"), None);
         assert!(PositionAsked::of(&HeaderMap::new(), Some("since=soon")).is_err());
+        let lost = Outcome::Lost(Gap::Unreadable);
+        for named in [json!("x"), json!(-1), json!(5.5), json!(1e30), json!({})] {
+            assert_eq!(from(json!({ "lastEventId": named })).outcome, lost);
+        }
+        assert_eq!(from(json!({ "lastEventId": "15" })).after.get(), 15);
+        assert_eq!(from(json!({ "lastEventId": null })).outcome, Outcome::Fresh);
     }
 
     #[test]

@@ -6,11 +6,10 @@ use super::codec::RequestMark;
 use super::connection::Connection;
 use super::parting::Parting;
 use super::position::{PositionAsked, Standing};
-use super::slot::SlotState;
 use crate::event::Kind;
-use crate::history;
 use crate::hub::Ending;
 use crate::ids::ConnectionId;
+use crate::rooms;
 use crate::store::StoreError;
 
 impl Connection {
@@ -26,30 +25,36 @@ impl Connection {
         let Some(slot) = self.slots.get_mut(index) else {
             return Ok(());
         };
-        let SlotState::Live(session) = &slot.state else {
+        let namespace = slot.namespace;
+        let Some(feed) = slot.feed() else {
             return Ok(());
         };
         let epoch = self.app.store.epoch().clone();
-        let look = move |db: &_, last| {
-            let oldest = history::oldest_id(db)?;
-            Ok::<_, StoreError>(Standing {
-                epoch,
-                oldest,
-                last,
-            })
-        };
+        let look = move |db: &_, last| Ok::<_, StoreError>(Standing::read(db, epoch, last)?);
         let standing = self.app.store.between_commits(look).await;
         let standing = standing.map_err(|error| {
             tracing::warn!(%error, "the history could not be read for a session that resumes");
             Parting::from(Ending::TryAgain)
         })?;
         if let Some(old) = old {
-            self.app.hub.supersede(session, &old);
+            self.app.hub.supersede(feed.session(), &old);
+            let session = feed.session().clone();
+            let taken = self
+                .app
+                .store
+                .write(move |tx| rooms::take_over(tx, &session, &old));
+            taken.await.map_err(|error| {
+                tracing::warn!(%error, "the rooms of a session that resumes could not be taken over");
+                Parting::from(Ending::TryAgain)
+            })?;
         }
-        let namespace = slot.namespace;
         let lost = standing.judge(&asked).err();
         match lost {
-            None => slot.rewind(asked.id),
+            None => {
+                if let Some(beginning) = feed.rewind(asked.id) {
+                    self.app.hub.note_rewind(feed.session().id(), beginning);
+                }
+            }
             Some(gap) => {
                 let words = standing.resync_required(gap);
                 self.tell(namespace, &Kind::RESYNC_REQUIRED, &words);

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use super::slot::SlotState;
 use crate::event::Kind;
 use crate::rooms::{self, RoomError, RoomNamed};
 
@@ -48,13 +47,13 @@ impl Connection {
         command: RoomCommand,
         mark: Option<RequestMark>,
     ) {
-        let Some(slot) = self.slots.get_mut(index) else {
+        let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let SlotState::Live(session) = &slot.state else {
+        let Some(session) = slot.session().cloned() else {
             return;
         };
-        let (namespace, session) = (slot.namespace, session.clone());
+        let namespace = slot.namespace;
         let RoomCommand { room, wish } = command;
         let (kind, key) = wish.answer();
         let named = match &room {
@@ -62,12 +61,11 @@ impl Connection {
             RoomNamed::Number(number) => json!(number),
         };
         let changed = self.app.store.write(move |tx| match wish.enters() {
-            true => rooms::enter(tx, &session, &session.principal(), &room),
+            true => rooms::enter(tx, &session, &room),
             false => rooms::leave(tx, &session, &room),
         });
         match changed.await {
             Ok(()) => {
-                slot.has_rooms = true;
                 let data = Value::Object([(key.to_owned(), named)].into_iter().collect());
                 self.tell(namespace, &kind, &data);
                 self.succeed(namespace, mark, data);

@@ -47,7 +47,12 @@ pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         let own = session.filter(|session| session.subject() == caller);
         let session = own.ok_or_else(ApiError::forbidden)?;
         session
-            .post(Post { kind, data, answer })
+            .post(Post {
+                kind,
+                data,
+                bytes: request.body_len(),
+                answer,
+            })
             .map_err(not_posted)?;
     }
     match timeout(PATIENCE, answered).await {

@@ -167,10 +167,16 @@ async fn what_cannot_be_written_is_one_line() {
         )
     );
     let refused = wallcast_in(house.path(), &["backup", folder.path().to_str().unwrap()]);
-    assert!(refused.refused(1).contains("cannot be a file"));
+    assert!(refused.refused(1).contains("is no plain file"));
+    let link = house.path().join("link");
+    std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+    let refused = wallcast_in(house.path(), &["backup", "--force", link.to_str().unwrap()]);
+    assert!(refused.refused(1).contains("is no plain file"));
     let own = house.path().join("wallcast.db");
-    let refused = wallcast_in(house.path(), &["backup", "--force", own.to_str().unwrap()]);
-    assert!(refused.refused(1).contains("a file of the house itself"));
+    for own in [&own, &house.path().join("wallcast.db.before-restore-1")] {
+        let refused = wallcast_in(house.path(), &["backup", "--force", own.to_str().unwrap()]);
+        assert!(refused.refused(1).contains("a file of the house itself"));
+    }
     let nowhere = folder.path().join("no house");
     let file = folder.path().join("house.backup");
     let refused = wallcast_in(&nowhere, &["backup", file.to_str().unwrap()]);

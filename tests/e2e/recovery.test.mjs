@@ -301,3 +301,22 @@ test("a callback on ack says that it was taken, and an admin sees how far the ta
   const seen = await h.daemon.admin("GET", `/api/clients/${h.tablet.id}`);
   assert.equal(seen.body.lastAckedEventId, id);
 });
+
+test("a session that resumed by message is not recovered from within what it was told again", async (t) => {
+  const h = await house(t);
+  const early = connect(t, h, { transports: ["websocket"] });
+  const [words] = await next(early, "connected");
+  early.disconnect();
+  await h.rename("A", "B");
+  const socket = connect(t, h, { transports: ["websocket"], reconnection: false });
+  await next(socket, "connected");
+  socket.emit("resume", { lastEventId: words.lastEventId, epoch: words.epoch });
+  await heard(socket, 1);
+  h.proxy.cut();
+  if (socket.connected) await next(socket, "disconnect");
+  h.proxy.mend();
+  socket.connect();
+  const [again] = await next(socket, "connected");
+  assert.equal(socket.recovered, false);
+  assert.equal(again.recovered, false);
+});

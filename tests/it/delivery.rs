@@ -168,7 +168,7 @@ async fn a_tablet_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked
 async fn what_waited_for_a_tablet_that_does_not_read_is_dropped_by_its_revoke() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let area = create_wide_area(&admin, 500).await;
+    let area = create_wide_area(&admin, 200).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut stuck = Socket::open_narrow(&daemon, &tablet.token).await;
     for n in 0..MANY {

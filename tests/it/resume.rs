@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Api, Daemon, Socket, Tablet, keys};
+use crate::support::{Api, Daemon, Socket, Tablet, keys, until};
 
 /// A daemon with one area and a tablet that has it.
 async fn house() -> (Daemon, Api, String, Tablet) {
@@ -282,4 +282,73 @@ async fn a_tablets_acknowledgements_are_kept_and_say_how_far_it_is_behind() {
     );
     let other = daemon.pair("Other", &[]).await;
     daemon.api(&other.token).get(&position).await.refused(403);
+}
+
+#[tokio::test]
+async fn a_slow_tablet_hears_that_what_it_had_yet_to_read_was_deleted() {
+    let daemon = Daemon::with(&[("HISTORY_EVENTS", "20")]).await;
+    let admin = daemon.admin().await;
+    let entities: Vec<_> = (0..500).map(|n| format!("light.{n:0>110}")).collect();
+    let body = json!({ "name": "Hall", "entityIds": entities });
+    let area = admin.post("/api/areas", body).await.expect(201).json;
+    let area = area["id"].as_str().unwrap();
+    let tablet = daemon.pair("Wall", &[area]).await;
+    let mut slow = Socket::open_narrow(&daemon, &tablet.token).await;
+    assert_eq!(slow.next().await["type"], "connection");
+    rename(&admin, area, 0..120).await;
+    let last = until("what is old to be deleted", async || {
+        let page = admin.get("/api/events?limit=1").await.json;
+        let ids = [&page["oldestEventId"], &page["lastEventId"]].map(|id| id.as_i64().unwrap());
+        (ids[1] - ids[0] < 20).then_some(ids[1])
+    })
+    .await;
+    let (mut told, mut lost) = (0, 0);
+    while told < last {
+        let message = slow.next().await;
+        match message["type"].as_str().unwrap() {
+            "resync_required" => {
+                assert_eq!(message["data"]["reason"], "too_old");
+                lost += 1;
+                // It goes on with what is new.
+                rename(&admin, area, ["new"]).await;
+                assert_eq!(slow.next_of("area_updated").await["data"]["name"], "new");
+                break;
+            }
+            "area_updated" => {
+                let id = message["id"].as_i64().unwrap();
+                assert!(told == 0 || id == told + 1, "{id} after {told}");
+                told = id;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(lost, 1);
+}
+
+#[tokio::test]
+async fn resume_takes_over_the_rooms_of_the_old_session_and_what_was_told_there() {
+    let (daemon, admin, area, tablet) = house().await;
+    let mut old = Socket::open(&daemon, "/ws", Some(&tablet.token))
+        .await
+        .unwrap();
+    let words = old.next().await["data"].clone();
+    let join = json!({ "type": "subscribe_room", "room_id": area });
+    assert_eq!(old.ask(join).await["type"], "room_subscribed");
+    old.close().await;
+    rename(&admin, &area, ["A"]).await;
+    let mut new = daemon.listen(&tablet.token).await;
+    new.send(json!({
+        "type": "resume", "connectionId": words["connectionId"],
+        "lastEventId": words["lastEventId"], "epoch": words["epoch"],
+    }))
+    .await;
+    rename(&admin, &area, ["B"]).await;
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let event = new.next().await;
+        told.push(event["type"].as_str().unwrap().to_owned());
+    }
+    let both = ["area_updated", "room_updated"];
+    assert_eq!(told, [both, both].concat());
+    new.heard_nothing().await;
 }

@@ -114,6 +114,35 @@ async fn a_client_may_enter_its_areas_and_its_kiosk_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_room_that_is_a_tablets_for_two_reasons_stays_while_one_holds() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let area = admin.create_area("Kitchen").await;
+    let tablet = daemon.pair("Wall", &[&area]).await;
+    let client = format!("/api/clients/{}", tablet.id);
+    admin
+        .patch(&client, json!({ "kioskId": area }))
+        .await
+        .expect(200);
+    let mut socket = daemon.listen(&tablet.token).await;
+    enter(&mut socket, "subscribe_room", "room_id", &json!(area)).await;
+    admin
+        .delete(&format!("{client}/areas/{area}"))
+        .await
+        .expect(204);
+    assert_eq!(socket.next().await["type"], "area_removed");
+    let path = format!("/api/areas/{area}");
+    admin.patch(&path, json!({ "name": "B" })).await.expect(200);
+    assert_eq!(socket.next().await["type"], "room_updated");
+    admin
+        .patch(&client, json!({ "kioskId": null }))
+        .await
+        .expect(200);
+    admin.patch(&path, json!({ "name": "C" })).await.expect(200);
+    socket.heard_nothing().await;
+}
+
+#[tokio::test]
 async fn an_area_that_is_taken_away_takes_its_room_with_it() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;

@@ -346,8 +346,8 @@ async fn a_daemon_that_stops_tells_what_waits_when_to_come_back_and_ends_the_str
 }
 
 /// Makes an area whose every event is about 60 KB.
-async fn create_wide_area(admin: &Api) -> String {
-    let entities: Vec<_> = (0..500).map(|n| format!("light.{n:0>110}")).collect();
+async fn create_wide_area(admin: &Api, entities: usize) -> String {
+    let entities: Vec<_> = (0..entities).map(|n| format!("light.{n:0>110}")).collect();
     let body = json!({ "name": "Hall", "entityIds": entities });
     let area = admin.post("/api/areas", body).await.expect(201).json;
     area["id"].as_str().unwrap().to_owned()
@@ -360,7 +360,7 @@ const MANY: usize = 110;
 async fn what_waited_for_a_stream_that_is_not_read_is_dropped_by_its_revoke() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let area = create_wide_area(&admin).await;
+    let area = create_wide_area(&admin, 200).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut stuck = Events::open_narrow(&daemon, &tablet.token).await;
     for n in 0..MANY {
@@ -419,7 +419,7 @@ async fn a_stream_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked
 async fn a_stream_that_was_slow_gets_everything_once_and_in_order() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let area = create_wide_area(&admin).await;
+    let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut slow = Events::open_narrow(&daemon, &tablet.token).await;
     for n in 0..MANY {
@@ -441,7 +441,7 @@ async fn a_stream_that_was_slow_gets_everything_once_and_in_order() {
 async fn a_stream_that_takes_nothing_for_ten_seconds_is_closed_and_delays_nobody() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let area = create_wide_area(&admin).await;
+    let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let other = daemon.pair("Other", &[&area]).await;
     let _stuck = Events::open_narrow(&daemon, &tablet.token).await;

@@ -98,6 +98,29 @@ async fn every_poll_gets_a_noop_until_it_is_done() {
     );
 }
 
+#[tokio::test]
+async fn one_that_reads_nothing_just_now_changes_over_all_the_same() {
+    let (lab, mut opened) = Lab::new(Config::default());
+    let (session, mut socket) = lab.polling(&mut opened).await;
+    assert_eq!(lab.post(&session, "4pushed").await.body, "ok");
+    socket.send(text("4waiting"));
+    socket.pause(true);
+    let driver = tokio::spawn(async move {
+        let pushed = message(&mut socket).await;
+        assert_eq!(socket.event().await, Event::Flushed);
+        assert_eq!(socket.transport(), Transport::WebSocket);
+        socket.pause(false);
+        (pushed, message(&mut socket).await)
+    });
+    let mut client = lab.websocket(&upgraded(&session)).await.unwrap();
+    // The client polls no more, so what waits can reach it on its new carrier alone.
+    probe(&mut client).await;
+    client.say("5").await;
+    client.say("4hello").await;
+    assert_eq!(client.hear().await, "4waiting");
+    assert_eq!(driver.await.unwrap(), (text("4pushed"), text("4hello")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_never_ends_is_given_up() {
     let (lab, mut opened) = Lab::new(Config::default());

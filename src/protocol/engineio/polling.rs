@@ -57,19 +57,18 @@ impl<S: ByteStream> Polling<S> {
             if let Some(event) = self.next_event() {
                 return Poll::Ready(Outcome::Event(event));
             }
-            let paused = self.session.lock().paused;
+            // Also while paused: a client that changes over polls no more, and takes what waits for
+            // it only once it has.
+            self.poll_probe(cx);
+            if let Some((socket, heartbeat)) = self.succeed() {
+                return Poll::Ready(Outcome::Upgraded(socket, heartbeat));
+            }
+            if self.successor.is_some() {
+                continue;
+            }
             let mut due = self.session.lock().heartbeat.due();
-            if !paused {
-                self.poll_probe(cx);
-                if let Some((socket, heartbeat)) = self.succeed() {
-                    return Poll::Ready(Outcome::Upgraded(socket, heartbeat));
-                }
-                if self.successor.is_some() {
-                    continue;
-                }
-                if let Some(probe) = &self.probe {
-                    due = due.min(probe.deadline);
-                }
+            if let Some(probe) = &self.probe {
+                due = due.min(probe.deadline);
             }
             std::task::ready!(timer.poll(due, cx));
         }
@@ -143,7 +142,8 @@ impl<S: ByteStream> Polling<S> {
     /// Reads the inbox, fills the outbox, and keeps the heartbeat.
     fn next_event(&mut self) -> Option<Event> {
         let mut state = self.session.lock();
-        if !state.paused
+        // What was pushed before a change over is read in any case: it is one push at most.
+        if (!state.paused || self.successor.is_some())
             && let Some(frame) = state.inbox.pop_front()
         {
             if state.inbox.is_empty() {
@@ -210,6 +210,7 @@ impl<S: ByteStream> Polling<S> {
         state.phase = Phase::Upgraded;
         state.upgrade = Upgrade::None;
         socket.set_max_message(state.max_payload);
+        socket.pause(state.paused);
         for frame in mem::take(&mut state.outbox) {
             socket.send(frame);
         }

@@ -12,4 +12,5 @@ CREATE TABLE session_rooms (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX session_rooms_by_topic ON session_rooms (topic, subject);
 CREATE INDEX session_rooms_by_last ON session_rooms (until_event) WHERE until_event IS NOT NULL;
-CREATE INDEX session_rooms_by_end ON session_rooms (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX session_rooms_by_end ON session_rooms (ended_at);
+CREATE INDEX session_rooms_by_subject ON session_rooms (subject, ended_at);

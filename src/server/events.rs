@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Span, last_id, oldest_id, replay};
+use super::{ApiError, Reply, Request};
 use crate::app::App;
 use crate::auth::{Principal, entitlement};
 use crate::event::{Event, EventId, Namespace};
-use crate::server::{ApiError, Reply, Request};
+use crate::history::{Span, last_id, oldest_id, replay};
 use crate::store::StoreError;
 
 /// Events that one look at the history takes.
@@ -35,7 +35,7 @@ struct Answer<'a> {
 
 /// `GET /api/events?after=ID&limit=&type=`: oldest first. What is older than the history reaches
 /// back is left out; `oldestEventId` tells.
-pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let principal = request.principal()?.clone();
     let limit = request.limit()?;
     let mut search = Search {
