@@ -28,6 +28,7 @@ use crate::server::{
 };
 use crate::shutdown::{self, Shutdown};
 use crate::store::{self, DataFolder, OpenError, Store, StoreError};
+use crate::system::{self, System};
 use crate::tls::{self, Certificates, Upkeep};
 use crate::transport::{Engine, MAX_UNPROVEN_MESSAGE, Sockets};
 
@@ -60,6 +61,8 @@ pub struct App {
     pub engine: Engine,
     /// Writes with an `Idempotency-Key` that are under way.
     pub in_flight: InFlight,
+    /// The process itself.
+    pub system: System,
     /// Whether the daemon stops.
     pub shutdown: Shutdown,
     bound: OnceLock<Bound>,
@@ -156,6 +159,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         expiring.expiry.run(store, shutdown).await;
     });
     tokio::spawn(heartbeats(app.clone()));
+    tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);
     tell_ready(&bound).map_err(StartError::Output)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %folder.path().display(), "started");
@@ -279,6 +283,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         acks: Arc::default(),
         expiry: Arc::default(),
         in_flight: InFlight::default(),
+        system: System::start(),
         store,
         hub,
         shutdown,

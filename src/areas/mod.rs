@@ -15,7 +15,7 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::Topic;
 use crate::ids::{AreaId, ClientId};
-use crate::rooms;
+use crate::rooms::{self, RoomAction};
 use crate::store::WriteTx;
 
 pub use events::{AreaEvent, Removal};
@@ -179,7 +179,7 @@ pub enum Switch {
     Flip,
 }
 
-/// Makes a local area.
+/// Makes a local area; admins are told of its room.
 ///
 /// # Errors
 /// SQLite's.
@@ -202,6 +202,7 @@ pub fn create(
         updated_at: tx.now(),
     };
     area.room_id = rows::insert(tx.connection(), &area)?;
+    rooms::tell(tx, &area, RoomAction::Created)?;
     audit::record(
         tx,
         actor,
@@ -255,7 +256,7 @@ pub fn change(
     }
     if area.name != before.name || area.entity_ids != before.entity_ids {
         tx.publish(AreaEvent::Updated.build(&area, tx.now()))?;
-        rooms::tell_updated(tx, &area)?;
+        rooms::tell(tx, &area, RoomAction::Updated)?;
     }
     if area.is_enabled != before.is_enabled {
         let event = if area.is_enabled {
@@ -277,6 +278,7 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &AreaId, actor: &Actor) -> rusqlite::Res
         return Ok(false);
     };
     tx.publish(AreaEvent::Removed(Removal::Deleted).build(&area, tx.now()))?;
+    rooms::tell(tx, &area, RoomAction::Deleted)?;
     for client in &area.client_ids {
         tx.leave(Subject::Client(client.clone()), Topic::Area(id.clone()));
     }

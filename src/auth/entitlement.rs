@@ -9,7 +9,7 @@ use super::{Principal, Subject};
 use crate::areas;
 use crate::board::{Audience, View};
 use crate::clients::{self, Client};
-use crate::event::{EventId, Topic};
+use crate::event::{EventId, Namespace, Topic};
 use crate::history::{self, Span};
 use crate::ids::{ConnectionId, OrganizationId, RoomName};
 
@@ -42,6 +42,16 @@ pub fn rooms(
     since: EventId,
 ) -> rusqlite::Result<Vec<Span>> {
     history::rooms_of(connection, session, since)
+}
+
+/// What every session of a namespace listens on, whoever's it is but a waiting tablet's.
+pub fn of_namespace(subject: &Subject, namespace: Namespace) -> Option<Topic> {
+    match subject {
+        Subject::Admin(_) | Subject::Client(_) | Subject::User(_) => {
+            Some(Topic::Namespace(namespace))
+        }
+        Subject::Pairing(_) => None,
+    }
 }
 
 /// Whether `subject` may enter a room (contract 4.5): an admin any, a client those of its areas
@@ -189,5 +199,15 @@ mod tests {
         assert_eq!(topics("o", ""), "all,user:u,org:o");
         assert_eq!(topics("", "t"), "all,user:u,tenant:t");
         assert_eq!(topics("o", "t"), "all,user:u,tenant:t,org:o,both:o t");
+    }
+    #[test]
+    fn all_but_waiting_tablets_listen_on_their_namespace_and_on_no_other() {
+        let user = Subject::User("user_1".parse().unwrap());
+        let pairing = Subject::Pairing("pairing_1".parse().unwrap());
+        for namespace in Namespace::ALL {
+            let topic = Some(Topic::Namespace(namespace));
+            assert_eq!(of_namespace(&user, namespace), topic);
+            assert_eq!(of_namespace(&pairing, namespace), None);
+        }
     }
 }

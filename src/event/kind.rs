@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::topic::Namespace;
 
-/// An event's type. Ours are constants; custom ones are `[a-z][a-z0-9_.-]{0,63}`.
+/// An event's type. Ours are constants; custom ones are `[a-z][a-z0-9_.-]{0,63}`, and they alone own
+/// their name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind(Cow<'static, str>);
 
@@ -106,6 +107,8 @@ kinds! {
     TYPING = "typing",
     /// A person's first session opened or the last one ended.
     PRESENCE = "presence",
+    /// How the daemon is: on change and every minute.
+    SYSTEM_STATUS = "system_status",
     /// Sent every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The answer to `ping`.
@@ -124,7 +127,6 @@ kinds! {
 const RESERVED: &[&str] = &[
     "entity_state_changed",
     "entity_states",
-    "system_status",
     "connect",
     "connect_error",
     "disconnect",
@@ -137,8 +139,9 @@ const BROADCASTABLE: &[&str] = &["service-update", "incident-update", "status-up
 impl Kind {
     /// The type of a stored event, as it was written.
     pub fn from_stored(name: &str) -> Self {
-        match OURS.iter().find(|ours| **ours == name) {
-            Some(ours) => Self(Cow::Borrowed(ours)),
+        let mut known = OURS.iter().chain(RESERVED).chain(BROADCASTABLE);
+        match known.find(|known| **known == name) {
+            Some(known) => Self(Cow::Borrowed(known)),
             None => Self(Cow::Owned(name.to_owned())),
         }
     }
@@ -147,10 +150,15 @@ impl Kind {
     pub fn custom(name: &str) -> Result<Self, InvalidKind> {
         let taken = OURS.contains(&name) || RESERVED.contains(&name);
         if BROADCASTABLE.contains(&name) || (Self::could_be(name) && !taken) {
-            Ok(Self(Cow::Owned(name.to_owned())))
+            Ok(Self::from_stored(name))
         } else {
             Err(InvalidKind)
         }
+    }
+
+    /// Whether it is none of the types of contract section 5: a broadcast brought it.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.0, Cow::Owned(_))
     }
 
     /// Whether an event could have this type, ours or custom.
@@ -169,12 +177,13 @@ impl Kind {
     }
 
     /// Whether a session of `namespace` is told events of this type. Those of seed 3 are narrow:
-    /// lockers, help and commands have a namespace each, and hear nothing else from topics. A tablet
-    /// is told its commands in `/ws/events` as in `/`, so that one which speaks seed 3 alone gets them.
+    /// lockers, help and commands have a namespace each, and hear nothing else from topics but custom
+    /// types: whoever broadcasts one says whom it is for. A tablet is told its commands in `/ws/events`
+    /// as in `/`, so that one which speaks seed 3 alone gets them.
     pub fn is_heard_in(&self, namespace: Namespace) -> bool {
         match namespace {
             Namespace::Main => true,
-            _ if self.concerns_the_session() => true,
+            _ if self.is_custom() || self.concerns_the_session() => true,
             Namespace::Lockers => self.as_str() == "locker_state_changed",
             Namespace::Help => matches!(self.as_str(), "help_requested" | "help_status_updated"),
             Namespace::Events => matches!(self.as_str(), "command" | "command_applied"),
@@ -227,6 +236,12 @@ mod tests {
         assert!(Kind::HEARTBEAT.is_heard_in(Namespace::Help));
         for kind in [Kind::COMMAND, Kind::COMMAND_APPLIED] {
             assert!(kind.is_heard_in(Namespace::Events) && !kind.is_heard_in(Namespace::Help));
+        }
+        for kind in [Kind::custom("alarm").unwrap(), Kind::from_stored("alarm")] {
+            assert!(kind.is_heard_in(Namespace::Lockers));
+        }
+        for kind in ["service-update", "presence", "area_added"] {
+            assert!(!Kind::from_stored(kind).is_heard_in(Namespace::Lockers));
         }
     }
 }

@@ -9,6 +9,7 @@ mod topic;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -171,6 +172,8 @@ pub struct Event {
     position: Option<Position>,
     /// Of the events of one key that wait for a session only the newest counts.
     conflation: Option<Arc<str>>,
+    /// When it was handed to the sessions; none while it was not, or when it was read from history.
+    published: Option<Instant>,
     encoded: Encoded,
 }
 
@@ -185,6 +188,7 @@ impl Event {
             id: Some(position.id),
             position: Some(position),
             conflation: None,
+            published: None,
             encoded: Encoded::default(),
         }
     }
@@ -199,6 +203,7 @@ impl Event {
             id: None,
             position: None,
             conflation: None,
+            published: None,
             encoded: Encoded::default(),
         }
     }
@@ -214,6 +219,17 @@ impl Event {
     pub fn conflated_by(mut self, key: &str) -> Self {
         self.conflation = Some(key.into());
         self
+    }
+
+    /// The same, handed to the sessions now: right after its commit, if it has one.
+    pub fn published_now(mut self) -> Self {
+        self.published = Some(Instant::now());
+        self
+    }
+
+    /// When it was handed to the sessions that were there; none for what is read from history.
+    pub fn published_at(&self) -> Option<Instant> {
+        self.published
     }
 
     /// Whether this is a newer state of what `older` tells.

@@ -71,6 +71,8 @@ pub enum Topic {
     Both(OrganizationId, TenantId),
     /// A tablet that waits to be paired.
     Pairing(PairingId),
+    /// Every session of a namespace that has proven who it is, waiting tablets excepted.
+    Namespace(Namespace),
     /// Sessions of a namespace that entered the room.
     Room(Namespace, RoomName),
 }
@@ -96,6 +98,7 @@ impl fmt::Display for Topic {
             // No id has a space in it.
             Self::Both(organization, tenant) => write!(f, "both:{organization} {tenant}"),
             Self::Pairing(id) => write!(f, "pairing:{id}"),
+            Self::Namespace(namespace) => write!(f, "namespace:{}", namespace.path()),
             Self::Room(namespace, name) => write!(f, "room:{}:{name}", namespace.path()),
         }
     }
@@ -127,6 +130,9 @@ impl FromStr for Topic {
                 Ok(Self::Both(organization, tenant))
             }
             Some(("pairing", id)) => id.parse().map(Self::Pairing).map_err(invalid),
+            Some(("namespace", path)) => Namespace::from_path(path)
+                .map(Self::Namespace)
+                .ok_or_else(unknown),
             Some(("room", rest)) => {
                 let (path, name) = rest.split_once(':').ok_or_else(unknown)?;
                 let namespace = Namespace::from_path(path).ok_or_else(unknown)?;
@@ -155,6 +161,8 @@ mod tests {
             "tenant:t",
             "both:o:1 t:2",
             "pairing:p",
+            "namespace:/",
+            "namespace:/ws/lockers",
             "room:/:kitchen",
             "room:/ws/help:kiosk:1",
         ] {
@@ -167,6 +175,7 @@ mod tests {
             "planet:mars",
             "both:o",
             "both:o t u",
+            "namespace:/nowhere",
             "room:/",
             "room:/x:y",
         ] {

@@ -5,29 +5,36 @@
 //! store's writer alone, after each commit and in its order. A second node would come in here,
 //! through [`Hub::publish`].
 
+mod census;
 mod effects;
 mod ending;
 mod inbox;
+mod latency;
 mod outbox;
 mod registry;
 mod session;
 #[cfg(test)]
 mod tests;
+mod traffic;
+mod verbs;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use census::ConnectionStats;
 pub use effects::{CommitListener, Effects, EndSessions, RoomOf, Whom};
 pub use ending::Ending;
 pub use inbox::{NotPosted, Post};
+pub use latency::{Deliveries, Percentiles, WINDOW};
 pub use outbox::{Drained, Outbox, Signal};
 pub use session::{Address, Dialect, Session, SessionNumber};
+pub use traffic::{SessionTraffic, Totals, Traffic};
 
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
 use crate::history::Span;
-use crate::ids::{AreaId, ClientId, ConnectionId};
+use crate::ids::ConnectionId;
 use registry::Registry;
 
 /// The hub; share it by `Arc`.
@@ -36,6 +43,7 @@ pub struct Hub {
     registry: Mutex<Registry>,
     /// Sessions that proved who they are, for `heartbeat` and `/health`.
     sessions: AtomicUsize,
+    traffic: Traffic,
     /// Told when a client's or person's first session opens or its last one ends.
     on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
 }
@@ -95,6 +103,7 @@ impl Hub {
                 registry.listen(&session, &room.topic);
             }
             self.sessions.fetch_add(1, Ordering::Relaxed);
+            self.traffic.opened();
             if let Some(twin) = &twin {
                 self.forget(&mut registry, twin);
             } else if registry.count_of(session.subject()) == 1 {
@@ -143,7 +152,8 @@ impl Hub {
     /// Hands an event to every session that listens on one of its topics, once each. Returns how
     /// many that were.
     pub fn publish(&self, event: Event) -> usize {
-        let event = Arc::new(event);
+        self.traffic.published(&event);
+        let event = Arc::new(event.published_now());
         let told = {
             let mut registry = self.registry();
             if let Some(id) = event.id() {
@@ -159,40 +169,6 @@ impl Hub {
             "told"
         );
         told
-    }
-
-    /// Seed 0: tells one client, in all its sessions.
-    pub fn notify_client(
-        &self,
-        client: &ClientId,
-        kind: Kind,
-        data: &impl serde::Serialize,
-    ) -> usize {
-        self.notify(Topic::Client(client.clone()), kind, data)
-    }
-
-    /// Seed 0: tells every client that has the area.
-    pub fn notify_clients_with_area(
-        &self,
-        area: &AreaId,
-        kind: Kind,
-        data: &impl serde::Serialize,
-    ) -> usize {
-        self.notify(Topic::Area(area.clone()), kind, data)
-    }
-
-    /// Seed 0: tells every session that has proven who it is.
-    pub fn notify_all(&self, kind: Kind, data: &impl serde::Serialize) -> usize {
-        self.notify(Topic::All, kind, data)
-    }
-
-    /// Seed 0: ends every session of a client. Returns how many that were.
-    pub fn disconnect_client(&self, client: &ClientId, ending: Ending) -> usize {
-        self.end(EndSessions {
-            whom: Whom::Subject(Subject::Client(client.clone())),
-            ending,
-            last_words: None,
-        })
     }
 
     /// Tells every session `heartbeat` (contract 4.2), which also moves a quiet tablet's position.
@@ -217,6 +193,11 @@ impl Hub {
     /// Sessions that have proven who they are.
     pub fn session_count(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// What went to and came from sessions.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The session that the outside calls by this id, whoever's it is.
@@ -266,11 +247,6 @@ impl Hub {
             self.sessions.fetch_sub(1, Ordering::Relaxed);
         }
         was_there
-    }
-
-    fn notify(&self, topic: Topic, kind: Kind, data: &impl serde::Serialize) -> usize {
-        let event = NewEvent::new(kind, data, vec![topic]);
-        self.publish(Event::ephemeral(event, Timestamp::now()))
     }
 
     fn end(&self, order: EndSessions) -> usize {

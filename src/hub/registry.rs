@@ -4,11 +4,12 @@
 //! there are.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Session, SessionNumber, Whom};
-use crate::auth::Subject;
-use crate::event::{Event, EventId, Topic};
+use crate::auth::{Subject, entitlement};
+use crate::event::{Event, EventId, Kind, Topic};
 use crate::ids::ConnectionId;
 
 /// Rewound sessions that are remembered.
@@ -58,6 +59,12 @@ impl Registry {
                 .or_default()
                 .insert(session.number(), session.clone());
         }
+        if let Some(topic) = entitlement::of_namespace(session.subject(), session.namespace()) {
+            self.by_topic
+                .entry(topic)
+                .or_default()
+                .insert(session.number(), session.clone());
+        }
         self.by_id.insert(session.id().clone(), session.clone());
         self.sessions.insert(session.number(), session);
     }
@@ -69,6 +76,9 @@ impl Registry {
         };
         for room in self.rooms.remove(&number).unwrap_or_default() {
             drop_from(&mut self.by_topic, &room, number);
+        }
+        if let Some(topic) = entitlement::of_namespace(session.subject(), session.namespace()) {
+            drop_from(&mut self.by_topic, &topic, number);
         }
         // A newer session may have taken over the id.
         if self
@@ -192,6 +202,45 @@ impl Registry {
             .flat_map(BTreeMap::values)
             .filter(|session| session.offer(event, publication))
             .count()
+    }
+
+    /// How many sessions an event of this type on these topics would be offered to.
+    pub(super) fn audience(&mut self, kind: &Kind, topics: &[Topic]) -> usize {
+        // Counted as a publication is delivered, so that several matching topics count once.
+        self.publication += 1;
+        let publication = self.publication;
+        topics
+            .iter()
+            .filter_map(|topic| self.by_topic.get(topic))
+            .flat_map(BTreeMap::values)
+            .filter(|session| session.hears(kind, publication))
+            .count()
+    }
+
+    /// How many sessions listen on a topic.
+    pub(super) fn listeners(&self, topic: &Topic) -> usize {
+        self.by_topic.get(topic).map_or(0, BTreeMap::len)
+    }
+
+    /// Sessions that listen on the topic, or all, by their number.
+    pub(super) fn page(
+        &self,
+        topic: Option<&Topic>,
+        after: Option<SessionNumber>,
+        limit: usize,
+    ) -> Vec<Arc<Session>> {
+        let listening = match topic {
+            Some(topic) => self.by_topic.get(topic),
+            None => Some(&self.sessions),
+        };
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let sessions = listening
+            .into_iter()
+            .flat_map(|of| of.range((after, Bound::Unbounded)));
+        sessions
+            .map(|(_, session)| session.clone())
+            .take(limit)
+            .collect()
     }
 
     /// Offers the event to every session there is; returns how many took it.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::inbox::{Inbox, NotPosted, Post};
 use super::outbox::Signal;
+use super::traffic::SessionTraffic;
 use super::{Ending, Outbox};
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
-use crate::event::{Event, Namespace};
+use crate::event::{Event, Kind, Namespace};
 use crate::ids::ConnectionId;
 
 /// Where a peer comes from.
@@ -20,6 +21,16 @@ pub type Address = IpAddr;
 pub struct SessionNumber(u64);
 
 impl SessionNumber {
+    /// As it stands in a cursor.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// From a cursor; perhaps nobody's.
+    pub fn from_cursor(number: u64) -> Self {
+        Self(number)
+    }
+
     fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -63,6 +74,7 @@ pub struct Session {
     address: Option<Address>,
     outbox: Outbox,
     inbox: Inbox,
+    traffic: SessionTraffic,
     /// The last publication that reached it, so that several matching topics give one delivery.
     delivered: AtomicU64,
 }
@@ -88,6 +100,7 @@ impl Session {
             address,
             outbox: Outbox::new(signal),
             inbox: Inbox::default(),
+            traffic: SessionTraffic::begin(),
             delivered: AtomicU64::new(0),
         }
     }
@@ -149,6 +162,11 @@ impl Session {
     /// What waits to be written to it.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// What went to it and came from it.
+    pub fn traffic(&self) -> &SessionTraffic {
+        &self.traffic
     }
 
     /// Has the connection's task act on a message that came by another way.
@@ -214,9 +232,13 @@ impl Session {
     /// Queues an event unless this publication has reached the session already or its namespace
     /// does not hear the type. True when it was queued.
     pub(super) fn offer(&self, event: &Arc<Event>, publication: u64) -> bool {
+        self.hears(event.kind(), publication) && self.outbox.push(event)
+    }
+
+    /// Whether its namespace hears the type, and this publication has not reached it before.
+    pub(super) fn hears(&self, kind: &Kind, publication: u64) -> bool {
         self.delivered.swap(publication, Ordering::Relaxed) != publication
-            && event.kind().is_heard_in(self.namespace)
-            && self.outbox.push(event)
+            && kind.is_heard_in(self.namespace)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The hub by itself: who is told, in which order, and what happens at the bounds.
 
 mod bounds;
+mod census;
 
 use std::sync::mpsc;
 

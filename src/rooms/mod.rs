@@ -48,23 +48,49 @@ impl From<rusqlite::Error> for RoomError {
     }
 }
 
-/// Tells the sessions in an area's room that the area changed (seed 1). Costs nothing while nobody
-/// is in it.
+/// What happened to an area, in seed 1's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomAction {
+    /// It is new.
+    Created,
+    /// Name or entities changed.
+    Updated,
+    /// It is gone.
+    Deleted,
+}
+
+impl RoomAction {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// Tells `room_updated` (seed 1): of a change whoever is in the area's room, which costs nothing
+/// while nobody is; of a room that comes or goes every admin and whoever has the area.
 ///
 /// # Errors
 /// SQLite's.
-pub fn tell_updated(tx: &mut WriteTx<'_>, area: &Area) -> rusqlite::Result<()> {
-    let Some(room) = of_area(&area.id) else {
-        return Ok(());
+pub fn tell(tx: &mut WriteTx<'_>, area: &Area, action: RoomAction) -> rusqlite::Result<()> {
+    let topics = match action {
+        RoomAction::Updated => match of_area(&area.id) {
+            Some(room) if history::is_anyone_in(tx.connection(), &room)? => vec![room],
+            _ => return Ok(()),
+        },
+        RoomAction::Created | RoomAction::Deleted => {
+            vec![Topic::Area(area.id.clone()), Topic::Admins]
+        }
     };
-    if history::is_anyone_in(tx.connection(), &room)? {
-        let data = json!({
-            "room_id": area.room_id,
-            "room_name": area.name,
-            "action": "updated",
-        });
-        tx.publish(NewEvent::new(Kind::ROOM_UPDATED, &data, vec![room]))?;
-    }
+    let data = json!({
+        "room_id": area.room_id,
+        "room_name": area.name,
+        "action": action.as_str(),
+    });
+    tx.publish(NewEvent::new(Kind::ROOM_UPDATED, &data, topics))?;
     Ok(())
 }
 

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use super::{ApiError, Reply, Request};
 use crate::app::App;
 use crate::auth::{Principal, entitlement};
-use crate::event::{Event, EventId};
-use crate::history::{last_id, oldest_id, replay};
+use crate::event::{Event, EventId, Namespace};
+use crate::history::{Span, last_id, oldest_id, replay};
 use crate::store::StoreError;
 
 /// Events that one look at the history takes.
@@ -90,7 +90,9 @@ impl Search {
         let (page, seen) = app
             .store
             .read(move |db| {
-                let spans = entitlement::spans(db, &principal, after)?;
+                let mut spans = entitlement::spans(db, &principal, after)?;
+                let main = entitlement::of_namespace(&principal.subject, Namespace::Main);
+                spans.extend(main.map(Span::always));
                 let page = replay(db, &epoch, &spans, after, None, LOOK)?;
                 let seen = Seen {
                     oldest: oldest_id(db)?,

@@ -8,9 +8,10 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::ApiError;
-use crate::event::{Epoch, EventId};
+use crate::event::{Epoch, EventId, Kind, Namespace};
 use crate::ids::{
-    AreaId, ClientId, CommandId, ConnectionId, KioskId, LockerId, OrganizationId, TenantId, UserId,
+    AreaId, ClientId, CommandId, ConnectionId, KioskId, LockerId, OrganizationId, RoomName,
+    TenantId, UserId,
 };
 use crate::rooms::RoomNamed;
 use crate::text::{Line, Prose};
@@ -178,6 +179,31 @@ impl FromField for RoomNamed {
     }
 }
 
+impl FromField for Map<String, Value> {
+    fn from_field(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Object(object) => Ok(object),
+            _ => Err("must be an object".into()),
+        }
+    }
+}
+
+impl FromField for Namespace {
+    fn from_field(value: Value) -> Result<Self, String> {
+        let path = String::from_field(value)?;
+        Self::from_path(&path).ok_or_else(|| {
+            let paths = Self::ALL.map(Self::path).join(", ");
+            format!("must be one of {paths}")
+        })
+    }
+}
+
+impl FromField for Kind {
+    fn from_field(value: Value) -> Result<Self, String> {
+        Self::custom(&String::from_field(value)?).map_err(|error| format!("is not right: {error}"))
+    }
+}
+
 impl FromField for Epoch {
     fn from_field(value: Value) -> Result<Self, String> {
         String::from_field(value).map(|text| Self::from_stored(&text))
@@ -202,6 +228,7 @@ text_fields!(
     KioskId,
     LockerId,
     OrganizationId,
+    RoomName,
     TenantId,
     UserId,
     crate::areas::AreaName,

@@ -24,27 +24,36 @@ pub fn cursor<K: DeserializeOwned>(request: &Request) -> Result<Option<K>, ApiEr
         .ok_or_else(|| ApiError::field("cursor", "cursor is not one that Wallcast gave"))
 }
 
-/// `{plural: [...], "nextCursor": ...}`. `rows` holds up to one more than `limit`, which says that
-/// there is a next page; `key` names a row's place and `show` makes its JSON.
+/// `{plural: [...], "nextCursor": ...}`, from the arguments of [`cut`].
 pub fn reply<T, K: Serialize, S: Serialize>(
     plural: &str,
-    mut rows: Vec<T>,
+    rows: Vec<T>,
     limit: usize,
     key: impl Fn(&T) -> K,
     show: impl Fn(T) -> S,
 ) -> Reply {
+    let (shown, next) = cut(rows, limit, key, show);
+    let mut body = Map::new();
+    body.insert(plural.to_owned(), serde_json::json!(shown));
+    body.insert("nextCursor".to_owned(), next);
+    Reply::ok(&body)
+}
+
+/// A page's rows, and the cursor of the next one, `null` on the last. `rows` holds up to one more
+/// than `limit`, which says that there is a next page; `key` names a row's place and `show` makes
+/// its JSON.
+pub fn cut<T, K: Serialize, S: Serialize>(
+    mut rows: Vec<T>,
+    limit: usize,
+    key: impl Fn(&T) -> K,
+    show: impl Fn(T) -> S,
+) -> (Vec<S>, Value) {
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows
         .last()
         .filter(|_| more)
         .map(|last| URL_SAFE_NO_PAD.encode(crate::event::to_json(&key(last))));
-    let shown: Vec<S> = rows.into_iter().map(show).collect();
-    let mut body = Map::new();
-    body.insert(plural.to_owned(), serde_json::json!(shown));
-    body.insert(
-        "nextCursor".to_owned(),
-        next.map_or(Value::Null, Value::String),
-    );
-    Reply::ok(&body)
+    let shown = rows.into_iter().map(show).collect();
+    (shown, next.map_or(Value::Null, Value::String))
 }

@@ -17,7 +17,8 @@ use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
 use crate::{
-    areas, audit, board, clients, commands, help, lockers, messages, pairing, tokens, transport,
+    areas, audit, board, broadcast, clients, commands, help, lockers, messages, pairing, stats,
+    tokens, transport,
 };
 
 /// A request as hyper hands it over.
@@ -88,6 +89,7 @@ static ROUTES: &[Route] = routes![
     GET    "/icon.svg"                            Public pages::icon,
     GET    "/ca.crt"                              Public pages::authority,
     GET    "/health"                              Public health::get,
+    GET    "/metrics"                             Admin  stats::routes::metrics,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/audit"                           Admin  audit::routes::list,
     GET    "/api/events"                          Known  events::list,
@@ -145,6 +147,11 @@ static ROUTES: &[Route] = routes![
     GET    "/api/users/{id}"                      Known  messages::users::get,
     POST   "/api/users/{id}/disconnect"           Admin  messages::users::disconnect,
     POST   "/api/send"                            Proven transport::send [Secret],
+    GET    "/api/v1/websocket/stats"              Admin  stats::routes::stats,
+    POST   "/api/v1/websocket/broadcast"          Admin  broadcast::routes::broadcast,
+    GET    "/api/websocket/info"                  Admin  stats::routes::info,
+    GET    "/api/websocket/status"                Admin  stats::routes::status,
+    POST   "/api/websocket/broadcast"             Admin  broadcast::routes::broadcast,
     GET    "/api/tokens"                          Admin  tokens::routes::list,
     POST   "/api/tokens"                          Admin  tokens::routes::create [Secret],
     POST   "/api/tokens/refresh"                  Proven tokens::routes::refresh [Secret],

@@ -232,6 +232,7 @@ impl Connection {
                 let words = Event::ephemeral(words, Timestamp::now());
                 let words = words.with_position(entered.position());
                 self.carrier.send(self.codec.event(namespace, &words));
+                self.count_told(namespace);
             }
         }
         if let Some(lost) = entered.resync_required() {
@@ -239,6 +240,7 @@ impl Connection {
         }
         if let Some(event) = &entered.granted {
             self.carrier.send(self.codec.event(namespace, event));
+            self.count_told(namespace);
         }
         for event in &entered.pending {
             self.carrier.send(self.codec.event(namespace, event));

@@ -124,6 +124,7 @@ impl Connection {
     fn reply(&mut self, namespace: Namespace, mark: RequestMark, data: Value) {
         if let Some(frame) = self.codec.reply(namespace, mark, data) {
             self.carrier.send(frame);
+            self.count_told(namespace);
         }
     }
 
@@ -139,6 +140,7 @@ impl Connection {
         };
         // Another may wait.
         self.signal.wake();
+        self.count_received(index);
         let request = Some(RequestMark::Post(post.answer));
         if !self.rate.allows(Instant::now()) {
             self.refuse_rate(index, request);

@@ -1,8 +1,11 @@
 //! Catching up (contract 4.6): a session whose outbox was full, or that comes back with a
 //! position, is handed the history a page at a time, as fast as its carrier takes it.
 
+use std::sync::Arc;
+
 use super::connection::{BATCH, Connection};
 use super::feed::Recalled;
+use super::ledger;
 use super::parting::Parting;
 use super::position::Gap;
 use crate::event::Kind;
@@ -30,12 +33,16 @@ impl Connection {
                     for event in &events {
                         self.carrier.send(self.codec.event(namespace, event));
                     }
+                    let session = slot.session().map(Arc::as_ref);
+                    ledger::count_sent(&self.app.hub, session, events.len());
                 }
                 Recalled::TooOld(standing) => {
                     let (kind, lost) =
                         (Kind::RESYNC_REQUIRED, standing.resync_required(Gap::TooOld));
                     self.carrier
                         .send(self.codec.direct(namespace, &kind, &lost));
+                    let session = slot.session().map(Arc::as_ref);
+                    ledger::count_sent(&self.app.hub, session, 1);
                 }
             }
             // Another page may wait although this one held nothing for the carrier to flush.

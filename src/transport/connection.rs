@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
+use super::ledger::Ledger;
 use super::parting::Parting;
 use super::position::{Asked, Past};
 use super::rate::Rate;
@@ -69,6 +70,7 @@ pub(super) struct Connection {
     /// Since when something waits to be written.
     pub(super) waiting_since: Option<Instant>,
     pub(super) rate: Rate,
+    pub(super) ledger: Ledger,
     _busy: Busy,
 }
 
@@ -99,6 +101,7 @@ impl Connection {
             unproven_since: Instant::now(),
             progress,
             waiting_since: None,
+            ledger: Ledger::default(),
         }
     }
 
@@ -161,7 +164,11 @@ impl Connection {
                     tracing::debug!(?why, "the carrier closed");
                     return Parting::Drop;
                 }
-                Some(CarrierEvent::Flushed) | None => Ok(()),
+                Some(CarrierEvent::Flushed) => {
+                    self.ledger.flushed(&self.app.hub);
+                    Ok(())
+                }
+                None => Ok(()),
             };
             if let Err(parting) = after {
                 return parting;
@@ -195,9 +202,12 @@ impl Connection {
         self.end_sessions()?;
         if self.carrier.can_send() {
             for slot in &mut self.slots {
-                for event in slot.drain(BATCH) {
-                    self.carrier.send(self.codec.event(slot.namespace, &event));
+                let events = slot.drain(BATCH);
+                for event in &events {
+                    self.carrier.send(self.codec.event(slot.namespace, event));
                 }
+                let session = slot.session().map(Arc::as_ref);
+                self.ledger.told(&self.app.hub, session, &events);
             }
         }
         self.waiting_since = match self.carrier.can_send() {
@@ -216,6 +226,7 @@ impl Connection {
     /// A message for one session alone.
     pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &serde_json::Value) {
         self.carrier.send(self.codec.direct(namespace, kind, data));
+        self.count_told(namespace);
     }
 
     async fn receive(&mut self, frame: Frame) -> Result<(), Parting> {
@@ -238,6 +249,7 @@ impl Connection {
                 let Some(index) = self.addressed(message.namespace.as_deref()) else {
                     return Ok(());
                 };
+                self.count_received(index);
                 if self.rate.allows(Instant::now()) {
                     self.act(index, message).await
                 } else {
@@ -249,6 +261,7 @@ impl Connection {
                 let Some(index) = self.addressed(what.namespace.as_deref()) else {
                     return Ok(());
                 };
+                self.count_received(index);
                 if self.rate.allows(Instant::now()) {
                     self.refuse_form(index, what);
                 } else {

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::position::Standing;
 use crate::auth::entitlement;
 use crate::event::{Event, EventId, Namespace};
-use crate::history;
+use crate::history::{self, Span};
 use crate::hub::{Drained, Hub, Session};
 use crate::store::{Store, StoreError};
 
@@ -145,7 +145,7 @@ impl Feed {
         };
         let Behind { reached, until } = *behind;
         let (principal, id) = (self.session.principal(), self.session.id().clone());
-        let epoch = store.epoch().clone();
+        let (epoch, namespace) = (store.epoch().clone(), self.session.namespace());
         let look = move |db: &_| {
             let standing = Standing::read(db, epoch, history::last_id(db)?)?;
             if reached.next() < standing.oldest {
@@ -153,6 +153,8 @@ impl Feed {
             }
             let mut spans = entitlement::spans(db, &principal, reached)?;
             spans.extend(entitlement::rooms(db, &id, reached)?);
+            let of_namespace = entitlement::of_namespace(&principal.subject, namespace);
+            spans.extend(of_namespace.map(Span::always));
             let page = history::replay(db, &standing.epoch, &spans, reached, until, limit)?;
             Ok(Ok(page))
         };

@@ -13,6 +13,7 @@ mod connection;
 mod entry;
 mod feed;
 mod kiosk;
+mod ledger;
 mod messages;
 mod organizations;
 mod parting;

@@ -1,13 +1,12 @@
 // The README's walk and examples, run as they stand there, so that they stay true.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { BINARY, createArea, pair, startDaemon, within } from "./support.mjs";
+import { BINARY, createArea, pair, run, startDaemon } from "./support.mjs";
 
 const README = await readFile(new URL("../../README.md", import.meta.url), "utf8");
 
@@ -16,46 +15,6 @@ function block(name) {
   const found = new RegExp(`<!-- ${name} -->\\n\`\`\`\\w+\\n([^]*?)\`\`\``).exec(README);
   assert.ok(found, `README.md has no block ${name}`);
   return found[1];
-}
-
-/** Runs a program and gathers what it prints; `until` waits for text on its standard output. */
-function run(t, program, args, options) {
-  const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  let printed = "";
-  const waiting = new Set();
-  const look = () => waiting.forEach((check) => check());
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (chunk) => {
-      printed += chunk;
-      look();
-    });
-  }
-  t.after(() => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
-  });
-  return {
-    child,
-    exited: new Promise((resolve) => child.once("exit", resolve)),
-    until: (pattern) =>
-      within(
-        `${pattern}`,
-        new Promise((resolve) => {
-          const check = () => {
-            if (!pattern.test(printed)) return;
-            waiting.delete(check);
-            resolve(printed);
-          };
-          waiting.add(check);
-          check();
-        }),
-      ).catch((error) => {
-        throw new Error(`${error.message}; printed so far:\n${printed}`);
-      }),
-  };
 }
 
 test("the walk of two minutes ends with an event on the tablet", async (t) => {

@@ -62,7 +62,9 @@ async function launch(daemon, options, port) {
   daemon.exited = new Promise((resolve) => daemon.child.once("exit", resolve));
   const lines = createInterface({ input: daemon.child.stdout });
   const line = await within("the ready line", new Promise((resolve) => lines.once("line", resolve)));
-  daemon.port = Number(/https=127\.0\.0\.1:(\d+)/.exec(line)[1]);
+  const portOf = (listener) => Number(new RegExp(`${listener}=127\\.0\\.0\\.1:(\\d+)`).exec(line)?.[1]);
+  daemon.port = portOf("https");
+  daemon.plainPort = portOf("plain");
 }
 
 /** Makes an area and gives its id. */
@@ -75,6 +77,47 @@ export async function pair(daemon, name, areaIds) {
   const offer = await daemon.admin("POST", "/api/pairing/codes", { name, areaIds });
   const answer = await daemon.as()("POST", "/api/pairing/complete", { code: offer.body.code });
   return { id: answer.body.clientId, token: answer.body.token };
+}
+
+/** Runs a program and gathers what it prints; `until` waits for text on its standard output. */
+export function run(t, program, args, { input, ...options } = {}) {
+  const child = spawn(program, args, { ...options, stdio: "pipe", detached: true });
+  child.stdin.end(input);
+  let printed = "";
+  const waiting = new Set();
+  const look = () => waiting.forEach((check) => check());
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk) => {
+      printed += chunk;
+      look();
+    });
+  }
+  t.after(() => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  });
+  return {
+    child,
+    exited: new Promise((resolve) => child.once("exit", resolve)),
+    until: (pattern) =>
+      within(
+        `${pattern}`,
+        new Promise((resolve) => {
+          const check = () => {
+            if (!pattern.test(printed)) return;
+            waiting.delete(check);
+            resolve(printed);
+          };
+          waiting.add(check);
+          check();
+        }),
+      ).catch((error) => {
+        throw new Error(`${error.message}; printed so far:\n${printed}`);
+      }),
+  };
 }
 
 /** Waits for something that must come. */

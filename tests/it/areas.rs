@@ -62,6 +62,7 @@ impl House {
 async fn a_paired_tablet_hears_of_its_area_and_of_no_other() {
     let mut house = House::new().await;
     let bath = house.admin.create_area("Bath").await;
+    assert_eq!(house.office.next().await["type"], "room_updated");
     let path = format!("/api/areas/{bath}");
     house
         .admin
@@ -77,6 +78,7 @@ async fn a_paired_tablet_hears_of_its_area_and_of_no_other() {
     assert_eq!(house.office.next().await["type"], "area_disabled");
     house.admin.delete(&path).await.expect(204);
     assert_eq!(house.office.next().await["type"], "area_removed");
+    assert_eq!(house.office.next().await["type"], "room_updated");
     house
         .admin
         .put(&house.path(), json!({ "name": "Kitchen 2" }))
@@ -317,7 +319,10 @@ async fn deleting_tells_who_had_it_and_says_why() {
         (gone.text.as_str(), gone.header("content-type")),
         ("", None)
     );
-    let event = house.told(&["area_removed"]).await.remove(0);
+    let event = house
+        .told(&["area_removed", "room_updated"])
+        .await
+        .remove(0);
     assert_eq!(event["data"]["reason"], "deleted");
     assert_eq!(event["data"]["areaId"], house.kitchen);
     for answer in [

@@ -216,6 +216,8 @@ async fn a_deleted_area_is_removed_from_everyone_who_has_it() {
     house.admin.delete(&path).await.expect(204);
     let data = house.told_of_area("area_removed", "Kitchen", true).await;
     assert_eq!(data["reason"], "deleted");
+    let data = house.told("room_updated").await;
+    assert_eq!(data["action"], "deleted");
     house.admin.delete(&path).await.refused(404);
     house.nobody_else_was_told().await;
 }

@@ -98,6 +98,9 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
         ("POST", "/api/messages") => json!({ "to": { "userId": "ann" }, "body": "Once" }),
         (_, "/api/messages/{id}") => json!({ "status": "read" }),
+        (_, "/api/v1/websocket/broadcast" | "/api/websocket/broadcast") => {
+            json!({ "type": "custom_notification", "data": {} })
+        }
         _ => json!({}),
     };
     Write::new(

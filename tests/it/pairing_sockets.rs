@@ -105,6 +105,7 @@ async fn an_approved_tablet_gets_its_token_and_admins_never_see_it() {
     assert_eq!(data["assignedAreas"][0]["id"], area);
     assert_timestamp(&data["timestamp"]);
 
+    assert_eq!(desk.admins.next().await["type"], "room_updated");
     assert_eq!(desk.admins.next().await["type"], "area_added");
     let shown = desk.admins.next().await;
     assert_eq!(shown["type"], "pairing_completed");

@@ -117,13 +117,14 @@ async fn a_replay_is_what_it_would_have_heard_and_not_what_it_may_hear_now() {
 
     let (mut socket, _) = resume(&daemon, &tablet, &words["lastEventId"], &words["epoch"]).await;
     let mut told = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         let event = socket.next().await;
         let (kind, data) = (&event["type"], &event["data"]);
+        let name = data.get("name").unwrap_or(&data["room_name"]);
         told.push(format!(
             "{} {}",
             kind.as_str().unwrap(),
-            data["name"].as_str().unwrap()
+            name.as_str().unwrap()
         ));
     }
     let expected = [
@@ -132,6 +133,7 @@ async fn a_replay_is_what_it_would_have_heard_and_not_what_it_may_hear_now() {
         "area_added not yet",
         "area_updated B1",
         "area_removed B1",
+        "room_updated B1",
     ];
     assert_eq!(told, expected);
     socket.heard_nothing().await;

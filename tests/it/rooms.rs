@@ -162,3 +162,55 @@ async fn an_area_that_is_taken_away_takes_its_room_with_it() {
     assert_eq!(socket.next().await["type"], "area_updated");
     socket.heard_nothing().await;
 }
+
+#[tokio::test]
+async fn a_room_that_comes_or_goes_is_told_to_every_admin_and_to_whoever_has_it() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let token = daemon.token(json!({ "role": "admin", "name": "x" })).await;
+    let token = token["token"].as_str().unwrap();
+    let mut office = daemon.listen(token).await;
+    let mut root = Socket::open(&daemon, "/", Some(token)).await.unwrap();
+    assert_eq!(root.next().await["type"], "connection");
+    let mut narrow = Socket::open(&daemon, "/ws/lockers", Some(token))
+        .await
+        .unwrap();
+    assert_eq!(narrow.next().await["type"], "connection");
+    let other = daemon.pair("Other", &[]).await;
+    let mut other = daemon.listen(&other.token).await;
+    for socket in [&mut office, &mut root] {
+        socket.next_of("client_online").await;
+    }
+
+    let body = json!({ "name": "Kitchen" });
+    let area = admin.post("/api/areas", body).await.expect(201).json;
+    let told = |action: &str| json!({ "room_id": area["roomId"], "room_name": "Kitchen", "action": action });
+    for socket in [&mut office, &mut root] {
+        let event = socket.next().await;
+        assert_eq!(event["type"], "room_updated");
+        assert_eq!(event["data"], told("created"));
+        assert!(event["id"].is_i64(), "it is durable: {event}");
+    }
+    let id = area["id"].as_str().unwrap();
+    let tablet = daemon.pair("Wall", &[id]).await;
+    let mut wall = daemon.listen(&tablet.token).await;
+    // Whoever has subscribed the room as well is told once.
+    let mut inside = daemon.listen(&tablet.token).await;
+    enter(&mut inside, "subscribe_room", "room_id", &area["roomId"]).await;
+    admin.delete(&format!("/api/areas/{id}")).await.expect(204);
+    for socket in [&mut wall, &mut inside] {
+        assert_eq!(socket.next().await["type"], "area_removed");
+        let event = socket.next().await;
+        assert_eq!(event["type"], "room_updated");
+        assert_eq!(event["data"], told("deleted"));
+        socket.heard_nothing().await;
+    }
+    for socket in [&mut office, &mut root] {
+        assert_eq!(
+            socket.next_of("room_updated").await["data"],
+            told("deleted")
+        );
+    }
+    narrow.heard_nothing().await;
+    other.heard_nothing().await;
+}

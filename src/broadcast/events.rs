@@ -1,0 +1,21 @@
+//! The event of a broadcast, built here and nowhere else.
+
+use serde_json::{Map, Value, json};
+
+use crate::clock::Timestamp;
+use crate::event::{Kind, NewEvent, Topic};
+
+/// The data as it was given; seed 2's own types wrap it as they always do, with the inner type
+/// `manual` (contract section 5).
+pub(super) fn broadcast(
+    kind: Kind,
+    data: Map<String, Value>,
+    topics: Vec<Topic>,
+    now: Timestamp,
+) -> NewEvent {
+    if kind.is_custom() {
+        return NewEvent::new(kind, &data, topics);
+    }
+    let data = json!({ "type": "manual", "data": data, "timestamp": now });
+    NewEvent::new(kind, &data, topics)
+}

@@ -1,0 +1,147 @@
+//! `GET /metrics` in Prometheus's text format 0.0.4: every name of a metric stands here.
+
+use std::fmt::{Display, Write as _};
+
+use crate::app::App;
+use crate::event::{Namespace, Topic};
+use crate::system::Vitals;
+
+/// The text format's media type.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Every metric at this moment.
+pub(super) fn text(app: &App) -> String {
+    let vitals = Vitals::of(app);
+    let totals = app.hub.traffic().totals();
+    let (percentiles, deliveries) = (
+        app.hub.traffic().percentiles(),
+        app.hub.traffic().deliveries(),
+    );
+    let mut page = Page::default();
+
+    page.family("wallcast_build_info", "gauge", "The version that runs.")
+        .sample("", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.family(
+        "process_start_time_seconds",
+        "gauge",
+        "When the process started, in Unix time.",
+    )
+    .sample("", &[], app.system.started_at().unix_seconds());
+    page.family(
+        "process_resident_memory_bytes",
+        "gauge",
+        "Memory of the process.",
+    )
+    .sample("", &[], vitals.memory);
+    page.family(
+        "wallcast_store_writable",
+        "gauge",
+        "1 while the store takes writes.",
+    )
+    .sample("", &[], u8::from(vitals.is_writable));
+
+    page.family("wallcast_sockets", "gauge", "Open sockets, proven or not.")
+        .sample("", &[], vitals.sockets);
+    page.family("wallcast_sockets_max", "gauge", "Sockets there may be.")
+        .sample("", &[], vitals.max_sockets);
+    page.family(
+        "wallcast_principals",
+        "gauge",
+        "Principals with at least one session.",
+    )
+    .sample("", &[], app.hub.principal_count());
+    page.family(
+        "wallcast_sessions",
+        "gauge",
+        "Open sessions of each namespace.",
+    );
+    for namespace in Namespace::ALL {
+        let open = app.hub.listeners(&Topic::Namespace(namespace));
+        page.sample("", &[("namespace", namespace.path())], open);
+    }
+    page.family(
+        "wallcast_sessions_opened_total",
+        "counter",
+        "Sessions since the start.",
+    )
+    .sample("", &[], totals.sessions);
+
+    page.family(
+        "wallcast_messages_sent_total",
+        "counter",
+        "Messages to sessions.",
+    )
+    .sample("", &[], totals.sent);
+    page.family(
+        "wallcast_messages_received_total",
+        "counter",
+        "Messages from sessions.",
+    )
+    .sample("", &[], totals.received);
+    page.family(
+        "wallcast_events_total",
+        "counter",
+        "Events told, durable or not.",
+    )
+    .sample("", &[("durable", "true")], totals.durable)
+    .sample("", &[("durable", "false")], totals.ephemeral);
+    page.family(
+        "wallcast_last_event_id",
+        "gauge",
+        "The id of the newest durable event.",
+    )
+    .sample("", &[], app.hub.last_event());
+    page.family(
+        "wallcast_delivery_seconds",
+        "summary",
+        "From an event's commit to its last byte with the kernel; quantiles of the last 10000.",
+    );
+    for (quantile, ms) in [
+        ("0.5", percentiles.median),
+        ("0.95", percentiles.p95),
+        ("0.99", percentiles.p99),
+    ] {
+        page.sample("", &[("quantile", quantile)], ms / 1000.0);
+    }
+    page.sample("_sum", &[], deliveries.total.as_secs_f64())
+        .sample("_count", &[], deliveries.count);
+    page.text
+}
+
+/// The text as it grows.
+#[derive(Default)]
+struct Page {
+    text: String,
+    family: &'static str,
+}
+
+impl Page {
+    /// Begins a family of samples. `help` needs no escaping: no backslash, no line's end.
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> &mut Self {
+        self.family = name;
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+        self
+    }
+
+    /// A sample of the family. Values of labels need no escaping: no quote, backslash or line's end.
+    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        let family = self.family;
+        if labels.is_empty() {
+            self.line(format_args!("{family}{suffix} {value}"));
+        } else {
+            let labels = labels.join(",");
+            self.line(format_args!("{family}{suffix}{{{labels}}} {value}"));
+        }
+        self
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}

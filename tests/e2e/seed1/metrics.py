@@ -1,0 +1,15 @@
+# Reads Prometheus text on standard input by Prometheus' own parser; prints each family as JSON.
+import json
+import sys
+
+from prometheus_client.parser import text_string_to_metric_families
+
+families = {
+    family.name: {
+        "type": family.type,
+        "help": family.documentation,
+        "samples": [[sample.name, sample.labels, sample.value] for sample in family.samples],
+    }
+    for family in text_string_to_metric_families(sys.stdin.read())
+}
+print(json.dumps(families), flush=True)

@@ -1,0 +1,246 @@
+//! What the hub counts: seeds 1, 2 and 3's endpoints, and `/metrics` (contract 6.4).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, Daemon, Socket, assert_timestamp, keys};
+
+const STATS: &str = "/api/v1/websocket/stats";
+const INFO: &str = "/api/websocket/info";
+const STATUS: &str = "/api/websocket/status";
+
+async fn open(daemon: &Daemon, path: &str, token: &str) -> Socket {
+    let mut socket = Socket::open(daemon, path, Some(token)).await.unwrap();
+    assert_eq!(socket.next().await["type"], "connection");
+    socket
+}
+
+async fn person(daemon: &Daemon, name: &str, organization: &str, tenant: &str) -> String {
+    let body = json!({ "role": "user", "name": name, "subject": name,
+        "organizationId": organization, "tenantId": tenant });
+    let token = daemon.token(body).await;
+    token["token"].as_str().unwrap().to_owned()
+}
+
+async fn stats(admin: &Api) -> Value {
+    admin.get(STATS).await.expect(200).json["data"].take()
+}
+
+#[tokio::test]
+async fn stats_have_seed_1s_shape_and_count_every_session_and_message() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let admin = daemon.local();
+    let answer = admin.get(STATS).await.expect(200).json;
+    assert_eq!(keys(&answer), ["data", "success", "timestamp"]);
+    assert_eq!(answer["success"], true);
+    assert_timestamp(&answer["timestamp"]);
+    assert_timestamp(&answer["data"]["last_activity"]);
+    let expected = json!({ "connected_clients": 0, "total_connections": 0, "messages_sent": 0,
+        "messages_received": 0, "last_activity": answer["data"]["last_activity"] });
+    assert_eq!(answer["data"], expected);
+
+    let tablet = daemon.pair("Wall", &[]).await;
+    daemon.listen(&tablet.token).await.close().await;
+    let mut first = daemon.listen(&tablet.token).await;
+    let mut second = open(&daemon, "/ws/help", &tablet.token).await;
+    first.send(json!({ "type": "ping" })).await;
+    assert_eq!(first.next().await["type"], "pong");
+    let before = stats(&admin).await;
+    assert_eq!(before["connected_clients"], 2);
+    assert_eq!(before["total_connections"], 3);
+    assert_eq!(before["messages_received"], 1);
+    assert_eq!(
+        before["messages_sent"],
+        3 + 1,
+        "the first words, and the pong"
+    );
+
+    let body = json!({ "type": "alarm", "data": {} });
+    admin
+        .post("/api/v1/websocket/broadcast", body)
+        .await
+        .expect(200);
+    for socket in [&mut first, &mut second] {
+        assert_eq!(socket.next().await["type"], "alarm");
+    }
+    // What cannot be acted on was received all the same, and its answer sent.
+    second.send(json!({ "type": "nonsense" })).await;
+    assert_eq!(second.next().await["type"], "error");
+    let after = stats(&admin).await;
+    assert_eq!(after["messages_sent"], 4 + 2 + 1);
+    assert_eq!(after["messages_received"], 2);
+    assert!(after["last_activity"].as_str() >= before["last_activity"].as_str());
+}
+
+#[tokio::test]
+async fn info_lists_sessions_whole_and_counts_organisations_and_tenants() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let admin = daemon.local();
+    let tablet = daemon.pair("Wall", &[]).await;
+    let ann = person(&daemon, "ann", "o1", "t1").await;
+    let bob = person(&daemon, "bob", "o2", "t1").await;
+    let mut wall = daemon.listen(&tablet.token).await;
+    assert_eq!(wall.ask(json!({ "type": "ping" })).await["type"], "pong");
+    let _ann = [
+        daemon.listen(&ann).await,
+        open(&daemon, "/ws/help", &ann).await,
+    ];
+    let _bob = daemon.listen(&bob).await;
+
+    let answer = admin.get(INFO).await.expect(200).json;
+    assert_eq!(keys(&answer), ["data", "success", "timestamp"]);
+    assert_eq!(answer["success"], true);
+    assert_timestamp(&answer["timestamp"]);
+    let data = &answer["data"];
+    assert_eq!(data["totalConnections"], 4);
+    assert_eq!(data["organizationConnections"], 0);
+    assert_eq!(data["tenantConnections"], 0);
+    assert_eq!(data["averageConnectionsPerUser"], 1.33);
+    let clients = data["clients"].as_array().unwrap();
+    assert_eq!(clients.len(), 4);
+    let first = &clients[0];
+    let expected = json!({
+        "connectionId": first["connectionId"], "clientId": tablet.id, "userId": tablet.id,
+        "role": "client", "dialect": "websocket", "namespace": "/", "organizationId": null,
+        "tenantId": null, "address": "127.0.0.1", "connectedAt": first["connectedAt"],
+        "lastSeenAt": first["lastSeenAt"], "messagesSent": 2, "messagesReceived": 1,
+    });
+    assert_eq!(*first, expected);
+    assert_timestamp(&first["connectedAt"]);
+    assert_timestamp(&first["lastSeenAt"]);
+    let help = &clients[2];
+    assert_eq!(help["clientId"], help["connectionId"], "it is no client");
+    let expected = ["ann", "user", "/ws/help", "o1", "t1"];
+    let found = ["userId", "role", "namespace", "organizationId", "tenantId"];
+    assert_eq!(found.map(|key| help[key].as_str().unwrap()), expected);
+
+    let table = [
+        ("organizationId=o1", 2, 0, vec!["ann", "ann"]),
+        ("tenantId=t1", 0, 3, vec!["ann", "ann", "bob"]),
+        ("organizationId=o2&tenantId=t1", 1, 3, vec!["bob"]),
+        ("organizationId=o1&tenantId=t2", 2, 0, vec![]),
+        ("organizationId=none&tenantId=", 0, 0, vec![]),
+    ];
+    for (query, organization, tenant, users) in table {
+        let data = admin.get(&format!("{INFO}?{query}")).await.expect(200).json["data"].take();
+        assert_eq!(data["totalConnections"], 4, "{query}");
+        assert_eq!(data["organizationConnections"], organization, "{query}");
+        assert_eq!(data["tenantConnections"], tenant, "{query}");
+        let clients = data["clients"].as_array().unwrap();
+        let found: Vec<_> = clients
+            .iter()
+            .map(|of| of["userId"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, users, "{query}");
+    }
+
+    let (mut met, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("{INFO}?limit=3&cursor={cursor}");
+        let mut data = admin.get(&path).await.expect(200).json["data"].take();
+        met.append(data["clients"].as_array_mut().unwrap());
+        match data["nextCursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(met, *clients, "page by page the same");
+    for (query, field) in [
+        ("organizationId=a%20b", "organizationId"),
+        ("limit=0", "limit"),
+        ("cursor=x", "cursor"),
+    ] {
+        let refused = admin.get(&format!("{INFO}?{query}")).await;
+        assert_eq!(refused.json["field"], field);
+        assert_eq!(refused.refused(422), "invalid_field");
+    }
+}
+
+#[tokio::test]
+async fn status_has_seed_3s_shape_and_true_latencies() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let admin = daemon.local();
+    let tablet = daemon.pair("Wall", &[]).await;
+    let empty = admin.get(STATUS).await.expect(200).json;
+    assert_eq!(empty["latency_metrics"]["median"], 0.0);
+    let mut main = daemon.listen(&tablet.token).await;
+    let _others = [
+        open(&daemon, "/ws/lockers", &tablet.token).await,
+        open(&daemon, "/ws/lockers", &tablet.token).await,
+        open(&daemon, "/ws/events", &tablet.token).await,
+    ];
+    let body = json!({ "type": "alarm", "data": {} });
+    admin
+        .post("/api/websocket/broadcast", body)
+        .await
+        .expect(200);
+    assert_eq!(main.next().await["type"], "alarm");
+    // What was handed to the kernel is counted right after it.
+    let status = crate::support::until("the delivery to be counted", async || {
+        let status = admin.get(STATUS).await.expect(200).json;
+        (status["latency_metrics"]["median"] != 0.0).then_some(status)
+    })
+    .await;
+    let latency = &status["latency_metrics"];
+    let expected = json!({
+        "status": "active",
+        "namespaces": { "/ws/lockers": 2, "/ws/help": 0, "/ws/events": 1 },
+        "total_connections": 4,
+        "latency_metrics": { "median": latency["median"], "p95": latency["p95"],
+            "p99": latency["p99"], "connection_count": 4 },
+        "timestamp": status["timestamp"],
+    });
+    assert_eq!(status, expected);
+    assert_timestamp(&status["timestamp"]);
+    let ms = |key: &str| latency[key].as_f64().unwrap();
+    assert!(ms("median") > 0.0 && ms("median") <= ms("p95") && ms("p95") <= ms("p99"));
+}
+
+#[tokio::test]
+async fn metrics_agree_with_the_stats() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let admin = daemon.local();
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut socket = open(&daemon, "/ws/help", &tablet.token).await;
+    assert_eq!(socket.ask(json!({ "type": "ping" })).await["type"], "pong");
+    let answer = admin.get("/metrics").await.expect(200);
+    let kind = answer.header("content-type");
+    assert_eq!(kind, Some("text/plain; version=0.0.4; charset=utf-8"));
+    let samples: BTreeMap<_, f64> = answer
+        .text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit_once(' ').expect("a sample"))
+        .map(|(name, value)| (name, value.parse().expect("a number")))
+        .collect();
+    let last = admin.get("/api/events?limit=1").await.expect(200).json["lastEventId"].as_f64();
+    for (name, value) in [
+        ("wallcast_sessions{namespace=\"/ws/help\"}", 1.0),
+        ("wallcast_sessions{namespace=\"/\"}", 0.0),
+        ("wallcast_sessions_opened_total", 1.0),
+        ("wallcast_sockets", 1.0),
+        ("wallcast_principals", 1.0),
+        ("wallcast_messages_sent_total", 2.0),
+        ("wallcast_messages_received_total", 1.0),
+        ("wallcast_store_writable", 1.0),
+        ("wallcast_last_event_id", last.unwrap()),
+    ] {
+        assert_eq!(samples.get(name), Some(&value), "{name} in {}", answer.text);
+    }
+    assert!(samples["process_resident_memory_bytes"] > 1e6);
+}
+
+#[tokio::test]
+async fn only_admins_see_what_is_counted() {
+    let daemon = Daemon::start().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let user = person(&daemon, "ann", "o1", "t1").await;
+    for path in [STATS, INFO, STATUS, "/metrics"] {
+        daemon.admin().await.get(path).await.expect(200);
+        for token in [&tablet.token, &user] {
+            assert_eq!(daemon.api(token).get(path).await.refused(403), "forbidden");
+        }
+        daemon.stranger().get(path).await.refused(401);
+    }
+}
