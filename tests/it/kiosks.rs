@@ -111,7 +111,7 @@ impl Ear {
             let (kind, _) = self.next().await;
             match kind.as_str() {
                 "pong" => return heard,
-                "client_online" | "client_offline" => {}
+                "client_online" | "client_offline" | "presence" => {}
                 _ => heard.push(kind),
             }
         }
