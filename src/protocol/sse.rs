@@ -90,6 +90,11 @@ impl<S: ByteStream> EventStream<S> {
         }
     }
 
+    /// The stream that carries it.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// Whether all that was queued is with the kernel.
     pub fn can_send(&self) -> bool {
         self.queue.is_empty() && self.head.is_none() && !self.unflushed

@@ -71,10 +71,9 @@ async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entr
     let busy = app.shutdown.busy();
     let shutdown = app.shutdown.clone();
     let handover = Handover::default();
-    let (claimed, counted) = (handover.clone(), progress.clone());
+    let claimed = handover.clone();
     let service = service_fn(move |mut request: Incoming| {
         let (app, claimed) = (app.clone(), claimed.clone());
-        request.extensions_mut().insert(counted.clone());
         if let Some(seat) = &seat {
             request.extensions_mut().insert(seat.clone());
         }

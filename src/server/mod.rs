@@ -33,4 +33,4 @@ pub use listeners::{Bound, ListenError, Listeners};
 pub use request::{Caller, Entrance, Peer, Request};
 pub use response::{ApiError, Reply, Response};
 pub use router::{Incoming, keyed_routes, respond};
-pub use stream::{Progress, Stream};
+pub use stream::Stream;

@@ -3,7 +3,9 @@
 
 use std::task::{Context, Poll};
 
-use crate::protocol::engineio::{self, Transport};
+use tokio::time::Instant;
+
+use crate::protocol::engineio;
 use crate::protocol::sse::EventStream;
 use crate::protocol::websocket::WebSocket;
 use crate::protocol::{Event, Frame};
@@ -122,13 +124,15 @@ impl Carrier {
         }
     }
 
-    /// Whether bytes that wait say something about the peer: under polling nothing is written
-    /// until the peer asks, and silence is the heartbeat's matter.
-    pub(super) fn can_stall(&self) -> bool {
-        match &self.line {
-            Line::WebSocket(_) | Line::Events(_) => true,
-            Line::Engine(socket) => socket.transport() == Transport::WebSocket,
-        }
+    /// When the peer last took bytes. None under polling, where nothing is written until the peer
+    /// asks, and silence is the heartbeat's matter.
+    pub(super) fn last_taken(&self) -> Option<Instant> {
+        let stream = match &self.line {
+            Line::WebSocket(socket) => socket.stream(),
+            Line::Engine(socket) => socket.stream()?,
+            Line::Events(events) => events.stream(),
+        };
+        Some(stream.progress().last())
     }
 
     /// Writes what is queued and closes.

@@ -25,7 +25,7 @@ use crate::event::{Kind, Namespace};
 use crate::hub::{Dialect, Signal};
 use crate::ids::ConnectionId;
 use crate::protocol::{Event as CarrierEvent, Frame};
-use crate::server::{Peer, Progress};
+use crate::server::Peer;
 use crate::shutdown::Busy;
 
 /// Events that are handed to the carrier at once.
@@ -66,7 +66,6 @@ pub(super) struct Connection {
     pub(super) refusals: usize,
     /// Since when nobody on it is proven. Entering and leaving namespaces does not put it off.
     pub(super) unproven_since: Instant,
-    pub(super) progress: Progress,
     /// Since when something waits to be written.
     pub(super) waiting_since: Option<Instant>,
     pub(super) rate: Rate,
@@ -80,7 +79,6 @@ impl Connection {
         carrier: Carrier,
         codec: Codec,
         peer: Peer,
-        progress: Progress,
         handshake: Handshake,
         permit: SocketPermit,
     ) -> Self {
@@ -99,7 +97,6 @@ impl Connection {
             permit,
             refusals: 0,
             unproven_since: Instant::now(),
-            progress,
             waiting_since: None,
             ledger: Ledger::default(),
         }

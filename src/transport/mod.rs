@@ -34,7 +34,7 @@ use hyper::{Method, StatusCode};
 use crate::app::App;
 use crate::event::Namespace;
 use crate::protocol::{engineio, websocket};
-use crate::server::{self, ApiError, Entrance, Incoming, Peer, Progress, Response, Stream};
+use crate::server::{self, ApiError, Entrance, Incoming, Peer, Response, Stream};
 use carrier::Carrier;
 use codec::Codec;
 use connection::{Connection, Handshake};
@@ -120,7 +120,6 @@ async fn open_websocket(
     // Where a wrong token came in the handshake itself the handshake fails (contract 3); it has
     // been counted all the same.
     proof?;
-    let progress = progress_of(&request);
     let (response, upgraded) = websocket::accept::<Stream, _>(&mut request, app.websocket_limits())
         .map_err(|error| {
             ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", error.to_string())
@@ -132,7 +131,7 @@ async fn open_websocket(
             Ok(socket) => {
                 let carrier = Carrier::websocket(socket);
                 let connection =
-                    Connection::new(app, carrier, Codec::Json, peer, progress, handshake, permit);
+                    Connection::new(app, carrier, Codec::Json, peer, handshake, permit);
                 // A fresh task, so that nothing of the handshake lives as long as the session.
                 tokio::spawn(connection.run());
             }
@@ -162,12 +161,11 @@ async fn open_socketio(
         None => handshake.local_admin.is_some(),
     };
     let permit = app.sockets.permit(app, &peer, proven)?;
-    let progress = progress_of(&request);
     let owner = app.clone();
     let opened = move |socket: engineio::Socket<Stream>| {
         let carrier = Carrier::engine(socket);
         let codec = Codec::socketio();
-        let connection = Connection::new(owner, carrier, codec, peer, progress, handshake, permit);
+        let connection = Connection::new(owner, carrier, codec, peer, handshake, permit);
         tokio::spawn(connection.run());
     };
     Ok(app.engine.handle(request, opened).await)
@@ -204,12 +202,4 @@ fn presented(app: &App, request: &Incoming, peer: &Peer) -> Result<Handshake, Ap
         namespace: Namespace::Main,
         position,
     })
-}
-
-fn progress_of(request: &Incoming) -> Progress {
-    request
-        .extensions()
-        .get::<Progress>()
-        .cloned()
-        .unwrap_or_default()
 }

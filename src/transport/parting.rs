@@ -148,8 +148,8 @@ impl Connection {
 
     /// When the peer has taken nothing for too long, as far as something waits for it.
     fn stalls_at(&self) -> Option<Instant> {
-        let since = self.waiting_since.filter(|_| self.carrier.can_stall())?;
-        Some(since.max(self.progress.last()) + STALL)
+        let (since, taken) = (self.waiting_since?, self.carrier.last_taken()?);
+        Some(since.max(taken) + STALL)
     }
 
     pub(super) fn on_deadline(&mut self) -> Result<(), Parting> {

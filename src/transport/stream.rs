@@ -10,7 +10,7 @@ use hyper::header::{ACCEPT, HeaderName};
 use super::carrier::Carrier;
 use super::codec::Codec;
 use super::connection::Connection;
-use super::{presented, progress_of};
+use super::presented;
 use crate::app::App;
 use crate::auth::AuthError;
 use crate::protocol::sse::EventStream;
@@ -55,12 +55,11 @@ pub(super) async fn open(
     // A wrong token counts against its address, as on a WebSocket.
     let permit = app.sockets.permit(app, &peer, proof.is_ok())?;
     proof?;
-    let (app, version, progress) = (app.clone(), request.version(), progress_of(&request));
+    let (app, version) = (app.clone(), request.version());
     Ok(server::hand_over(head(), move |stream: Stream, head| {
         stream.give_up_after(SILENCE);
         let carrier = Carrier::events(EventStream::new(stream, head, version));
-        let connection =
-            Connection::new(app, carrier, Codec::Sse, peer, progress, handshake, permit);
+        let connection = Connection::new(app, carrier, Codec::Sse, peer, handshake, permit);
         tokio::spawn(connection.run());
     }))
 }

@@ -86,7 +86,8 @@ async fn a_tablet_that_takes_little_is_late_and_never_cut_off() {
     let house = wide_house().await;
     let (slow, _) = house.tablets.split_at(Dialect::ALL.len());
     for tablet in slow {
-        // About 40 KB in a second.
+        // About 40 KB in a second. With much less the loopback, whose packets have 64 KB, would
+        // itself bring nothing for ten seconds.
         tablet.ears.walk(Duration::from_millis(200));
     }
     house.orders.more(MANY).await;

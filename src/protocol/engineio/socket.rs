@@ -83,6 +83,14 @@ impl<S: ByteStream> Socket<S> {
         }
     }
 
+    /// The stream that carries the connection just now; none while polls do.
+    pub fn stream(&self) -> Option<&S> {
+        match &self.carrier {
+            Carrier::Polling(_) => None,
+            Carrier::WebSocket(socket, _) => Some(socket.stream()),
+        }
+    }
+
     /// Waits for the next event. Cancel safe.
     pub async fn event(&mut self) -> Event {
         poll_fn(|cx| self.poll_event(cx)).await

@@ -123,6 +123,11 @@ impl<S: ByteStream> WebSocket<S> {
         }
     }
 
+    /// The stream that carries it.
+    pub fn stream(&self) -> &S {
+        self.core.get_ref().get_ref()
+    }
+
     /// Whether all that was queued is with the kernel.
     pub fn can_send(&self) -> bool {
         self.queue.is_empty() && !self.unflushed

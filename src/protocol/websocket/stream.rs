@@ -23,6 +23,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
         }
     }
 
+    /// The stream itself.
+    pub(super) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// Names the task to wake when reading or writing can go on.
     pub(super) fn rouse(&mut self, waker: &Waker) {
         self.waker.clone_from(waker);
