@@ -156,7 +156,13 @@ impl Connection {
                 () = signal.woken() => None,
             };
             let after = match heard {
-                Some(CarrierEvent::Message(frame)) => self.receive(frame).await,
+                Some(CarrierEvent::Message(frame)) => {
+                    // An answer does not overtake what was told before its question came.
+                    match self.settle() {
+                        Ok(()) => self.receive(frame).await,
+                        Err(parting) => Err(parting),
+                    }
+                }
                 Some(CarrierEvent::Closed(why)) => {
                     tracing::debug!(?why, "the carrier closed");
                     return Parting::Drop;
