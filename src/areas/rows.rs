@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Area, AreaName, EntityId, Source};
 use crate::ids::{AreaId, ClientId};
+use crate::store::row_limit;
 
 const COLUMNS: &str = "a.room_id, a.id, a.name, a.is_enabled, a.source, a.created_at, a.updated_at,
     (SELECT json_group_array(e.entity_id ORDER BY e.position) FROM area_entities e WHERE e.area_id = a.id),
@@ -73,7 +74,7 @@ pub fn page(
     after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Area>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = row_limit(limit);
     match client {
         None => connection
             .prepare_cached(&format!(

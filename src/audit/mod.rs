@@ -4,8 +4,10 @@ pub mod routes;
 
 use rusqlite::{Connection, params};
 
+use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::store::WriteTx;
+use crate::server::Peer;
+use crate::store::{WriteTx, row_limit};
 
 /// Who acts, and from where.
 #[derive(Clone, Debug)]
@@ -14,6 +16,16 @@ pub struct Actor {
     pub who: String,
     /// An address, or `local` on the command line's socket.
     pub address: String,
+}
+
+impl Actor {
+    /// A proven principal, and where it speaks from.
+    pub fn new(subject: &Subject, peer: &Peer) -> Self {
+        Self {
+            who: subject.to_string(),
+            address: peer.shown(),
+        }
+    }
 }
 
 /// One kept act.
@@ -77,10 +89,7 @@ pub fn page(
              WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
         )?
         .query_map(
-            params![
-                before.unwrap_or(i64::MAX),
-                i64::try_from(limit).unwrap_or(i64::MAX)
-            ],
+            params![before.unwrap_or(i64::MAX), row_limit(limit)],
             |row| {
                 Ok(Entry {
                     id: row.get(0)?,
@@ -105,5 +114,5 @@ pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqli
         .prepare_cached(
             "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1 LIMIT ?2)",
         )?
-        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+        .execute(params![before, row_limit(at_most)])
 }

@@ -32,6 +32,21 @@ pub fn spans(
     Ok(spans)
 }
 
+/// The same for its sessions of a namespace, which listen on the namespace as well.
+///
+/// # Errors
+/// SQLite's.
+pub fn spans_in(
+    connection: &Connection,
+    principal: &Principal,
+    namespace: Namespace,
+    since: EventId,
+) -> rusqlite::Result<Vec<Span>> {
+    let mut spans = spans(connection, principal, since)?;
+    spans.extend(of_namespace(&principal.subject, namespace).map(Span::always));
+    Ok(spans)
+}
+
 /// The rooms that one session of `principal` was or is in, besides what all its sessions hear.
 ///
 /// # Errors
@@ -71,7 +86,7 @@ pub fn may_enter(
                 Ok(area) => areas::is_assigned(connection, &area, id)?,
                 Err(_) => false,
             };
-            let is_own = |client: Client| client.room() == room.as_str();
+            let is_own = |client: Client| client.kiosk().as_str() == room.as_str();
             Ok(has_area || clients::find(connection, id)?.is_some_and(is_own))
         }
         Subject::User(_) | Subject::Pairing(_) => Ok(false),

@@ -6,12 +6,30 @@ use serde_json::json;
 
 use super::incidents::{self, IncidentJson};
 use super::services::{self, ServiceJson};
-use super::{Audience, View, overall, own};
+use super::{Audience, BoardError, View, overall, own};
 use crate::app::App;
 use crate::auth::{Principal, entitlement};
 use crate::clock::Timestamp;
 use crate::ids::InvalidId;
 use crate::server::{ApiError, Reply, Request};
+
+/// A thing of the board, if `view` shows it. Whoever does not see everything gets 403 also for what is
+/// not there.
+///
+/// # Errors
+/// 403, or `unknown` for whoever may know.
+pub(super) fn revealed<T>(
+    view: &View,
+    found: Option<T>,
+    audience: impl FnOnce(&T) -> &Audience,
+    unknown: BoardError,
+) -> Result<T, ApiError> {
+    match (found, view) {
+        (Some(thing), view) if view.shows(audience(&thing)) => Ok(thing),
+        (None, View::Everything) => Err(unknown.into()),
+        _ => Err(ApiError::forbidden()),
+    }
+}
 
 /// Every service and every open incident of a board, and its worst service. An admin names the
 /// board, or none for whatever there is; anyone else gets its own, and may name no other.

@@ -4,9 +4,8 @@ use std::str::FromStr;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
-use crate::server::{FromField, from_text};
+use crate::server::text_fields;
 
 /// A service's status. The order says how bad it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,17 +155,7 @@ impl FromSql for IncidentStatus {
     }
 }
 
-impl FromField for ServiceStatus {
-    fn from_field(value: Value) -> Result<Self, String> {
-        from_text(value)
-    }
-}
-
-impl FromField for IncidentStatus {
-    fn from_field(value: Value) -> Result<Self, String> {
-        from_text(value)
-    }
-}
+text_fields!(ServiceStatus, IncidentStatus);
 
 #[cfg(test)]
 mod tests {

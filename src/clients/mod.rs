@@ -53,13 +53,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// The name of its own room: its kiosk's id, or its own while that is unset (contract 4.5).
-    pub fn room(&self) -> &str {
-        self.kiosk_id
-            .as_ref()
-            .map_or(self.id.as_str(), KioskId::as_str)
-    }
-
     /// Whose board it sees.
     pub fn audience(&self) -> Audience {
         Audience {
@@ -68,7 +61,8 @@ impl Client {
         }
     }
 
-    /// The kiosk that it stands at; one without a name of its own has the client's.
+    /// The kiosk that it stands at, after which its own room is named: the client's id while that is
+    /// unset (contract 4.5).
     pub fn kiosk(&self) -> KioskId {
         self.kiosk_id
             .clone()
@@ -221,8 +215,9 @@ pub fn change(
     rows::save(tx.connection(), &after)?;
     let subject = Subject::Client(id.clone());
     move_to(tx, &subject, &before.audience(), &after.audience());
-    if before.room() != after.room() {
-        rooms::expel(tx, &subject, before.room())?;
+    let kiosk = before.kiosk();
+    if kiosk != after.kiosk() {
+        rooms::expel(tx, &subject, kiosk.as_str())?;
     }
     if before.is_active && !after.is_active {
         tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::auth::{Principal, Subject, entitlement};
 use crate::clock::Timestamp;
 use crate::event::{EventId, Namespace};
-use crate::history::{self, Backlog, Span};
+use crate::history::{self, Backlog};
 use crate::ids::{ClientId, UserId};
 use crate::server::{ApiError, Reply, Request, page};
 
@@ -88,9 +88,7 @@ fn position(
         tenant_id: client.tenant_id,
         ..Principal::local_admin(UserId::random())
     };
-    let mut spans = entitlement::spans(db, &principal, after)?;
-    let main = entitlement::of_namespace(&principal.subject, Namespace::Main);
-    spans.extend(main.map(Span::always));
+    let spans = entitlement::spans_in(db, &principal, Namespace::Main, after)?;
     let Backlog { events, since } = history::backlog(db, &spans, after)?;
     let waited = since.map_or(0, |since| Timestamp::now().unix_ms() - since.unix_ms());
     Ok(PositionJson {

@@ -6,6 +6,7 @@ use super::{Client, ClientName};
 use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::ids::{ClientId, KioskId};
+use crate::store::row_limit;
 
 const COLUMNS: &str = "id, name, is_active, organization_id, tenant_id, kiosk_id, platform, \
     created_at, last_seen_at, last_acked_event_id";
@@ -49,13 +50,7 @@ pub fn page(
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM clients WHERE id > ?1 ORDER BY id LIMIT ?2"
         ))?
-        .query_map(
-            params![
-                after.unwrap_or_default(),
-                i64::try_from(limit).unwrap_or(i64::MAX)
-            ],
-            read,
-        )?
+        .query_map(params![after.unwrap_or_default(), row_limit(limit)], read)?
         .collect()
 }
 
@@ -75,10 +70,7 @@ pub fn at_kiosk(
              UNION ALL SELECT {COLUMNS} FROM clients WHERE id = ?1 AND kiosk_id IS NULL
              ORDER BY id LIMIT ?2"
         ))?
-        .query_map(
-            params![kiosk, i64::try_from(limit).unwrap_or(i64::MAX)],
-            read,
-        )?
+        .query_map(params![kiosk, row_limit(limit)], read)?
         .collect()
 }
 

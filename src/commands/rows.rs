@@ -6,6 +6,7 @@ use super::{Command, End, Order, Outcome};
 use crate::clock::Timestamp;
 use crate::event::to_json;
 use crate::ids::{ClientId, CommandId};
+use crate::store::row_limit;
 
 const COLUMNS: &str = "number, id, client_id, kiosk_id, type, locker_id, parameters, event_id, \
     created_at, expires_at, outcome, message, error, finished_at";
@@ -69,7 +70,7 @@ pub fn page(
     limit: usize,
 ) -> rusqlite::Result<Vec<Command>> {
     let before = before.unwrap_or(i64::MAX);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = row_limit(limit);
     match client {
         None => connection
             .prepare_cached(&format!(
@@ -98,10 +99,7 @@ pub(super) fn open(
             "SELECT {COLUMNS} FROM commands WHERE client_id = ?1 AND outcome IS NULL
              ORDER BY number LIMIT ?2"
         ))?
-        .query_map(
-            params![client, i64::try_from(at_most).unwrap_or(i64::MAX)],
-            read,
-        )?
+        .query_map(params![client, row_limit(at_most)], read)?
         .collect()
 }
 
@@ -116,10 +114,9 @@ pub(super) fn count_open(
             "SELECT count(*) FROM (SELECT 1 FROM commands
              WHERE client_id = ?1 AND outcome IS NULL LIMIT ?2)",
         )?
-        .query_row(
-            params![client, i64::try_from(at_most).unwrap_or(i64::MAX)],
-            |row| row.get::<_, i64>(0),
-        )
+        .query_row(params![client, row_limit(at_most)], |row| {
+            row.get::<_, i64>(0)
+        })
         .map(|count| usize::try_from(count).unwrap_or_default())
 }
 
@@ -134,10 +131,7 @@ pub(super) fn overdue(
             "SELECT {COLUMNS} FROM commands WHERE outcome IS NULL AND expires_at <= ?1
              ORDER BY expires_at LIMIT ?2"
         ))?
-        .query_map(
-            params![now, i64::try_from(at_most).unwrap_or(i64::MAX)],
-            read,
-        )?
+        .query_map(params![now, row_limit(at_most)], read)?
         .collect()
 }
 
@@ -196,5 +190,5 @@ pub(super) fn forget_finished(
             "DELETE FROM commands WHERE number IN
                (SELECT number FROM commands WHERE finished_at < ?1 LIMIT ?2)",
         )?
-        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+        .execute(params![before, row_limit(at_most)])
 }

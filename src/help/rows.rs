@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{Asked, HelpRequest, PhotoUrl};
 use crate::clock::Timestamp;
 use crate::ids::ClientId;
+use crate::store::row_limit;
 
 const COLUMNS: &str = "id, client_id, kiosk_id, locker_no, category, note, photo_url, status, \
     created_at, updated_at";
@@ -51,7 +52,7 @@ pub fn page(
     limit: usize,
 ) -> rusqlite::Result<Vec<HelpRequest>> {
     let before = before.unwrap_or(i64::MAX);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = row_limit(limit);
     match client {
         None => connection
             .prepare_cached(&format!(
@@ -80,10 +81,9 @@ pub(super) fn count_open(
             "SELECT count(*) FROM (SELECT 1 FROM help_requests
              WHERE client_id = ?1 AND status <> 'resolved' LIMIT ?2)",
         )?
-        .query_row(
-            params![client, i64::try_from(at_most).unwrap_or(i64::MAX)],
-            |row| row.get::<_, i64>(0),
-        )
+        .query_row(params![client, row_limit(at_most)], |row| {
+            row.get::<_, i64>(0)
+        })
         .map(|count| usize::try_from(count).unwrap_or_default())
 }
 
@@ -127,7 +127,7 @@ pub(super) fn forget_beyond(
                (SELECT id FROM help_requests WHERE client_id = ?1
                 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
         )?
-        .execute(params![client, i64::try_from(keep).unwrap_or(i64::MAX)])?;
+        .execute(params![client, row_limit(keep)])?;
     Ok(())
 }
 
@@ -141,5 +141,5 @@ pub(super) fn forget_resolved(
             "DELETE FROM help_requests WHERE id IN
                (SELECT id FROM help_requests WHERE status = 'resolved' AND updated_at < ?1 LIMIT ?2)",
         )?
-        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+        .execute(params![before, row_limit(at_most)])
 }

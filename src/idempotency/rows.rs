@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Hash, Kept, Key};
 use crate::clock::Timestamp;
+use crate::store::row_limit;
 
 /// What was answered in this scope after `since`, and the hash of the request that it answered.
 pub(super) fn find(
@@ -51,5 +52,5 @@ pub(super) fn forget(
             "DELETE FROM answers WHERE id IN
                (SELECT id FROM answers WHERE created_at < ?1 LIMIT ?2)",
         )?
-        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+        .execute(params![before, row_limit(at_most)])
 }

@@ -55,7 +55,8 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         .store
         .read(move |db| {
             let client = client.map(|id| clients::expect(db, &id)).transpose()?;
-            let kiosk = client.as_ref().map(|client| client.room());
+            let kiosk = client.map(|client| client.kiosk());
+            let kiosk = kiosk.as_ref().map(KioskId::as_str);
             Ok::<_, ApiError>(super::page(db, kiosk, after.as_deref(), limit + 1)?)
         })
         .await?;
@@ -85,7 +86,7 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             };
             let client = clients::expect(db, &client)?;
             found
-                .filter(|locker| locker.kiosk_id.as_str() == client.room())
+                .filter(|locker| locker.kiosk_id == client.kiosk())
                 .ok_or_else(ApiError::forbidden)
         })
         .await?;

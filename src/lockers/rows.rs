@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::Locker;
 use crate::ids::LockerId;
+use crate::store::row_limit;
 
 const COLUMNS: &str = "id, kiosk_id, state, created_at, updated_at";
 
@@ -39,7 +40,7 @@ pub fn page(
     limit: usize,
 ) -> rusqlite::Result<Vec<Locker>> {
     let after = after.unwrap_or_default();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = row_limit(limit);
     match kiosk {
         None => connection
             .prepare_cached(&format!(

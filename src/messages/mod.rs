@@ -24,7 +24,7 @@ use crate::audit::{self, Actor};
 use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::ids::{ConversationId, MessageId};
-use crate::server::{FromField, from_text};
+use crate::server::{FromField, text_fields};
 use crate::store::{StoreError, WriteTx};
 
 pub use party::Party;
@@ -189,16 +189,6 @@ impl FromStr for Body {
             Err(InvalidBody)
         }
     }
-}
-
-macro_rules! text_fields {
-    ($($type:ty),*) => {
-        $(impl FromField for $type {
-            fn from_field(value: Value) -> Result<Self, String> {
-                from_text(value)
-            }
-        })*
-    };
 }
 
 text_fields!(MessageId, ConversationId, Word, Body);

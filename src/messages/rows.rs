@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::ids::MessageId;
 use crate::store::WriteTx;
+use crate::store::row_limit;
 
 pub(super) use conversations::{
     conversation_at, conversations, find_between, find_conversation, open, seen_by, sharers,
@@ -61,10 +62,6 @@ impl ToSql for Status {
     }
 }
 
-fn limit_of(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
 /// One message as `viewer` sees it.
 pub(super) fn find(
     db: &Connection,
@@ -100,7 +97,7 @@ pub(super) fn page(
             "SELECT seq FROM messages WHERE {condition} AND {VISIBLE} AND seq < ?3
              ORDER BY seq DESC LIMIT ?4"
         ))?;
-        let found = params![viewer, now, before, limit_of(limit)];
+        let found = params![viewer, now, before, row_limit(limit)];
         places.extend(places_of(&mut query, found)?);
     }
     places.sort_unstable_by(|one, other| other.cmp(one));
@@ -122,7 +119,7 @@ pub(super) fn page_of(
          ORDER BY m.seq DESC LIMIT ?5"
     ))?
     .query_map(
-        params![viewer, now, conversation.seq, before, limit_of(limit)],
+        params![viewer, now, conversation.seq, before, row_limit(limit)],
         read,
     )?
     .collect()
@@ -210,7 +207,7 @@ pub(super) fn advance_one(
 /// SQLite's.
 pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqlite::Result<usize> {
     let db = tx.connection();
-    let most = limit_of(at_most);
+    let most = row_limit(at_most);
     let messages = db
         .prepare_cached(
             "DELETE FROM messages WHERE seq IN

@@ -13,7 +13,7 @@ use crate::auth::{Subject, entitlement};
 use crate::event::{Kind, Namespace, NewEvent, Topic};
 use crate::history::{self, Span};
 use crate::hub::{Hub, RoomOf, Session};
-use crate::ids::{AreaId, ConnectionId, RoomName};
+use crate::ids::{ConnectionId, RoomName};
 use crate::store::{Store, StoreError, WriteTx};
 
 /// Rooms that one session may be in.
@@ -77,7 +77,7 @@ impl RoomAction {
 /// SQLite's.
 pub fn tell(tx: &mut WriteTx<'_>, area: &Area, action: RoomAction) -> rusqlite::Result<()> {
     let topics = match action {
-        RoomAction::Updated => match of_area(&area.id) {
+        RoomAction::Updated => match Topic::room(Namespace::Main, area.id.as_str()) {
             Some(room) if history::is_anyone_in(tx.connection(), &room)? => vec![room],
             _ => return Ok(()),
         },
@@ -143,11 +143,6 @@ pub fn expel(tx: &mut WriteTx<'_>, subject: &Subject, room: &str) -> rusqlite::R
         }
     }
     Ok(())
-}
-
-fn of_area(area: &AreaId) -> Option<Topic> {
-    let name = area.as_str().parse().ok()?;
-    Some(Topic::Room(Namespace::Main, name))
 }
 
 /// Has a session enter a room of its namespace, if its principal may.

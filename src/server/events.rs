@@ -9,7 +9,7 @@ use super::{ApiError, Reply, Request};
 use crate::app::App;
 use crate::auth::{Principal, entitlement};
 use crate::event::{Event, EventId, Namespace};
-use crate::history::{Span, last_id, oldest_id, replay};
+use crate::history::{last_id, oldest_id, replay};
 use crate::store::StoreError;
 
 /// Events that one look at the history takes.
@@ -90,9 +90,7 @@ impl Search {
         let (page, seen) = app
             .store
             .read(move |db| {
-                let mut spans = entitlement::spans(db, &principal, after)?;
-                let main = entitlement::of_namespace(&principal.subject, Namespace::Main);
-                spans.extend(main.map(Span::always));
+                let spans = entitlement::spans_in(db, &principal, Namespace::Main, after)?;
                 let page = replay(db, &epoch, &spans, after, None, LOOK)?;
                 let seen = Seen {
                     oldest: oldest_id(db)?,

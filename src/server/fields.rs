@@ -210,15 +210,18 @@ impl FromField for Epoch {
     }
 }
 
+/// Fields of these types hold a text that their `FromStr` parses.
 macro_rules! text_fields {
-    ($($type:ty),*) => {
-        $(impl FromField for $type {
-            fn from_field(value: Value) -> Result<Self, String> {
-                from_text(value)
+    ($($type:ty),* $(,)?) => {
+        $(impl $crate::server::FromField for $type {
+            fn from_field(value: serde_json::Value) -> Result<Self, String> {
+                $crate::server::from_text(value)
             }
         })*
     };
 }
+
+pub(crate) use text_fields;
 
 text_fields!(
     AreaId,

@@ -23,6 +23,7 @@ mod seats;
 mod stream;
 
 pub use conn::serve_local;
+pub(crate) use fields::text_fields;
 pub use fields::{Fields, FromField, from_text};
 pub use handover::hand_over;
 pub use identity::{

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{ApiError, Fields, Reply};
 use crate::audit::Actor;
-use crate::auth::{Principal, Subject};
+use crate::auth::Principal;
 use crate::idempotency::Claim;
 use crate::store::{Store, StoreError, WriteTx};
 
@@ -120,11 +120,7 @@ impl Request {
     /// # Errors
     /// 401 when nobody is proven.
     pub fn actor(&self) -> Result<Actor, ApiError> {
-        let subject: &Subject = &self.principal()?.subject;
-        Ok(Actor {
-            who: subject.to_string(),
-            address: self.peer.shown(),
-        })
+        Ok(Actor::new(&self.principal()?.subject, &self.peer))
     }
 
     /// The session id in the request's cookie, if there is one.

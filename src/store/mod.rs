@@ -240,6 +240,11 @@ pub fn inspect(folder: &Path) -> Result<String, OpenError> {
     Ok(format!("{}: sound", path.display()))
 }
 
+/// A number of rows as SQLite takes it for `LIMIT`.
+pub fn row_limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
     std::thread::Builder::new()
         .name(name.to_owned())

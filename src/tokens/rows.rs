@@ -6,6 +6,7 @@ use super::{PairingAnswer, Standing, Token};
 use crate::auth::{Role, Subject};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PairingId};
+use crate::store::row_limit;
 
 const COLUMNS: &str = "jti, role, subject, name, email, organization_id, tenant_id, issued_at, \
     expires_at, stands_until, revoked_at, first_used_at, created_by, pairing_id, pairing_until, \
@@ -126,10 +127,7 @@ pub fn page(
             "SELECT {COLUMNS} FROM tokens WHERE (issued_at, jti) < (?1, ?2)
              ORDER BY issued_at DESC, jti DESC LIMIT ?3"
         ))?
-        .query_map(
-            params![at, jti, i64::try_from(limit).unwrap_or(i64::MAX)],
-            read,
-        )?
+        .query_map(params![at, jti, row_limit(limit)], read)?
         .collect()
 }
 
@@ -296,5 +294,5 @@ pub(super) fn forget_ended(
                (SELECT jti FROM tokens
                 WHERE min(stands_until, coalesce(revoked_at, stands_until)) < ?1 LIMIT ?2)",
         )?
-        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+        .execute(params![before, row_limit(at_most)])
 }

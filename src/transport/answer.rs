@@ -1,6 +1,8 @@
 //! What a session's messages come to: acting on them, and answering or refusing them in the shapes
 //! of contract 4.2.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -12,8 +14,9 @@ use super::slot::Slot;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Kind, Namespace};
+use crate::hub::Session;
 use crate::messages::{self, Party};
-use crate::server::Fields;
+use crate::server::{ApiError, Fields};
 
 impl Connection {
     /// Acts on a message of one session.
@@ -91,6 +94,25 @@ impl Connection {
         if let Some(slot) = self.slots.get(index) {
             let namespace = slot.namespace;
             self.fail(namespace, what.request, "invalid_message", what.text);
+        }
+    }
+
+    /// A session that is proven, and its namespace.
+    pub(super) fn live(&self, index: usize) -> Option<(Namespace, Arc<Session>)> {
+        let slot = self.slots.get(index)?;
+        Some((slot.namespace, slot.session()?.clone()))
+    }
+
+    /// Answers what came of a message.
+    pub(super) fn answer(
+        &mut self,
+        namespace: Namespace,
+        mark: Option<RequestMark>,
+        outcome: Result<Value, ApiError>,
+    ) {
+        match outcome {
+            Ok(data) => self.succeed(namespace, mark, data),
+            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }
     }
 

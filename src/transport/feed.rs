@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::position::Standing;
 use crate::auth::entitlement;
 use crate::event::{Event, EventId, Namespace};
-use crate::history::{self, Span};
+use crate::history;
 use crate::hub::{Drained, Hub, Session};
 use crate::store::{Store, StoreError};
 
@@ -151,10 +151,8 @@ impl Feed {
             if reached.next() < standing.oldest {
                 return Ok::<_, StoreError>(Err(standing));
             }
-            let mut spans = entitlement::spans(db, &principal, reached)?;
+            let mut spans = entitlement::spans_in(db, &principal, namespace, reached)?;
             spans.extend(entitlement::rooms(db, &id, reached)?);
-            let of_namespace = entitlement::of_namespace(&principal.subject, namespace);
-            spans.extend(of_namespace.map(Span::always));
             let page = history::replay(db, &standing.epoch, &spans, reached, until, limit)?;
             Ok(Ok(page))
         };

@@ -35,26 +35,18 @@ impl Connection {
         wanted: HelpWanted,
         mark: Option<RequestMark>,
     ) {
-        let Some(slot) = self.slots.get(index) else {
+        let Some((namespace, session)) = self.live(index) else {
             return;
         };
-        let Some(session) = slot.session() else {
-            return;
-        };
-        let (namespace, principal) = (slot.namespace, session.principal());
-        let actor = Actor {
-            who: principal.subject.to_string(),
-            address: self.peer.shown(),
-        };
+        let principal = session.principal();
+        let actor = Actor::new(&principal.subject, &self.peer);
         let HelpWanted { asked, kiosk } = wanted;
         let requested = self.app.store.write(move |tx| {
             let help = help::request(tx, asked, kiosk, &principal, &actor)?;
             Ok::<_, ApiError>(json!(HelpJson::from(help)))
         });
-        match requested.await {
-            Ok(help) => self.succeed(namespace, mark, help),
-            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
-        }
+        let outcome = requested.await;
+        self.answer(namespace, mark, outcome);
     }
 
     pub(super) async fn report_result(
@@ -63,20 +55,15 @@ impl Connection {
         reported: Reported,
         mark: Option<RequestMark>,
     ) {
-        let Some(slot) = self.slots.get(index) else {
+        let Some((namespace, session)) = self.live(index) else {
             return;
         };
-        let Some(session) = slot.session() else {
-            return;
-        };
-        let (namespace, principal) = (slot.namespace, session.principal());
+        let principal = session.principal();
         let kept = self.app.store.write(move |tx| {
             let command = commands::report(tx, reported, &principal)?;
             Ok::<_, ApiError>(json!(CommandJson::new(command, None, Timestamp::now())))
         });
-        match kept.await {
-            Ok(command) => self.succeed(namespace, mark, command),
-            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
-        }
+        let outcome = kept.await;
+        self.answer(namespace, mark, outcome);
     }
 }

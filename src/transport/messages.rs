@@ -31,31 +31,20 @@ impl Connection {
         command: MessageCommand,
         mark: Option<RequestMark>,
     ) {
-        let Some(slot) = self.slots.get(index) else {
+        let Some((namespace, session)) = self.live(index) else {
             return;
         };
-        let Some(session) = slot.session() else {
-            return;
-        };
-        let (namespace, subject) = (slot.namespace, session.subject());
+        let subject = session.subject();
         let asking = Party::of(subject).map(|party| Asking {
             party,
-            actor: Actor {
-                who: subject.to_string(),
-                address: self.peer.shown(),
-            },
+            actor: Actor::new(subject, &self.peer),
         });
         let done = match asking {
             None => Err(MessageError::Forbidden),
             Some(asking) => self.do_message(asking, command).await,
         };
-        match done {
-            Ok(()) => self.succeed(namespace, mark, json!({})),
-            Err(error) => {
-                let error = ApiError::from(error);
-                self.fail(namespace, mark, error.code(), error.message());
-            }
-        }
+        let outcome = done.map(|()| json!({})).map_err(ApiError::from);
+        self.answer(namespace, mark, outcome);
     }
 
     async fn do_message(

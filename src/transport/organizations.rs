@@ -29,13 +29,10 @@ impl Connection {
         command: OrganizationCommand,
         mark: Option<RequestMark>,
     ) {
-        let Some(slot) = self.slots.get(index) else {
+        let Some((namespace, session)) = self.live(index) else {
             return;
         };
-        let Some(session) = slot.session() else {
-            return;
-        };
-        let (namespace, principal) = (slot.namespace, session.principal());
+        let principal = session.principal();
         let OrganizationCommand {
             organization,
             joins,

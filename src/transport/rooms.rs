@@ -47,13 +47,9 @@ impl Connection {
         command: RoomCommand,
         mark: Option<RequestMark>,
     ) {
-        let Some(slot) = self.slots.get(index) else {
+        let Some((namespace, session)) = self.live(index) else {
             return;
         };
-        let Some(session) = slot.session().cloned() else {
-            return;
-        };
-        let namespace = slot.namespace;
         let RoomCommand { room, wish } = command;
         let (kind, key) = wish.answer();
         let named = match &room {

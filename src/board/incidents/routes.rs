@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Incident, IncidentJson, IncidentPatch, MAX_SERVICES, NewIncident, Severity};
 use crate::app::App;
 use crate::auth::entitlement;
+use crate::board::routes::revealed;
 use crate::board::services::routes::{audience, description};
 use crate::board::{Audience, BoardError, Description, Message};
 use crate::ids::{IncidentId, ServiceId};
@@ -27,8 +28,7 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
 
 /// `GET /api/incidents/{id}`: 403 for whoever's board does not show it.
 pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let principal = request.principal()?;
-    let (view, is_admin) = (entitlement::board(principal), principal.is_admin());
+    let view = entitlement::board(request.principal()?);
     let id = incident_id(&request);
     let found = app
         .store
@@ -37,13 +37,9 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             Err(_) => Ok(None),
         })
         .await?;
-    match found {
-        Some(incident) if view.shows(&incident.audience) => {
-            Ok(Reply::ok(&IncidentJson::from(incident)))
-        }
-        None if is_admin => Err(BoardError::UnknownIncident.into()),
-        _ => Err(ApiError::forbidden()),
-    }
+    let unknown = BoardError::UnknownIncident;
+    let incident = revealed(&view, found, |incident| &incident.audience, unknown)?;
+    Ok(Reply::ok(&IncidentJson::from(incident)))
 }
 
 /// `POST /api/incidents`

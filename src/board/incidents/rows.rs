@@ -6,7 +6,7 @@ use super::{Incident, Update};
 use crate::board::{Audience, View};
 use crate::clock::Timestamp;
 use crate::ids::{IncidentId, ServiceId};
-use crate::store::WriteTx;
+use crate::store::{WriteTx, row_limit};
 
 const COLUMNS: &str = "place, id, title, description, status, severity, service_ids, \
     organization_id, tenant_id, created_at, updated_at, resolved_at";
@@ -99,7 +99,7 @@ fn select(
     after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Incident>> {
-    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let most = row_limit(limit);
     let mut incidents = Vec::new();
     match view.layers() {
         None => {
@@ -241,5 +241,5 @@ pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqli
             "DELETE FROM incidents WHERE id IN
                (SELECT id FROM incidents WHERE resolved_at < ?1 LIMIT ?2)",
         )?
-        .execute(params![before, i64::try_from(at_most).unwrap_or(i64::MAX)])
+        .execute(params![before, row_limit(at_most)])
 }

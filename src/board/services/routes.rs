@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{NewService, Service, ServiceJson, ServicePatch};
 use crate::app::App;
 use crate::auth::entitlement;
+use crate::board::routes::revealed;
 use crate::board::{AudiencePatch, BoardError, Description, own};
 use crate::ids::ServiceId;
 use crate::server::{ApiError, Fields, Reply, Request, page};
@@ -26,8 +27,7 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
 
 /// `GET /api/services/{id}`: 403 for whoever's board does not show it.
 pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let principal = request.principal()?;
-    let (view, is_admin) = (entitlement::board(principal), principal.is_admin());
+    let view = entitlement::board(request.principal()?);
     let id = service_id(&request);
     let outage = own::outage(&app.store).await;
     let found = app
@@ -37,14 +37,11 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             Err(_) => Ok(None),
         })
         .await?;
-    match found {
-        Some(service) if view.shows(&service.audience) => {
-            let service = own::as_it_is(service, outage);
-            Ok(Reply::ok(&ServiceJson::from(service)))
-        }
-        None if is_admin => Err(BoardError::UnknownService.into()),
-        _ => Err(ApiError::forbidden()),
-    }
+    let unknown = BoardError::UnknownService;
+    let service = revealed(&view, found, |service| &service.audience, unknown)?;
+    Ok(Reply::ok(&ServiceJson::from(own::as_it_is(
+        service, outage,
+    ))))
 }
 
 /// `POST /api/services`

@@ -6,6 +6,7 @@ use super::Service;
 use crate::board::{Audience, View};
 use crate::clock::Timestamp;
 use crate::ids::ServiceId;
+use crate::store::row_limit;
 
 const COLUMNS: &str = "place, id, name, description, status, organization_id, tenant_id, is_own, \
     created_at, updated_at";
@@ -48,7 +49,7 @@ pub fn page(
     after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Service>> {
-    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let most = row_limit(limit);
     let Some(layers) = view.layers() else {
         return connection
             .prepare_cached(&format!(

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{limit_of, waiting};
+use super::waiting;
 use crate::clock::Timestamp;
 use crate::ids::ConversationId;
 use crate::messages::{Conversation, Party, Seen, Word};
+use crate::store::row_limit;
 
 /// People and tablets that are told of one person's presence at most.
 const MAX_SHARERS: i64 = 1000;
@@ -126,7 +127,7 @@ pub(in crate::messages) fn conversations(
     )?;
     let mut places: Vec<(i64, i64)> = Vec::new();
     for party in parties {
-        let parameters = params![party, before.0, before.1, limit_of(limit)];
+        let parameters = params![party, before.0, before.1, row_limit(limit)];
         for place in query.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))? {
             places.push(place?);
         }

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, ToSql, params};
 
-use super::{limit_of, places_of};
+use super::places_of;
 use crate::clock::Timestamp;
 use crate::event::EventId;
 use crate::messages::{Conversation, Party, Unread};
+use crate::store::row_limit;
 
 /// Messages that an unread count counts at most.
 const MAX_UNREAD: i64 = 10_000;
@@ -30,7 +31,7 @@ pub(in crate::messages) fn undelivered(
            AND (expires_at IS NULL OR expires_at > ?3)
          ORDER BY event_id DESC LIMIT ?4",
     )?;
-    let mut places = places_of(&mut own, params![party, until, now, limit_of(limit)])?;
+    let mut places = places_of(&mut own, params![party, until, now, row_limit(limit)])?;
     if let Some(since) = since {
         let mut to_all = db.prepare_cached(
             "SELECT m.seq FROM
