@@ -1,0 +1,114 @@
+//! The bare limit: rustls, a WebSocket upgrade, and one write for each frame. No queue, no task wake-up
+//! for a delivery, no check of who may hear what. What a server does above this is its own cost.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+#[path = "../identity.rs"]
+mod identity;
+
+type Stream = TlsStream<TcpStream>;
+
+/// What a connection turned out to be.
+enum Newcomer {
+    Tablet(Stream),
+    Publication(Vec<u8>),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let acceptor = TlsAcceptor::from(Arc::new(identity::server_config()?));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("ready https={}", listener.local_addr()?);
+    let (sender, mut newcomers) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let _ = tcp.set_nodelay(true);
+            tokio::spawn(meet(acceptor.clone(), tcp, sender.clone()));
+        }
+    });
+    let mut tablets: Vec<Stream> = Vec::new();
+    while let Some(newcomer) = newcomers.recv().await {
+        match newcomer {
+            Newcomer::Tablet(stream) => tablets.push(stream),
+            Newcomer::Publication(data) => {
+                let frame = frame(&data);
+                for tablet in &mut tablets {
+                    tablet.write_all(&frame).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn meet(
+    acceptor: TlsAcceptor,
+    tcp: TcpStream,
+    newcomers: mpsc::UnboundedSender<Newcomer>,
+) -> io::Result<()> {
+    let mut stream = acceptor.accept(tcp).await?;
+    loop {
+        let (head, body) = request(&mut stream).await?;
+        if let Some(key) = header(&head, "sec-websocket-key") {
+            let accept = derive_accept_key(key.as_bytes());
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await?;
+            let _ = newcomers.send(Newcomer::Tablet(stream));
+            return Ok(());
+        }
+        let _ = newcomers.send(Newcomer::Publication(body));
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            .await?;
+    }
+}
+
+/// A request's head and body.
+async fn request(stream: &mut Stream) -> io::Result<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    loop {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        if let Some(end) = end {
+            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            let length = header(&head, "content-length").and_then(|text| text.parse().ok());
+            let whole = end + 4 + length.unwrap_or(0);
+            if bytes.len() >= whole {
+                return Ok((head, bytes[end + 4..whole].to_vec()));
+            }
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}
+
+/// A text frame of a server (RFC 6455 section 5.2).
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match payload.len() {
+        length @ 0..=125 => frame.push(length as u8),
+        length => {
+            frame.push(126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+    }
+    frame.extend(payload);
+    frame
+}

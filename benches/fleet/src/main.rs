@@ -1,0 +1,98 @@
+//! Measures servers side by side: each in turn is started on a core of its own, a fleet of tablets
+//! on another core opens TLS sockets to it, and events are published through its own API.
+//!
+//! `make bench` runs it and prints the table. Ratios within one run count; absolute figures are this
+//! machine's.
+
+mod clock;
+mod http;
+mod process;
+mod publisher;
+mod round;
+mod sample;
+mod subject;
+mod table;
+mod tablet;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::round::Round;
+use crate::sample::Sample;
+use crate::subject::Subject;
+
+/// What fails here fails the whole bench, in words.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(about = "Measure what a fleet of tablets costs Wallcast and its peers")]
+struct Flags {
+    /// Servers to measure, in this order
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "limit,wallcast-json,wallcast-socketio,socketioxide,seed0"
+    )]
+    servers: Vec<Subject>,
+    /// Sockets to open, one measurement for each number
+    #[arg(long, value_delimiter = ',', default_value = "100,1000,5000")]
+    sockets: Vec<usize>,
+    /// How often each measurement is repeated; the table shows medians
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Deliveries that one measurement of the cost of a delivery takes
+    #[arg(long, default_value_t = 200_000)]
+    deliveries: usize,
+    /// Seconds of 20 events a second by which latency is measured
+    #[arg(long, default_value_t = 10)]
+    latency_seconds: u64,
+    /// The folder with the programs: wallcast, limit, socketioxide
+    #[arg(long, default_value = "target/release")]
+    programs: PathBuf,
+    /// Where to write every sample as one JSON object a line
+    #[arg(long)]
+    samples: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match measure(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(flags: &Flags) -> Outcome<()> {
+    process::allow_many_files()?;
+    process::pin_to(process::LOAD_CORE)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut samples: Vec<Sample> = Vec::new();
+    for number in 1..=flags.rounds {
+        for &sockets in &flags.sockets {
+            for &subject in &flags.servers {
+                let round = Round {
+                    subject,
+                    sockets,
+                    deliveries: flags.deliveries,
+                    latency_seconds: flags.latency_seconds,
+                    programs: flags.programs.clone(),
+                };
+                eprintln!("round {number}: {subject}, {sockets} sockets");
+                let sample = runtime.block_on(round.run())?;
+                if let Some(path) = &flags.samples {
+                    sample.append_to(path)?;
+                }
+                samples.push(sample);
+            }
+        }
+    }
+    print!("{}", table::of(&samples));
+    Ok(())
+}

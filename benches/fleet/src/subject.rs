@@ -1,0 +1,192 @@
+//! The servers that are measured: how each is started and spoken to.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::str::FromStr;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::Outcome;
+use crate::http::Http;
+use crate::process::{Process, SERVER_CORE};
+
+/// A server, and the dialect in which it is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// rustls and one write for each frame, nothing else.
+    Limit,
+    WallcastJson,
+    WallcastSocketIo,
+    /// The socketioxide crate.
+    Socketioxide,
+    /// socket.io on Node with better-sqlite3, as the first of Wallcast's sources describes it.
+    Seed0,
+}
+
+/// How its tablets speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Json,
+    SocketIo,
+}
+
+const NAMES: [(Subject, &str); 5] = [
+    (Subject::Limit, "limit"),
+    (Subject::WallcastJson, "wallcast-json"),
+    (Subject::WallcastSocketIo, "wallcast-socketio"),
+    (Subject::Socketioxide, "socketioxide"),
+    (Subject::Seed0, "seed0"),
+];
+
+impl Subject {
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Limit | Self::WallcastJson => Dialect::Json,
+            Self::WallcastSocketIo | Self::Socketioxide | Self::Seed0 => Dialect::SocketIo,
+        }
+    }
+
+    pub fn is_wallcast(self) -> bool {
+        matches!(self, Self::WallcastJson | Self::WallcastSocketIo)
+    }
+
+    fn command(self, programs: &Path, folder: &Path) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &SERVER_CORE.to_string()]);
+        match self {
+            Self::Limit => command.arg(programs.join("limit")),
+            Self::Socketioxide => command.arg(programs.join("socketioxide")),
+            Self::Seed0 => command.args(["node", "benches/peers/seed0/server.mjs"]),
+            Self::WallcastJson | Self::WallcastSocketIo => command.arg(programs.join("wallcast")),
+        };
+        command
+            .env("WALLCAST_DATA_DIR", folder)
+            .env("WALLCAST_LISTEN", "127.0.0.1:0")
+            .env("WALLCAST_LOG_LEVEL", "warn");
+        command
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(subject, _)| subject == self);
+        f.pad(name.map_or("?", |(_, name)| name))
+    }
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = NAMES.iter().find(|(_, name)| *name == text);
+        found.map(|(subject, _)| *subject).ok_or_else(|| {
+            let names: Vec<_> = NAMES.iter().map(|(_, name)| *name).collect();
+            format!("one of {}", names.join(", "))
+        })
+    }
+}
+
+/// A server that runs; killed when dropped.
+pub struct Server {
+    subject: Subject,
+    pub address: SocketAddr,
+    pub process: Process,
+    /// What publishes to it.
+    pub admin_token: Option<String>,
+    _child: Child,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts it and waits for its `ready https=ADDRESS` line.
+    pub async fn start(subject: Subject, programs: &Path) -> Outcome<Self> {
+        let folder = tempfile::tempdir()?;
+        let admin_token = match subject.is_wallcast() {
+            true => Some(admin_token(programs, folder.path()).await?),
+            false => None,
+        };
+        let mut child = subject
+            .command(programs, folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let pid = child.id().ok_or("the server has ended already")?;
+        let stdout = child.stdout.take().ok_or("no stdout")?;
+        let line = BufReader::new(stdout).lines().next_line().await?;
+        let line = line.ok_or_else(|| format!("{subject} ended before it was ready"))?;
+        let address = line
+            .split_once("https=")
+            .and_then(|(_, rest)| rest.split([' ', ',']).next())
+            .ok_or("no https= in the ready line")?
+            .parse()?;
+        Ok(Self {
+            subject,
+            address,
+            process: Process::of(pid),
+            admin_token,
+            _child: child,
+            _folder: folder,
+        })
+    }
+
+    /// A token for each of so many tablets; none where the server asks for none.
+    pub async fn tokens(&self, count: usize) -> Outcome<Vec<Option<String>>> {
+        let admin = match self.subject {
+            Subject::Limit | Subject::Socketioxide => return Ok(vec![None; count]),
+            _ => self.admin_token.as_deref(),
+        };
+        // Several at once, so that they share the disk's syncs.
+        const WRITERS: usize = 32;
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..WRITERS.min(count) {
+            let mut http = Http::open(self.address, admin).await?;
+            let path = match self.subject.is_wallcast() {
+                true => "/api/tokens",
+                false => "/enroll",
+            };
+            writers.spawn(async move {
+                let mut tokens = Vec::new();
+                for number in (writer..count).step_by(WRITERS) {
+                    let subject = format!("tablet-{number}");
+                    let body = json!({ "role": "user", "subject": subject, "name": subject });
+                    let answer = http.post(path, &body).await?;
+                    let token = answer["token"].as_str().ok_or("no token in the answer")?;
+                    tokens.push(Some(token.to_owned()));
+                }
+                Outcome::Ok(tokens)
+            });
+        }
+        let mut tokens = Vec::with_capacity(count);
+        while let Some(made) = writers.join_next().await {
+            tokens.extend(made??);
+        }
+        Ok(tokens)
+    }
+
+    /// Where an event is published, and the body that publishes it.
+    pub fn publication(&self, data: &serde_json::Value) -> (&'static str, serde_json::Value) {
+        let path = match self.subject.is_wallcast() {
+            true => "/api/websocket/broadcast",
+            false => "/publish",
+        };
+        (path, json!({ "type": "bench.event", "data": data }))
+    }
+}
+
+async fn admin_token(programs: &Path, folder: &Path) -> Outcome<String> {
+    let output = Command::new(programs.join("wallcast"))
+        .args(["token", "create", "--role", "admin", "--name", "bench"])
+        .env("WALLCAST_DATA_DIR", folder)
+        .output()
+        .await?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}

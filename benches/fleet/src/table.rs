@@ -1,0 +1,59 @@
+//! The table of a run: medians, and each server's ratio to the bare limit.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::sample::Sample;
+use crate::subject::Subject;
+
+/// A column: what it is called, and the figure of a sample.
+type Column = (&'static str, fn(&Sample) -> f64);
+
+const COLUMNS: [Column; 8] = [
+    ("delivery µs", |sample| sample.delivery),
+    ("unheard publication µs", |sample| sample.publication),
+    ("p50 ms", |sample| sample.latency_p50),
+    ("p99 ms", |sample| sample.latency_p99),
+    ("idle socket KiB", |sample| sample.idle_socket),
+    ("handshake µs", |sample| sample.handshake),
+    ("at start MB", |sample| {
+        sample.resident_at_start as f64 / 1024.0
+    }),
+    ("lost, repeated", |sample| {
+        (sample.lost + sample.repeated) as f64
+    }),
+];
+
+/// Markdown, one row for each server and number of sockets.
+pub fn of(samples: &[Sample]) -> String {
+    let mut rows: BTreeMap<(usize, Subject), Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        let row = rows.entry((sample.sockets, sample.subject)).or_default();
+        row.push(sample);
+    }
+    let mut text = String::from("| sockets | server | × limit |");
+    for (name, _) in COLUMNS {
+        let _ = write!(text, " {name} |");
+    }
+    text.push_str("\n| --- | --- | --- |");
+    text.push_str(&" --- |".repeat(COLUMNS.len()));
+    text.push('\n');
+    for ((sockets, subject), row) in &rows {
+        let delivery = median(row, |sample| sample.delivery);
+        let limit = rows.get(&(*sockets, Subject::Limit));
+        let ratio = limit.map(|limit| delivery / median(limit, |sample| sample.delivery));
+        let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+        let _ = write!(text, "| {sockets} | {subject} | {ratio} |");
+        for (_, figure) in COLUMNS {
+            let _ = write!(text, " {:.1} |", median(row, figure));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn median(row: &[&Sample], figure: fn(&Sample) -> f64) -> f64 {
+    let mut figures: Vec<f64> = row.iter().map(|sample| figure(sample)).collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}

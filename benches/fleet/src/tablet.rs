@@ -1,0 +1,163 @@
+//! One tablet: a TLS WebSocket in one dialect that counts the events it hears.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use hdrhistogram::Histogram;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use crate::subject::Dialect;
+use crate::{Outcome, clock, http};
+
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+/// What all tablets of a fleet heard, together.
+#[derive(Debug)]
+pub struct Heard {
+    tally: Mutex<Tally>,
+    /// Events heard, for whoever waits until a number is reached.
+    count: watch::Sender<usize>,
+}
+
+/// The figures of [`Heard`].
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// From publishing to hearing, in nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Numbers that were passed over.
+    pub lost: u64,
+    /// Numbers that came again, or after a later one.
+    pub repeated: u64,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            // Three digits, up to an hour; the bounds are constants that the crate takes.
+            latency: Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("valid bounds"),
+            lost: 0,
+            repeated: 0,
+        }
+    }
+}
+
+impl Heard {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            tally: Mutex::new(Tally::new()),
+            count: watch::Sender::new(0),
+        })
+    }
+
+    /// Waits until so many events were heard since the fleet began.
+    pub async fn until(&self, count: usize) -> Outcome<()> {
+        let mut watch = self.count.subscribe();
+        watch.wait_for(|heard| *heard >= count).await?;
+        Ok(())
+    }
+
+    /// Takes the figures so far and begins anew.
+    pub fn take(&self) -> Tally {
+        std::mem::replace(&mut self.tally(), Tally::new())
+    }
+
+    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.tally
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn note(&self, last: &mut u64, number: u64, sent: u64) {
+        {
+            let mut tally = self.tally();
+            tally
+                .latency
+                .saturating_record(clock::nanos().saturating_sub(sent));
+            match number.checked_sub(*last) {
+                None | Some(0) => tally.repeated += 1,
+                Some(gap) => tally.lost += gap - 1,
+            }
+        }
+        *last = number.max(*last);
+        self.count.send_modify(|count| *count += 1);
+    }
+}
+
+/// Opens a socket and hears its first words; then it listens by itself until the server ends.
+pub async fn open(
+    address: SocketAddr,
+    dialect: Dialect,
+    token: Option<String>,
+    heard: Arc<Heard>,
+) -> Outcome<()> {
+    let stream = http::connect(address).await?;
+    let path = match dialect {
+        Dialect::Json => "/ws",
+        Dialect::SocketIo => "/socket.io/?EIO=4&transport=websocket",
+    };
+    let mut request = format!("wss://localhost{path}").into_client_request()?;
+    if let (Dialect::Json, Some(token)) = (dialect, &token) {
+        let bearer = format!("Bearer {token}").parse()?;
+        request.headers_mut().insert("authorization", bearer);
+    }
+    let config = WebSocketConfig::default().read_buffer_size(2048);
+    let (mut socket, _) =
+        tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+    if dialect == Dialect::SocketIo {
+        let open = text(&mut socket).await?;
+        if !open.starts_with('0') {
+            return Err(format!("no Engine.IO open but {open}").into());
+        }
+        let auth = token.map_or_else(|| json!({}), |token| json!({ "token": token }));
+        socket.send(Message::text(format!("40{auth}"))).await?;
+        let connect = text(&mut socket).await?;
+        if !connect.starts_with("40") {
+            return Err(format!("no Socket.IO CONNECT but {connect}").into());
+        }
+    }
+    tokio::spawn(listen(socket, heard));
+    Ok(())
+}
+
+async fn text(socket: &mut Socket) -> Outcome<String> {
+    loop {
+        match socket.next().await.ok_or("the socket closed")?? {
+            Message::Text(text) => return Ok(text.as_str().to_owned()),
+            Message::Close(why) => return Err(format!("closed: {why:?}").into()),
+            _ => {}
+        }
+    }
+}
+
+async fn listen(mut socket: Socket, heard: Arc<Heard>) {
+    let mut last = 0;
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else {
+            continue;
+        };
+        if text.as_str() == "2" {
+            // Engine.IO's ping.
+            if socket.send(Message::text("3")).await.is_err() {
+                return;
+            }
+        } else if let (Some(number), Some(sent)) = (field(&text, "number"), field(&text, "sent")) {
+            heard.note(&mut last, number, sent);
+        }
+    }
+}
+
+/// A number that the fleet put into an event, found without reading all of it.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(name)?;
+    let digits = rest.trim_start_matches(['"', ':', ' ', '\\']);
+    let end = digits.find(|c: char| !c.is_ascii_digit())?;
+    digits.get(..end)?.parse().ok()
+}

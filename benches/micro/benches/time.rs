@@ -1,0 +1,66 @@
+//! Times the codecs, the hub's fan-out and the store's commit: `cargo bench -p micro --bench time`.
+
+use divan::{Bencher, black_box};
+use wallcast::event::Namespace;
+use wallcast::store::StoreError;
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench]
+fn encode_json(bencher: Bencher<'_, '_>) {
+    bencher
+        .with_inputs(micro::event)
+        .bench_refs(|event| black_box(event.as_json()));
+}
+
+#[divan::bench]
+fn encode_socketio(bencher: Bencher<'_, '_>) {
+    bencher
+        .with_inputs(micro::event)
+        .bench_refs(|event| black_box(event.as_socketio(Namespace::Main)));
+}
+
+#[divan::bench]
+fn encode_sse(bencher: Bencher<'_, '_>) {
+    bencher
+        .with_inputs(micro::event)
+        .bench_refs(|event| black_box(event.as_sse()));
+}
+
+#[divan::bench]
+fn decode_socketio(bencher: Bencher<'_, '_>) {
+    let mut decoder = micro::decoder();
+    bencher
+        .with_inputs(micro::frame)
+        .bench_local_values(|frame| black_box(decoder.decode(frame)).is_ok());
+}
+
+/// Of 10,000 sessions so many listen; each one's queue is emptied in between.
+#[divan::bench(args = [1, 100, 10_000])]
+fn fan_out(bencher: Bencher<'_, '_>, listening: usize) {
+    let house = micro::house(10_000, listening);
+    bencher
+        .with_inputs(|| {
+            for session in &house.sessions {
+                session.outbox().drain(usize::MAX);
+            }
+            micro::event()
+        })
+        .bench_local_values(|event| assert_eq!(house.hub.publish(event), listening));
+}
+
+#[divan::bench]
+fn commit(bencher: Bencher<'_, '_>) {
+    let (_folder, store) = micro::store();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    bencher.bench_local(|| {
+        runtime.block_on(store.write(|tx| {
+            tx.publish(micro::change())?;
+            Ok::<_, StoreError>(())
+        }))
+    });
+}

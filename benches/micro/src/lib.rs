@@ -1,0 +1,96 @@
+//! What the micro-benchmarks measure, ready to run: a hub with sessions, events, frames, a store.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tempfile::TempDir;
+use wallcast::auth::{Principal, Subject};
+use wallcast::clock::Timestamp;
+use wallcast::event::{Epoch, Event, EventId, Kind, Namespace, NewEvent, Position, Topic};
+use wallcast::history::Span;
+use wallcast::hub::{Dialect, Hub, Session};
+use wallcast::ids::{ConnectionId, UserId};
+use wallcast::protocol::Frame;
+use wallcast::protocol::socketio::{AttachmentLimits, Decoder};
+use wallcast::store::{DataFolder, Store};
+
+/// A hub, and the sessions that keep listening on it.
+pub struct House {
+    pub hub: Arc<Hub>,
+    pub sessions: Vec<Arc<Session>>,
+}
+
+/// A house with so many tablets, of which `listening` have the area that [`event`] is of.
+pub fn house(tablets: usize, listening: usize) -> House {
+    let hub = Arc::new(Hub::new());
+    let sessions = (0..tablets)
+        .map(|number| {
+            let subject = Subject::User(id(&format!("tablet-{number}")));
+            let session = Arc::new(Session::new(
+                ConnectionId::random(),
+                Principal {
+                    subject,
+                    ..Principal::local_admin(UserId::random())
+                },
+                Namespace::Main,
+                Dialect::Json,
+                None,
+                Arc::default(),
+            ));
+            let area = if number < listening {
+                "kitchen"
+            } else {
+                "cellar"
+            };
+            let spans = [Span::always(Topic::Area(id(area)))];
+            hub.register(session.clone(), &spans, &[], usize::MAX);
+            session
+        })
+        .collect();
+    House { hub, sessions }
+}
+
+/// An area's change with about 200 bytes of data.
+pub fn change() -> NewEvent {
+    let data = json!({
+        "areaId": "kitchen",
+        "name": "Kitchen",
+        "entityIds": ["light.kitchen", "switch.kettle", "sensor.kitchen_temperature"],
+        "isEnabled": true,
+        "message": "Area has been updated",
+        "timestamp": "2026-01-01T00:00:00.000Z",
+    });
+    let topics = vec![Topic::Area(id("kitchen")), Topic::Admins];
+    NewEvent::new(Kind::AREA_UPDATED, &data, topics)
+}
+
+/// The same once it is committed, not encoded yet.
+pub fn event() -> Event {
+    let position = Position {
+        epoch: Epoch::from_stored("epoch"),
+        id: EventId::new(12_345),
+    };
+    Event::durable(change(), position, Timestamp::from_unix_ms(0))
+}
+
+/// What reads Socket.IO's frames.
+pub fn decoder() -> Decoder {
+    Decoder::new(AttachmentLimits { count: 0, bytes: 0 })
+}
+
+/// A Socket.IO event with a callback, as a tablet sends it.
+pub fn frame() -> Frame {
+    Frame::text(r#"421["subscribe_room",{"room_id":12}]"#)
+}
+
+/// A store in a folder of its own.
+pub fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = DataFolder::claim(folder.path()).expect("the folder is ours");
+    let store = Store::open(&data, Arc::new(Hub::new())).expect("a new store opens");
+    (folder, store)
+}
+
+fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a valid id")
+}
