@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
@@ -58,7 +58,18 @@ impl Http {
 
     /// Posts JSON and gives the answer, which must be a success.
     pub async fn post(&mut self, path: &str, body: &Value) -> Outcome<Value> {
-        let mut request = Request::post(path)
+        self.send(Method::POST, path, body).await
+    }
+
+    /// Puts JSON and gives the answer, which must be a success.
+    pub async fn put(&mut self, path: &str, body: &Value) -> Outcome<Value> {
+        self.send(Method::PUT, path, body).await
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: &Value) -> Outcome<Value> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
             .header("host", "localhost")
             .header("content-type", "application/json");
         if let Some(bearer) = &self.bearer {

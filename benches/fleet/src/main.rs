@@ -5,6 +5,9 @@
 //! machine's.
 
 mod clock;
+mod durable;
+mod growth;
+mod house;
 mod http;
 mod process;
 mod publisher;
@@ -14,10 +17,10 @@ mod subject;
 mod table;
 mod tablet;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::round::Round;
 use crate::sample::Sample;
@@ -29,6 +32,25 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 #[derive(Parser)]
 #[command(about = "Measure what a fleet of tablets costs Wallcast and its peers")]
 struct Flags {
+    /// The folder with the programs: wallcast, limit, socketioxide
+    #[arg(long, global = true, default_value = "target/release")]
+    programs: PathBuf,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Wallcast beside the bare limit and its peers
+    Compare(Compare),
+    /// Wallcast as a house grows
+    Growth,
+    /// How quickly a durable change is told
+    Durable,
+}
+
+#[derive(Args)]
+struct Compare {
     /// Servers to measure, in this order
     #[arg(
         long,
@@ -48,18 +70,17 @@ struct Flags {
     /// Seconds of 20 events a second by which latency is measured
     #[arg(long, default_value_t = 10)]
     latency_seconds: u64,
-    /// The folder with the programs: wallcast, limit, socketioxide
-    #[arg(long, default_value = "target/release")]
-    programs: PathBuf,
     /// Where to write every sample as one JSON object a line
     #[arg(long)]
     samples: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    match measure(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(&Flags::parse()) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE
@@ -67,32 +88,43 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(flags: &Flags) -> Outcome<()> {
+fn run(flags: &Flags) -> Outcome<String> {
     process::allow_many_files()?;
     process::pin_to(process::LOAD_CORE)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut samples: Vec<Sample> = Vec::new();
-    for number in 1..=flags.rounds {
-        for &sockets in &flags.sockets {
-            for &subject in &flags.servers {
-                let round = Round {
-                    subject,
-                    sockets,
-                    deliveries: flags.deliveries,
-                    latency_seconds: flags.latency_seconds,
-                    programs: flags.programs.clone(),
-                };
-                eprintln!("round {number}: {subject}, {sockets} sockets");
-                let sample = runtime.block_on(round.run())?;
-                if let Some(path) = &flags.samples {
-                    sample.append_to(path)?;
+    runtime.block_on(async {
+        match &flags.what {
+            What::Compare(compare) => compare.run(&flags.programs).await,
+            What::Growth => Ok(table::of_curves(&growth::measure(&flags.programs).await?)),
+            What::Durable => durable::measure(&flags.programs).await,
+        }
+    })
+}
+
+impl Compare {
+    async fn run(&self, programs: &Path) -> Outcome<String> {
+        let mut samples: Vec<Sample> = Vec::new();
+        for number in 1..=self.rounds {
+            for &sockets in &self.sockets {
+                for &subject in &self.servers {
+                    eprintln!("round {number}: {subject}, {sockets} sockets");
+                    let round = Round {
+                        subject,
+                        sockets,
+                        deliveries: self.deliveries,
+                        latency_seconds: self.latency_seconds,
+                        programs: programs.to_owned(),
+                    };
+                    let sample = round.run().await?;
+                    if let Some(path) = &self.samples {
+                        sample.append_to(path)?;
+                    }
+                    samples.push(sample);
                 }
-                samples.push(sample);
             }
         }
+        Ok(table::of(&samples))
     }
-    print!("{}", table::of(&samples));
-    Ok(())
 }

@@ -35,7 +35,7 @@ impl Round {
         let server = Server::start(self.subject, &self.programs).await?;
         let resident_at_start = server.process.memory()?.resident;
         let tokens = server.tokens(self.sockets).await?;
-        let mut publisher = Publisher::open(&server).await?;
+        let mut publisher = Publisher::broadcasting(&server).await?;
         let publication = per(UNHEARD as usize, &server.process, async {
             for _ in 0..UNHEARD {
                 publisher.publish().await?;
@@ -126,7 +126,7 @@ impl Round {
 }
 
 /// The server's processor time for each of `count` things that this does, in µs.
-async fn per(
+pub async fn per(
     count: usize,
     process: &process::Process,
     doing: impl Future<Output = Outcome<()>>,

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::Outcome;
-use crate::http::Http;
+use crate::house;
 use crate::process::{Process, SERVER_CORE};
 
 /// A server, and the dialect in which it is measured.
@@ -98,8 +99,11 @@ pub struct Server {
     pub process: Process,
     /// What publishes to it.
     pub admin_token: Option<String>,
-    _child: Child,
-    _folder: TempDir,
+    /// From the start of its process to its `ready` line.
+    pub started_within: Duration,
+    programs: PathBuf,
+    child: Child,
+    folder: TempDir,
 }
 
 impl Server {
@@ -110,8 +114,24 @@ impl Server {
             true => Some(admin_token(programs, folder.path()).await?),
             false => None,
         };
+        Self::start_in(subject, programs.to_owned(), folder, admin_token).await
+    }
+
+    /// Kills it, as a power cut does, and starts it on the same folder.
+    pub async fn restart(mut self) -> Outcome<Self> {
+        self.child.kill().await?;
+        Self::start_in(self.subject, self.programs, self.folder, self.admin_token).await
+    }
+
+    async fn start_in(
+        subject: Subject,
+        programs: PathBuf,
+        folder: TempDir,
+        admin_token: Option<String>,
+    ) -> Outcome<Self> {
+        let begun = Instant::now();
         let mut child = subject
-            .command(programs, folder.path())
+            .command(&programs, folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -119,6 +139,7 @@ impl Server {
         let pid = child.id().ok_or("the server has ended already")?;
         let stdout = child.stdout.take().ok_or("no stdout")?;
         let line = BufReader::new(stdout).lines().next_line().await?;
+        let started_within = begun.elapsed();
         let line = line.ok_or_else(|| format!("{subject} ended before it was ready"))?;
         let address = line
             .split_once("https=")
@@ -130,43 +151,37 @@ impl Server {
             address,
             process: Process::of(pid),
             admin_token,
-            _child: child,
-            _folder: folder,
+            started_within,
+            programs,
+            child,
+            folder,
         })
+    }
+
+    /// Where it keeps its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A token for each of so many tablets; none where the server asks for none.
     pub async fn tokens(&self, count: usize) -> Outcome<Vec<Option<String>>> {
-        let admin = match self.subject {
-            Subject::Limit | Subject::Socketioxide => return Ok(vec![None; count]),
-            _ => self.admin_token.as_deref(),
+        if let Subject::Limit | Subject::Socketioxide = self.subject {
+            return Ok(vec![None; count]);
+        }
+        let path = match self.subject.is_wallcast() {
+            true => "/api/tokens",
+            false => "/enroll",
         };
-        // Several at once, so that they share the disk's syncs.
-        const WRITERS: usize = 32;
-        let mut writers = tokio::task::JoinSet::new();
-        for writer in 0..WRITERS.min(count) {
-            let mut http = Http::open(self.address, admin).await?;
-            let path = match self.subject.is_wallcast() {
-                true => "/api/tokens",
-                false => "/enroll",
-            };
-            writers.spawn(async move {
-                let mut tokens = Vec::new();
-                for number in (writer..count).step_by(WRITERS) {
-                    let subject = format!("tablet-{number}");
-                    let body = json!({ "role": "user", "subject": subject, "name": subject });
-                    let answer = http.post(path, &body).await?;
-                    let token = answer["token"].as_str().ok_or("no token in the answer")?;
-                    tokens.push(Some(token.to_owned()));
-                }
-                Outcome::Ok(tokens)
-            });
-        }
-        let mut tokens = Vec::with_capacity(count);
-        while let Some(made) = writers.join_next().await {
-            tokens.extend(made??);
-        }
-        Ok(tokens)
+        house::share_out(self, count, move |http, number| {
+            Box::pin(async move {
+                let subject = format!("tablet-{number}");
+                let body = json!({ "role": "user", "subject": subject, "name": subject });
+                let answer = http.post(path, &body).await?;
+                let token = answer["token"].as_str().ok_or("no token in the answer")?;
+                Ok(Some(token.to_owned()))
+            })
+        })
+        .await
     }
 
     /// Where an event is published, and the body that publishes it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::growth::Curve;
 use crate::sample::Sample;
 use crate::subject::Subject;
 
@@ -48,6 +49,18 @@ pub fn of(samples: &[Sample]) -> String {
             let _ = write!(text, " {:.1} |", median(row, figure));
         }
         text.push('\n');
+    }
+    text
+}
+
+/// Markdown, one list of points for each curve.
+pub fn of_curves(curves: &[Curve]) -> String {
+    let mut text = String::new();
+    for curve in curves {
+        let _ = writeln!(text, "\n{} ({} by {})\n", curve.title, curve.y, curve.x);
+        for (x, y) in &curve.points {
+            let _ = writeln!(text, "- {x}: {y:.1}");
+        }
     }
     text
 }

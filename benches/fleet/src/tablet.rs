@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::subject::Dialect;
 use crate::{Outcome, clock, http};
 
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
+/// An open WebSocket of a tablet's.
+pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 /// What all tablets of a fleet heard, together.
 #[derive(Debug)]
@@ -98,19 +99,12 @@ pub async fn open(
     token: Option<String>,
     heard: Arc<Heard>,
 ) -> Outcome<()> {
-    let stream = http::connect(address).await?;
     let path = match dialect {
         Dialect::Json => "/ws",
         Dialect::SocketIo => "/socket.io/?EIO=4&transport=websocket",
     };
-    let mut request = format!("wss://localhost{path}").into_client_request()?;
-    if let (Dialect::Json, Some(token)) = (dialect, &token) {
-        let bearer = format!("Bearer {token}").parse()?;
-        request.headers_mut().insert("authorization", bearer);
-    }
-    let config = WebSocketConfig::default().read_buffer_size(2048);
-    let (mut socket, _) =
-        tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+    let bearer = token.as_deref().filter(|_| dialect == Dialect::Json);
+    let mut socket = connect(address, path, bearer).await?;
     if dialect == Dialect::SocketIo {
         let open = text(&mut socket).await?;
         if !open.starts_with('0') {
@@ -127,7 +121,22 @@ pub async fn open(
     Ok(())
 }
 
-async fn text(socket: &mut Socket) -> Outcome<String> {
+/// Opens a WebSocket over TLS.
+pub async fn connect(address: SocketAddr, path: &str, token: Option<&str>) -> Outcome<Socket> {
+    let stream = http::connect(address).await?;
+    let mut request = format!("wss://localhost{path}").into_client_request()?;
+    if let Some(token) = token {
+        let bearer = format!("Bearer {token}").parse()?;
+        request.headers_mut().insert("authorization", bearer);
+    }
+    let config = WebSocketConfig::default().read_buffer_size(2048);
+    let (socket, _) =
+        tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+    Ok(socket)
+}
+
+/// The next text message.
+pub async fn text(socket: &mut Socket) -> Outcome<String> {
     loop {
         match socket.next().await.ok_or("the socket closed")?? {
             Message::Text(text) => return Ok(text.as_str().to_owned()),
