@@ -17,6 +17,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::subject::Dialect;
 use crate::{Outcome, clock, http};
 
+/// Engine.IO's ping and pong.
+const PING: &str = "2";
+const PONG: &str = "3";
+
 /// An open WebSocket of a tablet's.
 pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
@@ -112,7 +116,11 @@ pub async fn open(
         }
         let auth = token.map_or_else(|| json!({}), |token| json!({ "token": token }));
         socket.send(Message::text(format!("40{auth}"))).await?;
-        let connect = text(&mut socket).await?;
+        let mut connect = text(&mut socket).await?;
+        if connect == PING {
+            socket.send(Message::text(PONG)).await?;
+            connect = text(&mut socket).await?;
+        }
         if !connect.starts_with("40") {
             return Err(format!("no Socket.IO CONNECT but {connect}").into());
         }
@@ -152,9 +160,8 @@ async fn listen(mut socket: Socket, heard: Arc<Heard>) {
         let Message::Text(text) = message else {
             continue;
         };
-        if text.as_str() == "2" {
-            // Engine.IO's ping.
-            if socket.send(Message::text("3")).await.is_err() {
+        if text.as_str() == PING {
+            if socket.send(Message::text(PONG)).await.is_err() {
                 return;
             }
         } else if let (Some(number), Some(sent)) = (field(&text, "number"), field(&text, "sent")) {
