@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::coop::unconstrained;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -34,19 +35,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             tokio::spawn(meet(acceptor.clone(), tcp, sender.clone()));
         }
     });
-    let mut tablets: Vec<Stream> = Vec::new();
-    while let Some(newcomer) = newcomers.recv().await {
-        match newcomer {
-            Newcomer::Tablet(stream) => tablets.push(stream),
-            Newcomer::Publication(data) => {
-                let frame = frame(&data);
-                for tablet in &mut tablets {
-                    tablet.write_all(&frame).await?;
+    // One task writes to every socket, which tokio would stop after the 128th to let others run.
+    let serve = unconstrained(async {
+        let mut tablets: Vec<Stream> = Vec::new();
+        while let Some(newcomer) = newcomers.recv().await {
+            match newcomer {
+                Newcomer::Tablet(stream) => tablets.push(stream),
+                Newcomer::Publication(data) => {
+                    let frame = frame(&data);
+                    for tablet in &mut tablets {
+                        tablet.write_all(&frame).await?;
+                    }
                 }
             }
         }
-    }
-    Ok(())
+        io::Result::Ok(())
+    });
+    Ok(serve.await?)
 }
 
 async fn meet(
