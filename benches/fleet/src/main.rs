@@ -118,6 +118,7 @@ impl Compare {
                         programs: programs.to_owned(),
                     };
                     let sample = round.run().await?;
+                    eprintln!("  {:.2} µs a delivery", sample.delivery);
                     if let Some(path) = &self.samples {
                         sample.append_to(path)?;
                     }

@@ -61,6 +61,9 @@ const server = https.createServer(certificate(), async (request, response) => {
   }
 });
 
+// The fleet publishes over one connection, with pauses in between.
+server.keepAliveTimeout = 0;
+
 const io = new Server(server);
 io.use((socket, next) => {
   try {
