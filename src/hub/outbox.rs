@@ -1,9 +1,12 @@
 //! What waits to be written to one session: bounded, empty while idle, shared bytes only.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 
-use tokio::sync::Notify;
+use futures_util::task::AtomicWaker;
 
 use super::Ending;
 use crate::event::{Event, EventId};
@@ -13,10 +16,11 @@ const MAX_FRAMES: usize = 256;
 /// Bytes of event data that may wait for one session (contract 4.6).
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Wakes the task that owns a connection; all sessions of the connection share it.
+/// Wakes the one task that owns a connection; all sessions of the connection share it.
 #[derive(Default)]
 pub struct Signal {
-    notify: Notify,
+    is_woken: AtomicBool,
+    task: AtomicWaker,
     gate: Mutex<()>,
     cut: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -30,7 +34,8 @@ impl std::fmt::Debug for Signal {
 impl Signal {
     /// Wakes the task, or lets its next wait return at once.
     pub fn wake(&self) {
-        self.notify.notify_one();
+        self.is_woken.store(true, Ordering::Release);
+        self.task.wake();
     }
 
     /// Held while bytes are handed to the kernel. Ending a session waits for it once, so that after
@@ -54,9 +59,21 @@ impl Signal {
         }
     }
 
-    /// Waits until something was queued or ended.
+    /// Waits until something was queued or ended. For the owning task alone; cancel safe.
     pub async fn woken(&self) {
-        self.notify.notified().await;
+        let take = || self.is_woken.swap(false, Ordering::Acquire);
+        poll_fn(|cx| {
+            if take() {
+                return Poll::Ready(());
+            }
+            self.task.register(cx.waker());
+            // It may have come just before the task was registered.
+            match take() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
     }
 }
 

@@ -5,10 +5,11 @@
 //! namespace that was entered.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
@@ -129,7 +130,9 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Parting {
-        let app = self.app.clone();
+        let (app, signal) = (self.app.clone(), self.signal.clone());
+        let mut stopping = pin!(app.shutdown.begun());
+        let mut alarm = pin!(sleep_until(self.next_deadline()));
         loop {
             if let Err(parting) = self.settle() {
                 return parting;
@@ -141,19 +144,26 @@ impl Connection {
                 return parting;
             }
             let deadline = self.next_deadline();
-            let signal = self.signal.clone();
-            // The ends come first: a peer that never pauses may not put them off.
+            // One that moved away is looked at when the old one comes: that is cheaper than to set
+            // the alarm at each turn.
+            if deadline < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(deadline);
+            }
+            let is_idle = self.carrier.can_send();
+            // The ends come first: a peer that never pauses may not put them off. What is queued
+            // comes before the carrier only while the carrier has nothing left to write.
             let heard = tokio::select! {
                 biased;
-                () = app.shutdown.begun() => return self.farewell().await,
-                () = tokio::time::sleep_until(deadline) => {
+                () = stopping.as_mut() => return self.farewell().await,
+                () = alarm.as_mut() => {
                     match self.on_deadline() {
                         Ok(()) => None,
                         Err(parting) => return parting,
                     }
                 }
+                () = signal.woken(), if is_idle => None,
                 event = self.next_event() => event,
-                () = signal.woken() => None,
+                () = signal.woken(), if !is_idle => None,
             };
             let after = match heard {
                 Some(CarrierEvent::Message(frame)) => {

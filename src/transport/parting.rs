@@ -42,12 +42,12 @@ impl Connection {
         let (ended, going_on): (Vec<_>, Vec<_>) = {
             // Sessions that end together are seen to end together.
             let _gate = self.signal.gate();
+            if !self.slots.iter().any(Slot::has_ended) {
+                return Ok(());
+            }
             self.slots.drain(..).partition(Slot::has_ended)
         };
         self.slots = going_on;
-        if ended.is_empty() {
-            return Ok(());
-        }
         let mut orders = Vec::new();
         for slot in ended {
             if let Some((ending, last_words)) = slot.ending() {
