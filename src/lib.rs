@@ -28,6 +28,7 @@ mod keys;
 pub mod lockers;
 pub mod logging;
 pub mod messages;
+pub mod openapi;
 pub mod pairing;
 pub mod protocol;
 pub mod random;
