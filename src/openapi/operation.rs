@@ -197,14 +197,14 @@ impl Operation {
 
     /// The refusals that can come, by what is asked, of whom, and with what.
     fn refused_with(&self, path: &str, route: Option<&Route>) -> Vec<&'static str> {
-        // A token in the URL is refused everywhere.
-        let mut refused = vec!["401"];
+        // A token in the URL is refused everywhere, and any peer but Supervisor's proxy on ingress.
+        let mut refused = vec!["401", "403"];
         let Some(route) = route else {
-            refused.extend(["403", "422", "429", "503"]);
+            refused.extend(["422", "429", "503"]);
             return refused;
         };
         if route.access() != Access::Public {
-            refused.extend(["403", "503"]);
+            refused.push("503");
         }
         if path.contains('{') {
             refused.push("404");

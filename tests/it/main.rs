@@ -23,6 +23,7 @@ mod credentials;
 mod delivery;
 mod endings;
 mod entering;
+mod entitled;
 mod events;
 mod forbidden;
 mod frames;
