@@ -26,8 +26,9 @@ async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
     let path = format!("/api/clients/{}", wall.id);
     admin.patch(&path, body).await.expect(200);
     let hall = daemon.pair("Hall", &[]).await;
-    let asked = daemon.stranger().post("/api/pairing/requests", json!({}));
-    let asked = asked.await.expect(201).json;
+    let stranger = daemon.stranger();
+    let asked = stranger.post("/api/pairing/requests", json!({})).await;
+    let asked = asked.expect(201).json;
     let mut table = vec![
         ("wall", wall.token, vec!["kitchen", "lobby"]),
         ("hall", hall.token, vec![]),
