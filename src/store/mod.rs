@@ -70,8 +70,14 @@ impl Store {
     /// Names the file and what to do when it is damaged, newer than the program or not ours.
     pub fn open(folder: &DataFolder, listener: Arc<dyn CommitListener>) -> Result<Self, OpenError> {
         let path = folder.database();
+        let is_copy = folder.is_new()? && path.exists();
         let mut write_connection = schema::open(&path)?;
+        if is_copy {
+            mark::set(&write_connection, Timestamp::now())
+                .map_err(|e| OpenError::sqlite(&path, e))?;
+        }
         mark::settle(&mut write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
+        folder.settle()?;
         let read_connection = schema::open_read_only(&path)?;
         let epoch = schema::epoch(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
         let last =
