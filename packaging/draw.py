@@ -130,8 +130,8 @@ def icon():
 
 def logo():
     canvas = Canvas(250, 100)
-    mark(canvas, 0, 18, 64)
-    word(canvas, 79, 63, 19.5, 4.6, WORD)
+    mark(canvas, 2, 19, 62)
+    word(canvas, 78, 63, 19.4, 4.6, WORD)
     return canvas.finish()
 
 

@@ -1,0 +1,76 @@
+"""The repository as Supervisor's store walks through it."""
+
+import fnmatch
+import re
+import unittest
+
+from support import ROOT, files, read
+
+FORMS = {".yaml", ".yml", ".json"}
+
+
+def named(stem, but_not=lambda part: False):
+    """Files that a search for `**/STEM.*` finds."""
+    found = (path for path in files() if path.name.split(".")[0] == stem and path.suffix in FORMS)
+    return [str(path) for path in found if not any(but_not(part) for part in path.parts)]
+
+
+class Tree(unittest.TestCase):
+    def test_the_store_finds_one_app(self):
+        def is_passed_over(part):
+            return part.startswith(".") or part == "rootfs"
+
+        self.assertEqual(named("config", is_passed_over), ["config.yaml"])
+
+    def test_searches_that_take_the_first_match_have_one(self):
+        self.assertEqual(named("repository"), ["repository.yaml"])
+        # Hidden folders included: a workflow of that name would be read as the build's settings.
+        self.assertEqual(named("build"), ["build.yaml"])
+        dockerfiles = [str(path) for path in files() if path.name.startswith("Dockerfile")]
+        self.assertEqual(dockerfiles, ["Dockerfile"])
+
+    def test_what_the_store_shows_is_beside_config_yaml(self):
+        for name in ("README.md", "DOCS.md", "CHANGELOG.md", "icon.png", "logo.png", "apparmor.txt"):
+            self.assertTrue((ROOT / name).is_file(), name)
+        self.assertLessEqual({"en.yaml", "de.yaml"}, {p.name for p in (ROOT / "translations").iterdir()})
+
+    def test_every_file_is_small(self):
+        # The whole repository is cloned to every user's disk.
+        large = [str(path) for path in files() if (ROOT / path).stat().st_size > 1_000_000]
+        self.assertEqual(large, [])
+
+    def test_the_address_is_the_same_everywhere(self):
+        address = read("config.yaml")["url"]
+        self.assertEqual(read("repository.yaml")["url"], address)
+        self.assertIn(f"`{address}`", (ROOT / "DOCS.md").read_text("utf-8"))
+        self.assertIn(f'image.source="{address}"', (ROOT / "Dockerfile").read_text("utf-8"))
+        encoded = address.replace(":", "%3A").replace("/", "%2F")
+        self.assertIn(f"?repository_url={encoded})", (ROOT / "README.md").read_text("utf-8"))
+
+    def test_the_changelog_has_a_heading_a_version_the_newest_first(self):
+        headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+        if headings[0] == "Unreleased":
+            headings.pop(0)
+        versions = [tuple(map(int, heading.split("."))) for heading in headings]
+        self.assertEqual(versions, sorted(versions, reverse=True))
+
+    def test_the_image_is_built_of_what_its_dockerfile_asks_for(self):
+        rules = (ROOT / ".dockerignore").read_text("utf-8").split("\n")
+        taken = [rule[1:] for rule in rules if rule.startswith("!")]
+        self.assertIn("*", rules)
+        for name in taken:
+            self.assertTrue((ROOT / name).exists(), name)
+        # Cargo refuses a manifest whose targets are not there.
+        manifest = (ROOT / "Cargo.toml").read_text("utf-8")
+        if "[[bench]]" in manifest:
+            self.assertIn("benches", taken)
+        if (ROOT / "build.rs").exists():
+            self.assertIn("build.rs", taken)
+        for path in files():
+            for included in re.findall(r'include_(?:str|bytes)!\("(\.\./[^"]+)"\)', self.source(path)):
+                reached = (ROOT / path).parent.joinpath(included).resolve().relative_to(ROOT)
+                self.assertIn(reached.parts[0], taken, f"{path} includes {reached}")
+
+    def source(self, path):
+        is_source = fnmatch.fnmatch(str(path), "src/*.rs")
+        return (ROOT / path).read_text("utf-8") if is_source else ""
