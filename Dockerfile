@@ -5,10 +5,10 @@ ARG BUILD_FROM=docker.io/library/rust:1.95.0-alpine
 FROM ${BUILD_FROM} AS build
 WORKDIR /source
 COPY . .
-# Nothing in the last stage could load a library.
+# Alone in its root, the binary finds no library that it could load.
 RUN cargo build --release --locked \
-    && ! readelf --program-headers target/release/wallcast | grep -q INTERP \
-    && install -D target/release/wallcast /built/usr/bin/wallcast
+    && install -D target/release/wallcast /built/usr/bin/wallcast \
+    && chroot /built /usr/bin/wallcast --version
 
 FROM scratch
 COPY rootfs/ /

@@ -34,8 +34,8 @@ test-package: deps-package
 	$(VENV)/bin/python -m unittest discover tests/package
 
 # The image as it will run, and both binaries of `make dist`.
-test-image: deps-image dist
-	tests/image/run.sh
+test-image: deps-package deps-image dist
+	$(VENV)/bin/python -m unittest discover tests/image
 
 test-all: test test-image
 	tests/protocol/public_suites.sh
@@ -64,13 +64,14 @@ deps-e2e: $(VENV)/bin/python
 
 deps-package: $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet -r tests/package/requirements.txt
-	[ -x /usr/sbin/apparmor_parser ] || apt-get install -y --no-install-recommends apparmor || \
+	[ -x /usr/sbin/apparmor_parser ] || \
+		(apt-get update -qq && apt-get install -y --no-install-recommends apparmor) || \
 		echo "apparmor_parser cannot be installed: the profile's syntax is not checked" >&2
 
 # Debian's packages; each is asked for only where its program is missing.
 deps-image:
-	command -v buildah podman runc qemu-aarch64-static >/dev/null || \
-		apt-get install -y --no-install-recommends buildah podman runc qemu-user-static
+	(for program in buildah podman runc qemu-aarch64-static; do command -v $$program || exit; done) >/dev/null || \
+		(apt-get update -qq && apt-get install -y --no-install-recommends buildah podman runc qemu-user-static)
 
 art: deps-package
 	$(VENV)/bin/python packaging/draw.py

@@ -1,8 +1,11 @@
 """The repository as Supervisor's store walks through it."""
 
-import fnmatch
 import re
+import shutil
+import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
 from support import ROOT, files, read
 
@@ -55,22 +58,23 @@ class Tree(unittest.TestCase):
         self.assertEqual(versions, sorted(versions, reverse=True))
 
     def test_the_image_is_built_of_what_its_dockerfile_asks_for(self):
-        rules = (ROOT / ".dockerignore").read_text("utf-8").split("\n")
-        taken = [rule[1:] for rule in rules if rule.startswith("!")]
+        rules = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
         self.assertIn("*", rules)
-        for name in taken:
-            self.assertTrue((ROOT / name).exists(), name)
-        # Cargo refuses a manifest whose targets are not there.
-        manifest = (ROOT / "Cargo.toml").read_text("utf-8")
-        if "[[bench]]" in manifest:
-            self.assertIn("benches", taken)
-        if (ROOT / "build.rs").exists():
-            self.assertIn("build.rs", taken)
-        for path in files():
-            for included in re.findall(r'include_(?:str|bytes)!\("(\.\./[^"]+)"\)', self.source(path)):
-                reached = (ROOT / path).parent.joinpath(included).resolve().relative_to(ROOT)
-                self.assertIn(reached.parts[0], taken, f"{path} includes {reached}")
+        taken = [rule[1:] for rule in rules if rule.startswith("!")]
+        self.assertIn("rootfs", taken)
+        with tempfile.TemporaryDirectory() as folder:
+            for path in files():
+                if path.parts[0] in taken:
+                    (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(ROOT / path, Path(folder) / path)
+            # Cargo refuses a manifest whose targets are not there.
+            words = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1"]
+            said = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+            self.assertEqual(said.returncode, 0, said.stderr)
+            for path in Path(folder).rglob("src/**/*.rs"):
+                for included in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', path.read_text("utf-8")):
+                    self.assertTrue((path.parent / included).exists(), f"{path.name} includes {included}")
 
-    def source(self, path):
-        is_source = fnmatch.fnmatch(str(path), "src/*.rs")
-        return (ROOT / path).read_text("utf-8") if is_source else ""
+
+if __name__ == "__main__":
+    unittest.main()
