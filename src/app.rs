@@ -27,7 +27,6 @@ use crate::server::{
     self, ApiError, Bound, Entrance, IngressGate, ListenError, Listeners, Request, Response,
 };
 use crate::shutdown::{self, Shutdown};
-use crate::store::restore::{self, RestoreError};
 use crate::store::{self, DataFolder, OpenError, Store, StoreError};
 use crate::system::{self, System};
 use crate::tls::{self, Certificates, Upkeep};
@@ -75,9 +74,6 @@ pub enum StartError {
     /// The data folder or its database.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The copy of the house in Home Assistant's backup.
-    #[error(transparent)]
-    Restore(#[from] RestoreError),
     /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -243,15 +239,7 @@ impl Offline {
 
 async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
     let hub = Arc::new(Hub::new());
-    if let Some(adopted) = restore::adopt(&folder)? {
-        tracing::warn!(
-            made_at = adopted.summary.made_at,
-            kept = adopted.kept.map(|kept| kept.display().to_string()),
-            "the house was put back from Home Assistant's backup"
-        );
-    }
     let store = Store::open(&folder, hub.clone())?;
-    folder.take_back();
     let signer = Signer::new(&keys::signing_key(&store).await?);
     let (certificates, upkeep) =
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;

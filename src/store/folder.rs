@@ -62,7 +62,7 @@ impl DataFolder {
     }
 
     /// Where Home Assistant lets us write a copy of the house for its own backup (`backup_pre`).
-    pub fn handed_out(&self) -> PathBuf {
+    pub(super) fn handed_out(&self) -> PathBuf {
         self.path.join("home-assistant.backup")
     }
 

@@ -112,13 +112,19 @@ pub fn open(file: &Path) -> Result<Source, RestoreError> {
 /// # Errors
 /// Why the copy cannot be restored; then the house must not be opened, for it would not be the one
 /// that was backed up.
-pub fn adopt(folder: &DataFolder) -> Result<Option<Replaced>, RestoreError> {
+pub(super) fn adopt(folder: &DataFolder) -> Result<(), RestoreError> {
     let file = folder.handed_out();
     if !folder.is_new().map_err(RestoreError::Folder)? || !file.exists() {
-        return Ok(None);
+        return Ok(());
     }
     let silent: Progress = Arc::new(|_, _| {});
-    open(&file)?.put_into(folder, &silent).map(Some)
+    let replaced = open(&file)?.put_into(folder, &silent)?;
+    tracing::warn!(
+        made_at = replaced.summary.made_at,
+        kept = replaced.kept.map(|kept| kept.display().to_string()),
+        "the house was put back from Home Assistant's backup"
+    );
+    Ok(())
 }
 
 impl Source {
