@@ -221,9 +221,14 @@ impl Hub {
         self.registry().is_torn(id, after)
     }
 
-    /// Principals with at least one session.
+    /// Principals with at least one session; tablets that wait to be paired are none yet.
     pub fn principal_count(&self) -> usize {
         self.registry().principal_count()
+    }
+
+    /// Every principal with at least one session.
+    pub fn principals(&self) -> Vec<Subject> {
+        self.registry().principals()
     }
 
     /// How many sessions a principal has.

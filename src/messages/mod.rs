@@ -4,6 +4,7 @@
 //! A conversation is of two sides on one platform. What either side hears of it goes to that side's
 //! own topic, so nobody joins or leaves anything here.
 
+mod counts;
 mod events;
 mod party;
 pub mod presence;
@@ -61,6 +62,10 @@ impl Message {
     /// Its id.
     pub fn id(&self) -> &MessageId {
         &self.id
+    }
+
+    fn is_to_all(&self) -> bool {
+        self.recipient == Party::All
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
