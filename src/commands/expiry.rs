@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{End, Outcome, finish, rows};
+use super::outcome::finish;
+use super::{End, Outcome, rows};
 use crate::clock::Timestamp;
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError, WriteTx};
