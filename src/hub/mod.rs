@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use census::ConnectionStats;
-pub use effects::{CommitListener, Effects, EndSessions, RoomOf, Whom};
+pub use effects::{CommitListener, Effects, EndSessions, Moved, RoomOf, Whom};
 pub use ending::Ending;
 pub use inbox::{NotPosted, Post};
 pub use latency::{Deliveries, Percentiles, WINDOW};
@@ -313,6 +313,14 @@ impl CommitListener for Hub {
             let whom = Whom::Token(principal.subject.clone(), old);
             for session in self.registry().choose(&whom) {
                 session.retoken(principal.clone());
+            }
+        }
+        for moved in effects.moved {
+            for session in self
+                .registry()
+                .choose(&Whom::Subject(moved.subject.clone()))
+            {
+                session.belong_to(&moved);
             }
         }
         for order in effects.ended {

@@ -247,6 +247,26 @@ async fn only_admins_see_what_is_counted() {
 }
 
 #[tokio::test]
+async fn info_says_where_a_client_belongs_now() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let admin = daemon.local();
+    let tablet = daemon.pair("Wall", &[]).await;
+    let _wall = daemon.listen(&tablet.token).await;
+    let path = format!("/api/clients/{}", tablet.id);
+    for (organization, tenant) in [(json!("o1"), json!("t1")), (json!("o2"), json!(null))] {
+        let body = json!({ "organizationId": organization, "tenantId": tenant });
+        admin.patch(&path, body).await.expect(200);
+        let query = organization.as_str().unwrap();
+        let info = admin.get(&format!("{INFO}?organizationId={query}")).await;
+        let client = info.expect(200).json["data"]["clients"][0].take();
+        assert_eq!(
+            (&client["organizationId"], &client["tenantId"]),
+            (&organization, &tenant)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_pong_or_a_poll_shows_that_a_session_is_still_there() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
