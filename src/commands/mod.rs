@@ -5,7 +5,6 @@
 //! `command_result` makes it *applied* or *failed*; without one it is *expired* at its time.
 
 mod events;
-mod expiry;
 mod outcome;
 pub mod routes;
 mod rows;
@@ -23,9 +22,8 @@ use crate::ids::{ClientId, CommandId, KioskId, LockerId};
 use crate::store::{StoreError, WriteTx};
 use crate::text::{Line, Prose};
 
-pub use expiry::Expiry;
-pub use outcome::{End, Outcome, Reported, Status, report};
-pub use rows::{find, page};
+pub use outcome::{End, Outcome, Reported, Status, expire, report};
+pub use rows::{find, next_expiry, page};
 pub use wire::CommandJson;
 
 /// Commands of one tablet that may wait for their outcome.

@@ -127,15 +127,25 @@ pub fn report(
     Ok(command)
 }
 
-/// Ends a command and tells of it.
+/// Ends at most `at_most` commands whose time is over.
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn finish(
-    tx: &mut WriteTx<'_>,
-    command: &mut Command,
-    end: End,
-) -> rusqlite::Result<()> {
+pub fn expire(tx: &mut WriteTx<'_>, at_most: usize) -> rusqlite::Result<()> {
+    for mut command in rows::overdue(tx.connection(), tx.now(), at_most)? {
+        let end = End {
+            outcome: Outcome::Expired,
+            message: None,
+            error: "expired".parse().ok(),
+            at: tx.now(),
+        };
+        finish(tx, &mut command, end)?;
+    }
+    Ok(())
+}
+
+/// Ends a command and tells of it.
+fn finish(tx: &mut WriteTx<'_>, command: &mut Command, end: End) -> rusqlite::Result<()> {
     rows::finish(tx.connection(), command.number, &end)?;
     let client = clients::find(tx.connection(), &command.client_id)?;
     // One that is gone since has no room of its own any more.

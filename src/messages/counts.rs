@@ -1,5 +1,5 @@
-//! Tells tablets and people how much they have not read after a message to all, which each counts
-//! for itself.
+//! Tells tablets and people how much they have not read when a message to all came or went, which each
+//! counts for itself.
 //!
 //! Only who is here is told, and nothing of it is stored: the history would hold a row for every
 //! tablet there is. Whoever comes back is told the message itself.
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// The store's.
-pub(super) async fn tell_everyone(store: &Store, hub: &Arc<Hub>) -> Result<(), StoreError> {
+pub async fn tell_everyone(store: &Store, hub: &Arc<Hub>) -> Result<(), StoreError> {
     let sides = hub.principals();
     let sides: Vec<_> = sides.iter().filter_map(Party::of).collect();
     for some in sides.chunks(AT_ONCE) {

@@ -6,6 +6,7 @@
 
 mod counts;
 mod events;
+mod lapse;
 mod party;
 pub mod presence;
 mod receipts;
@@ -28,9 +29,11 @@ use crate::ids::{ConversationId, MessageId};
 use crate::server::{FromField, text_fields};
 use crate::store::{StoreError, WriteTx};
 
+pub use counts::tell_everyone;
+pub use lapse::lapse;
 pub use party::Party;
 pub use receipts::{acknowledge, set_status, undelivered};
-pub use rows::forget;
+pub use rows::{forget, next_lapse};
 pub use send::{Draft, send, typing};
 
 /// Characters of a body at most.

@@ -52,6 +52,7 @@ pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             Ok::<_, ApiError>(Reply::created(&wire::message(&message)))
         })
         .await?;
+    app.expiry.look_again();
     if is_to_all.load(Ordering::Relaxed)
         && let Err(error) = counts::tell_everyone(&app.store, &app.hub).await
     {
