@@ -93,10 +93,15 @@ async fn a_session_that_died_amid_its_first_words_is_told_them_again_when_it_rec
 
 #[tokio::test]
 async fn a_session_that_heard_its_first_words_does_not_hear_them_again() {
-    let (daemon, _, tablet) = house().await;
+    let (daemon, admin, tablet) = house().await;
     let (mut socket, pid, _) = enter(&daemon, json!({ "token": tablet.token })).await;
     let (told, offset) = heard(&mut socket).await;
     assert_eq!(told, ALL);
+    let stats = admin.get("/api/v1/websocket/stats").await.expect(200).json;
+    assert_eq!(
+        stats["data"]["messages_sent"], 5,
+        "the first words, what waited and the pong"
+    );
     drop(socket);
     let auth = json!({ "token": tablet.token, "pid": pid, "offset": offset });
     let (mut socket, _, recovered) = enter(&daemon, auth).await;
