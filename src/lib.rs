@@ -19,6 +19,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod event;
+pub mod expiry;
 pub mod help;
 pub mod history;
 pub mod hub;

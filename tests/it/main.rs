@@ -58,3 +58,4 @@ mod support;
 mod system;
 mod tls;
 mod tokens;
+mod waiting;
