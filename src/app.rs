@@ -12,13 +12,13 @@ use tokio::sync::mpsc;
 use crate::auth::{Signer, Subject};
 use crate::board;
 use crate::clients::{Acks, presence};
-use crate::commands::Expiry;
 use crate::config::{Config, OptionError};
+use crate::expiry::{self, Expiry};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
 use crate::messages;
-use crate::pairing::{Pairings, expiry};
+use crate::pairing::{self, Pairings};
 use crate::protocol::{engineio, websocket};
 use crate::restored;
 use crate::retention::{self, Keep};
@@ -49,7 +49,7 @@ pub struct App {
     pub pairings: Arc<Pairings>,
     /// How far tablets are.
     pub acks: Arc<Acks>,
-    /// Ends commands at their time.
+    /// Ends commands and unread messages at their time.
     pub expiry: Arc<Expiry>,
     /// What the public listener serves.
     pub certificates: Certificates,
@@ -137,7 +137,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let bound = app.bound.get_or_init(|| listeners.bound()).clone();
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
-    tokio::spawn(expiry::run(app.store.clone(), app.pairings.clone()));
+    tokio::spawn(pairing::expiry::run(
+        app.store.clone(),
+        app.pairings.clone(),
+    ));
     tokio::spawn(
         app.acks
             .clone()
@@ -153,11 +156,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         app.hub.clone(),
         app.shutdown.clone(),
     ));
-    let expiring = app.clone();
-    tokio::spawn(async move {
-        let (store, shutdown) = (expiring.store.clone(), expiring.shutdown.clone());
-        expiring.expiry.run(store, shutdown).await;
-    });
+    tokio::spawn(expiry::run(app.clone()));
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);
@@ -174,6 +173,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     }
     // Nobody listens on it any more; a leftover file is harmless.
     let _ = std::fs::remove_file(folder.socket());
+    folder.take_back();
     if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
         .await
         .is_err()

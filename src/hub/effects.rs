@@ -3,7 +3,7 @@
 use super::{Ending, Session};
 use crate::auth::{Principal, Subject};
 use crate::event::{Event, Topic};
-use crate::ids::{ConnectionId, Jti};
+use crate::ids::{ConnectionId, Jti, OrganizationId, TenantId};
 
 /// Sessions to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
@@ -47,6 +47,17 @@ impl RoomOf {
     }
 }
 
+/// A client and where it belongs from now on.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    /// Which client.
+    pub subject: Subject,
+    /// Its organisation.
+    pub organization: Option<OrganizationId>,
+    /// Its tenant.
+    pub tenant: Option<TenantId>,
+}
+
 /// What the hub must do after a commit, in this order: joins, events, leaves, then the rest. So a
 /// change's own event reaches both the old and the new members (contract 4.4).
 #[derive(Debug, Default)]
@@ -65,6 +76,8 @@ pub struct Effects {
     pub expelled: Vec<(Subject, Topic)>,
     /// Open sessions that go on with a new token: the old one, and the principal as it now is.
     pub retokened: Vec<(Jti, Principal)>,
+    /// Clients that belong to another organisation or tenant from now on.
+    pub moved: Vec<Moved>,
     /// Whose sessions end.
     pub ended: Vec<EndSessions>,
 }
@@ -79,6 +92,7 @@ impl Effects {
             && self.exited.is_empty()
             && self.expelled.is_empty()
             && self.retokened.is_empty()
+            && self.moved.is_empty()
             && self.ended.is_empty()
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entry::{Newcomer, Proof};
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::parting::Parting;
 use super::position::{Asked, Past};
 use super::rate::Rate;
@@ -71,6 +71,8 @@ pub(super) struct Connection {
     pub(super) waiting_since: Option<Instant>,
     pub(super) rate: Rate,
     pub(super) ledger: Ledger,
+    /// When its sessions last learned that the peer said something.
+    heard_at: Instant,
     _busy: Busy,
 }
 
@@ -100,6 +102,7 @@ impl Connection {
             unproven_since: Instant::now(),
             waiting_since: None,
             ledger: Ledger::default(),
+            heard_at: Instant::now(),
         }
     }
 
@@ -196,6 +199,7 @@ impl Connection {
             carrier,
             slots,
             signal,
+            heard_at,
             ..
         } = self;
         poll_fn(|cx| {
@@ -203,9 +207,12 @@ impl Connection {
             if slots.iter().any(Slot::has_ended) {
                 return Poll::Ready(None);
             }
-            carrier
-                .poll_event(slots.iter().any(Slot::is_behind), cx)
-                .map(Some)
+            let event = carrier.poll_event(slots.iter().any(Slot::is_behind), cx);
+            if let Some(at) = carrier.heard_at().filter(|at| at > heard_at) {
+                *heard_at = at;
+                ledger::note_heard(slots);
+            }
+            event.map(Some)
         })
         .await
     }

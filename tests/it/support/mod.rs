@@ -3,6 +3,7 @@
 mod api;
 mod daemon;
 mod events;
+mod schema;
 mod socket;
 
 pub use api::{Answer, Api, exchange, tls_stream};
