@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
@@ -97,7 +98,7 @@ struct Queue {
 #[derive(Debug)]
 pub enum Drained {
     /// These events, in order; perhaps none.
-    Events(Vec<Arc<Event>>),
+    Events(VecDeque<Arc<Event>>),
     /// Nothing but states is left, and durable events from this one on did not fit.
     Missed(EventId),
     /// The session is to be closed, with this as its last event.
@@ -164,13 +165,13 @@ impl Outbox {
         {
             return Drained::Missed(id);
         }
-        let count = queue.events.len().min(limit);
-        let taken: Vec<_> = queue.events.drain(..count).collect();
-        queue.bytes -= taken.iter().map(|event| event.data().len()).sum::<usize>();
-        if queue.events.is_empty() {
-            // An idle session keeps no buffer.
-            queue.events = VecDeque::new();
+        if queue.events.len() <= limit {
+            // As it is: an idle session keeps no buffer.
+            queue.bytes = 0;
+            return Drained::Events(mem::take(&mut queue.events));
         }
+        let taken: VecDeque<_> = queue.events.drain(..limit).collect();
+        queue.bytes -= taken.iter().map(|event| event.data().len()).sum::<usize>();
         Drained::Events(taken)
     }
 

@@ -107,6 +107,20 @@ impl Carrier {
         }
     }
 
+    /// Writes what is queued as far as the peer takes it at once; true when all of it is with the
+    /// kernel, and then no `Flushed` says so. Call under the gate.
+    pub(super) fn flush_now(&mut self) -> bool {
+        let is_flushed = match &mut self.line {
+            Line::WebSocket(socket) => socket.flush_now(),
+            Line::Engine(socket) => socket.flush_now(),
+            Line::Events(_) => false,
+        };
+        if is_flushed {
+            self.backlog = 0;
+        }
+        is_flushed
+    }
+
     /// Drops what is queued and not begun; false when something is stuck half-way.
     pub(super) fn discard_unsent(&mut self) -> bool {
         match &mut self.line {

@@ -8,8 +8,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
@@ -31,6 +32,9 @@ use crate::shutdown::Busy;
 
 /// Events that are handed to the carrier at once.
 pub(super) const BATCH: usize = 64;
+
+/// When a connection without any deadline is looked at all the same.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// What the handshake brought.
 #[derive(Debug)]
@@ -135,7 +139,7 @@ impl Connection {
     async fn serve(&mut self) -> Parting {
         let (app, signal) = (self.app.clone(), self.signal.clone());
         let mut stopping = pin!(app.shutdown.begun());
-        let mut alarm = pin!(sleep_until(self.next_deadline()));
+        let mut alarm = pin!(sleep(IDLE));
         loop {
             if let Err(parting) = self.settle() {
                 return parting;
@@ -146,11 +150,15 @@ impl Connection {
             if let Err(parting) = self.act_on_post().await {
                 return parting;
             }
-            let deadline = self.next_deadline();
             // One that moved away is looked at when the old one comes: that is cheaper than to set
             // the alarm at each turn.
-            if deadline < alarm.deadline() || alarm.is_elapsed() {
-                alarm.as_mut().reset(deadline);
+            match self.next_deadline() {
+                deadline if alarm.is_elapsed() => {
+                    let far = || Instant::now() + IDLE;
+                    alarm.as_mut().reset(deadline.unwrap_or_else(far));
+                }
+                Some(deadline) if deadline < alarm.deadline() => alarm.as_mut().reset(deadline),
+                _ => {}
             }
             let is_idle = self.carrier.can_send();
             // The ends come first: a peer that never pauses may not put them off. What is queued
@@ -217,24 +225,45 @@ impl Connection {
         .await
     }
 
-    /// Ends what must end and hands on what waits, as far as the carrier takes it.
+    /// Ends what must end and hands on what waits, to the kernel itself as far as it takes it: what
+    /// is told to an idle peer takes one turn of the loop.
     pub(super) fn settle(&mut self) -> Result<(), Parting> {
-        self.end_sessions()?;
+        if self.hand_on() {
+            return Ok(());
+        }
+        self.end_sessions()
+    }
+
+    /// Hands on what waits, unless a session is to be ended: then it is false.
+    fn hand_on(&mut self) -> bool {
+        let _gate = self.signal.gate();
+        if self.slots.iter().any(Slot::has_ended) {
+            return false;
+        }
         if self.carrier.can_send() {
+            let mut told = 0;
             for slot in &mut self.slots {
                 let events = slot.drain(BATCH);
                 for event in &events {
                     self.carrier.send(self.codec.event(slot.namespace, event));
                 }
+                told += events.len();
                 let session = slot.session().map(Arc::as_ref);
                 self.ledger.told(&self.app.hub, session, &events);
+            }
+            if told > 0 && self.carrier.flush_now() {
+                self.ledger.flushed(&self.app.hub);
+                if told >= BATCH {
+                    // More may wait, and nothing is left that would tell of having been flushed.
+                    self.signal.wake();
+                }
             }
         }
         self.waiting_since = match self.carrier.can_send() {
             true => None,
             false => self.waiting_since.or_else(|| Some(Instant::now())),
         };
-        Ok(())
+        true
     }
 
     /// `error` as every dialect has it (contract 4.2).

@@ -98,9 +98,9 @@ impl Feed {
 
     /// What its outbox has, at most `limit` events; none while it reads from history. Finds out
     /// here that the outbox could not hold everything.
-    pub(super) fn drain(&mut self, limit: usize) -> Vec<Arc<Event>> {
+    pub(super) fn drain(&mut self, limit: usize) -> VecDeque<Arc<Event>> {
         if self.is_behind() {
-            return Vec::new();
+            return VecDeque::new();
         }
         match self.session.outbox().drain(limit) {
             Drained::Events(events) => events,
@@ -109,10 +109,10 @@ impl Feed {
                     reached: first.previous(),
                     until: None,
                 });
-                Vec::new()
+                VecDeque::new()
             }
             // An end that came just now is seen to at the connection's next turn.
-            Drained::Ended(..) => Vec::new(),
+            Drained::Ended(..) => VecDeque::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a connection's sessions are sent and bring, counted: one addition for each batch of events,
 //! one look at the clock for each that the kernel took whole.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,14 +11,22 @@ use crate::clock::Timestamp;
 use crate::event::{Event, Namespace};
 use crate::hub::{Hub, Session};
 
+/// Events for which an idle connection keeps room: most deliveries are of one or two.
+const KEPT: usize = 4;
+
 /// Events that were handed to the carrier and are not yet with the kernel, by when they were
-/// published. Empty while idle; bounded, since nothing is handed on before all of it is flushed.
+/// published. All but empty while idle; bounded, since nothing is handed on before all of it is flushed.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Vec<Instant>);
 
 impl Ledger {
     /// These live events were handed to the carrier for a session.
-    pub(super) fn told(&mut self, hub: &Hub, session: Option<&Session>, events: &[Arc<Event>]) {
+    pub(super) fn told(
+        &mut self,
+        hub: &Hub,
+        session: Option<&Session>,
+        events: &VecDeque<Arc<Event>>,
+    ) {
         if !events.is_empty() {
             count_sent(hub, session, events.len());
             let published = events.iter().filter_map(|event| event.published_at());
@@ -28,8 +37,8 @@ impl Ledger {
     /// All that was handed to the carrier is with the kernel, or with the client's poll.
     pub(super) fn flushed(&mut self, hub: &Hub) {
         if !self.0.is_empty() {
-            hub.traffic()
-                .delivered(std::mem::take(&mut self.0).into_iter());
+            hub.traffic().delivered(self.0.drain(..));
+            self.0.shrink_to(KEPT);
         }
     }
 }

@@ -127,23 +127,19 @@ impl Connection {
         }
     }
 
-    pub(super) fn next_deadline(&self) -> Instant {
+    /// When something is to be looked at again, if ever.
+    pub(super) fn next_deadline(&mut self) -> Option<Instant> {
         let auth_timeout = self.app.config.auth_timeout;
         let empty = self
             .slots
             .is_empty()
             .then(|| self.unproven_since + auth_timeout);
+        let stall = self.stalls_at();
         let slots = self
             .slots
-            .iter()
+            .iter_mut()
             .filter_map(|slot| slot.deadline(auth_timeout));
-        let far = || Instant::now() + Duration::from_secs(3600);
-        empty
-            .into_iter()
-            .chain(self.stalls_at())
-            .chain(slots)
-            .min()
-            .unwrap_or_else(far)
+        empty.into_iter().chain(stall).chain(slots).min()
     }
 
     /// When the peer has taken nothing for too long, as far as something waits for it.
@@ -155,6 +151,7 @@ impl Connection {
     pub(super) fn on_deadline(&mut self) -> Result<(), Parting> {
         let now = Instant::now();
         let auth_timeout = self.app.config.auth_timeout;
+        self.slots.iter_mut().for_each(Slot::look_again);
         if self.stalls_at().is_some_and(|at| now >= at) {
             tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
             self.carrier.discard_unsent();

@@ -1,5 +1,6 @@
 //! A session's place in its connection: it must authenticate, or it is live in the hub.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,15 @@ use crate::hub::{Drained, Ending, Post, Session};
 use crate::ids::ConnectionId;
 use crate::rooms;
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A session's place.
 pub(super) struct Slot {
     pub(super) namespace: Namespace,
     pub(super) id: ConnectionId,
     pub(super) state: SlotState,
+    /// When its token ends, by both clocks, as they stood when that was last looked at.
+    expiry: Option<(Timestamp, Instant)>,
 }
 
 pub(super) enum SlotState {
@@ -35,6 +40,7 @@ impl Slot {
             namespace,
             id,
             state: SlotState::Waiting(since),
+            expiry: None,
         }
     }
 
@@ -88,7 +94,7 @@ impl Slot {
     }
 
     /// What its outbox has, at most `limit` events; none while it waits or reads from history.
-    pub(super) fn drain(&mut self, limit: usize) -> Vec<Arc<Event>> {
+    pub(super) fn drain(&mut self, limit: usize) -> VecDeque<Arc<Event>> {
         self.feed()
             .map(|feed| feed.drain(limit))
             .unwrap_or_default()
@@ -113,17 +119,28 @@ impl Slot {
         }
     }
 
-    /// When it must be looked at again: its token ends, or its time to authenticate does.
-    pub(super) fn deadline(&self, auth_timeout: Duration) -> Option<Instant> {
-        match &self.state {
-            SlotState::Waiting(since) => Some(*since + auth_timeout),
-            SlotState::Live(feed) => {
-                let left = feed.session().expires_at()?.unix_ms() - Timestamp::now().unix_ms();
-                // A day at a time: the clock may be set meanwhile.
-                let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-                Some(Instant::now() + wait.min(Duration::from_secs(86_400)))
-            }
+    /// When it must be looked at again: its token ends, or its time to authenticate does. Asked at
+    /// every turn of its connection, it reads no clock unless the token is another.
+    pub(super) fn deadline(&mut self, auth_timeout: Duration) -> Option<Instant> {
+        let session = match &self.state {
+            SlotState::Waiting(since) => return Some(*since + auth_timeout),
+            SlotState::Live(feed) => feed.session(),
+        };
+        let ends = session.expires_at()?;
+        if let Some((_, at)) = self.expiry.filter(|(known, _)| *known == ends) {
+            return Some(at);
         }
+        let left = ends.unix_ms() - Timestamp::now().unix_ms();
+        // A day at a time: the clock may be set meanwhile.
+        let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(DAY);
+        let at = Instant::now() + wait;
+        self.expiry = Some((ends, at));
+        Some(at)
+    }
+
+    /// Has `deadline` look at the clocks again.
+    pub(super) fn look_again(&mut self) {
+        self.expiry = None;
     }
 
     /// Whether it is live with a token that has ended.

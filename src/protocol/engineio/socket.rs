@@ -145,6 +145,15 @@ impl<S: ByteStream> Socket<S> {
         }
     }
 
+    /// Writes what is queued as far as a WebSocket takes it at once; true when all of it is with the
+    /// kernel, and then no `Flushed` says so. Polling has to wait for the client.
+    pub fn flush_now(&mut self) -> bool {
+        match &mut self.carrier {
+            Carrier::Polling(_) => false,
+            Carrier::WebSocket(socket, _) => socket.flush_now(),
+        }
+    }
+
     /// Drops the queued packets of which no byte has left. False when some bytes are stuck half-way in
     /// the connection's buffers: then only dropping the socket forgets them.
     pub fn discard_unsent(&mut self) -> bool {
@@ -226,26 +235,33 @@ fn poll_websocket<S: ByteStream>(
     cx: &mut Context<'_>,
 ) -> Poll<Event> {
     loop {
-        let now = Instant::now();
-        match beating.heartbeat.beat(now) {
-            Beat::Quiet => {}
-            Beat::Ping => socket.send(PING),
-            // Its pong may well be there, unread.
-            Beat::Dead if beating.paused => beating.heartbeat.forgive(now),
-            Beat::Dead => socket.fail(Ended::PingTimeout),
+        if timer.poll(beating.heartbeat.due(), cx).is_ready() {
+            let now = Instant::now();
+            match beating.heartbeat.beat(now) {
+                Beat::Quiet => continue,
+                Beat::Ping => {
+                    socket.send(PING);
+                    continue;
+                }
+                // Its pong may well be there, unread.
+                Beat::Dead if beating.paused => {
+                    beating.heartbeat.forgive(now);
+                    continue;
+                }
+                Beat::Dead => socket.fail(Ended::PingTimeout),
+            }
         }
-        match socket.poll_event(cx) {
-            Poll::Ready(Event::Message(frame)) => match Packet::parse(frame) {
+        match std::task::ready!(socket.poll_event(cx)) {
+            Event::Message(frame) => match Packet::parse(frame) {
                 Ok(Packet::Message(frame)) => return Poll::Ready(Event::Message(frame)),
-                Ok(Packet::Pong) => beating.heartbeat.pong(now),
+                Ok(Packet::Pong) => beating.heartbeat.pong(Instant::now()),
                 Ok(Packet::Noop) => {}
                 Ok(Packet::Close) => socket.start_close(1000, "", Ended::Peer { code: None }),
                 Ok(Packet::Probe | Packet::Upgrade) | Err(_) => {
                     socket.start_close(1002, "", Ended::Protocol);
                 }
             },
-            Poll::Ready(event) => return Poll::Ready(event),
-            Poll::Pending => std::task::ready!(timer.poll(beating.heartbeat.due(), cx)),
+            event => return Poll::Ready(event),
         }
     }
 }

@@ -150,6 +150,25 @@ impl<S: ByteStream> WebSocket<S> {
         }
     }
 
+    /// Writes what is queued as far as the connection takes it at once; true when all of it is with
+    /// the kernel, and then no `Flushed` says so. The rest, and an error, are `poll_event`'s to tell.
+    pub fn flush_now(&mut self) -> bool {
+        if self.ended.is_some() || self.closing.is_some() {
+            return false;
+        }
+        match self.pump() {
+            Ok(Poll::Ready(())) => {
+                self.owes_flushed = false;
+                true
+            }
+            Ok(Poll::Pending) => false,
+            Err(ended) => {
+                self.fail(ended);
+                false
+            }
+        }
+    }
+
     /// Drops the queued frames of which no byte has left. False when some bytes are stuck half-way in
     /// the connection's buffers: then only dropping the socket forgets them.
     pub fn discard_unsent(&mut self) -> bool {
