@@ -3,15 +3,17 @@
 CARGO ?= cargo
 TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 VENV = target/venv
+TOOLS = target/tools
 
-.PHONY: help art bench run test test-rust test-e2e test-package test-image test-all fuzz torture lint dist deps-e2e deps-package deps-image deps-dist
+.PHONY: help art bench count run test test-rust test-e2e test-package test-image test-all fuzz torture lint dist deps-bench deps-count deps-e2e deps-package deps-image deps-dist
 
 help:
 	@echo "make run       build the daemon and start it on https://localhost:8443"
 	@echo "make test      every test that a change must pass (installs what it needs)"
 	@echo "make test-all  the same, and what is slower: the app's image, the public protocol suites"
 	@echo "make torture   ten minutes of kills, drops and stuck tablets: nothing may be lost"
-	@echo "make bench     what it costs: writes a second, memory, against this disk's own speed"
+	@echo "make bench     what it costs, beside the bare limit and other servers; half an hour"
+	@echo "make count     instructions of the hot paths: none may grow by a tenth"
 	@echo "make lint      format and clippy, as CI runs them"
 	@echo "make dist      static binaries for x86_64 and aarch64 in dist/"
 	@echo "make art       draw icon.png and logo.png"
@@ -49,12 +51,22 @@ fuzz: deps-e2e
 torture:
 	$(CARGO) test --locked --test durability torture -- --ignored --nocapture
 
-bench:
+# Half an hour on two cores that do nothing else. Writes its tables into docs/performance.md.
+bench: deps-bench
+	$(CARGO) build --release --locked --workspace
+	target/release/fleet --report docs/performance.md compare
+	target/release/fleet --report docs/performance.md growth
+	target/release/fleet --report docs/performance.md durable
 	$(CARGO) bench --locked --bench durability
+	$(CARGO) bench --locked -p micro --bench time
+
+# Instructions of the codecs and the hub, against the baselines in benches/micro/benches/count.rs.
+count: deps-count
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(CARGO) bench --locked -p micro --bench count
 
 lint:
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 dist: deps-dist
 	for target in $(TARGETS); do \
@@ -62,6 +74,17 @@ dist: deps-dist
 		install -D target/$$target/release/wallcast dist/wallcast-$${target%%-*} || exit 1; \
 	done
 	ls -l dist
+
+deps-bench:
+	cd benches/peers/seed0 && npm ci --no-audit --no-fund
+
+deps-count: $(TOOLS)/bin/gungraun-runner
+	command -v valgrind >/dev/null || \
+		(apt-get update -qq && apt-get install -y --no-install-recommends valgrind)
+
+# The same version as the crate in Cargo.lock.
+$(TOOLS)/bin/gungraun-runner:
+	$(CARGO) install --locked --root $(TOOLS) --target-dir target/tools/build gungraun-runner@0.20.0
 
 deps-e2e: $(VENV)/bin/python
 	cd tests/e2e && npm ci --no-audit --no-fund

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::chart::{Chart, Line};
 use crate::http::Http;
 use crate::publisher::Publisher;
 use crate::round::per;
@@ -23,16 +24,8 @@ const CHANGES: usize = 500;
 /// Starts by which the time of one is measured.
 const STARTS: usize = 5;
 
-/// A curve: what it shows, and its points.
-pub struct Curve {
-    pub title: &'static str,
-    pub x: &'static str,
-    pub y: &'static str,
-    pub points: Vec<(f64, f64)>,
-}
-
 /// Measures all of it.
-pub async fn measure(programs: &Path) -> Outcome<Vec<Curve>> {
+pub async fn measure(programs: &Path) -> Outcome<Vec<Chart>> {
     let mut changes = Vec::new();
     let mut starts = Vec::new();
     let mut largest = None;
@@ -72,31 +65,55 @@ pub async fn measure(programs: &Path) -> Outcome<Vec<Curve>> {
     let (server, within) = start_again(server).await?;
     let replays = replays(&server, &token).await?;
     Ok(vec![
-        Curve {
-            title: "A change to one area",
-            x: "paired clients",
-            y: "processor time, µs",
-            points: changes,
-        },
-        Curve {
-            title: "From exec to ready",
-            x: "paired clients",
-            y: "ms",
-            points: starts,
-        },
-        Curve {
-            title: "From exec to ready, 10,000 clients",
-            x: "events kept",
-            y: "ms",
-            points: vec![(KEPT as f64, within)],
-        },
-        Curve {
-            title: "A replay, of 100,000 events kept",
-            x: "events missed",
-            y: "processor time, µs",
-            points: replays,
-        },
+        chart(
+            "change",
+            "A change to one area",
+            "paired clients",
+            "µs",
+            changes,
+        ),
+        chart(
+            "start",
+            "From exec to ready",
+            "paired clients",
+            "ms",
+            starts,
+        ),
+        chart(
+            "start-full",
+            "From exec to ready, 10,000 clients paired",
+            "events kept",
+            "ms",
+            vec![(KEPT as f64, within)],
+        ),
+        chart(
+            "replay",
+            "A replay, of 100,000 events kept",
+            "events missed",
+            "µs",
+            replays,
+        ),
     ])
+}
+
+fn chart(
+    name: &'static str,
+    title: &'static str,
+    x: &'static str,
+    y: &'static str,
+    points: Vec<(f64, f64)>,
+) -> Chart {
+    let lines = vec![Line {
+        name: "Wallcast".to_owned(),
+        points,
+    }];
+    Chart {
+        name,
+        title,
+        x,
+        y,
+        lines,
+    }
 }
 
 /// Its median start, in ms.

@@ -4,6 +4,7 @@
 //! `make bench` runs it and prints the table. Ratios within one run count; absolute figures are this
 //! machine's.
 
+mod chart;
 mod clock;
 mod durable;
 mod growth;
@@ -11,6 +12,7 @@ mod house;
 mod http;
 mod process;
 mod publisher;
+mod report;
 mod round;
 mod sample;
 mod subject;
@@ -35,6 +37,9 @@ struct Flags {
     /// The folder with the programs: wallcast, limit, socketioxide
     #[arg(long, global = true, default_value = "target/release")]
     programs: PathBuf,
+    /// A page whose part of the same name is replaced by what was measured
+    #[arg(long, global = true)]
+    report: Option<PathBuf>,
     #[command(subcommand)]
     what: What,
 }
@@ -94,17 +99,31 @@ fn run(flags: &Flags) -> Outcome<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        match &flags.what {
-            What::Compare(compare) => compare.run(&flags.programs).await,
-            What::Growth => Ok(table::of_curves(&growth::measure(&flags.programs).await?)),
-            What::Durable => durable::measure(&flags.programs).await,
-        }
-    })
+    let (name, text, charts) = runtime.block_on(async {
+        Outcome::Ok(match &flags.what {
+            What::Compare(compare) => {
+                let samples = compare.run(&flags.programs).await?;
+                let charts = vec![table::deliveries(&samples)];
+                ("compare", table::of(&samples), charts)
+            }
+            What::Growth => {
+                let charts = growth::measure(&flags.programs).await?;
+                ("growth", table::of_charts(&charts), charts)
+            }
+            What::Durable => {
+                let text = durable::measure(&flags.programs).await?;
+                ("durable", text, Vec::new())
+            }
+        })
+    })?;
+    if let Some(page) = &flags.report {
+        report::put(page, name, &text, &charts)?;
+    }
+    Ok(text)
 }
 
 impl Compare {
-    async fn run(&self, programs: &Path) -> Outcome<String> {
+    async fn run(&self, programs: &Path) -> Outcome<Vec<Sample>> {
         let mut samples: Vec<Sample> = Vec::new();
         for number in 1..=self.rounds {
             for &sockets in &self.sockets {
@@ -126,6 +145,6 @@ impl Compare {
                 }
             }
         }
-        Ok(table::of(&samples))
+        Ok(samples)
     }
 }

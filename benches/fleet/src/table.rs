@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::growth::Curve;
+use crate::chart::{Chart, Line};
 use crate::sample::Sample;
 use crate::subject::Subject;
 
@@ -53,16 +53,42 @@ pub fn of(samples: &[Sample]) -> String {
     text
 }
 
-/// Markdown, one list of points for each curve.
-pub fn of_curves(curves: &[Curve]) -> String {
-    let mut text = String::new();
-    for curve in curves {
-        let _ = writeln!(text, "\n{} ({} by {})\n", curve.title, curve.y, curve.x);
-        for (x, y) in &curve.points {
-            let _ = writeln!(text, "- {x}: {y:.1}");
+/// Markdown, one row for each point of a chart with one line.
+pub fn of_charts(charts: &[Chart]) -> String {
+    let mut text = String::from("| what | of | |\n| --- | --- | --- |\n");
+    for chart in charts {
+        for (x, y) in chart.lines.iter().flat_map(|line| &line.points) {
+            let _ = writeln!(
+                text,
+                "| {} | {x} {} | {y:.1} {} |",
+                chart.title, chart.x, chart.y
+            );
         }
     }
     text
+}
+
+/// What a delivery costs by the number of sockets, a line for each server.
+pub fn deliveries(samples: &[Sample]) -> Chart {
+    let mut lines: BTreeMap<Subject, BTreeMap<usize, Vec<&Sample>>> = BTreeMap::new();
+    for sample in samples {
+        let line = lines.entry(sample.subject).or_default();
+        line.entry(sample.sockets).or_default().push(sample);
+    }
+    let lines = lines.into_iter().map(|(subject, rows)| Line {
+        name: subject.to_string(),
+        points: rows
+            .into_iter()
+            .map(|(sockets, row)| (sockets as f64, median(&row, |sample| sample.delivery)))
+            .collect(),
+    });
+    Chart {
+        name: "delivery",
+        title: "Server processor time for each delivery",
+        x: "sockets",
+        y: "µs",
+        lines: lines.collect(),
+    }
 }
 
 fn median(row: &[&Sample], figure: fn(&Sample) -> f64) -> f64 {

@@ -1,0 +1,37 @@
+//! Puts what was measured into a page, between two marks that bear its name, and draws its charts.
+
+use std::fs;
+use std::path::Path;
+
+use crate::Outcome;
+use crate::chart::Chart;
+
+/// Where the charts lie; the page links to them.
+const CHARTS: &str = "benches/charts";
+
+/// Replaces what stands in the page between `<!-- bench NAME -->` and `<!-- end NAME -->`.
+pub fn put(page: &Path, name: &str, text: &str, charts: &[Chart]) -> Outcome<()> {
+    let whole = fs::read_to_string(page)?;
+    let (begin, end) = (
+        format!("<!-- bench {name} -->"),
+        format!("<!-- end {name} -->"),
+    );
+    let parts = whole.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&end)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.ok_or_else(|| format!("{}: no {begin}", page.display()))?;
+    fs::create_dir_all(CHARTS)?;
+    let mut links = String::new();
+    for chart in charts {
+        let file = format!("{CHARTS}/{}.svg", chart.name);
+        fs::write(&file, chart.svg())?;
+        links.push_str(&format!("\n![{}](../{file})\n", chart.title));
+    }
+    let text = text.trim();
+    fs::write(
+        page,
+        format!("{before}{begin}\n\n{text}\n{links}\n{end}{after}"),
+    )?;
+    Ok(())
+}
