@@ -14,6 +14,7 @@ use crate::board;
 use crate::clients::{Acks, presence};
 use crate::commands::Expiry;
 use crate::config::{Config, OptionError};
+use crate::home::{self, Home};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
@@ -59,6 +60,8 @@ pub struct App {
     pub sockets: Sockets,
     /// Engine.IO's connections.
     pub engine: Engine,
+    /// Home Assistant, whether it is there or not.
+    pub home: Home,
     /// Writes with an `Idempotency-Key` that are under way.
     pub in_flight: InFlight,
     /// The process itself.
@@ -158,6 +161,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         let (store, shutdown) = (expiring.store.clone(), expiring.shutdown.clone());
         expiring.expiry.run(store, shutdown).await;
     });
+    tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);
@@ -282,6 +286,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         pairings: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
+        home: Home::new(&config),
         in_flight: InFlight::default(),
         system: System::start(),
         store,
