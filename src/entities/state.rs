@@ -185,7 +185,9 @@ fn whole_attributes(attributes: &RawValue) -> Box<RawValue> {
 
 fn kept(mut all: BTreeMap<String, &RawValue>) -> Box<RawValue> {
     let size = |all: &BTreeMap<String, &RawValue>| -> usize {
-        all.iter().map(|(key, value)| key.len() + value.get().len()).sum()
+        all.iter()
+            .map(|(key, value)| key.len() + value.get().len())
+            .sum()
     };
     while size(&all) > MAX_ATTRIBUTES {
         let largest = all.iter().max_by_key(|(_, value)| value.get().len());
@@ -261,7 +263,10 @@ mod tests {
         let after = known(&[whole.clone(), updated]).unwrap();
         assert!(after.tells_as(&before) && after.changed_at == before.changed_at);
         let dateless = json!({ "c": { "light.a": { "+": { "s": "on" } } } });
-        assert_eq!(known(&[whole.clone(), dateless]).unwrap().changed_at, at(9_000));
+        assert_eq!(
+            known(&[whole.clone(), dateless]).unwrap().changed_at,
+            at(9_000)
+        );
         assert!(known(&[whole, json!({ "r": ["light.a"] })]).is_none());
     }
 
@@ -282,7 +287,12 @@ mod tests {
         assert_eq!(ids, ["light.b", "light.d", "light.f", "light.g"]);
         let broken = State::after(None, &told[1].1, at(1)).unwrap();
         assert_eq!(broken.attributes.get(), "{}");
-        for wrong in [json!([]), json!("a"), json!({ "a": [] }), json!({ "r": "x" })] {
+        for wrong in [
+            json!([]),
+            json!("a"),
+            json!({ "a": [] }),
+            json!({ "r": "x" }),
+        ] {
             assert!(read(&raw(&wrong)).is_err(), "{wrong}");
         }
         assert!(read(&raw(&json!({}))).unwrap().is_empty());

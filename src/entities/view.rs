@@ -39,9 +39,13 @@ impl View {
         self.areas.get(entity).map_or(&[], Vec::as_slice)
     }
 
-    /// The entities of an area.
-    pub(super) fn entities_of(&self, area: &AreaId) -> &[EntityId] {
-        self.entities.get(area).map_or(&[], Vec::as_slice)
+    /// The entities of an area, and all areas of each.
+    pub(super) fn entities_in(
+        &self,
+        area: &AreaId,
+    ) -> impl Iterator<Item = (&EntityId, &[AreaId])> {
+        let entities = self.entities.get(area).into_iter().flatten();
+        entities.map(|id| (id, self.areas_of(id)))
     }
 }
 
@@ -63,10 +67,17 @@ mod tests {
         assert_eq!(view.areas_of(&lamp), [hall.clone(), kitchen.clone()]);
         view.show(&kitchen, ids(&["light.oven"]));
         assert_eq!(view.areas_of(&lamp), [hall.clone()]);
-        assert_eq!(view.entities_of(&kitchen), ids(&["light.oven"]));
+        let seen: Vec<_> = view
+            .entities_in(&kitchen)
+            .map(|(id, _)| id.clone())
+            .collect();
+        assert_eq!(seen, ids(&["light.oven"]));
         view.show(&hall, Vec::new());
-        assert!(view.areas_of(&lamp).is_empty() && view.entities_of(&hall).is_empty());
+        assert!(view.areas_of(&lamp).is_empty() && view.entities_in(&hall).next().is_none());
         view.show(&kitchen, Vec::new());
-        assert!(view.areas.is_empty() && view.entities.is_empty(), "nothing is left");
+        assert!(
+            view.areas.is_empty() && view.entities.is_empty(),
+            "nothing is left"
+        );
     }
 }

@@ -128,12 +128,7 @@ kinds! {
 }
 
 /// Names of contract 4 and 5 that later systems use; a broadcast may not forge them either.
-const RESERVED: &[&str] = &[
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-];
+const RESERVED: &[&str] = &["connect", "connect_error", "disconnect", "disconnecting"];
 
 /// The types of seed 2, which a manual broadcast may carry (contract section 5).
 const BROADCASTABLE: &[&str] = &["service-update", "incident-update", "status-update"];

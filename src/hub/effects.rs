@@ -1,8 +1,8 @@
 //! What the hub is told of a commit, and in which order it must act on it.
 
 use super::{Ending, Session};
-use crate::auth::{Principal, Subject};
 use crate::areas::EntityId;
+use crate::auth::{Principal, Subject};
 use crate::event::{Event, Topic};
 use crate::ids::{AreaId, ConnectionId, Jti};
 

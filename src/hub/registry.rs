@@ -214,7 +214,10 @@ impl Registry {
 
     /// Who listens on a topic.
     pub(super) fn listening(&self, topic: &Topic) -> impl Iterator<Item = &Arc<Session>> {
-        self.by_topic.get(topic).into_iter().flat_map(BTreeMap::values)
+        self.by_topic
+            .get(topic)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// The areas on whose topics a principal listens.

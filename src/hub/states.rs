@@ -36,9 +36,8 @@ impl Hub {
     /// Has every session that listens on one of the topics tell all its states anew.
     pub fn owe_states(&self, topics: &[Topic]) {
         for (_, sessions) in self.registry().groups(topics) {
-            let hears = |session: &&Arc<Session>| {
-                Kind::ENTITY_STATES.is_heard_in(session.namespace())
-            };
+            let hears =
+                |session: &&Arc<Session>| Kind::ENTITY_STATES.is_heard_in(session.namespace());
             for session in sessions.iter().filter(hears) {
                 session.outbox().owe_states();
             }
