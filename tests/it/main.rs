@@ -29,6 +29,7 @@ mod frames;
 mod health;
 mod hearing;
 mod help;
+mod home;
 mod house;
 mod ingress;
 mod kiosks;
