@@ -36,6 +36,7 @@ mod kiosks;
 mod listeners;
 mod lockers;
 mod messages;
+mod mirror;
 mod once;
 mod pairing_asked;
 mod pairing_ended;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::{Api, Socket, soon};
+use super::{Api, Socket, soon, until};
 
 /// A running daemon with a data folder of its own; killed when dropped.
 pub struct Daemon {
@@ -188,9 +188,25 @@ impl Daemon {
         Self::start_in(self.folder, self.options).await
     }
 
+    /// Stops it in order and starts it again beside this Home Assistant, or none.
+    pub async fn restart_beside(mut self, home: Vec<(String, String)>) -> Self {
+        assert!(self.stop().await.success());
+        Self::start_in(self.folder, home).await
+    }
+
     /// The command line beside this daemon.
     pub async fn cli(&self, arguments: &[&str]) -> std::process::Output {
         cli_on(self.folder.path(), arguments).await
+    }
+
+    /// Waits until `/health` says this of Home Assistant.
+    pub async fn until_home(&self, word: &str) {
+        let stranger = self.stranger();
+        until(word, async || {
+            let health = stranger.get("/health").await.expect(200).json;
+            (health["services"]["homeassistant"] == word).then_some(())
+        })
+        .await;
     }
 
     /// What it has logged so far.
