@@ -166,6 +166,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     });
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(entities::run(app.clone()));
+    tokio::spawn(home::mirror::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);

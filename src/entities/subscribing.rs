@@ -177,6 +177,12 @@ impl Entities {
             }
         }
         self.tell_anew(inner, &news);
+        // A locker may have been made after its lock was heard.
+        for (id, state) in &inner.known {
+            if let Some(state) = state {
+                self.locks.note(id, state);
+            }
+        }
         Step {
             begin,
             end: plan.end,
