@@ -118,6 +118,9 @@ impl Outbox {
             {
                 let freed = std::mem::replace(older, event.clone()).data().len();
                 queue.bytes = queue.bytes + size - freed;
+                if queue.bytes > MAX_BYTES && queue.events.len() > 1 {
+                    queue.owe_states();
+                }
                 return true;
             }
             let is_behind = queue.missed.is_some();
