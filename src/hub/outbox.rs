@@ -185,6 +185,13 @@ impl Outbox {
         self.signal.wake();
     }
 
+    /// Has the session look again whether it can be told the states that it is owed, if it is.
+    pub fn remind_of_states(&self) {
+        if self.queue().owes_states {
+            self.signal.wake();
+        }
+    }
+
     /// Whether the newest states are to be told now.
     pub fn must_tell_states(&self) -> bool {
         let queue = self.queue();

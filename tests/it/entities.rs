@@ -287,7 +287,8 @@ async fn of_a_disabled_area_nothing_is_told_and_all_at_once_when_it_is_enabled()
     home.admin.patch(toggle, json!({})).await.expect(200);
     assert_eq!(tablet.next().await["type"], "area_disabled");
     home.core.set_state("light.kitchen", "on", json!({}));
-    home.core.set_state("light.hall", "on", json!({}));
+    let same = json!({ "friendly_name": "light.hall" });
+    home.core.set_state("light.hall", "on", same);
     let told = tablet.next().await;
     assert_eq!(
         told["data"]["entity_id"], "light.hall",
@@ -400,12 +401,9 @@ async fn many_changes_at_once_are_few_subscriptions() {
     let wall = home.daemon.pair("Wall", &[]).await;
     let all: Vec<_> = (0..60).map(|n| format!("light.l{n}")).collect();
     let all: Vec<_> = all.iter().map(String::as_str).collect();
-    let adding = (0..60).map(|n| {
+    for n in 0..60 {
         let path = format!("/api/clients/{}/areas/a{n}", wall.id);
-        async { home.admin.post(&path.clone(), json!({})).await.expect(200) }
-    });
-    for add in adding {
-        add.await;
+        home.admin.post(&path, json!({})).await.expect(200);
     }
     home.until_subscribed(&all).await;
     let asked = home.core.heard("subscribe_entities").len();
@@ -775,4 +773,37 @@ async fn locks_of_mirrored_areas_are_lockers_whose_changes_are_told() {
     ] {
         assert_eq!(refused.refused(409), "mirrored");
     }
+}
+
+#[tokio::test]
+async fn a_large_house_fits_into_little_memory() {
+    const AREAS: usize = 200;
+    const EACH: usize = 50;
+    let home = Home::with(|house| {
+        for area in 0..AREAS {
+            let name = format!("area_{area}");
+            house.area(&name, &name);
+            for n in 0..EACH {
+                let id = format!("sensor.a{area}_n{n}");
+                house.entity(&id, Some(&name), None);
+                let attributes = json!({ "friendly_name": id, "device_class": "temperature",
+                    "state_class": "measurement", "unit_of_measurement": "°C" });
+                let state = json!({ "s": "21.5", "a": attributes, "c": "context", "lc": 1.0 });
+                house.states.insert(id, state);
+            }
+        }
+    })
+    .await;
+    let areas: Vec<_> = (0..AREAS).map(|n| format!("area_{n}")).collect();
+    let areas: Vec<_> = areas.iter().map(String::as_str).collect();
+    let wall = home.daemon.pair("Wall", &areas).await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    let states = tablet.next_of("entity_states").await;
+    assert_eq!(shown(&states).len(), AREAS * EACH);
+    let ids = home.core.heard("subscribe_entities");
+    assert!(ids.len() <= 16, "{} subscriptions", ids.len());
+    home.core.set_state("sensor.a7_n7", "22", json!({}));
+    tablet.next_of("entity_state_changed").await;
+    let used = memory(&home.daemon) / 1024 / 1024;
+    assert!(used <= 40, "{used} MiB for {} entities", AREAS * EACH);
 }
