@@ -2,7 +2,7 @@
 
 use super::{Ending, Session};
 use crate::auth::{Principal, Subject};
-use crate::event::{Event, Topic};
+use crate::event::{Announcement, Event, Topic};
 use crate::ids::{ConnectionId, Jti};
 
 /// Sessions to be ended after a commit, and the last thing they are told.
@@ -65,6 +65,8 @@ pub struct Effects {
     pub expelled: Vec<(Subject, Topic)>,
     /// Open sessions that go on with a new token: the old one, and the principal as it now is.
     pub retokened: Vec<(Jti, Principal)>,
+    /// What whoever is outside may want to know.
+    pub announced: Vec<Announcement>,
     /// Whose sessions end.
     pub ended: Vec<EndSessions>,
 }
@@ -79,6 +81,7 @@ impl Effects {
             && self.exited.is_empty()
             && self.expelled.is_empty()
             && self.retokened.is_empty()
+            && self.announced.is_empty()
             && self.ended.is_empty()
     }
 }
