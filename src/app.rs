@@ -162,6 +162,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         expiring.expiry.run(store, shutdown).await;
     });
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
+    tokio::spawn(server::repeat_ingress_check(app.clone()));
     tokio::spawn(home::standing::run(
         app.home.clone(),
         app.store.clone(),
@@ -291,10 +292,10 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         .await?;
     rooms::end_cut_off_sessions(&store).await?;
 
+    let home = Home::new(&config);
     let app = Arc::new(App {
         signer,
         certificates,
-        ingress: IngressGate::new(&config),
         sockets: Sockets::new(usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX)),
         engine: Engine::new(engineio::Config {
             max_payload: config.max_message_bytes,
@@ -304,7 +305,8 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         pairings: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
-        home: Home::new(&config),
+        ingress: IngressGate::new(&config, home.clone()),
+        home,
         in_flight: InFlight::default(),
         system: System::start(),
         store,
