@@ -117,14 +117,14 @@ async fn a_line_of_standard_input_is_as_good_as_its_post() {
         .expect("it takes them");
     assert_eq!(socket.next_of("doorbell").await["data"]["door"], 1);
     assert_eq!(
-        socket.next_of("new_message").await["data"]["body"],
+        socket.next_of("new_message").await["data"]["message"]["body"],
         "Dinner"
     );
     assert_eq!(socket.next_of("command").await["data"]["type"], "reload");
 
     let audit = admin.get("/api/audit?limit=100").await.expect(200).json;
     let acts: Vec<_> = audit["entries"].as_array().unwrap().iter().collect();
-    for action in ["broadcast", "message.send", "command.create"] {
+    for action in ["event.broadcast", "message.send", "command.give"] {
         let act = acts.iter().find(|act| act["action"] == action);
         let act = act.unwrap_or_else(|| panic!("{action} is audited: {audit}"));
         assert_eq!(act["actor"], "admin:homeassistant");
