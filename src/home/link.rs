@@ -263,6 +263,7 @@ impl Link {
             match message {
                 Message::Text(text) => {
                     if let Err(error) = self.hear(&text) {
+                        let error = frame::line(&error.to_string());
                         return format!("it sent what is no message of Home Assistant's: {error}");
                     }
                 }
@@ -376,8 +377,8 @@ impl Drop for Subscription {
 impl From<Refusal> for HomeError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused {
-            code: refusal.code,
-            message: refusal.message,
+            code: frame::line(&refusal.code),
+            message: frame::line(&refusal.message),
         }
     }
 }

@@ -167,7 +167,7 @@ async fn until_it_runs(link: &Link) {
         let config = link.request::<CoreConfig>(json!({ "type": "get_config" }));
         match config.await {
             Ok(CoreConfig { state: Some(state) }) if state != "RUNNING" => {
-                tracing::debug!(state = %state.escape_debug(), "Home Assistant is still starting");
+                tracing::debug!(?state, "Home Assistant is still starting");
             }
             // One that does not say is taken as it is.
             Ok(_) | Err(HomeError::Refused { .. }) => return,

@@ -93,7 +93,7 @@ pub enum HomeError {
 
 impl From<serde_json::Error> for HomeError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Unreadable(error.to_string())
+        Self::Unreadable(frame::line(&error.to_string()))
     }
 }
 

@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::http;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
@@ -81,6 +85,8 @@ struct Line {
 /// A scripted Core; it ends when dropped.
 pub struct Core {
     address: SocketAddr,
+    /// What it serves TLS with, and the folder in which its certificate lies.
+    tls: Option<(Arc<ServerConfig>, tempfile::TempDir)>,
     house: Arc<Mutex<House>>,
     serving: Option<JoinHandle<()>>,
     cut: watch::Sender<usize>,
@@ -99,12 +105,51 @@ impl Core {
         furnish(&mut house);
         let mut core = Self {
             address: listener.local_addr().expect("an address"),
+            tls: None,
             house: Arc::new(Mutex::new(house)),
             serving: None,
             cut: watch::Sender::new(0),
         };
         core.serve(listener);
         core
+    }
+
+    /// The same behind TLS, with a certificate of its own for `localhost`.
+    pub async fn with_tls(furnish: impl FnOnce(&mut House)) -> Self {
+        let mut core = Self::with(furnish).await;
+        core.kill().await;
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("core.pem"), own.cert.pem()).expect("it is written");
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .expect("a certificate");
+        core.tls = Some((Arc::new(config), folder));
+        core.revive().await;
+        core
+    }
+
+    /// What makes a daemon ask it directly and behind TLS, whether it trusts its certificate or not.
+    pub fn direct_tls(&self, is_trusted: bool) -> Vec<(String, String)> {
+        let (_, folder) = self.tls.as_ref().expect("it serves TLS");
+        let roots = match is_trusted {
+            true => folder.path().join("core.pem"),
+            false => folder.path().join("none.pem"),
+        };
+        let url = format!("https://localhost:{}", self.address.port());
+        let roots = roots.to_str().expect("a path");
+        [
+            ("HA_URL", url.as_str()),
+            ("HA_TOKEN", TOKEN),
+            ("SSL_CERT_FILE", roots),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
     }
 
     /// What makes a daemon ask it as the add-on does, by Supervisor's proxy.
@@ -245,12 +290,27 @@ impl Core {
 
     fn serve(&mut self, listener: TcpListener) {
         let (house, cut) = (self.house.clone(), self.cut.clone());
+        let tls = self
+            .tls
+            .as_ref()
+            .map(|(config, _)| TlsAcceptor::from(config.clone()));
         self.serving = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (house, mut cut) = (house.clone(), cut.subscribe());
+                let tls = tls.clone();
                 tokio::spawn(async move {
+                    let talk = async {
+                        match tls {
+                            None => Box::pin(talk(stream, house)).await,
+                            Some(tls) => {
+                                if let Ok(stream) = tls.accept(stream).await {
+                                    Box::pin(talk(stream, house)).await;
+                                }
+                            }
+                        }
+                    };
                     tokio::select! {
-                        () = talk(stream, house) => {}
+                        () = talk => {}
                         _ = cut.changed() => {}
                     }
                 });
@@ -287,7 +347,7 @@ fn hears(command: &Value, entity: &str) -> bool {
 }
 
 #[expect(clippy::result_large_err, reason = "the library's own signature")]
-async fn talk(stream: TcpStream, house: Arc<Mutex<House>>) {
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<House>>) {
     let mood = house.lock().unwrap().mood;
     if mood == Mood::ClosesAtOnce {
         return;
