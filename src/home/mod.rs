@@ -9,8 +9,10 @@ mod dial;
 mod frame;
 mod link;
 pub mod mirror;
+mod plan;
 mod registries;
 mod run;
+mod serve;
 pub mod standing;
 pub mod stdin;
 
