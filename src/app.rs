@@ -268,7 +268,6 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     let home = Home::new(&config);
     let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
     let store = Store::open(&folder, entities.clone())?;
-    entities.load(&store).await?;
     let signer = Signer::new(&keys::signing_key(&store).await?);
     let (certificates, upkeep) =
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
