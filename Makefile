@@ -57,6 +57,7 @@ bench: deps-bench
 	target/release/fleet --report docs/performance.md compare
 	target/release/fleet --report docs/performance.md growth
 	target/release/fleet --report docs/performance.md durable
+	target/release/fleet --report docs/performance.md ephemeral
 	$(CARGO) bench --locked --bench durability
 	$(CARGO) bench --locked -p micro --bench time
 

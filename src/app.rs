@@ -13,7 +13,9 @@ use crate::auth::{Signer, Subject};
 use crate::board;
 use crate::clients::{Acks, presence};
 use crate::config::{Config, OptionError};
+use crate::entities::{self, Entities};
 use crate::expiry::{self, Expiry};
+use crate::home::{self, Home};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
@@ -59,6 +61,10 @@ pub struct App {
     pub sockets: Sockets,
     /// Engine.IO's connections.
     pub engine: Engine,
+    /// Home Assistant, whether it is there or not.
+    pub home: Home,
+    /// Their states, and who is told.
+    pub entities: Arc<Entities>,
     /// Writes with an `Idempotency-Key` that are under way.
     pub in_flight: InFlight,
     /// The process itself.
@@ -157,6 +163,27 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         app.shutdown.clone(),
     ));
     tokio::spawn(expiry::run(app.clone()));
+    tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
+    tokio::spawn(entities::run(app.clone()));
+    tokio::spawn(server::repeat_ingress_check(app.clone()));
+    tokio::spawn(home::standing::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(home::bus::run(
+        app.home.clone(),
+        app.hub.clone(),
+        app.shutdown.clone(),
+    ));
+    if app.config.in_addon() {
+        tokio::spawn(home::stdin::run(app.clone()));
+    }
+    tokio::spawn(home::mirror::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);
@@ -190,7 +217,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 /// Why the house cannot be opened.
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let folder = DataFolder::claim(&config.data_dir)?;
-    let House { app, folder, .. } = build(config, folder).await?;
+    let House { app, folder, .. } = Box::pin(build(config, folder)).await?;
     Ok(Offline {
         app,
         _folder: folder,
@@ -238,7 +265,9 @@ impl Offline {
 
 async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
     let hub = Arc::new(Hub::new());
-    let store = Store::open(&folder, hub.clone())?;
+    let home = Home::new(&config);
+    let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
+    let store = Store::open(&folder, entities.clone())?;
     let signer = Signer::new(&keys::signing_key(&store).await?);
     let (certificates, upkeep) =
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
@@ -272,7 +301,6 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     let app = Arc::new(App {
         signer,
         certificates,
-        ingress: IngressGate::new(&config),
         sockets: Sockets::new(usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX)),
         engine: Engine::new(engineio::Config {
             max_payload: config.max_message_bytes,
@@ -282,6 +310,9 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         pairings: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
+        ingress: IngressGate::new(&config, home.clone()),
+        home,
+        entities,
         in_flight: InFlight::default(),
         system: System::start(),
         store,

@@ -222,6 +222,9 @@ pub fn change(
     if kiosk != after.kiosk() {
         rooms::expel(tx, &subject, kiosk.as_str())?;
     }
+    if before.is_active != after.is_active || before.kiosk_id != after.kiosk_id {
+        tx.change_audience();
+    }
     if before.is_active && !after.is_active {
         tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);
     }
@@ -331,6 +334,7 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &ClientId, actor: &Actor) -> Result<(), 
     }
     move_to(tx, &subject, &client.audience(), &Audience::default());
     rows::delete(tx.connection(), id)?;
+    tx.change_audience();
     audit::record(
         tx,
         actor,

@@ -1,9 +1,10 @@
 //! What the hub is told of a commit, and in which order it must act on it.
 
 use super::{Ending, Session};
+use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
-use crate::event::{Event, Topic};
-use crate::ids::{ConnectionId, Jti, OrganizationId, TenantId};
+use crate::event::{Announcement, Event, Topic};
+use crate::ids::{AreaId, ConnectionId, Jti, OrganizationId, TenantId};
 
 /// Sessions to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
@@ -62,6 +63,10 @@ pub struct Moved {
 /// change's own event reaches both the old and the new members (contract 4.4).
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// Areas as they may be seen from now on: with these entities, or none while disabled or gone.
+    pub areas: Vec<(AreaId, Vec<EntityId>)>,
+    /// Which tablets may see anything at all has changed.
+    pub audience_changed: bool,
     /// Who listens on a topic from now on.
     pub joined: Vec<(Subject, Topic)>,
     /// Which session is in a room from now on.
@@ -76,6 +81,8 @@ pub struct Effects {
     pub expelled: Vec<(Subject, Topic)>,
     /// Open sessions that go on with a new token: the old one, and the principal as it now is.
     pub retokened: Vec<(Jti, Principal)>,
+    /// What whoever is outside may want to know.
+    pub announced: Vec<Announcement>,
     /// Clients that belong to another organisation or tenant from now on.
     pub moved: Vec<Moved>,
     /// Whose sessions end.
@@ -85,13 +92,16 @@ pub struct Effects {
 impl Effects {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.joined.is_empty()
+        self.areas.is_empty()
+            && !self.audience_changed
+            && self.joined.is_empty()
             && self.events.is_empty()
             && self.left.is_empty()
             && self.entered.is_empty()
             && self.exited.is_empty()
             && self.expelled.is_empty()
             && self.retokened.is_empty()
+            && self.announced.is_empty()
             && self.moved.is_empty()
             && self.ended.is_empty()
     }

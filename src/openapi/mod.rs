@@ -29,6 +29,7 @@ const SLICES: &[&str] = &[
     include_str!("credentials.json"),
     include_str!("board.json"),
     include_str!("kiosks.json"),
+    include_str!("entities.json"),
     include_str!("messages.json"),
     include_str!("hub.json"),
     include_str!("sockets.json"),

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
+use super::entities::Calls;
 use super::entry::{Newcomer, Proof};
 use super::ledger::{self, Ledger};
 use super::parting::Parting;
@@ -75,6 +76,7 @@ pub(super) struct Connection {
     pub(super) waiting_since: Option<Instant>,
     pub(super) rate: Rate,
     pub(super) ledger: Ledger,
+    pub(super) calls: Calls,
     /// When its sessions last learned that the peer said something.
     heard_at: Instant,
     _busy: Busy,
@@ -106,6 +108,7 @@ impl Connection {
             unproven_since: Instant::now(),
             waiting_since: None,
             ledger: Ledger::default(),
+            calls: Calls::default(),
             heard_at: Instant::now(),
         }
     }
@@ -150,6 +153,7 @@ impl Connection {
             if let Err(parting) = self.act_on_post().await {
                 return parting;
             }
+            self.answer_calls();
             // One that moved away is looked at when the old one comes: that is cheaper than to set
             // the alarm at each turn.
             match self.next_deadline() {
@@ -236,24 +240,33 @@ impl Connection {
 
     /// Hands on what waits, unless a session is to be ended: then it is false.
     fn hand_on(&mut self) -> bool {
+        if self.carrier.can_send() {
+            for slot in &self.slots {
+                slot.prepare_states(&self.app);
+            }
+        }
         let _gate = self.signal.gate();
         if self.slots.iter().any(Slot::has_ended) {
             return false;
         }
         if self.carrier.can_send() {
-            let mut told = 0;
             for slot in &mut self.slots {
                 let events = slot.drain(BATCH);
+                if events.is_empty() {
+                    continue;
+                }
                 for event in &events {
                     self.carrier.send(self.codec.event(slot.namespace, event));
                 }
-                told += events.len();
                 let session = slot.session().map(Arc::as_ref);
-                self.ledger.told(&self.app.hub, session, &events);
-            }
-            if told > 0 && self.carrier.flush_now() {
+                ledger::count_sent(&self.app.hub, session, events.len());
+                if !self.carrier.flush_now() {
+                    self.ledger.expect(&events);
+                    continue;
+                }
                 self.ledger.flushed(&self.app.hub);
-                if told >= BATCH {
+                ledger::delivered(&self.app.hub, &events);
+                if events.len() == BATCH {
                     // More may wait, and nothing is left that would tell of having been flushed.
                     self.signal.wake();
                 }

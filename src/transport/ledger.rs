@@ -11,36 +11,33 @@ use crate::clock::Timestamp;
 use crate::event::{Event, Namespace};
 use crate::hub::{Hub, Session};
 
-/// Events for which an idle connection keeps room: most deliveries are of one or two.
-const KEPT: usize = 4;
-
 /// Events that were handed to the carrier and are not yet with the kernel, by when they were
-/// published. All but empty while idle; bounded, since nothing is handed on before all of it is flushed.
+/// published. Empty while idle; bounded, since nothing is handed on before all of it is flushed.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Vec<Instant>);
 
 impl Ledger {
-    /// These live events were handed to the carrier for a session.
-    pub(super) fn told(
-        &mut self,
-        hub: &Hub,
-        session: Option<&Session>,
-        events: &VecDeque<Arc<Event>>,
-    ) {
-        if !events.is_empty() {
-            count_sent(hub, session, events.len());
-            let published = events.iter().filter_map(|event| event.published_at());
-            self.0.extend(published);
-        }
+    /// These live events were handed to the carrier and are not with the kernel yet.
+    pub(super) fn expect(&mut self, events: &VecDeque<Arc<Event>>) {
+        self.0.extend(published(events));
     }
 
     /// All that was handed to the carrier is with the kernel, or with the client's poll.
     pub(super) fn flushed(&mut self, hub: &Hub) {
         if !self.0.is_empty() {
-            hub.traffic().delivered(self.0.drain(..));
-            self.0.shrink_to(KEPT);
+            hub.traffic()
+                .delivered(std::mem::take(&mut self.0).into_iter());
         }
     }
+}
+
+/// These live events are with the kernel: nothing of them need be remembered.
+pub(super) fn delivered(hub: &Hub, events: &VecDeque<Arc<Event>>) {
+    hub.traffic().delivered(published(events));
+}
+
+fn published(events: &VecDeque<Arc<Event>>) -> impl Iterator<Item = Instant> {
+    events.iter().filter_map(|event| event.published_at())
 }
 
 /// Messages were handed to the carrier for a session.

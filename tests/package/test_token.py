@@ -30,6 +30,7 @@ class Supervisor:
     def __init__(self, token, mood):
         self.token, self.mood = token, mood
         self.asked = set()
+        self.was_spoken_to = threading.Event()
         self.was_asked_all = threading.Event()
         self.server = serve(self.socket, "127.0.0.1", 0, process_request=self.answer)
         self.url = "http://127.0.0.1:%d" % self.server.socket.getsockname()[1]
@@ -56,6 +57,8 @@ class Supervisor:
         try:
             socket.send(json.dumps({"type": "auth_required", "ha_version": "2026.11.0"}))
             said = json.loads(socket.recv())
+            if said["access_token"] == self.token:
+                self.was_spoken_to.set()
             if self.mood == "refuses" or said["access_token"] != self.token:
                 socket.send(json.dumps({"type": "auth_invalid", "message": "Invalid access"}))
                 return
@@ -101,6 +104,8 @@ class Token(unittest.TestCase):
         try:
             self.assertIn(b"ready https=", daemon.stdout.readline(), log.read_text())
             self.assertTrue(supervisor.was_asked_all.wait(20), f"asked with the token: {supervisor.asked}")
+            if mood != "breaks":
+                self.assertTrue(supervisor.was_spoken_to.wait(20), "the WebSocket got the token")
             told = [wallcast(*words.split(), **variables) for words in ("health", "check", "token list")]
             self.assertEqual([said.returncode for said in told], [0, 0, 0], told)
             daemon.send_signal(signal.SIGTERM)

@@ -202,6 +202,41 @@ async fn unsent_frames_can_be_dropped_until_one_is_half_way_out() {
 }
 
 #[tokio::test]
+async fn what_is_flushed_at_once_is_told_once_and_the_rest_later() {
+    let (mut client, mut socket) = pair(64, QUIET).await;
+    socket.send(text("at once"));
+    assert!(socket.flush_now() && socket.can_send());
+    assert_eq!(client.hear().await, "at once");
+    assert!(glance(socket.event()).await.is_pending(), "nothing is owed");
+
+    let long = "more than fits into the connection ".repeat(3);
+    socket.send(text(&long));
+    assert!(!socket.flush_now() && !socket.can_send());
+    let (heard, event) = tokio::join!(client.hear(), socket.event());
+    assert_eq!((heard, event), (long, Event::Flushed));
+
+    drop(client);
+    socket.send(text("to nobody"));
+    assert!(!socket.flush_now(), "an error is for poll_event to tell");
+    assert!(matches!(socket.event().await, Event::Closed(_)));
+}
+
+#[tokio::test]
+async fn a_burst_is_read_to_its_end_and_what_comes_after_it_too() {
+    let (mut client, mut socket) = pair(64 * 1024, QUIET).await;
+    for _ in 0..3 {
+        assert!(glance(socket.event()).await.is_pending());
+        let long = "x".repeat(3000);
+        for said in ["one", &long, "two"] {
+            client.say(said).await;
+        }
+        for said in ["one", &long, "two"] {
+            assert_eq!(socket.event().await, Event::Message(text(said)));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_paused_socket_writes_but_does_not_read() {
     let (mut client, mut socket) = pair(1024, QUIET).await;
     client.say("later").await;

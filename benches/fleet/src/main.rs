@@ -6,7 +6,9 @@
 
 mod chart;
 mod clock;
+mod core;
 mod durable;
+mod ephemeral;
 mod growth;
 mod house;
 mod http;
@@ -52,6 +54,8 @@ enum What {
     Growth,
     /// How quickly a durable change is told
     Durable,
+    /// How quickly a state of Home Assistant's is told
+    Ephemeral,
 }
 
 #[derive(Args)]
@@ -113,6 +117,10 @@ fn run(flags: &Flags) -> Outcome<String> {
             What::Durable => {
                 let text = durable::measure(&flags.programs).await?;
                 ("durable", text, Vec::new())
+            }
+            What::Ephemeral => {
+                let text = ephemeral::measure(&flags.programs).await?;
+                ("ephemeral", text, Vec::new())
             }
         })
     })?;

@@ -111,18 +111,34 @@ pub struct Server {
 impl Server {
     /// Starts it and waits for its `ready https=ADDRESS` line.
     pub async fn start(subject: Subject, programs: &Path) -> Outcome<Self> {
+        Self::start_with(subject, programs, Vec::new()).await
+    }
+
+    /// The same with more in its environment, until it is started again.
+    pub async fn start_with(
+        subject: Subject,
+        programs: &Path,
+        options: Vec<(&'static str, String)>,
+    ) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let admin_token = match subject.is_wallcast() {
             true => Some(admin_token(programs, folder.path()).await?),
             false => None,
         };
-        Self::start_in(subject, programs.to_owned(), folder, admin_token).await
+        Self::start_in(subject, programs.to_owned(), folder, admin_token, options).await
     }
 
     /// Kills it, as a power cut does, and starts it on the same folder.
     pub async fn restart(mut self) -> Outcome<Self> {
         self.child.kill().await?;
-        Self::start_in(self.subject, self.programs, self.folder, self.admin_token).await
+        Self::start_in(
+            self.subject,
+            self.programs,
+            self.folder,
+            self.admin_token,
+            Vec::new(),
+        )
+        .await
     }
 
     async fn start_in(
@@ -130,10 +146,12 @@ impl Server {
         programs: PathBuf,
         folder: TempDir,
         admin_token: Option<String>,
+        options: Vec<(&'static str, String)>,
     ) -> Outcome<Self> {
         let begun = Instant::now();
         let mut child = subject
             .command(&programs, folder.path())
+            .envs(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

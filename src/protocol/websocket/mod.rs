@@ -66,6 +66,8 @@ pub struct WebSocket<S> {
     /// A pong waits behind a full connection; reading on would only pile up more of them.
     choked: bool,
     paused: bool,
+    /// The core has said all that it read; only new bytes give it more.
+    is_drained: bool,
     clock: Option<Clock>,
     heard_at: Instant,
     closing: Option<Box<Closing>>,
@@ -96,6 +98,7 @@ impl<S: ByteStream> WebSocket<S> {
             owes_flushed: false,
             choked: false,
             paused: false,
+            is_drained: false,
             clock: limits.keepalive.map(Clock::start),
             heard_at: Instant::now(),
             closing: None,
@@ -246,10 +249,19 @@ impl<S: ByteStream> WebSocket<S> {
 
     fn poll_read(&mut self) -> Poll<Result<Frame, Ended>> {
         while !self.paused && !self.choked {
+            // The core clears its buffer before it finds that there is nothing to read, and a socket
+            // that is only told something has nothing to read each time.
+            if self.is_drained && !self.core.get_mut().is_readable() {
+                break;
+            }
             let message = match self.core.read() {
-                Err(error) if would_block(&error) => break,
+                Err(error) if would_block(&error) => {
+                    self.is_drained = true;
+                    continue;
+                }
                 other => other.map_err(ended_by)?,
             };
+            self.is_drained = false;
             self.heard_at = Instant::now();
             self.heard();
             match message {

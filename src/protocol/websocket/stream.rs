@@ -1,9 +1,11 @@
 //! Lets tungstenite's blocking-style core work on an async stream for the one task that polls it; never touches the bytes.
 
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// An async stream that answers "would block" and wakes the task of the last `rouse`.
@@ -13,13 +15,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Polled<S> {
     stream: S,
     waker: Waker,
+    /// What the next reads give: bytes, none of them at the stream's end, or its error.
+    ahead: Option<io::Result<Bytes>>,
 }
+
+/// Bytes that are read ahead.
+const AHEAD: usize = 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
             waker: Waker::noop().clone(),
+            ahead: None,
         }
     }
 
@@ -31,6 +39,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
     /// Names the task to wake when reading or writing can go on.
     pub(super) fn rouse(&mut self, waker: &Waker) {
         self.waker.clone_from(waker);
+    }
+
+    /// Whether a read would not block; if it would, the task is woken once it would not.
+    pub(super) fn is_readable(&mut self) -> bool {
+        if self.ahead.is_none() {
+            let mut scratch = [MaybeUninit::uninit(); AHEAD];
+            let mut buffer = ReadBuf::uninit(&mut scratch);
+            let cx = &mut Context::from_waker(&self.waker);
+            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) else {
+                return false;
+            };
+            self.ahead = Some(read.map(|()| Bytes::copy_from_slice(buffer.filled())));
+        }
+        true
     }
 
     /// Ends the writing side, with TLS's close alert where there is TLS.
@@ -53,6 +75,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
 
 impl<S: AsyncRead + Unpin> Read for Polled<S> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if let Some(ahead) = self.ahead.take() {
+            let mut ahead = ahead?;
+            let count = ahead.len().min(bytes.len());
+            let (now, _) = bytes.split_at_mut(count);
+            now.copy_from_slice(&ahead.split_to(count));
+            if !ahead.is_empty() {
+                self.ahead = Some(Ok(ahead));
+            }
+            return Ok(count);
+        }
         let mut buffer = ReadBuf::new(bytes);
         let cx = &mut Context::from_waker(&self.waker);
         block(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;

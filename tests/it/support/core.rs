@@ -1,0 +1,373 @@
+//! A scripted Home Assistant Core on a loopback port: it speaks the WebSocket API, behind Supervisor's
+//! proxy path and on its own, and does on demand what a real one will not.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::http;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+mod house;
+
+use super::until;
+pub use house::{Answer, House, Mood};
+use house::{Line, hears};
+
+/// What opens it; nobody may ever read it in a log or a file.
+pub const TOKEN: &str = "token-of-the-scripted-core-e5f0a1";
+
+/// A scripted Core; it ends when dropped.
+pub struct Core {
+    address: SocketAddr,
+    /// What it serves TLS with, and the folder in which its certificate lies.
+    tls: Option<(Arc<ServerConfig>, tempfile::TempDir)>,
+    house: Arc<Mutex<House>>,
+    serving: Option<JoinHandle<()>>,
+    cut: watch::Sender<usize>,
+}
+
+impl Core {
+    /// An empty house.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A house that is furnished first.
+    pub async fn with(furnish: impl FnOnce(&mut House)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut house = House::default();
+        furnish(&mut house);
+        let mut core = Self {
+            address: listener.local_addr().expect("an address"),
+            tls: None,
+            house: Arc::new(Mutex::new(house)),
+            serving: None,
+            cut: watch::Sender::new(0),
+        };
+        core.serve(listener);
+        core
+    }
+
+    /// The same behind TLS, with a certificate of its own for `localhost`.
+    pub async fn with_tls(furnish: impl FnOnce(&mut House)) -> Self {
+        let mut core = Self::with(furnish).await;
+        core.kill().await;
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("core.pem"), own.cert.pem()).expect("it is written");
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .expect("a certificate");
+        core.tls = Some((Arc::new(config), folder));
+        core.revive().await;
+        core
+    }
+
+    /// What makes a daemon ask it directly and behind TLS, whether it trusts its certificate or not.
+    pub fn direct_tls(&self, is_trusted: bool) -> Vec<(String, String)> {
+        let (_, folder) = self.tls.as_ref().expect("it serves TLS");
+        let roots = match is_trusted {
+            true => folder.path().join("core.pem"),
+            false => folder.path().join("none.pem"),
+        };
+        let url = format!("https://localhost:{}", self.address.port());
+        let roots = roots.to_str().expect("a path");
+        [
+            ("HA_URL", url.as_str()),
+            ("HA_TOKEN", TOKEN),
+            ("SSL_CERT_FILE", roots),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// What makes a daemon ask it as the add-on does, by Supervisor's proxy.
+    pub fn as_addon(&self) -> Vec<(String, String)> {
+        let url = format!("http://{}", self.address);
+        [
+            ("SUPERVISOR_TOKEN", TOKEN),
+            ("SUPERVISOR_URL", &url),
+            ("INGRESS_LISTEN", "127.0.0.1:0"),
+            ("INGRESS_FROM", "127.0.0.1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// What makes a daemon ask it directly.
+    pub fn direct(&self) -> Vec<(String, String)> {
+        let url = format!("http://{}", self.address);
+        [("HA_URL", url.as_str()), ("HA_TOKEN", TOKEN)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    }
+
+    /// The house, to look at or to change.
+    pub fn house(&self) -> MutexGuard<'_, House> {
+        self.house.lock().unwrap()
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Goes away as a killed process does: connections are refused.
+    pub async fn kill(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            let _ = serving.await;
+        }
+        self.cut();
+    }
+
+    /// Comes back at the same address.
+    pub async fn revive(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("its port");
+        self.serve(listener);
+    }
+
+    /// Fires an event of the bus to whoever subscribed it.
+    pub fn fire(&self, kind: &str, data: Value) {
+        self.fire_all(kind, vec![data]);
+    }
+
+    /// The same for many, in one frame a connection.
+    pub fn fire_all(&self, kind: &str, all: Vec<Value>) {
+        let house = self.house();
+        for line in &house.lines {
+            let mut events = Vec::new();
+            for (id, command) in &line.subscriptions {
+                let is_wanted = command["type"] == "subscribe_events"
+                    && (command["event_type"].is_null() || command["event_type"] == kind);
+                for data in all.iter().filter(|_| is_wanted) {
+                    let event = json!({ "event_type": kind, "data": data, "origin": "LOCAL" });
+                    events.push(json!({ "id": id, "type": "event", "event": event }));
+                }
+            }
+            line.send(events);
+        }
+    }
+
+    /// Changes an entity's state and tells whoever subscribed it.
+    pub fn set_state(&self, entity: &str, state: &str, attributes: Value) {
+        self.set_states([(entity.to_owned(), state.to_owned(), attributes)]);
+    }
+
+    /// The same for many, in one frame a connection.
+    pub fn set_states(&self, states: impl IntoIterator<Item = (String, String, Value)>) {
+        let mut house = self.house();
+        let mut changes = Vec::new();
+        for (entity, state, attributes) in states {
+            let value =
+                json!({ "s": state, "a": attributes, "c": "context", "lc": 1_700_000_000.5 });
+            let is_new = house.states.insert(entity.clone(), value.clone()).is_none();
+            changes.push((entity, value, is_new));
+        }
+        for line in &house.lines {
+            let mut events = Vec::new();
+            for (id, command) in &line.subscriptions {
+                for (entity, value, is_new) in &changes {
+                    if !hears(command, entity) {
+                        continue;
+                    }
+                    let event = match is_new {
+                        true => json!({ "a": { entity: value } }),
+                        false => json!({ "c": { entity: { "+": value } } }),
+                    };
+                    events.push(json!({ "id": id, "type": "event", "event": event }));
+                }
+            }
+            line.send(events);
+        }
+    }
+
+    /// Removes an entity's state and tells whoever subscribed it.
+    pub fn remove_state(&self, entity: &str) {
+        let mut house = self.house();
+        house.states.remove(entity);
+        for line in &house.lines {
+            let wanted = line.subscriptions.iter().filter(|(_, c)| hears(c, entity));
+            let event = |(id, _)| json!({ "id": id, "type": "event", "event": { "r": [entity] } });
+            line.send(wanted.map(event).collect());
+        }
+    }
+
+    /// Commands of this type that came in so far.
+    pub fn heard(&self, kind: &str) -> Vec<Value> {
+        let house = self.house();
+        let heard = house.heard.iter();
+        heard.filter(|c| c["type"] == kind).cloned().collect()
+    }
+
+    /// Waits until so many commands of this type came in.
+    pub async fn until_heard(&self, kind: &str, at_least: usize) -> Vec<Value> {
+        until(kind, async || {
+            Some(self.heard(kind)).filter(|heard| heard.len() >= at_least)
+        })
+        .await
+    }
+
+    /// Events of this type that were fired on its bus by others.
+    pub fn fired(&self, kind: &str) -> Vec<Value> {
+        let fired = self.heard("fire_event").into_iter();
+        fired
+            .filter(|command| command["event_type"] == kind)
+            .map(|command| command["event_data"].clone())
+            .collect()
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let (house, cut) = (self.house.clone(), self.cut.clone());
+        let tls = self
+            .tls
+            .as_ref()
+            .map(|(config, _)| TlsAcceptor::from(config.clone()));
+        self.serving = Some(tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (house, mut cut) = (house.clone(), cut.subscribe());
+                let tls = tls.clone();
+                tokio::spawn(async move {
+                    let talk = async {
+                        match tls {
+                            None => Box::pin(talk(stream, house)).await,
+                            Some(tls) => {
+                                if let Ok(stream) = tls.accept(stream).await {
+                                    Box::pin(talk(stream, house)).await;
+                                }
+                            }
+                        }
+                    };
+                    tokio::select! {
+                        () = talk => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        }));
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(serving) = &self.serving {
+            serving.abort();
+        }
+        self.cut();
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the library's own signature")]
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<House>>) {
+    let mood = house.lock().unwrap().mood;
+    if mood == Mood::ClosesAtOnce {
+        return;
+    }
+    let check = |request: &Request, response: Response| {
+        let known = ["/core/websocket", "/api/websocket"].contains(&request.uri().path());
+        let status = match (known, mood) {
+            (false, _) => 404,
+            (true, Mood::BadGateway) => 502,
+            _ => return Ok(response),
+        };
+        let refusal = http::Response::builder().status(status).body(None);
+        Err(refusal.expect("a response"))
+    };
+    let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, check).await else {
+        return;
+    };
+    let say = |value: Value| Message::text(value.to_string());
+    let hello = say(json!({ "type": "auth_required", "ha_version": "2026.11.1" }));
+    if socket.send(hello).await.is_err() {
+        return;
+    }
+    let Some(Ok(Message::Text(text))) = socket.next().await else {
+        return;
+    };
+    let auth: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(auth["type"], "auth");
+    if auth["access_token"] != TOKEN || mood == Mood::RefusesToken {
+        let _ = socket
+            .send(say(
+                json!({ "type": "auth_invalid", "message": "Invalid access" }),
+            ))
+            .await;
+        return;
+    }
+    let welcome = say(json!({ "type": "auth_ok", "ha_version": "2026.11.1" }));
+    if socket.send(welcome).await.is_err() || mood == Mood::ClosesAfterAuth {
+        return;
+    }
+    let (mut sink, mut stream) = socket.split();
+    let (outgoing, mut queue) = mpsc::unbounded_channel();
+    let number = {
+        let mut house = house.lock().unwrap();
+        house.connections += 1;
+        let number = house.connections;
+        house.lines.push(Line {
+            outgoing: outgoing.clone(),
+            subscriptions: BTreeMap::new(),
+            number,
+        });
+        number
+    };
+    let _gone = Gone(house.clone(), number);
+    let read = async {
+        let mut last = 0;
+        while let Some(Ok(message)) = stream.next().await {
+            let Message::Text(text) = message else {
+                continue;
+            };
+            let command: Value = serde_json::from_str(&text).expect("JSON");
+            let id = command["id"].as_u64().expect("an id");
+            assert!(id > last, "ids only grow");
+            last = id;
+            let answers = {
+                let mut house = house.lock().unwrap();
+                house.heard.push(command.clone());
+                house.answer(number, &command)
+            };
+            let Some(answers) = answers else { return };
+            for answer in answers {
+                let _ = outgoing.send(Message::text(answer));
+            }
+        }
+    };
+    let write = async {
+        while let Some(message) = queue.recv().await {
+            if sink.send(message).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        () = write => {}
+    }
+}
+
+/// Forgets a connection when it ends.
+struct Gone(Arc<Mutex<House>>, usize);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let mut house = self.0.lock().unwrap();
+        house.lines.retain(|line| line.number != self.1);
+    }
+}
