@@ -178,7 +178,7 @@ impl Connection {
             fields: Fields::new(post.data),
             request,
         };
-        self.act(index, message).await
+        Box::pin(self.act(index, message)).await
     }
 }
 

@@ -22,7 +22,7 @@ impl Connection {
             let Some(feed) = slot.feed().filter(|feed| feed.is_behind()) else {
                 continue;
             };
-            let recalled = feed.read_on(&self.app.store, BATCH).await;
+            let recalled = Box::pin(feed.read_on(&self.app.store, BATCH)).await;
             let recalled = recalled.map_err(|error| {
                 tracing::warn!(%error, "the history could not be read for a slow session");
                 self.carrier.discard_unsent();

@@ -116,7 +116,9 @@ impl Connection {
     /// Serves until the connection ends.
     pub(super) async fn run(mut self) {
         let opened = match self.codec {
-            Codec::Json | Codec::Sse => self.open_json().await,
+            // Boxed, as is all that is done now and then: a task is as large as the largest thing it
+            // may ever do, and thousands of them do nothing.
+            Codec::Json | Codec::Sse => Box::pin(self.open_json()).await,
             Codec::SocketIo(_) => Ok(()),
         };
         let parting = match opened {
@@ -295,7 +297,7 @@ impl Connection {
         match self.codec.decode(frame) {
             Inbound::Connect { namespace, auth } => {
                 if self.rate.allows(Instant::now()) {
-                    self.connect(&namespace, auth.as_deref()).await
+                    Box::pin(self.connect(&namespace, auth.as_deref())).await
                 } else {
                     self.refuse_connect_rate(&namespace);
                     Ok(())
@@ -313,7 +315,7 @@ impl Connection {
                 };
                 self.count_received(index);
                 if self.rate.allows(Instant::now()) {
-                    self.act(index, message).await
+                    Box::pin(self.act(index, message)).await
                 } else {
                     self.refuse_rate(index, message.request);
                     Ok(())

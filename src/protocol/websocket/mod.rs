@@ -26,7 +26,7 @@ use self::stream::Polled;
 use super::{ByteStream, Ended, Event, Frame};
 
 /// First size of the read buffer; it is allocated for every socket, and control messages are short.
-const READ_BUFFER: usize = 1024;
+const READ_BUFFER: usize = 512;
 
 /// Frames are gathered up to about this many bytes for one write and so, under TLS, one record.
 /// The buffer that gathers them keeps its size, so this is also what a busy socket holds on to.

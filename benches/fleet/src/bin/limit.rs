@@ -19,7 +19,7 @@ type Stream = TlsStream<TcpStream>;
 
 /// What a connection turned out to be.
 enum Newcomer {
-    Tablet(Stream),
+    Tablet(Box<Stream>),
     Publication(Vec<u8>),
 }
 
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     // One task writes to every socket, which tokio would stop after the 128th to let others run.
     let serve = unconstrained(async {
-        let mut tablets: Vec<Stream> = Vec::new();
+        let mut tablets: Vec<Box<Stream>> = Vec::new();
         while let Some(newcomer) = newcomers.recv().await {
             match newcomer {
                 Newcomer::Tablet(stream) => tablets.push(stream),
@@ -68,7 +68,7 @@ async fn meet(
                 "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
             );
             stream.write_all(answer.as_bytes()).await?;
-            let _ = newcomers.send(Newcomer::Tablet(stream));
+            let _ = newcomers.send(Newcomer::Tablet(Box::new(stream)));
             return Ok(());
         }
         let _ = newcomers.send(Newcomer::Publication(body));
