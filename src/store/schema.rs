@@ -65,7 +65,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         )
         .map_err(fail)?;
     migrate(&mut connection, path, MIGRATIONS)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    keep_statements(&connection).map_err(fail)?;
     Ok(connection)
 }
 
@@ -83,8 +83,16 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     connection
         .execute_batch("PRAGMA cache_size = -1024")
         .map_err(fail)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    keep_statements(&connection).map_err(fail)?;
     Ok(connection)
+}
+
+/// Statements are prepared once. By itself SQLite prepares one again for other parameters, in case
+/// its statistics favour another plan; there are none, and it would cost more than the statement.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Creates the file with mode 0600 before SQLite would make it readable; the journal inherits it.

@@ -224,6 +224,7 @@ async fn what_is_flushed_at_once_is_told_once_and_the_rest_later() {
 #[tokio::test]
 async fn a_burst_is_read_to_its_end_and_what_comes_after_it_too() {
     let (mut client, mut socket) = pair(64 * 1024, QUIET).await;
+    socket.set_max_message(4096);
     for _ in 0..3 {
         assert!(glance(socket.event()).await.is_pending());
         let long = "x".repeat(3000);
