@@ -63,7 +63,7 @@ bench: deps-bench
 
 # Instructions of the codecs and the hub, against the baselines in benches/micro/benches/count.rs.
 count: deps-count
-	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(CARGO) bench --locked -p micro --bench count
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(CARGO) bench --locked --profile count -p micro --bench count
 
 lint:
 	$(CARGO) fmt --all --check

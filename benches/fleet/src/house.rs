@@ -9,8 +9,9 @@ use crate::Outcome;
 use crate::http::Http;
 use crate::subject::Server;
 
-/// Connections that write at once, so that they share the disk's syncs.
-const WRITERS: usize = 32;
+/// Connections that write at once, so that they share the disk's syncs; of pairing codes Wallcast lets
+/// no more than 20 be open.
+const WRITERS: usize = 16;
 
 /// Makes an area and gives its id.
 pub async fn area(http: &mut Http, name: &str) -> Outcome<String> {
