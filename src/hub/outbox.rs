@@ -185,6 +185,12 @@ impl Outbox {
         Drained::Events(taken)
     }
 
+    /// Whether events wait, or states or history are to be told instead of some.
+    pub fn has_more(&self) -> bool {
+        let queue = self.queue();
+        !queue.events.is_empty() || queue.missed.is_some() || queue.owes_states
+    }
+
     /// Begins with what history has to tell, from this event on. Call before it is registered.
     pub fn start_behind(&self, first: EventId) {
         self.queue().missed = Some(first);

@@ -268,8 +268,8 @@ impl Connection {
                 }
                 self.ledger.flushed(&self.app.hub);
                 ledger::delivered(&self.app.hub, &events);
-                if events.len() == BATCH {
-                    // More may wait, and nothing is left that would tell of having been flushed.
+                if slot.has_more() {
+                    // Nothing is left that would tell of having been flushed, and so bring a turn.
                     self.signal.wake();
                 }
             }

@@ -20,6 +20,7 @@ fn an_outbox_holds_256_frames_and_remembers_the_first_durable_one_that_found_no_
     // A place that is free again is not taken: the order would break.
     assert_eq!(hub.publish(event(259, &[Topic::All])), 0);
     assert_eq!(heard(&session).len(), 156);
+    assert!(session.outbox().has_more(), "the history is to be read");
     assert!(matches!(session.outbox().drain(1), Drained::Missed(id) if id.get() == 257));
 
     session.outbox().catch_up();
