@@ -162,6 +162,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         expiring.expiry.run(store, shutdown).await;
     });
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
+    tokio::spawn(home::mirror::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);

@@ -1,6 +1,7 @@
 //! Lockers of kiosks (seed 3), and the event that tells of a new state.
 
 mod events;
+pub mod mirror;
 pub mod routes;
 mod rows;
 
@@ -24,6 +25,8 @@ pub struct Locker {
     pub kiosk_id: KioskId,
     /// Its state.
     pub state: State,
+    /// Whether it is a lock of Home Assistant's, which alone says where and how it is.
+    pub is_mirrored: bool,
     /// When it was made known.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -45,6 +48,12 @@ pub enum LockerError {
     /// Its id is another's.
     #[error("There is a locker {0} already; choose another id or change that one")]
     Taken(LockerId),
+    /// There is no such locker.
+    #[error("There is no such locker")]
+    Unknown,
+    /// It is a lock of Home Assistant's.
+    #[error("This locker is a lock of Home Assistant's: change it there")]
+    Mirrored,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -71,6 +80,7 @@ pub fn create(
         id: id.unwrap_or_else(LockerId::random),
         kiosk_id,
         state,
+        is_mirrored: false,
         created_at: tx.now(),
         updated_at: tx.now(),
     };
@@ -82,20 +92,17 @@ pub fn create(
     Ok(locker)
 }
 
-/// Changes a locker and tells of a new state; a change that changes nothing tells nothing. None
-/// when there is no such locker.
+/// Changes a locker and tells of a new state; a change that changes nothing tells nothing.
 ///
 /// # Errors
-/// SQLite's.
+/// [`LockerError`].
 pub fn change(
     tx: &mut WriteTx<'_>,
     id: &LockerId,
     patch: LockerPatch,
     actor: &Actor,
-) -> rusqlite::Result<Option<Locker>> {
-    let Some(before) = rows::find(tx.connection(), id)? else {
-        return Ok(None);
-    };
+) -> Result<Locker, LockerError> {
+    let before = own(tx, id)?;
     let mut locker = Locker {
         state: patch.state.unwrap_or_else(|| before.state.clone()),
         kiosk_id: patch.kiosk_id.unwrap_or_else(|| before.kiosk_id.clone()),
@@ -103,25 +110,39 @@ pub fn change(
     };
     let detail = locker.state.as_str();
     audit::record(tx, actor, "locker.change", Some(id.as_str()), detail)?;
-    if locker == before {
-        return Ok(Some(locker));
-    }
-    locker.updated_at = tx.now();
-    rows::update(tx.connection(), &locker)?;
-    if locker.state != before.state {
-        tx.publish(events::state_changed(&locker, &before.state, tx.now()))?;
-    }
-    Ok(Some(locker))
+    keep(tx, &before, &mut locker)?;
+    Ok(locker)
 }
 
-/// Forgets a locker and tells nobody. False when there is none.
+/// Stores what changed of a locker, and tells a new state.
+fn keep(tx: &mut WriteTx<'_>, before: &Locker, locker: &mut Locker) -> rusqlite::Result<()> {
+    if locker == before {
+        return Ok(());
+    }
+    locker.updated_at = tx.now();
+    rows::update(tx.connection(), locker)?;
+    if locker.state != before.state {
+        tx.publish(events::state_changed(locker, &before.state, tx.now()))?;
+    }
+    Ok(())
+}
+
+/// A locker that is not Home Assistant's.
+fn own(tx: &WriteTx<'_>, id: &LockerId) -> Result<Locker, LockerError> {
+    match rows::find(tx.connection(), id)? {
+        None => Err(LockerError::Unknown),
+        Some(locker) if locker.is_mirrored => Err(LockerError::Mirrored),
+        Some(locker) => Ok(locker),
+    }
+}
+
+/// Forgets a locker and tells nobody.
 ///
 /// # Errors
-/// SQLite's.
-pub fn delete(tx: &mut WriteTx<'_>, id: &LockerId, actor: &Actor) -> rusqlite::Result<bool> {
-    let was_there = rows::delete(tx.connection(), id)?;
-    if was_there {
-        audit::record(tx, actor, "locker.delete", Some(id.as_str()), "")?;
-    }
-    Ok(was_there)
+/// [`LockerError`].
+pub fn delete(tx: &mut WriteTx<'_>, id: &LockerId, actor: &Actor) -> Result<(), LockerError> {
+    let locker = own(tx, id)?;
+    rows::delete(tx.connection(), &locker.id)?;
+    audit::record(tx, actor, "locker.delete", Some(id.as_str()), "")?;
+    Ok(())
 }

@@ -41,6 +41,8 @@ impl From<LockerError> for ApiError {
             LockerError::Taken(_) => {
                 Self::new(StatusCode::CONFLICT, "already_exists", error.to_string()).of_field("id")
             }
+            LockerError::Unknown => Self::not_found("locker"),
+            LockerError::Mirrored => Self::new(StatusCode::CONFLICT, "mirrored", error.to_string()),
             LockerError::Store(error) => error.into(),
         }
     }
@@ -119,8 +121,7 @@ pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     };
     request
         .write(&app.store, move |tx| {
-            let changed = super::change(tx, &id, patch, &actor)?;
-            let locker = changed.ok_or_else(|| ApiError::not_found("locker"))?;
+            let locker = super::change(tx, &id, patch, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&LockerJson::from(locker)))
         })
         .await
@@ -132,11 +133,8 @@ pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     let id = locker_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            if super::delete(tx, &id, &actor)? {
-                Ok(Reply::no_content())
-            } else {
-                Err(ApiError::not_found("locker"))
-            }
+            super::delete(tx, &id, &actor)?;
+            Ok::<_, ApiError>(Reply::no_content())
         })
         .await
 }

@@ -6,15 +6,16 @@ use super::Locker;
 use crate::ids::LockerId;
 use crate::store::row_limit;
 
-const COLUMNS: &str = "id, kiosk_id, state, created_at, updated_at";
+const COLUMNS: &str = "id, kiosk_id, state, is_mirrored, created_at, updated_at";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Locker> {
     Ok(Locker {
         id: row.get(0)?,
         kiosk_id: row.get(1)?,
         state: row.get(2)?,
-        created_at: row.get(3)?,
-        updated_at: row.get(4)?,
+        is_mirrored: row.get(3)?,
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
     })
 }
 
@@ -57,16 +58,27 @@ pub fn page(
     }
 }
 
+/// Every locker that is a lock of Home Assistant's.
+pub(super) fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Locker>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM lockers WHERE is_mirrored = 1 ORDER BY id"
+        ))?
+        .query_map([], read)?
+        .collect()
+}
+
 /// False when its id is taken.
 pub(super) fn insert(connection: &Connection, locker: &Locker) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
-            "INSERT OR IGNORE INTO lockers ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5)"
+            "INSERT OR IGNORE INTO lockers ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
         ))?
         .execute(params![
             locker.id,
             locker.kiosk_id,
             locker.state,
+            locker.is_mirrored,
             locker.created_at,
             locker.updated_at
         ])
