@@ -14,6 +14,7 @@ use crate::board;
 use crate::clients::{Acks, presence};
 use crate::commands::Expiry;
 use crate::config::{Config, OptionError};
+use crate::entities::{self, Entities};
 use crate::home::{self, Home};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
@@ -62,6 +63,8 @@ pub struct App {
     pub engine: Engine,
     /// Home Assistant, whether it is there or not.
     pub home: Home,
+    /// Their states, and who is told.
+    pub entities: Arc<Entities>,
     /// Writes with an `Idempotency-Key` that are under way.
     pub in_flight: InFlight,
     /// The process itself.
@@ -162,6 +165,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         expiring.expiry.run(store, shutdown).await;
     });
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
+    tokio::spawn(entities::run(app.clone()));
     tokio::spawn(home::mirror::run(
         app.home.clone(),
         app.store.clone(),
@@ -247,7 +251,10 @@ impl Offline {
 
 async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
     let hub = Arc::new(Hub::new());
-    let store = Store::open(&folder, hub.clone())?;
+    let home = Home::new(&config);
+    let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
+    let store = Store::open(&folder, entities.clone())?;
+    entities.load(&store).await?;
     let signer = Signer::new(&keys::signing_key(&store).await?);
     let (certificates, upkeep) =
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
@@ -291,7 +298,8 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         pairings: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
-        home: Home::new(&config),
+        home,
+        entities,
         in_flight: InFlight::default(),
         system: System::start(),
         store,

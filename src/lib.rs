@@ -18,6 +18,7 @@ pub mod clients;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod entities;
 pub mod event;
 pub mod help;
 pub mod history;

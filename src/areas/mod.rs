@@ -6,8 +6,10 @@ pub mod routes;
 mod rows;
 mod wire;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -113,8 +115,8 @@ impl Serialize for AreaName {
 }
 
 /// Home Assistant's `domain.object_id`, each of a-z, 0-9 and underscores.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntityId(String);
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityId(Arc<str>);
 
 /// Text that is no entity id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -133,7 +135,7 @@ impl FromStr for EntityId {
         };
         match text.split_once('.') {
             Some((domain, object)) if fits(domain) && fits(object) && text.len() <= 255 => {
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
             _ => Err(InvalidEntityId),
         }
@@ -149,6 +151,12 @@ impl EntityId {
     /// What is before the dot.
     pub fn domain(&self) -> &str {
         self.0.split_once('.').map_or("", |(domain, _)| domain)
+    }
+}
+
+impl Borrow<str> for EntityId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -250,6 +258,7 @@ pub fn create(
 
 fn insert(tx: &mut WriteTx<'_>, area: &mut Area) -> rusqlite::Result<()> {
     area.room_id = rows::insert(tx.connection(), area)?;
+    show(tx, area);
     rooms::tell(tx, area, RoomAction::Created)
 }
 
@@ -300,6 +309,9 @@ fn keep(tx: &mut WriteTx<'_>, before: &Area, area: &mut Area) -> rusqlite::Resul
     rows::update(tx.connection(), area)?;
     if area.entity_ids != before.entity_ids {
         rows::set_entities(tx.connection(), area)?;
+    }
+    if area.is_enabled != before.is_enabled || area.entity_ids != before.entity_ids {
+        show(tx, area);
     }
     if area.name != before.name || area.entity_ids != before.entity_ids {
         tx.publish(AreaEvent::Updated.build(area, tx.now()))?;
@@ -354,10 +366,20 @@ fn remove(tx: &mut WriteTx<'_>, area: Area) -> rusqlite::Result<()> {
         tx.leave(subject, Topic::Area(area.id.clone()));
     }
     rows::delete(tx.connection(), &area.id)?;
+    tx.show_area(area.id.clone(), Vec::new());
     for client in area.client_ids {
         rooms::expel(tx, &Subject::Client(client), area.id.as_str())?;
     }
     Ok(())
+}
+
+/// Has the area's entities seen as they now are. Whoever writes an area's rows says so.
+fn show(tx: &mut WriteTx<'_>, area: &Area) {
+    let entities = match area.is_enabled {
+        true => area.entity_ids.clone(),
+        false => Vec::new(),
+    };
+    tx.show_area(area.id.clone(), entities);
 }
 
 /// Gives a client an area; false when it has it already.

@@ -7,6 +7,8 @@ use hyper::Uri;
 use rustls::pki_types::ServerName;
 use tracing::level_filters::LevelFilter;
 
+use crate::entities::allowed::Allowed;
+
 use super::{
     IpNet, OptionError, Options, Origin, Provenance, Secret,
     options::{self, Kind, List},
@@ -71,6 +73,8 @@ pub struct Config {
     pub ha_url: Option<Uri>,
     /// What opens it.
     pub ha_token: Option<Secret>,
+    /// What may be done with entities; empty is nothing.
+    pub allowed_services: Vec<Allowed>,
     /// Who said what: for reports, and for errors found after loading.
     pub provenance: Provenance,
 }
@@ -139,6 +143,7 @@ impl Config {
             supervisor_url: read.url("supervisor_url", said.supervisor_url)?,
             ha_url: read.optional_url("ha_url", said.ha_url)?,
             ha_token: read.secret("ha_token", said.ha_token)?,
+            allowed_services: read.list("allowed_services", said.allowed_services)?,
             provenance: read.provenance,
         };
         Ok(config)

@@ -172,6 +172,8 @@ options! {
     "Home Assistant" {
         /// Where Supervisor answers, in the add-on
         supervisor_url: String = Text("URL", "an http:// or https:// address"), Always("http://supervisor");
+        /// What may be done with entities of Home Assistant; a cover that is a garage's, a gate or a door only by its own id
+        allowed_services: List = Kind::List("SERVICE", "DOMAIN.* or DOMAIN.SERVICE of services that Wallcast knows, or an entity's id such as cover.garage for all of them on that entity"), Always("light.*,switch.*,cover.*,scene.turn_on,media_player.*,climate.set_temperature,fan.*,input_boolean.*,input_select.*,lock.lock");
         /// Where Home Assistant answers, outside the add-on
         ha_url: String = Text("URL", "an http:// or https:// address such as http://homeassistant.local:8123"), Unset;
         /// A long-lived access token of one of its administrators

@@ -33,6 +33,10 @@ pub fn put(tx: &mut WriteTx<'_>, mut wanted: BTreeMap<LockerId, KioskId>) -> rus
     let Ok(state) = UNKNOWN.parse::<State>() else {
         return Ok(());
     };
+    if !wanted.is_empty() {
+        // Their states may be known already.
+        tx.change_audience();
+    }
     for (id, kiosk_id) in wanted {
         let locker = Locker {
             id,

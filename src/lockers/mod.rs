@@ -11,7 +11,7 @@ use crate::ids::{KioskId, LockerId};
 use crate::store::{StoreError, WriteTx};
 use crate::text::Line;
 
-pub use rows::{find, page};
+pub use rows::{Of, find, page, sees};
 
 /// What a locker says of itself, such as `open` or `closed`.
 pub type State = Line<64>;

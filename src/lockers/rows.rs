@@ -1,9 +1,9 @@
 //! The SQL of lockers.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::Locker;
-use crate::ids::LockerId;
+use crate::ids::{ClientId, KioskId, LockerId};
 use crate::store::row_limit;
 
 const COLUMNS: &str = "id, kiosk_id, state, is_mirrored, created_at, updated_at";
@@ -30,30 +30,68 @@ pub fn find(connection: &Connection, id: &LockerId) -> rusqlite::Result<Option<L
         .optional()
 }
 
-/// Lockers by their id, at most `limit`, after the one named; only those of `kiosk` if given.
+/// Whose lockers: those of its kiosk, and the locks of its areas, whose kiosks these are.
+#[derive(Clone, Debug)]
+pub struct Of {
+    /// The tablet.
+    pub client: ClientId,
+    /// Where it stands.
+    pub kiosk: KioskId,
+}
+
+/// A tablet sees nothing of a disabled area.
+const OF_TABLET: &str = "(
+    CASE WHEN is_mirrored THEN EXISTS (
+        SELECT 1 FROM areas a WHERE a.id = kiosk_id AND a.is_enabled AND (
+            a.id = :kiosk OR EXISTS (
+                SELECT 1 FROM client_areas m WHERE m.area_id = a.id AND m.client_id = :client)))
+    ELSE kiosk_id = :kiosk END)";
+
+/// Whether a tablet sees a locker.
+///
+/// # Errors
+/// SQLite's.
+pub fn sees(connection: &Connection, of: &Of, id: &LockerId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM lockers WHERE id = :id AND {OF_TABLET})"
+        ))?
+        .query_row(
+            named_params! { ":id": id, ":kiosk": of.kiosk, ":client": of.client },
+            |row| row.get(0),
+        )
+}
+
+/// Lockers by their id, at most `limit`, after the one named; only those that a tablet sees if given.
 ///
 /// # Errors
 /// SQLite's.
 pub fn page(
     connection: &Connection,
-    kiosk: Option<&str>,
+    of: Option<&Of>,
     after: Option<&str>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Locker>> {
     let after = after.unwrap_or_default();
     let limit = row_limit(limit);
-    match kiosk {
+    match of {
         None => connection
             .prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM lockers WHERE id > ?1 ORDER BY id LIMIT ?2"
             ))?
             .query_map(params![after, limit], read)?
             .collect(),
-        Some(kiosk) => connection
+        Some(of) => connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM lockers WHERE kiosk_id = ?3 AND id > ?1 ORDER BY id LIMIT ?2"
+                "SELECT {COLUMNS} FROM lockers WHERE id > :after AND {OF_TABLET}
+                 ORDER BY id LIMIT :limit"
             ))?
-            .query_map(params![after, limit, kiosk], read)?
+            .query_map(
+                named_params! {
+                    ":after": after, ":limit": limit, ":kiosk": of.kiosk, ":client": of.client,
+                },
+                read,
+            )?
             .collect(),
     }
 }
