@@ -166,6 +166,19 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     });
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(entities::run(app.clone()));
+    tokio::spawn(home::standing::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(home::bus::run(
+        app.home.clone(),
+        app.hub.clone(),
+        app.shutdown.clone(),
+    ));
+    if app.config.in_addon() {
+        tokio::spawn(home::stdin::run(app.clone()));
+    }
     tokio::spawn(home::mirror::run(
         app.home.clone(),
         app.store.clone(),

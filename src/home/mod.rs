@@ -4,12 +4,15 @@
 //! Nobody here waits for it longer than a request's time limit, and its token is never shown.
 
 mod address;
+pub mod bus;
 mod dial;
 mod frame;
 mod link;
 pub mod mirror;
 mod registries;
 mod run;
+pub mod standing;
+pub mod stdin;
 
 use std::sync::Arc;
 
