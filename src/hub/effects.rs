@@ -5,6 +5,7 @@ use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
 use crate::event::{Announcement, Event, Topic};
 use crate::ids::{AreaId, ConnectionId, Jti};
+
 /// Sessions to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
 pub struct EndSessions {
