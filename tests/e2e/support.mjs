@@ -40,10 +40,11 @@ export async function startDaemon(t, options = {}) {
   daemon.admin = daemon.as(admin.body.token);
   /** A line on its standard input, as `hassio.addon_stdin` writes one. */
   daemon.type = (line) => daemon.child.stdin.write(`${line}\n`);
-  /** Ends it by this signal and starts it again, same folder, same port. */
-  daemon.restart = async (signal) => {
+  /** Ends it by this signal, does something meanwhile, and starts it again, same folder, same port. */
+  daemon.restart = async (signal, meanwhile = () => {}) => {
     daemon.child.kill(signal);
     await daemon.exited;
+    await meanwhile();
     await launch(daemon, options, daemon.port);
   };
   return daemon;

@@ -52,6 +52,7 @@ export async function startCore(more = "") {
     CONFIGURATION.replace("PORT", core.port) + more,
   );
   core.start = () => start(core);
+  core.isUp = () => core.child.exitCode === null && core.child.signalCode === null;
   /** Ends Core by this signal; SIGTERM lets it write everything down, SIGKILL does not. */
   core.stop = async (signal) => {
     core.child.kill(signal);
@@ -96,7 +97,7 @@ async function start(core) {
   await eventually(
     "Core's first answer",
     async () => {
-      if (core.child.exitCode !== null) throw new Error(`hass ended with ${core.child.exitCode}`);
+      if (!core.isUp()) throw new Error(`hass ended with ${core.child.exitCode}`);
       return (await get(`${core.url}/api/onboarding`))?.ok;
     },
     PATIENCE_MS,

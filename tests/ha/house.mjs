@@ -113,8 +113,8 @@ export async function startApp(t, house, options = {}) {
     ...options,
   });
   const { restart } = daemon;
-  daemon.restart = async (signal) => {
-    await restart(signal);
+  daemon.restart = async (signal, meanwhile) => {
+    await restart(signal, meanwhile);
     await house.setApp(`127.0.0.1:${daemon.ingressPort}`);
   };
   await house.setApp(`127.0.0.1:${daemon.ingressPort}`);
@@ -129,17 +129,17 @@ export function mirrored(daemon, areaId, entityIds = []) {
   });
 }
 
-/** What the daemon's health says of Home Assistant, once it is this. */
+/** Waits until the daemon's health says this word of Home Assistant. */
 export function homeIs(daemon, word) {
   return eventually(`homeassistant to be ${word}`, async () => {
     const { body } = await daemon.admin("GET", "/health");
-    return JSON.stringify(body.services?.homeassistant ?? null).includes(word);
+    return body.services.homeassistant === word;
   });
 }
 
-/** A tablet on `/ws` that writes down all it is told. */
-export async function tabletOn(t, daemon, token) {
-  const socket = new WebSocket(`wss://localhost:${daemon.port}/ws`, {
+/** A tablet on `/ws` that writes down all it is told; `position` is a query to come back with. */
+export async function tabletOn(t, daemon, token, position = "") {
+  const socket = new WebSocket(`wss://localhost:${daemon.port}/ws${position}`, {
     ca: daemon.ca,
     headers: { authorization: `Bearer ${token}` },
   });
