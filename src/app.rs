@@ -216,7 +216,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 /// Why the house cannot be opened.
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let folder = DataFolder::claim(&config.data_dir)?;
-    let House { app, folder, .. } = build(config, folder).await?;
+    let House { app, folder, .. } = Box::pin(build(config, folder)).await?;
     Ok(Offline {
         app,
         _folder: folder,

@@ -150,7 +150,7 @@ impl Entities {
         inner.held.clear();
         inner.unanswered.clear();
         // Whoever waited for the first states gets what there is.
-        self.hub.owe_states(&[Topic::All]);
+        self.hub.remind_of_states();
     }
 
     /// These entities are wanted now: lets go of all others, and says what is to be asked.

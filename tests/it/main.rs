@@ -23,6 +23,8 @@ mod credentials;
 mod delivery;
 mod endings;
 mod entering;
+mod entities;
+mod entity_calls;
 mod events;
 mod forbidden;
 mod frames;
