@@ -155,13 +155,18 @@ impl Core {
 
     /// Fires an event of the bus to whoever subscribed it.
     pub fn fire(&self, kind: &str, data: Value) {
+        self.fire_all(kind, vec![data]);
+    }
+
+    /// The same for many, in one frame a connection.
+    pub fn fire_all(&self, kind: &str, all: Vec<Value>) {
         let house = self.house();
         for line in &house.lines {
             let mut events = Vec::new();
             for (id, command) in &line.subscriptions {
                 let is_wanted = command["type"] == "subscribe_events"
                     && (command["event_type"].is_null() || command["event_type"] == kind);
-                if is_wanted {
+                for data in all.iter().filter(|_| is_wanted) {
                     let event = json!({ "event_type": kind, "data": data, "origin": "LOCAL" });
                     events.push(json!({ "id": id, "type": "event", "event": event }));
                 }
