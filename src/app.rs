@@ -299,7 +299,6 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         .await?;
     rooms::end_cut_off_sessions(&store).await?;
 
-    let home = Home::new(&config);
     let app = Arc::new(App {
         signer,
         certificates,

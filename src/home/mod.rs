@@ -9,8 +9,10 @@ mod dial;
 mod frame;
 mod link;
 pub mod mirror;
+mod plan;
 mod registries;
 mod run;
+mod serve;
 pub mod standing;
 pub mod stdin;
 
@@ -93,7 +95,7 @@ pub enum HomeError {
 
 impl From<serde_json::Error> for HomeError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Unreadable(error.to_string())
+        Self::Unreadable(frame::line(&error.to_string()))
     }
 }
 

@@ -22,6 +22,16 @@ async fn connects_by_supervisors_proxy_and_directly() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_verified() {
+    let core = Core::with_tls(|_| {}).await;
+    let daemon = Daemon::beside(core.direct_tls(true), &[]).await;
+    daemon.until_home("connected").await;
+    let daemon = Daemon::beside(core.direct_tls(false), &[]).await;
+    daemon.until_home("disconnected").await;
+    assert_eq!(core.house().connections, 1);
+}
+
+#[tokio::test]
 async fn comes_back_whatever_the_reason() {
     let mut core = Core::start().await;
     let daemon = Daemon::beside(core.as_addon(), &[]).await;
@@ -43,8 +53,8 @@ async fn comes_back_whatever_the_reason() {
 async fn on_board(api: &Api) -> Value {
     let board = api.get("/api/services").await.expect(200).json;
     let services = board["services"].as_array().expect("a list").iter();
-    let found = services.filter(|service| service["id"] == "homeassistant");
-    found.cloned().next().unwrap_or_default()
+    let mut found = services.filter(|service| service["id"] == "homeassistant");
+    found.next().cloned().unwrap_or_default()
 }
 
 #[tokio::test]

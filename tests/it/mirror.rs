@@ -218,7 +218,7 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
         (&told["areaId"], &told["reason"]),
         (&json!("kitchen"), &json!("deleted"))
     );
-    guest.heard_nothing().await;
+    assert_eq!(areas_told(&mut guest).await, Vec::<Value>::new());
 }
 
 #[tokio::test]
