@@ -43,7 +43,11 @@ async function standIn(core, coreToken) {
   const lines = createInterface({ input: child.stdout });
   const line = await within("Supervisor", new Promise((resolve) => lines.once("line", resolve)));
   const port = Number(line.split(" ")[1]);
-  const set = (method, path, body) => ask(port, method, `/standin/${path}`, {}, body);
+  const set = async (method, path, body) => {
+    const answer = await ask(port, method, `/standin/${path}`, {}, body);
+    if (answer.status !== 200) throw new Error(`the stand-in failed: ${answer.status} ${answer.text}`);
+    return answer;
+  };
   return {
     core,
     port,

@@ -100,6 +100,8 @@ async def core_websocket(request):
         return server
     house.proxied.add(server)
     try:
+        if not house.core_allowed:
+            return server
         await asyncio.gather(to_app(client, server), to_core(server, client))
     except (ConnectionError, RuntimeError, aiohttp.ClientError):
         pass
@@ -353,8 +355,9 @@ async def set_core(request):
     house = request.app["house"]
     house.core_allowed = (await request.json())["runs"]
     if not house.core_allowed:
-        for socket in list(house.proxied):
-            await socket.close()
+        # One that is going by itself must not keep the others.
+        closing = [socket.close() for socket in house.proxied]
+        await asyncio.gather(*closing, return_exceptions=True)
     return ok({})
 
 

@@ -5,7 +5,7 @@ import http from "node:http";
 import { after, before, test } from "node:test";
 import { WebSocketServer } from "ws";
 
-import { next } from "../e2e/support.mjs";
+import { next, within } from "../e2e/support.mjs";
 import { makeUser } from "./core.mjs";
 import { startHouse } from "./house.mjs";
 
@@ -44,7 +44,7 @@ test("while Core does not run there is no proxy", async (t) => {
   t.after(() => house.findCore());
   const app = await house.enterAsApp();
   await house.loseCore();
-  await app.end;
+  await within("the end", app.end);
   await assert.rejects(house.enterAsApp(), /502/);
   const authorization = `Bearer ${house.token}`;
   assert.equal((await house.ask("GET", "/core/api/config", { authorization })).status, 502);
