@@ -75,8 +75,16 @@ test("anybody else is refused, and told why on a page", async (t) => {
   await refusedAll(await house.browser({ id: "0".repeat(32), name: "Ghost" }), "a stranger");
   const forged = await house.browser(await makeUser(house.core, "Mallory", "system-users"));
   const { id } = await owner();
-  const asOwner = await forged.ask("GET", "/api/areas", undefined, { "x-remote-user-id": id });
-  assert.equal(asOwner.status, 403, "a second identity");
+  for (const name of ["X-Remote-User-Id", "x-remote-user-id", "X-REMOTE-USER-ID", "X-Remote-User-ID"]) {
+    for (const more of [{}, { "x-forwarded-for": "::1" }]) {
+      const asOwner = await forged.ask("GET", "/api/areas", undefined, { [name]: id, ...more });
+      assert.equal(asOwner.status, 403, `an identity of one's own, spelled ${name}`);
+    }
+  }
+  const socket = forged.open("/ws", { "x-remote-user-id": id });
+  t.after(() => socket.terminate());
+  socket.on("message", (text) => assert.fail(`an identity of one's own: ${text}`));
+  await next(socket, "close");
 
   const inactive = await makeUser(house.core, "Ida", "system-admin");
   await house.command("config/auth/update", { user_id: inactive.id, is_active: false });

@@ -84,9 +84,13 @@ test("ingress says who comes, from where, and how", async (t) => {
   assert.equal(headers["x-forwarded-proto"], "http");
   assert.equal(headers["x-forwarded-host"], headers.host);
   assert.doesNotMatch(headers["accept-encoding"] ?? "", /zstd/);
-  // Supervisor drops a forged identity by exact spelling; in another it reaches the app beside its own.
-  await panel.ask("GET", "/", undefined, { "x-remote-user-id": "forged" });
-  assert.deepEqual(seen[1].headersDistinct["x-remote-user-id"], [user.id, "forged"]);
+  // Supervisor drops a forged identity by its exact spelling; in any other, its HTTP client lets it take
+  // the genuine one's place. The spelling alone tells.
+  await panel.ask("GET", "/", undefined, { "x-remote-user-id": "forged", "x-forwarded-for": "::1" });
+  assert.deepEqual(seen[1].headersDistinct["x-remote-user-id"], ["forged"]);
+  const spelled = (name) => seen[1].rawHeaders.filter((raw) => raw.toLowerCase() === name);
+  assert.deepEqual(spelled("x-remote-user-id"), ["x-remote-user-id"]);
+  assert.deepEqual(spelled("x-forwarded-for"), ["X-Forwarded-For"]);
 
   const socketOfPanel = panel.open("/ws");
   t.after(() => socketOfPanel.terminate());
