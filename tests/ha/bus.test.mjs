@@ -38,7 +38,7 @@ test("what happens in Wallcast is fired on Home Assistant's bus", async (t) => {
   const tablet = await tabletOn(t, daemon, wall.token);
   await heard("wallcast_client_online", isWall);
   const help = await daemon.as(wall.token)("POST", "/api/help", { category: "access_issue" });
-  await heard("wallcast_help_requested", (data) => data.id === help.body.id);
+  await heard("wallcast_help_requested", (data) => data.help_id === help.body.id);
   const command = await daemon.admin("POST", "/api/commands", { type: "refresh", clientId: wall.id });
   await tablet.heard("the command", ({ type }) => type === "command");
   await tablet.ask("command_result", { commandId: command.body.id, success: true });

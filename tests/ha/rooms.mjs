@@ -5,9 +5,14 @@ export async function makeArea(house, name) {
   return (await house.command("config/area_registry/create", { name })).area_id;
 }
 
-/** Puts an entity into an area, or with null leaves it to its device. */
+/**
+ * Puts an entity into an area of its own, or with null leaves it to its device. Newer Cores take an
+ * area of its own only with a name of its own.
+ */
 export function putEntity(house, entityId, areaId) {
-  return house.command("config/entity_registry/update", { entity_id: entityId, area_id: areaId });
+  const name = areaId && `Own ${entityId}`;
+  const change = { entity_id: entityId, area_id: areaId, name };
+  return house.command("config/entity_registry/update", change);
 }
 
 /** Puts an entity's device into an area, or with null into none. */
