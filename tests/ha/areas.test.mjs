@@ -94,6 +94,10 @@ test("what changes in Home Assistant reaches the tablets with the area, and no o
     () => putEntity(house, "light.cooking", null),
     withEntity("light.cooking"),
   );
+  const hidden = (by) =>
+    house.command("config/entity_registry/update", { entity_id: "light.cooking", hidden_by: by });
+  await step("an entity that was hidden", () => hidden("user"), without("light.cooking"));
+  await step("an entity that is shown again", () => hidden(null), withEntity("light.cooking"));
   await step("a device that went", () => putDeviceOf(house, "light.cooking", null), without("light.cooking"));
   await eventually("the barn to be empty again", async () => {
     const { body } = await daemon.admin("GET", `/api/areas/${barn}`);
