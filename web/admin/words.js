@@ -1,0 +1,96 @@
+// Words and times in the reader's language. English stands in the code; `words/de.js` and its like
+// give another language sentence by sentence. A further one is a file and a line in LANGUAGES.
+
+import german from "./words/de.js";
+
+/** Languages by their code: their own name, and their sentences. */
+export const LANGUAGES = { en: ["English", {}], de: ["Deutsch", german] };
+
+const KEPT = "wallcast.admin.language";
+
+export const language = choose();
+const [, table] = LANGUAGES[language];
+document.documentElement.lang = language;
+
+function choose() {
+  const wanted = [recall(KEPT), ...(navigator.languages ?? [navigator.language])];
+  return wanted.map((tag) => tag?.slice(0, 2)).find((tag) => tag in LANGUAGES) ?? "en";
+}
+
+/** Chooses a language and draws the page in it. */
+export function speak(code) {
+  remember(KEPT, code);
+  location.reload();
+}
+
+/** A sentence with its values in place of `{names}`. */
+export function t(sentence, values = {}) {
+  const text = table[sentence] ?? sentence;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+/** A sentence that counts: `one` for exactly one, else `many` with `{n}`. */
+export function count(n, one, many) {
+  return t(n === 1 ? one : many, { n: number(n) });
+}
+
+const numbers = new Intl.NumberFormat(language);
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
+const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+
+export function number(n) {
+  return numbers.format(n);
+}
+
+export function agoInWords(at) {
+  const seconds = (new Date(at) - Date.now()) / 1000;
+  const past = -seconds;
+  if (past < 5 && past > -5) return t("just now");
+  for (const [unit, size] of [["day", 86_400], ["hour", 3600], ["minute", 60]]) {
+    if (Math.abs(past) >= size) return relative.format(Math.round(seconds / size), unit);
+  }
+  return relative.format(Math.round(seconds), "second");
+}
+
+export function clockTime(at) {
+  return clock.format(new Date(at));
+}
+
+/** The time today, the day before. */
+export function shortTime(at) {
+  const date = new Date(at);
+  return date.toDateString() === new Date().toDateString() ? clock.format(date) : day.format(date);
+}
+
+export function fullTime(at) {
+  return full.format(new Date(at));
+}
+
+/** A length of time in one unit. */
+export function span(ms) {
+  for (const [unit, size] of [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]]) {
+    if (ms >= size || unit === "second") {
+      return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(Math.round(ms / size));
+    }
+  }
+  return "";
+}
+
+/** What the browser keeps for this page; nothing where it keeps nothing. */
+export function recall(key) {
+  try {
+    return localStorage.getItem(key) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function remember(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // A private window forgets; the page works all the same.
+  }
+}
