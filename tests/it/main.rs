@@ -57,3 +57,4 @@ mod support;
 mod system;
 mod tls;
 mod tokens;
+mod web;

@@ -2,10 +2,11 @@
 
 import { html, render, useEffect, useRef, useState } from "./kit.js";
 import { house } from "./house.js";
+import { ICON } from "./picture.js";
 import { connect, me } from "./link.js";
 import { SignIn } from "./signin.js";
 import { Badge, Icon, Toasts, useHouse, useList, useSeconds } from "./ui.js";
-import { clockTime, language, LANGUAGES, recall, remember, speak, t } from "./words.js";
+import { clockTime, language, LANGUAGES, speak, t } from "./words.js";
 import { Overview } from "./views/overview.js";
 import { Tablets } from "./views/tablets.js";
 import { Tablet } from "./views/tablet.js";
@@ -135,8 +136,6 @@ function Frame({ user }) {
   </div>`;
 }
 
-const ICON = new URL("icon.svg", new URL(document.documentElement.dataset.base ?? "./", document.baseURI)).href;
-
 function Places({ current, isOpen, user, onLeave }) {
   const lists = { requests: useList("requests"), unread: useList("unread"), help: useList("help") };
   const leave = (event) => {
@@ -161,27 +160,16 @@ function Places({ current, isOpen, user, onLeave }) {
   </nav>`;
 }
 
-const THEME = "wallcast.admin.theme";
-applyTheme(recall(THEME) ?? "system");
-
-function applyTheme(theme) {
-  if (theme === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-}
-
 function Preferences() {
-  const [theme, setTheme] = useState(recall(THEME) ?? "system");
+  const [theme, setTheme] = useState(wallcastTheme.chosen());
   const choose = (value) => {
     setTheme(value);
-    remember(THEME, value);
-    applyTheme(value);
-    dispatchEvent(new Event("themechange"));
+    wallcastTheme.choose(value);
   };
+  const themes = [["system", t("As the system")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]];
   return html`<div class="preferences">
     <select aria-label=${t("Colours")} value=${theme} onInput=${(e) => choose(e.target.value)}>
-      ${[["system", t("As the system")], ["light", t("Light")], ["dark", t("Dark")]].map(
-        ([key, text]) => html`<option value=${key} selected=${key === theme}>${text}</option>`,
-      )}
+      ${themes.map(([key, text]) => html`<option value=${key} selected=${key === theme}>${text}</option>`)}
     </select>
     <select aria-label=${t("Language")} value=${language} onInput=${(e) => speak(e.target.value)}>
       ${Object.entries(LANGUAGES).map(([code, [name]]) => html`<option value=${code} lang=${code} selected=${code === language}>${name}</option>`)}

@@ -40,13 +40,11 @@ export function LatencyChart({ list }) {
     draw();
     const sized = new ResizeObserver(() => chart.current?.setSize({ width: place.current.clientWidth, height: HEIGHT }));
     sized.observe(place.current);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", draw);
-    addEventListener("themechange", draw);
+    const coloured = new MutationObserver(draw);
+    coloured.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     return () => {
       sized.disconnect();
-      scheme.removeEventListener("change", draw);
-      removeEventListener("themechange", draw);
+      coloured.disconnect();
       chart.current.destroy();
     };
   }, []);

@@ -2,6 +2,7 @@
 
 import { html, useState } from "./kit.js";
 import { call } from "./api.js";
+import { ICON } from "./picture.js";
 import { ErrorText, TextField, useAction } from "./ui.js";
 import { t } from "./words.js";
 
@@ -27,7 +28,7 @@ export function SignIn({ user, wasSignedIn, onDone }) {
       ? new Error(t("This token does not stand: it may be mistyped, expired or revoked. Make a new one and try again."))
       : enter.error;
   return html`<main class="alone signin">
-    <img src=${new URL("icon.svg", new URL(document.documentElement.dataset.base ?? "./", document.baseURI)).href} alt="" width="48" height="48" />
+    <img src=${ICON} alt="" width="48" height="48" />
     <h1>${t("Sign in to Wallcast")}</h1>
     ${wasSignedIn && html`<p class="warning" role="alert">${t("Your session has ended. Sign in again to go on.")}</p>`}
     ${["client", "user"].includes(user.role) && html`<p class="warning">${t("This browser is signed in as {name}. Signing in here replaces that.", { name: user.client?.name ?? user.username })}</p>`}

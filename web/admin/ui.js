@@ -1,5 +1,6 @@
 // The small parts that every view is built from.
 
+export { toast, Toasts } from "./kit.js";
 import { html, useEffect, useRef, useState } from "./kit.js";
 import { house, hear, outdate, use, watch } from "./house.js";
 import { agoInWords, clockTime, fullTime, t } from "./words.js";
@@ -300,31 +301,6 @@ export function Tabs({ label, current, tabs }) {
       ([href, text, count]) => html`<a key=${href} href=${href} aria-current=${href === current ? "page" : null}>${text}${count ? html` <${Badge} tone="accent">${count}</${Badge}>` : ""}</a>`,
     )}
   </nav>`;
-}
-
-const toasts = { list: [], watch: new Set(), next: 1 };
-
-/** Says for a few seconds that something was done. */
-export function toast(text) {
-  const item = { key: toasts.next++, text };
-  toasts.list = [...toasts.list.slice(-2), item];
-  toasts.watch.forEach((draw) => draw());
-  setTimeout(() => {
-    toasts.list = toasts.list.filter((one) => one !== item);
-    toasts.watch.forEach((draw) => draw());
-  }, 5000);
-}
-
-export function Toasts() {
-  const [, draw] = useState(0);
-  useEffect(() => {
-    const again = () => draw((n) => n + 1);
-    toasts.watch.add(again);
-    return () => toasts.watch.delete(again);
-  }, []);
-  return html`<div class="toasts" role="status" aria-live="polite">
-    ${toasts.list.map((item) => html`<p key=${item.key} class="toast"><${Icon} name="check" size=${18} />${item.text}</p>`)}
-  </div>`;
 }
 
 /** Drawn on a grid of 24, as strokes. */

@@ -1,25 +1,28 @@
 // Words and times in the reader's language. English stands in the code; `words/de.js` and its like
 // give another language sentence by sentence. A further one is a file and a line in LANGUAGES.
 
+import { prefer, preferred } from "../shared/words.js";
 import german from "./words/de.js";
 
 /** Languages by their code: their own name, and their sentences. */
 export const LANGUAGES = { en: ["English", {}], de: ["Deutsch", german] };
-
-const KEPT = "wallcast.admin.language";
 
 export const language = choose();
 const [, table] = LANGUAGES[language];
 document.documentElement.lang = language;
 
 function choose() {
-  const wanted = [recall(KEPT), ...(navigator.languages ?? [navigator.language])];
-  return wanted.map((tag) => tag?.slice(0, 2)).find((tag) => tag in LANGUAGES) ?? "en";
+  const wanted = preferred().map((tag) => tag.slice(0, 2).toLowerCase());
+  return wanted.find((tag) => tag in LANGUAGES) ?? "en";
 }
 
 /** Chooses a language and draws the page in it. */
 export function speak(code) {
-  remember(KEPT, code);
+  try {
+    prefer(code);
+  } catch {
+    // A private window forgets it.
+  }
   location.reload();
 }
 
@@ -76,21 +79,4 @@ export function span(ms) {
     }
   }
   return "";
-}
-
-/** What the browser keeps for this page; nothing where it keeps nothing. */
-export function recall(key) {
-  try {
-    return localStorage.getItem(key) ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-export function remember(key, value) {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // A private window forgets; the page works all the same.
-  }
 }
