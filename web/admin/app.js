@@ -119,8 +119,8 @@ function Frame({ user }) {
     main.current.focus();
   };
   return html`<div class="frame">
-    <a class="skip" href="#" onClick=${skip}>${t("Skip to the content")}</a>
     <header class="top">
+      <a class="skip" href="#" onClick=${skip}>${t("Skip to the content")}</a>
       <button class="icon-button menu-button" aria-label=${t("Menu")} aria-expanded=${isOpen ? "true" : "false"} aria-controls="places" onClick=${() => setOpen(!isOpen)}>
         <${Icon} name=${isOpen ? "close" : "menu"} />
       </button>
@@ -166,7 +166,7 @@ function Preferences() {
     setTheme(value);
     wallcastTheme.choose(value);
   };
-  const themes = [["system", t("As the system")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]];
+  const themes = [["system", t("System colours")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]];
   return html`<div class="preferences">
     <select aria-label=${t("Colours")} value=${theme} onInput=${(e) => choose(e.target.value)}>
       ${themes.map(([key, text]) => html`<option value=${key} selected=${key === theme}>${text}</option>`)}

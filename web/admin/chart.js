@@ -82,7 +82,7 @@ function options(element) {
       y: { range: (_, _from, to) => [0, Math.max(5, (to ?? 0) * 1.15)] },
     },
     axes: [
-      { ...axis, values: (_, seconds) => seconds.map((at) => clockTime(at * 1000)), space: 90 },
+      { ...axis, values: (_, seconds) => seconds.map((at) => clockTime(at * 1000)), space: 90, size: 28 },
       { ...axis, values: (_, values) => values.map((value) => `${value} ms`), size: 58 },
     ],
     series: [{}, line("--chart-median", 2), line("--chart-p95", 1.5), line("--chart-p99", 1.5)],

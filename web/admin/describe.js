@@ -41,7 +41,7 @@ const SENTENCES = {
   "incident-update": (d) => t("Incident {name}: {what}", { name: d.data?.title ?? "", what: d.data?.status ?? d.type }),
   "status-update": (d) => t("The status board now says {what}", { what: d.data?.status ?? "" }),
   locker_state_changed: (d) => t("Locker {id} is {state}", { id: d.lockerId, state: d.newState }),
-  help_requested: (d) => t("Help wanted: {category}", { category: d.category }),
+  help_requested: (d) => t("Help wanted: {category}", { category: inWords(d.category) }),
   help_status_updated: (d) => t("Help request {id} is {status}", { id: d.id, status: d.status }),
   command_applied: (d) =>
     d.result?.success
@@ -70,6 +70,12 @@ export function partyName(party) {
   if (party.admin) return t("Admins");
   if (party.all) return t("Everyone");
   return party.clientId ? clientName(party.clientId) : party.userId;
+}
+
+/** A category such as `access_issue`, as people write it. */
+export function inWords(category) {
+  const words = category.replace(/[_-]+/g, " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** The side that is not the admins. */

@@ -52,7 +52,9 @@ async function openSocket({ base, token, path, onState, onMessage }) {
 async function openStream({ base, token, onState, onMessage }) {
   const sessionId = await sessionOf(token);
   const wallcast = new Wallcast({ base: base.href, sessionId, transports: ["sse"] });
-  wallcast.on("*", (data, { type, id, timestamp }) => onMessage(type, { id, type, data, timestamp }));
+  wallcast.on("*", (data, { type, id, timestamp }) => {
+    if (type !== "state") onMessage(type, { id, type, data, timestamp });
+  });
   wallcast.on("state", onState);
   wallcast.connect();
   return {

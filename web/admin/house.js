@@ -5,9 +5,9 @@ import { call, listAll } from "./api.js";
 
 /** How each list is loaded. */
 const SOURCES = {
-  clients: () => listAll("api/clients", "clients"),
+  clients: async () => byName(await listAll("api/clients", "clients")),
   positions: () => listAll("api/positions", "positions"),
-  areas: () => listAll("api/areas", "areas"),
+  areas: async () => byName(await listAll("api/areas", "areas")),
   requests: () => listAll("api/pairing/requests", "requests"),
   help: () => listAll("api/help", "helpRequests", 500),
   commands: () => listAll("api/commands", "commands", 500),
@@ -24,6 +24,10 @@ const SOURCES = {
   health: () => call("GET", "health"),
   entities: async () => (await call("GET", "api/entities")).states,
 };
+
+function byName(list) {
+  return list.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+}
 
 async function sessions() {
   const answer = await call("GET", "api/websocket/info?limit=1000");

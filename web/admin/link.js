@@ -17,7 +17,9 @@ export function connect() {
   // The position lives as long as the page: another page begins with the present, and reads the past
   // from the history.
   wallcast = new Wallcast({ base: BASE.href });
-  wallcast.on("*", (_data, event) => take(event));
+  wallcast.on("*", (_data, event) => {
+    if (event.type !== "state") take(event);
+  });
   wallcast.on("state", (state) => setLink(linkOf(state)));
   wallcast.connect();
 }

@@ -37,11 +37,13 @@ export function count(n, one, many) {
   return t(n === 1 ? one : many, { n: number(n) });
 }
 
-const numbers = new Intl.NumberFormat(language);
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
-const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
-const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
-const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+/** The reader's own country's ways, where they are of this language. */
+const locale = preferred().find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
+const numbers = new Intl.NumberFormat(locale);
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+const full = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
 
 export function number(n) {
   return numbers.format(n);
@@ -75,7 +77,7 @@ export function fullTime(at) {
 export function span(ms) {
   for (const [unit, size] of [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]]) {
     if (ms >= size || unit === "second") {
-      return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(Math.round(ms / size));
+      return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short" }).format(Math.round(ms / size));
     }
   }
   return "";

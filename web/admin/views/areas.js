@@ -48,7 +48,8 @@ function Row({ area, onAsk }) {
       <strong>${area.name}</strong>
       <span class="quiet">${isLocal ? t("made here") : "Home Assistant"} · ${count(area.entityIds.length, "{n} entity", "{n} entities")}</span>
     </div>
-    <button type="button" class="who" onClick=${() => onAsk("assign")} aria-label=${t("Who has {name}", { name: area.name })}>
+    <button type="button" class="who" onClick=${() => onAsk("assign")}>
+      <span class="for-readers">${t("Who has {name}:", { name: area.name })}</span>
       ${area.clientIds.length === 0
         ? html`<span class="quiet">${t("no tablet")}</span>`
         : html`${area.clientIds.slice(0, 2).map((id) => html`<span key=${id} class="chip">${clientName(id)}</span>`)}

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../kit.js";
 import { call } from "../api.js";
-import { kioskName } from "../describe.js";
+import { inWords, kioskName } from "../describe.js";
 import { outdate } from "../house.js";
 import { Ago, Badge, Dialog, Empty, ErrorText, Head, Icon, Loaded, TextField, toast, useAction, useList } from "../ui.js";
 import { t } from "../words.js";
@@ -43,7 +43,7 @@ function Row({ request }) {
   });
   const where = [kioskName(request.kiosk_id), request.locker_no != null && t("locker {n}", { n: request.locker_no })].filter(Boolean);
   return html`<li class="row">
-    <div class="row-main"><strong>${request.category}</strong>
+    <div class="row-main"><strong>${inWords(request.category)}</strong>
       ${request.note && html`<span>${request.note}</span>`}
       <small class="quiet">${where.join(" · ")} · <${Ago} at=${request.created_at} />
       ${request.photo_url && html` · <a href=${request.photo_url} target="_blank" rel="noopener noreferrer">${t("photo")}</a>`}</small>

@@ -157,8 +157,9 @@ function Thread({ conversation }) {
           <small class="quiet">${message.from.admin ? "" : `${partyName(message.from)} · `}<time datetime=${message.createdAt} title=${fullTime(message.createdAt)}>${shortTime(message.createdAt)}</time>${message.from.admin ? ` · ${messageStatus(message.status)}` : ""}${message.level !== "info" ? ` · ${message.level}` : ""}</small>
         </li>`,
       )}
-      <li ref=${end} class="end" role="status">${typing ? html`<small class="quiet">${t("{name} is writing", { name: otherSide(conversation) })}</small>` : ""}</li>
+      <li ref=${end} class="end" aria-hidden="true"></li>
     </ol>
+    <p class="quiet typing" role="status">${typing ? t("{name} is writing", { name: otherSide(conversation) }) : ""}</p>
     <form class="inline-form" onSubmit=${submit}>
       <${TextField} label=${t("Answer")} value=${body} onInput=${write} required maxlength="4000" error=${send.error?.message} />
       <button class="primary" disabled=${send.busy || !body.trim()}><${Icon} name="send" size=${18} />${t("Send")}</button>

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../kit.js";
 import { house } from "../house.js";
 import { LatencyChart } from "../chart.js";
-import { eventInWords } from "../describe.js";
+import { eventInWords, inWords, kioskName } from "../describe.js";
 import { Ago, Badge, Empty, Head, Icon, Loaded, Panel, useHouse, useList } from "../ui.js";
 import { count, number, span, t } from "../words.js";
 import { serviceTone, statusWord } from "./board.js";
@@ -102,7 +102,7 @@ function Waiting() {
         )}
         ${open.map(
           (request) => html`<li key=${request.id}><a class="row" href="#help">
-            <span class="row-main"><strong>${t("Help: {category}", { category: request.category })}</strong><span class="quiet">${request.note ?? request.kiosk_id}</span></span>
+            <span class="row-main"><strong>${t("Help: {category}", { category: inWords(request.category) })}</strong><span class="quiet">${request.note ?? kioskName(request.kiosk_id)}</span></span>
             <${Ago} at=${request.created_at} />
           </a></li>`,
         )}

@@ -66,7 +66,7 @@ function Facts({ client, of }) {
 }
 
 export function dialectName(dialect) {
-  return { websocket: "JSON WebSocket", json: "JSON WebSocket", sse: "Server-sent events", socketio: "Socket.IO" }[dialect] ?? dialect;
+  return { websocket: "JSON WebSocket", sse: "Server-sent events", "socket.io": "Socket.IO" }[dialect] ?? dialect;
 }
 
 function Assigned({ client }) {

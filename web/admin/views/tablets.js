@@ -64,7 +64,7 @@ function Row({ client, behind, stale, isChosen, onChoose }) {
     </a>
     <span class="row-areas"><${AreaNames} areas=${client.assignedAreas} /></span>
     <span class="row-state"><${Presence} client=${client} stale=${stale} />
-      <small class="quiet live">${client.isOnline && !stale ? html`<${Behind} behind=${behind} />` : html`${t("seen")} <${Ago} at=${client.lastSeenAt} />`}</small></span>
+      <small class="quiet live">${client.isOnline && !stale ? html`<${Behind} behind=${behind} />` : client.lastSeenAt ? html`${t("seen")} <${Ago} at=${client.lastSeenAt} />` : t("never seen")}</small></span>
     <${Icon} name="next" size=${16} />
   </li>`;
 }
