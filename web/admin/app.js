@@ -166,7 +166,7 @@ function Preferences() {
     setTheme(value);
     wallcastTheme.choose(value);
   };
-  const themes = [["system", t("System colours")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]];
+  const themes = [["system", t("System")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]];
   return html`<div class="preferences">
     <select aria-label=${t("Colours")} value=${theme} onInput=${(e) => choose(e.target.value)}>
       ${themes.map(([key, text]) => html`<option value=${key} selected=${key === theme}>${text}</option>`)}

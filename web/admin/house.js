@@ -178,6 +178,12 @@ export function take(event) {
   changed();
 }
 
+/** Puts what happened before in front of what was heard. */
+export function precede(events) {
+  house.events.unshift(...events.map((event) => ({ ...event, key: `${event.id}-${nextKey++}` })));
+  changed();
+}
+
 let nextKey = 1;
 
 /** Presence is told with the event; nobody has to wait for a list. */

@@ -2,9 +2,10 @@
 
 import { Wallcast } from "../wallcast.js";
 import { BASE, call } from "./api.js";
-import { house, setLink, take } from "./house.js";
+import { house, precede, setLink, take } from "./house.js";
 
 let wallcast;
+let isRemembered = false;
 
 /** Who is signed in; 401 for nobody. */
 export function me() {
@@ -21,7 +22,20 @@ export function connect() {
     if (event.type !== "state") take(event);
   });
   wallcast.on("state", (state) => setLink(linkOf(state)));
+  wallcast.on("connection", ({ lastEventId }) => remember(lastEventId));
   wallcast.connect();
+}
+
+/** What happened shortly before the page was opened, so that the log does not begin empty. */
+async function remember(lastEventId) {
+  if (isRemembered) return;
+  isRemembered = true;
+  try {
+    const { events } = await call("GET", `api/events?limit=60&after=${Math.max(0, lastEventId - 60)}`);
+    precede(events.filter(({ id }) => id <= lastEventId));
+  } catch {
+    isRemembered = false;
+  }
 }
 
 function linkOf({ phase, transport, retryAt, reason }) {

@@ -2,13 +2,12 @@
 
 import { html, useEffect, useState } from "../kit.js";
 import { call } from "../api.js";
-import { areaName, clientName } from "../describe.js";
-import { Badge, Empty, ErrorText, Head, Icon, useAction, useEvents, useList } from "../ui.js";
+import { Empty, ErrorText, Head, Icon, useAction, useEvents, useList } from "../ui.js";
 import { clockTime, fullTime, t } from "../words.js";
 
 export function Audit() {
-  useList("clients");
-  useList("areas");
+  const tokens = useList("tokens");
+  const lists = ["clients", "areas", "services", "incidents"].map((name) => useList(name).value ?? []).concat([tokens.value ?? []]);
   const [state, set] = useState({ entries: undefined, next: undefined });
   const [filter, setFilter] = useState("");
   const load = useAction(async (cursor) => {
@@ -23,7 +22,7 @@ export function Audit() {
     if (event.id && (state.entries?.length ?? 0) <= 100 && !load.busy) load.run();
   });
   const wanted = filter.toLowerCase();
-  const shown = (state.entries ?? []).filter((entry) => JSON.stringify({ ...entry, name: nameOf(entry) }).toLowerCase().includes(wanted));
+  const shown = (state.entries ?? []).filter((entry) => `${JSON.stringify(entry)} ${withNames(`${entry.target} ${entry.detail}`, lists)}`.toLowerCase().includes(wanted));
   let day;
   return html`<${Head} title=${t("Audit")} lead=${t("Every act of an admin: who, what, when and from where.")}>
       <button type="button" disabled=${load.busy} onClick=${() => load.run()}><${Icon} name="refresh" size=${18} />${t("Refresh")}</button>
@@ -41,17 +40,31 @@ export function Audit() {
             return [...head, html`<li key=${entry.id} class="log-row">
               <time class="mono quiet" datetime=${entry.timestamp} title=${fullTime(entry.timestamp)}>${clockTime(entry.timestamp)}</time>
               <span class="mono log-type">${entry.action}</span>
-              <span class="log-words"><strong>${nameOf(entry)}</strong> <span class="quiet">${entry.detail}</span></span>
-              <span class="quiet log-who">${entry.actor} · ${entry.address}</span>
+              <span class="log-words">${named(entry.target, lists) ?? ""} <span class="quiet">${withNames(entry.detail, lists)}</span></span>
+              <span class="quiet log-who">${actorName(entry.actor, tokens.value)} · ${entry.address}</span>
             </li>`];
           })}
         </ul>`}
     ${state.next && html`<div class="buttons center"><button type="button" disabled=${load.busy} onClick=${() => load.run(state.next)}>${t("Older")}</button></div>`}`;
 }
 
-function nameOf({ target }) {
-  if (!target) return "";
-  if (target.startsWith("client_")) return clientName(target);
-  if (target.startsWith("area_")) return areaName(target);
-  return target;
+/** What an id belongs to, where that has a name; a bare id says nothing to a person. */
+function named(id, lists) {
+  if (!id) return undefined;
+  for (const list of lists) {
+    const found = list.find((thing) => (thing.id ?? thing.jti) === id);
+    if (found) return html`<strong>${found.name ?? found.title}</strong>`;
+  }
+  return /^[a-z]+_[\w-]{16,}$|^[\w-]{20,}$/.test(id) ? html`<span class="mono quiet" title=${id}>${id.slice(0, 12)}…</span>` : html`<strong>${id}</strong>`;
+}
+
+function withNames(text, lists) {
+  return text.replace(/\b(client|area)_[\w-]+/g, (id) => lists.flat().find((thing) => thing.id === id)?.name ?? id);
+}
+
+function actorName(actor, tokens) {
+  const [role, ...rest] = actor.split(":");
+  const subject = rest.join(":");
+  const token = tokens?.find((one) => one.role === role && one.subject === subject);
+  return token ? `${token.name} (${role})` : subject === "cli" ? t("command line") : actor;
 }

@@ -74,6 +74,10 @@ export function Board() {
     ${asked?.what === "update" && incident && html`<${UpdateForm} incident=${incident} onClose=${close} />`}`;
 }
 
+function severityWord(severity) {
+  return SEVERITIES().find(([key]) => key === severity)?.[1] ?? severity;
+}
+
 function overall(status) {
   return status === "operational" ? t("Everything works") : t("The worst service: {status}", { status: statusWord(status) });
 }
@@ -87,14 +91,14 @@ function Incident({ incident, services, onChange, onUpdate }) {
   const names = incident.serviceIds.map((id) => services?.find((service) => service.id === id)?.name ?? id);
   return html`<li class="row incident">
     <div class="row-main">
-      <strong>${incident.title}</strong>${incident.description && html`<span>${incident.description}</span>`}
-      <small class="quiet">${[incident.severity, ...names].join(" · ")} · <${Ago} at=${incident.createdAt} /> · <${Audience} of=${incident} /></small>
+      <div class="title-line"><strong>${incident.title}</strong><${Badge} tone=${INCIDENT[incident.status]}>${statusWord(incident.status)}</${Badge}></div>
+      ${incident.description && html`<span>${incident.description}</span>`}
+      <small class="quiet">${[severityWord(incident.severity), ...names].join(" · ")} · <${Ago} at=${incident.createdAt} /> · <${Audience} of=${incident} /></small>
       ${incident.updates.length > 0 &&
       html`<ol class="updates">${[...incident.updates].reverse().map(
         (update) => html`<li key=${update.id ?? update.createdAt}><span>${update.message}</span> <small class="quiet">${update.status ? `${statusWord(update.status)} · ` : ""}<${Ago} at=${update.createdAt ?? update.timestamp} /></small></li>`,
       )}</ol>`}
     </div>
-    <${Badge} tone=${INCIDENT[incident.status]}>${statusWord(incident.status)}</${Badge}>
     <div class="row-actions">
       <button type="button" class="small" aria-label=${t("Change {name}", { name: incident.title })} onClick=${onChange}>${t("Change")}</button>
       <button type="button" class="small primary" onClick=${onUpdate}>${t("Tell news")}</button>

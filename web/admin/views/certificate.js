@@ -12,7 +12,7 @@ const SYSTEMS = () => [
       t("Open {url}/ca.crt in the tablet’s browser and keep the file. The browser warns once: go on."),
       t("Settings → Security → Encryption and credentials → Install a certificate → CA certificate. On Samsung: Biometrics and security → Other security settings."),
       t("Choose the file ca.crt. Android asks for the screen lock, and sets one up where there is none."),
-      t("Close the browser and open {url} again: the address bar shows a lock. Chrome and Wallcast’s page trust it; the Home Assistant app does too, Firefox needs Settings → About → tap the logo five times → Secret settings → Use third party CA certificates."),
+      t("Close the browser and open {url} again: the address bar shows a lock. Chrome trusts it from now on; Firefox needs Settings → About → tap the logo five times → Secret settings → Use third party CA certificates."),
     ],
   ],
   [

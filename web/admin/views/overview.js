@@ -9,6 +9,8 @@ import { count, number, span, t } from "../words.js";
 import { serviceTone, statusWord } from "./board.js";
 
 const EVERY_MS = 2000;
+/** What follows from other events, and is no news of its own. */
+const QUIET = ["system_status", "connection", "conversation_update", "unread_count_update", "message_status_update", "presence", "typing", "room_updated"];
 
 export function Overview() {
   const clients = useList("clients");
@@ -23,7 +25,7 @@ export function Overview() {
         </section>`
       : null}
     <${Figures} clients=${clients} />
-    <div class="columns wide-left">
+    <div class="columns wide-left at-a-glance">
       <div class="stack"><${Latency} /><${LastEvents} /></div>
       <div class="stack"><${Waiting} /><${BoardPanel} /><${Daemon} /></div>
     </div>`;
@@ -90,7 +92,7 @@ function Waiting() {
   const open = help.value?.filter((request) => request.status === "open") ?? [];
   const total = unread.value?.totalUnread ?? 0;
   const nothing = asking.length + open.length + total === 0;
-  return html`<${Panel} title=${t("What waits")} of=${requests}>
+  return html`<${Panel} title=${t("What waits")} of=${requests} class="first">
     <${Loaded} of=${requests}>
       ${nothing && html`<p class="quiet-line"><${Icon} name="check" size=${18} /> ${t("Nothing waits for you.")}</p>`}
       <ul class="rows tight">
@@ -157,7 +159,7 @@ function homeAssistantWord(word) {
 
 function LastEvents() {
   const { events } = useHouse();
-  const shown = events.filter((event) => event.type !== "system_status" && event.type !== "connection").slice(-8).reverse();
+  const shown = events.filter((event) => !QUIET.includes(event.type)).slice(-8).reverse();
   return html`<${Panel} title=${t("Just happened")} actions=${html`<a class="small-link" href="#events">${t("All events")}</a>`}>
     ${shown.length === 0
       ? html`<p class="quiet-line">${house.link.status === "live" ? t("Nothing yet. What happens in the house shows up here.") : t("Nothing is heard at the moment.")}</p>`

@@ -40,15 +40,26 @@ function Seen({ view }) {
       )}
     </ul>
     <h3>${t("It hears")}</h3>
-    <p>${view.topics.map((topic) => html`<span key=${topic} class="chip mono">${topic}</span>`)}</p>
+    <p>${view.topics.map((topic) => html`<span key=${topic} class="chip" title=${topic}>${topicName(topic, view)}</span>`)}</p>
     <h3>${t("It may enter")}</h3>
-    <p>${view.rooms.map((room) => html`<span key=${room} class="chip mono">${room}</span>`)}</p>
+    <p>${view.rooms.map((room) => html`<span key=${room} class="chip" title=${room}>${areas.find((area) => area.id === room)?.name ?? (room === view.client.id ? t("its own room") : t("kiosk {id}", { id: room }))}</span>`)}</p>
     ${view.board.services.length > 0 &&
     html`<h3>${t("Its status board")}</h3>
       <p>${view.board.services.map((service) => html`<${Badge} key=${service.id} tone=${serviceTone(service.status)}>${service.name}: ${statusWord(service.status)}</${Badge}> `)}</p>`}
     ${view.lockers.length > 0 && html`<h3>${t("Its lockers")}</h3><p>${view.lockers.map((locker) => html`<span key=${locker.id} class="chip mono">${locker.id}: ${locker.state}</span>`)}</p>`}
     <p class="quiet">${count(enabled.length, "{n} area can be used.", "{n} areas can be used.")}</p>
     <details class="more"><summary>${t("The whole answer")}</summary><${Code} label="GET /api/clients/{id}/view" text=${JSON.stringify({ ...view, at: undefined }, undefined, 2)} /></details>`;
+}
+
+/** Whom a topic is for, as people say it. */
+function topicName(topic, view) {
+  const [kind, ...rest] = topic.split(":");
+  const id = rest.join(":");
+  if (kind === "all") return t("what is for everyone");
+  if (kind === "client") return t("what is for it alone");
+  if (kind === "area") return t("area {name}", { name: view.assignedAreas.find((area) => area.id === id)?.name ?? id });
+  if (kind === "namespace") return t("what is for namespace {path}", { path: id });
+  return { org: t("organisation {id}", { id }), tenant: t("tenant {id}", { id }) }[kind] ?? topic;
 }
 
 function whyNot({ client, hasToken }) {
