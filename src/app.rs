@@ -14,6 +14,8 @@ use crate::board;
 use crate::clients::{Acks, presence};
 use crate::commands::Expiry;
 use crate::config::{Config, OptionError};
+use crate::entities::{self, Entities};
+use crate::home::{self, Home};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
@@ -59,6 +61,10 @@ pub struct App {
     pub sockets: Sockets,
     /// Engine.IO's connections.
     pub engine: Engine,
+    /// Home Assistant, whether it is there or not.
+    pub home: Home,
+    /// Their states, and who is told.
+    pub entities: Arc<Entities>,
     /// Writes with an `Idempotency-Key` that are under way.
     pub in_flight: InFlight,
     /// The process itself.
@@ -158,6 +164,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         let (store, shutdown) = (expiring.store.clone(), expiring.shutdown.clone());
         expiring.expiry.run(store, shutdown).await;
     });
+    tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
+    tokio::spawn(entities::run(app.clone()));
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);
@@ -238,7 +246,10 @@ impl Offline {
 
 async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
     let hub = Arc::new(Hub::new());
-    let store = Store::open(&folder, hub.clone())?;
+    let home = Home::new(&config);
+    let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
+    let store = Store::open(&folder, entities.clone())?;
+    entities.load(&store).await?;
     let signer = Signer::new(&keys::signing_key(&store).await?);
     let (certificates, upkeep) =
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
@@ -282,6 +293,8 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         pairings: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
+        home,
+        entities,
         in_flight: InFlight::default(),
         system: System::start(),
         store,

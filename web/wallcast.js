@@ -113,7 +113,7 @@ export class Wallcast {
   /** Connects and stays connected until `close`, or until the house ends it for good. */
   connect() {
     if (["connecting", "online"].includes(this.state.phase)) return;
-    this._attempt = 0;
+    this._attempt = this._refused = 0;
     this._lastTick = Date.now();
     if (!this._ticking) {
       this._ticking = setInterval(() => this._tick(), TICK_MS);
@@ -164,8 +164,6 @@ export class Wallcast {
     if (this.state.phase === "waiting" && !this._mustWait) this._open();
     else if (this.state.phase === "online") this._probe(patienceMs);
   }
-
-  // --- connecting ---------------------------------------------------------------------------
 
   _open() {
     this._drop();
@@ -278,8 +276,6 @@ export class Wallcast {
     );
   }
 
-  // --- hearing ------------------------------------------------------------------------------
-
   _receive({ type, data, id, timestamp, requestId }) {
     if (type === "result") return this._answered(requestId, data);
     data = data || {};
@@ -297,10 +293,8 @@ export class Wallcast {
     if (reached > this._kept.lastEventId) {
       this._kept.lastEventId = reached;
       this._saveSoon();
-      if (id) this._ackSoon();
-    } else if (id) {
-      this._ackSoon();
     }
+    if (id) this._ackSoon();
   }
 
   _welcomed(words) {
@@ -335,8 +329,6 @@ export class Wallcast {
     }
   }
 
-  // --- asking -------------------------------------------------------------------------------
-
   _ask(type, data, timeoutMs) {
     const requestId = `r${++this._requests}`;
     const answer = new Promise((resolve, reject) => this._answers.set(requestId, { resolve, reject }));
@@ -368,8 +360,6 @@ export class Wallcast {
     }, ACK_AFTER_MS);
   }
 
-  // --- noticing -----------------------------------------------------------------------------
-
   _tick() {
     const now = Date.now();
     const late = now - this._lastTick - TICK_MS;
@@ -395,16 +385,14 @@ export class Wallcast {
     link.transmit("ping", {});
   }
 
-  // --- coming back --------------------------------------------------------------------------
-
   async _closed({ code, reason, refused, silent }) {
     const link = this._link;
     const wasOnline = this.state.phase === "online";
     const said = this._lastError || {};
     this._drop();
-    if (code >= 4400 && code < 4500) return this._ended(reason, said.message || said.error);
-    if (said.code && FINAL.includes(said.code)) return this._ended(said.code, said.message);
-    if (wasOnline) {
+    const word = code >= 4400 && code < 4500 ? reason : FINAL.find((one) => one === said.code);
+    if (word && word !== "unauthenticated") return this._ended(word, said.message);
+    if (wasOnline && !word) {
       // A connection that held for a while was no failure; what fails at once must not spin.
       if (Date.now() - this._onlineSince > LONGEST_WAIT_MS || silent) this._attempt = 0;
       return this._wait(this._comeBackAfter, silent ? 0 : undefined);
@@ -414,8 +402,9 @@ export class Wallcast {
     const why = refused || (await this._whyRefused());
     if (this._link !== mine) return undefined;
     if (why.status === 401 || why.status === 403) return this._ended(why.code, why.message);
+    if (word && why.status) return this._ended(word, said.message);
     if (why.status === 429 || why.status === 503) return this._wait(why.retryAfterMs);
-    if (why.status === 200 || why.status === 404) this._failed(link.transport);
+    if (why.status === 200) this._failed(link.transport);
     return this._wait();
   }
 
@@ -480,8 +469,6 @@ export class Wallcast {
     this.state = Object.assign({ since: Date.now() }, state);
     this._emit("state", this.state, {});
   }
-
-  // --- keeping ------------------------------------------------------------------------------
 
   _load() {
     try {

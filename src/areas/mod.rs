@@ -5,8 +5,10 @@ pub mod routes;
 mod rows;
 mod wire;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -112,8 +114,8 @@ impl Serialize for AreaName {
 }
 
 /// Home Assistant's `domain.object_id`, each of a-z, 0-9 and underscores.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EntityId(String);
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityId(Arc<str>);
 
 /// Text that is no entity id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,10 +134,28 @@ impl FromStr for EntityId {
         };
         match text.split_once('.') {
             Some((domain, object)) if fits(domain) && fits(object) && text.len() <= 255 => {
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
             _ => Err(InvalidEntityId),
         }
+    }
+}
+
+impl EntityId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is before the dot.
+    pub fn domain(&self) -> &str {
+        self.0.split_once('.').map_or("", |(domain, _)| domain)
+    }
+}
+
+impl Borrow<str> for EntityId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -202,6 +222,7 @@ pub fn create(
         updated_at: tx.now(),
     };
     area.room_id = rows::insert(tx.connection(), &area)?;
+    show(tx, &area);
     rooms::tell(tx, &area, RoomAction::Created)?;
     audit::record(
         tx,
@@ -254,6 +275,9 @@ pub fn change(
     if area.entity_ids != before.entity_ids {
         rows::set_entities(tx.connection(), &area)?;
     }
+    if area.is_enabled != before.is_enabled || area.entity_ids != before.entity_ids {
+        show(tx, &area);
+    }
     if area.name != before.name || area.entity_ids != before.entity_ids {
         tx.publish(AreaEvent::Updated.build(&area, tx.now()))?;
         rooms::tell(tx, &area, RoomAction::Updated)?;
@@ -283,6 +307,7 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &AreaId, actor: &Actor) -> rusqlite::Res
         tx.leave(Subject::Client(client.clone()), Topic::Area(id.clone()));
     }
     rows::delete(tx.connection(), id)?;
+    tx.show_area(id.clone(), Vec::new());
     for client in area.client_ids {
         rooms::expel(tx, &Subject::Client(client), id.as_str())?;
     }
@@ -294,6 +319,15 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &AreaId, actor: &Actor) -> rusqlite::Res
         area.name.as_str(),
     )?;
     Ok(true)
+}
+
+/// Has the area's entities seen as they now are. Whoever writes an area's rows says so.
+fn show(tx: &mut WriteTx<'_>, area: &Area) {
+    let entities = match area.is_enabled {
+        true => area.entity_ids.clone(),
+        false => Vec::new(),
+    };
+    tx.show_area(area.id.clone(), entities);
 }
 
 /// Gives a client an area; false when it has it already.

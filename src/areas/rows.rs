@@ -24,7 +24,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Area> {
         },
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
-        entity_ids: texts(row, 7)?.into_iter().map(EntityId).collect(),
+        entity_ids: texts(row, 7)?
+            .into_iter()
+            .map(|id| EntityId(id.into()))
+            .collect(),
         client_ids: texts(row, 8)?
             .iter()
             .filter_map(|id| id.parse().ok())
@@ -156,7 +159,7 @@ pub(super) fn set_entities(connection: &Connection, area: &Area) -> rusqlite::Re
     )?;
     for (position, entity) in area.entity_ids.iter().enumerate() {
         let position = i64::try_from(position).unwrap_or(i64::MAX);
-        insert.execute(params![area.id, entity.0, position])?;
+        insert.execute(params![area.id, entity.as_str(), position])?;
     }
     Ok(())
 }

@@ -6,9 +6,10 @@
 use rusqlite::Connection;
 
 use super::{Principal, Subject};
-use crate::areas;
+use crate::areas::{self, EntityId};
 use crate::board::{Audience, View};
 use crate::clients::{self, Client};
+use crate::entities;
 use crate::event::{EventId, Namespace, Topic};
 use crate::history::{self, Span};
 use crate::ids::{ConnectionId, OrganizationId, RoomName};
@@ -89,6 +90,23 @@ pub fn may_enter(
             let is_own = |client: Client| client.kiosk().as_str() == room.as_str();
             Ok(has_area || clients::find(connection, id)?.is_some_and(is_own))
         }
+        Subject::User(_) | Subject::Pairing(_) => Ok(false),
+    }
+}
+
+/// Whether `subject` may have something done with an entity (contract 6.3), as far as that is a
+/// matter of who it is: an enabled area holds it, one of its own for a tablet.
+///
+/// # Errors
+/// SQLite's.
+pub fn may_control(
+    connection: &Connection,
+    subject: &Subject,
+    entity: &EntityId,
+) -> rusqlite::Result<bool> {
+    match subject {
+        Subject::Admin(_) => entities::is_in_enabled_area(connection, entity, None),
+        Subject::Client(id) => entities::is_in_enabled_area(connection, entity, Some(id)),
         Subject::User(_) | Subject::Pairing(_) => Ok(false),
     }
 }

@@ -64,7 +64,7 @@ fn flag(row: &'static Row) -> Arg {
             .default_missing_value("true"),
         Kind::Number(..) => arg.value_name("N"),
         Kind::Choice(words) => arg.value_name(words.join("|")),
-        Kind::Text(name, _) => arg.value_name(*name),
+        Kind::Text(name, _) | Kind::Secret(name, _) => arg.value_name(*name),
         Kind::List(item, _) => arg.value_name(format!("{item},…")),
     }
 }

@@ -220,6 +220,9 @@ pub fn change(
     if kiosk != after.kiosk() {
         rooms::expel(tx, &subject, kiosk.as_str())?;
     }
+    if before.is_active != after.is_active || before.kiosk_id != after.kiosk_id {
+        tx.change_audience();
+    }
     if before.is_active && !after.is_active {
         tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);
     }

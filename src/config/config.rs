@@ -7,6 +7,8 @@ use hyper::Uri;
 use rustls::pki_types::ServerName;
 use tracing::level_filters::LevelFilter;
 
+use crate::entities::allowed::Allowed;
+
 use super::{
     IpNet, OptionError, Options, Origin, Provenance, Secret,
     options::{self, Kind, List},
@@ -67,6 +69,12 @@ pub struct Config {
     pub archive_life: Duration,
     /// Supervisor's base address, `http` or `https`, without a slash at its end.
     pub supervisor_url: Uri,
+    /// Home Assistant's own base address, without a slash at its end. In the add-on Supervisor's proxy counts instead.
+    pub ha_url: Option<Uri>,
+    /// What opens it.
+    pub ha_token: Option<Secret>,
+    /// What may be done with entities; empty is nothing.
+    pub allowed_services: Vec<Allowed>,
     /// Who said what: for reports, and for errors found after loading.
     pub provenance: Provenance,
 }
@@ -133,6 +141,9 @@ impl Config {
             history_events: read.number("history_events", said.history_events)?,
             archive_life: read.days("archive_days", said.archive_days)?,
             supervisor_url: read.url("supervisor_url", said.supervisor_url)?,
+            ha_url: read.optional_url("ha_url", said.ha_url)?,
+            ha_token: read.secret("ha_token", said.ha_token)?,
+            allowed_services: read.list("allowed_services", said.allowed_services)?,
             provenance: read.provenance,
         };
         Ok(config)
@@ -305,6 +316,32 @@ impl Reader {
         } else {
             Err(self.wrong(option))
         }
+    }
+
+    /// An empty text is a field of a form that was left empty.
+    fn optional_url(
+        &self,
+        option: &'static str,
+        said: Option<String>,
+    ) -> Result<Option<Uri>, OptionError> {
+        match said {
+            Some(text) if !text.is_empty() => self.url(option, Some(text)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A secret goes into a header or a message: visible ASCII, without the blanks of a clumsy copy.
+    fn secret(
+        &self,
+        option: &'static str,
+        said: Option<Secret>,
+    ) -> Result<Option<Secret>, OptionError> {
+        let Some(said) = said else { return Ok(None) };
+        let text = said.expose().trim();
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(self.wrong(option));
+        }
+        Ok(Secret::new(text.to_owned()))
     }
 }
 

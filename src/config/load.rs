@@ -199,7 +199,7 @@ fn entry(row: &Row, text: &str) -> (String, Value) {
         Kind::Number(..) => text
             .parse()
             .map_or_else(|_| Value::from(text), |n: u64| n.into()),
-        Kind::Choice(_) | Kind::Text(..) | Kind::List(..) => Value::from(text),
+        Kind::Choice(_) | Kind::Text(..) | Kind::Secret(..) | Kind::List(..) => Value::from(text),
     };
     (row.name.to_owned(), value)
 }
@@ -217,7 +217,10 @@ fn provenance(figment: &Figment, layers: &[Layer]) -> Provenance {
             .iter()
             .find(|layer| Some(layer_name(&layer.source)) == name);
         let source = layer.map_or(Source::Default, |layer| layer.source.clone());
-        let text = text(&value);
+        let text = match row.kind {
+            Kind::Secret(..) => "***".to_owned(),
+            _ => text(&value),
+        };
         provenance.note(row.name, Said { text, source });
     }
     provenance

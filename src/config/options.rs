@@ -10,6 +10,8 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
+use super::Secret;
+
 /// One option: a row of the table.
 #[derive(Debug)]
 pub struct Row {
@@ -36,6 +38,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Free text: its name in the help, and what is allowed.
     Text(&'static str, &'static str),
+    /// Text that no report, error or log may show: its name in the help, and what is allowed.
+    Secret(&'static str, &'static str),
     /// A list: the name of one item in the help, and what is allowed.
     List(&'static str, &'static str),
 }
@@ -168,6 +172,12 @@ options! {
     "Home Assistant" {
         /// Where Supervisor answers, in the add-on
         supervisor_url: String = Text("URL", "an http:// or https:// address"), Always("http://supervisor");
+        /// What may be done with entities of Home Assistant; a cover that is a garage's, a gate or a door only by its own id
+        allowed_services: List = Kind::List("SERVICE", "DOMAIN.* or DOMAIN.SERVICE of services that Wallcast knows, or an entity's id such as cover.garage for all of them on that entity"), Always("light.*,switch.*,cover.*,scene.turn_on,media_player.*,climate.set_temperature,fan.*,input_boolean.*,input_select.*,lock.lock");
+        /// Where Home Assistant answers, outside the add-on
+        ha_url: String = Text("URL", "an http:// or https:// address such as http://homeassistant.local:8123"), Unset;
+        /// A long-lived access token of one of its administrators
+        ha_token: Secret = Kind::Secret("TOKEN", "a long-lived access token, as Home Assistant showed it"), Unset;
     }
 }
 
@@ -201,7 +211,9 @@ impl Kind {
             Self::Switch => "true or false".to_owned(),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Choice(words) => words.join(", "),
-            Self::Text(_, allowed) | Self::List(_, allowed) => (*allowed).to_owned(),
+            Self::Text(_, allowed) | Self::Secret(_, allowed) | Self::List(_, allowed) => {
+                (*allowed).to_owned()
+            }
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-/// A secret from the environment. `Debug` prints `***`, and there is no `Display`.
+use serde::{Deserialize, Deserializer};
+
+/// A secret from the environment or the options. `Debug` prints `***`, and there is no `Display`.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -21,6 +23,13 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Figment gives a text that looks like a number as text all the same; anything else is none.
+        String::deserialize(deserializer).map(Self)
     }
 }
 

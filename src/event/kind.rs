@@ -95,6 +95,10 @@ kinds! {
     COMMAND = "command",
     /// A command's outcome is known.
     COMMAND_APPLIED = "command_applied",
+    /// An entity of Home Assistant has another state (seed 1).
+    ENTITY_STATE_CHANGED = "entity_state_changed",
+    /// The newest states of all entities that a session may see.
+    ENTITY_STATES = "entity_states",
     /// Seed 4: a message.
     NEW_MESSAGE = "new_message",
     /// Seed 4: a message was delivered or read.
@@ -124,14 +128,7 @@ kinds! {
 }
 
 /// Names of contract 4 and 5 that later systems use; a broadcast may not forge them either.
-const RESERVED: &[&str] = &[
-    "entity_state_changed",
-    "entity_states",
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-];
+const RESERVED: &[&str] = &["connect", "connect_error", "disconnect", "disconnecting"];
 
 /// The types of seed 2, which a manual broadcast may carry (contract section 5).
 const BROADCASTABLE: &[&str] = &["service-update", "incident-update", "status-update"];

@@ -1,9 +1,10 @@
 //! What the hub is told of a commit, and in which order it must act on it.
 
 use super::{Ending, Session};
+use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
 use crate::event::{Event, Topic};
-use crate::ids::{ConnectionId, Jti};
+use crate::ids::{AreaId, ConnectionId, Jti};
 
 /// Sessions to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
@@ -51,6 +52,10 @@ impl RoomOf {
 /// change's own event reaches both the old and the new members (contract 4.4).
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// Areas as they may be seen from now on: with these entities, or none while disabled or gone.
+    pub areas: Vec<(AreaId, Vec<EntityId>)>,
+    /// Which tablets may see anything at all has changed.
+    pub audience_changed: bool,
     /// Who listens on a topic from now on.
     pub joined: Vec<(Subject, Topic)>,
     /// Which session is in a room from now on.
@@ -72,7 +77,9 @@ pub struct Effects {
 impl Effects {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.joined.is_empty()
+        self.areas.is_empty()
+            && !self.audience_changed
+            && self.joined.is_empty()
             && self.events.is_empty()
             && self.left.is_empty()
             && self.entered.is_empty()

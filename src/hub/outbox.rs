@@ -73,6 +73,8 @@ struct Queue {
     bytes: usize,
     /// The first durable event that found no place: from there on history must be read.
     missed: Option<EventId>,
+    /// States found no place, or are to be told anew: the newest of each is told at once instead.
+    owes_states: bool,
     ended: Option<(Ending, Option<Arc<Event>>)>,
 }
 
@@ -81,7 +83,7 @@ struct Queue {
 pub enum Drained {
     /// These events, in order; perhaps none.
     Events(Vec<Arc<Event>>),
-    /// Nothing but states is left, and durable events from this one on did not fit.
+    /// Nothing is left, and durable events from this one on did not fit.
     Missed(EventId),
     /// The session is to be closed, with this as its last event.
     Ended(Ending, Option<Arc<Event>>),
@@ -102,7 +104,8 @@ impl Outbox {
 
     /// Queues an event. False when the session has ended or the queue is full: an ephemeral event
     /// is dropped then, a durable one is remembered as missed. A state takes the place of an older
-    /// one that still waits, and waits also while the session reads from history.
+    /// one that still waits; where there is none, or the session reads from history, the newest
+    /// states are owed instead of all that wait. So durable events find the places of states.
     pub(super) fn push(&self, event: &Arc<Event>) -> bool {
         let first = {
             let mut queue = self.queue();
@@ -117,9 +120,16 @@ impl Outbox {
                 queue.bytes = queue.bytes + size - freed;
                 return true;
             }
-            let full = queue.events.len() >= MAX_FRAMES || queue.bytes + size > MAX_BYTES;
-            let waits = queue.missed.is_some() && !event.is_conflated();
-            if waits || (full && !queue.events.is_empty()) {
+            let is_behind = queue.missed.is_some();
+            if event.is_conflated() {
+                if queue.owes_states || is_behind || queue.has_no_place_for(size) {
+                    queue.owe_states();
+                    return false;
+                }
+            } else if event.id().is_some() && !is_behind && queue.has_no_place_for(size) {
+                queue.give_up_states();
+            }
+            if is_behind || queue.has_no_place_for(size) {
                 if let (None, Some(id)) = (queue.missed, event.id()) {
                     queue.missed = Some(id);
                 }
@@ -141,10 +151,7 @@ impl Outbox {
         if let Some((ending, last_words)) = &queue.ended {
             return Drained::Ended(*ending, last_words.clone());
         }
-        // States that go on coming may not put off the history.
-        if let Some(id) = queue.missed
-            && queue.events.iter().all(|event| event.is_conflated())
-        {
+        if let (Some(id), true) = (queue.missed, queue.events.is_empty()) {
             return Drained::Missed(id);
         }
         let count = queue.events.len().min(limit);
@@ -168,6 +175,35 @@ impl Outbox {
         self.queue().missed = None;
     }
 
+    /// Has the session told the newest states of all that it may see, once all that waits before is
+    /// told and it does not read from history.
+    pub fn owe_states(&self) {
+        self.queue().owe_states();
+        self.signal.wake();
+    }
+
+    /// Whether the newest states are to be told now.
+    pub fn must_tell_states(&self) -> bool {
+        let queue = self.queue();
+        queue.owes_states
+            && queue.events.is_empty()
+            && queue.missed.is_none()
+            && queue.ended.is_none()
+    }
+
+    /// Queues the newest states, if there are any to tell, in the place of those that were owed. Call
+    /// while no state can be published, and right after [`Outbox::must_tell_states`].
+    pub fn settle_states(&self, newest: Option<Arc<Event>>) {
+        let mut queue = self.queue();
+        queue.owes_states = false;
+        if queue.ended.is_none()
+            && let Some(event) = newest
+        {
+            queue.bytes += event.data().len();
+            queue.events.push_back(event);
+        }
+    }
+
     /// Whether the session is to be closed: nothing else may be handed to the kernel for it.
     pub fn has_ended(&self) -> bool {
         self.queue().ended.is_some()
@@ -188,5 +224,27 @@ impl Outbox {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// One event may always wait, however large.
+    fn has_no_place_for(&self, size: usize) -> bool {
+        let is_full = self.events.len() >= MAX_FRAMES || self.bytes + size > MAX_BYTES;
+        is_full && !self.events.is_empty()
+    }
+
+    /// The newest states will be told instead of those that wait.
+    fn owe_states(&mut self) {
+        self.owes_states = true;
+        self.events.retain(|event| !event.is_conflated());
+        self.bytes = self.events.iter().map(|event| event.data().len()).sum();
+    }
+
+    /// The same, if there are any that wait.
+    fn give_up_states(&mut self) {
+        if self.events.iter().any(|event| event.is_conflated()) {
+            self.owe_states();
+        }
     }
 }

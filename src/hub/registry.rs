@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{Session, SessionNumber, Whom};
 use crate::auth::{Subject, entitlement};
 use crate::event::{Event, EventId, Kind, Topic};
-use crate::ids::ConnectionId;
+use crate::ids::{AreaId, ConnectionId};
 
 /// Rewound sessions that are remembered.
 const MAX_REWOUND: usize = 1024;
@@ -202,6 +202,33 @@ impl Registry {
             .flat_map(BTreeMap::values)
             .filter(|session| session.offer(event, publication))
             .count()
+    }
+
+    /// Offers the event to these sessions; returns how many took it.
+    pub(super) fn offer_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> usize {
+        self.publication += 1;
+        let publication = self.publication;
+        let took = |session: &&Arc<Session>| session.offer(event, publication);
+        sessions.iter().filter(took).count()
+    }
+
+    /// Who listens on a topic.
+    pub(super) fn listening(&self, topic: &Topic) -> impl Iterator<Item = &Arc<Session>> {
+        self.by_topic
+            .get(topic)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+    }
+
+    /// The areas on whose topics a principal listens.
+    pub(super) fn areas_of(&self, subject: &Subject) -> Vec<AreaId> {
+        let listener = self.by_subject.get(subject).into_iter();
+        let topics = listener.flat_map(|listener| &listener.topics);
+        let area = |topic: &Topic| match topic {
+            Topic::Area(id) => Some(id.clone()),
+            _ => None,
+        };
+        topics.filter_map(area).collect()
     }
 
     /// How many sessions an event of this type on these topics would be offered to.

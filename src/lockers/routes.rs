@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{Locker, LockerError, LockerPatch, State};
+use super::{Locker, LockerError, LockerPatch, Of, State};
 use crate::app::App;
 use crate::clients;
 use crate::clock::Timestamp;
-use crate::ids::{KioskId, LockerId};
+use crate::ids::{ClientId, KioskId, LockerId};
 use crate::server::{ApiError, Reply, Request, page};
 
 /// A locker on the wire.
@@ -41,12 +42,16 @@ impl From<LockerError> for ApiError {
             LockerError::Taken(_) => {
                 Self::new(StatusCode::CONFLICT, "already_exists", error.to_string()).of_field("id")
             }
+            LockerError::Mirrored(_) => {
+                Self::new(StatusCode::CONFLICT, "mirrored", error.to_string())
+            }
+            LockerError::Reserved => Self::field("id", error.to_string()),
             LockerError::Store(error) => error.into(),
         }
     }
 }
 
-/// `GET /api/lockers`: all for an admin, for a client those of its kiosk.
+/// `GET /api/lockers`: all for an admin, for a client those of its kiosk and the locks of its areas.
 pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<String> = page::cursor(&request)?;
@@ -54,10 +59,8 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let lockers = app
         .store
         .read(move |db| {
-            let client = client.map(|id| clients::expect(db, &id)).transpose()?;
-            let kiosk = client.map(|client| client.kiosk());
-            let kiosk = kiosk.as_ref().map(KioskId::as_str);
-            Ok::<_, ApiError>(super::page(db, kiosk, after.as_deref(), limit + 1)?)
+            let of = client.map(|id| of(db, &id)).transpose()?;
+            Ok::<_, ApiError>(super::page(db, of.as_ref(), after.as_deref(), limit + 1)?)
         })
         .await?;
     let key = |locker: &Locker| locker.id.to_string();
@@ -70,7 +73,7 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     ))
 }
 
-/// `GET /api/lockers/{id}`: a client gets 403 for any that is not of its kiosk.
+/// `GET /api/lockers/{id}`: a client gets 403 for any that it does not see in the list.
 pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let client = request.principal()?.client_id().cloned();
     let id = locker_id(&request);
@@ -84,10 +87,11 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             let Some(client) = client else {
                 return found.ok_or_else(|| ApiError::not_found("locker"));
             };
-            let client = clients::expect(db, &client)?;
-            found
-                .filter(|locker| locker.kiosk_id == client.kiosk())
-                .ok_or_else(ApiError::forbidden)
+            let of = of(db, &client)?;
+            match found {
+                Some(locker) if super::is_of(db, &locker, &of)? => Ok(locker),
+                _ => Err(ApiError::forbidden()),
+            }
         })
         .await?;
     Ok(Reply::ok(&LockerJson::from(locker)))
@@ -139,6 +143,14 @@ pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
             }
         })
         .await
+}
+
+fn of(db: &Connection, client: &ClientId) -> Result<Of, ApiError> {
+    let client = clients::expect(db, client)?;
+    Ok(Of {
+        kiosk: client.kiosk(),
+        client: client.id,
+    })
 }
 
 fn locker_id(request: &Request) -> Result<LockerId, ApiError> {

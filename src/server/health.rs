@@ -20,7 +20,7 @@ pub(super) async fn get(app: Arc<App>, _request: Request) -> Result<Reply, ApiEr
         "services": {
             "database": if writable { "connected" } else { "not writable" },
             "redis": "disabled",
-            "homeassistant": "disabled",
+            "homeassistant": app.home.state().as_str(),
             "websocket": {
                 "status": "active",
                 "connections": app.sockets.open(),

@@ -161,6 +161,19 @@ impl Request {
             .await
     }
 
+    /// Answers after something was done outside of the store, which no transaction holds: the answer
+    /// is kept where the caller brought an `Idempotency-Key`, and nothing is written where not. A
+    /// crash in between may have it done twice.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn done(&self, store: &Store, reply: Reply) -> Result<Reply, ApiError> {
+        if self.claim.is_none() {
+            return Ok(reply);
+        }
+        self.write(store, move |_| Ok(reply)).await
+    }
+
     /// The body's length in bytes.
     pub fn body_len(&self) -> usize {
         self.body.len()

@@ -17,8 +17,8 @@ use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
 use crate::{
-    areas, audit, board, broadcast, clients, commands, help, lockers, messages, pairing, stats,
-    system, tokens, transport, web,
+    areas, audit, board, broadcast, clients, commands, entities, help, lockers, messages, pairing,
+    stats, system, tokens, transport, web,
 };
 
 /// A request as hyper hands it over.
@@ -130,6 +130,8 @@ static ROUTES: &[Route] = routes![
     GET    "/api/commands"                        House  commands::routes::list,
     POST   "/api/commands"                        Admin  commands::routes::create,
     GET    "/api/commands/{id}"                   House  commands::routes::get,
+    GET    "/api/entities"                        House  entities::routes::list,
+    POST   "/api/entities/{id}/call"              House  entities::routes::call,
     GET    "/api/positions"                       Admin  clients::position::list,
     GET    "/api/services"                        Known  board::services::routes::list,
     POST   "/api/services"                        Admin  board::services::routes::create,

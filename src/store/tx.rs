@@ -2,12 +2,13 @@
 
 use rusqlite::Connection;
 
+use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, NewEvent, Position, Topic};
 use crate::history;
 use crate::hub::{Effects, EndSessions, Ending, RoomOf, Whom};
-use crate::ids::Jti;
+use crate::ids::{AreaId, Jti};
 
 /// One change inside the writer's transaction. Everything done through it is kept or dropped whole.
 #[derive(Debug)]
@@ -78,6 +79,17 @@ impl<'a> WriteTx<'a> {
     /// `subject` no longer listens on `topic` after this change's events.
     pub fn leave(&mut self, subject: Subject, topic: Topic) {
         self.effects.left.push((subject, topic));
+    }
+
+    /// An area may be seen with these entities from this change on; with none while it is disabled
+    /// or once it is gone.
+    pub fn show_area(&mut self, area: AreaId, entities: Vec<EntityId>) {
+        self.effects.areas.push((area, entities));
+    }
+
+    /// Which tablets may see anything at all has changed.
+    pub fn change_audience(&mut self) {
+        self.effects.audience_changed = true;
     }
 
     /// A session is in a room from this change's events on.

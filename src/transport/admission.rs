@@ -199,6 +199,20 @@ impl Connection {
         self.part(namespace, ending)
     }
 
+    fn tell_first_states(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let namespace = slot.namespace;
+        if !slot.prepare_states(&self.app) {
+            return;
+        }
+        for event in slot.drain(1) {
+            self.carrier.send(self.codec.event(namespace, &event));
+            self.count_told(namespace);
+        }
+    }
+
     /// The session is live: the first words (contract 4.4).
     fn welcome(&mut self, index: usize, entered: Entered) {
         let Some(slot) = self.slots.get_mut(index) else {
@@ -242,6 +256,8 @@ impl Connection {
             self.carrier.send(self.codec.event(namespace, event));
             self.count_told(namespace);
         }
+        // A session without a position gets the snapshots before what waits for it (contract 4.4).
+        self.tell_first_states(index);
         for event in &entered.pending {
             self.carrier.send(self.codec.event(namespace, event));
         }

@@ -50,6 +50,7 @@ impl Connection {
             Ok(Command::Help(wanted)) => self.request_help(index, wanted, mark).await,
             Ok(Command::Report(reported)) => self.report_result(index, reported, mark).await,
             Ok(Command::Ack(id)) => self.acknowledge(index, id, mark).await,
+            Ok(Command::Entity(command)) => self.act_on_entities(index, command, mark),
             Ok(Command::Message(command)) => self.act_on_message(index, command, mark).await,
             Err(error) => self.fail(namespace, mark, error.code(), error.message()),
         }

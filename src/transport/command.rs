@@ -1,5 +1,6 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
+use super::entities::EntityCommand;
 use super::kiosk::HelpWanted;
 use super::messages::MessageCommand;
 use super::organizations::OrganizationCommand;
@@ -35,6 +36,8 @@ pub(super) enum Command {
     Help(HelpWanted),
     /// What became of a command.
     Report(Reported),
+    /// What are the states of my entities, or do this with one.
+    Entity(EntityCommand),
     /// Of a message, or while writing one.
     Message(MessageCommand),
 }
@@ -100,6 +103,8 @@ impl Command {
             "help_request" => HelpWanted::from_fields(&mut fields).map(Self::Help),
             "command_result" => Reported::from_fields(&mut fields).map(Self::Report),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
+            "get_states" => Ok(Self::Entity(EntityCommand::States)),
+            "call_service" => EntityCommand::call(&mut fields).map(Self::Entity),
             "message_status" => Ok(Self::Message(MessageCommand::Status {
                 message: fields.required("messageId")?,
                 status: fields.required("status")?,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
+use super::entities::Calls;
 use super::entry::{Newcomer, Proof};
 use super::ledger::Ledger;
 use super::parting::Parting;
@@ -70,6 +71,7 @@ pub(super) struct Connection {
     pub(super) waiting_since: Option<Instant>,
     pub(super) rate: Rate,
     pub(super) ledger: Ledger,
+    pub(super) calls: Calls,
     _busy: Busy,
 }
 
@@ -99,6 +101,7 @@ impl Connection {
             unproven_since: Instant::now(),
             waiting_since: None,
             ledger: Ledger::default(),
+            calls: Calls::default(),
         }
     }
 
@@ -140,6 +143,7 @@ impl Connection {
             if let Err(parting) = self.act_on_post().await {
                 return parting;
             }
+            self.answer_calls();
             let deadline = self.next_deadline();
             let signal = self.signal.clone();
             // The ends come first: a peer that never pauses may not put them off.
@@ -205,6 +209,7 @@ impl Connection {
         self.end_sessions()?;
         if self.carrier.can_send() {
             for slot in &mut self.slots {
+                slot.prepare_states(&self.app);
                 let events = slot.drain(BATCH);
                 for event in &events {
                     self.carrier.send(self.codec.event(slot.namespace, event));

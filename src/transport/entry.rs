@@ -87,7 +87,7 @@ pub(super) async fn enter_as(
         Proof::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
-    let acks = app.acks.clone();
+    let (acks, entities) = (app.acks.clone(), app.entities.clone());
     let epoch = app.store.epoch().clone();
     let max_sessions = app.config.max_sessions_per_client;
     let (entered, first_use) = app
@@ -146,6 +146,11 @@ pub(super) async fn enter_as(
                 newcomer.address,
                 newcomer.signal,
             ));
+            if entities.concerns(session.subject())
+                && Kind::ENTITY_STATES.is_heard_in(newcomer.namespace)
+            {
+                session.outbox().owe_states();
+            }
             let (after, last) = (start.after, last_event);
             feed::register(&hub, db, &session, after, last, max_sessions)?;
             Ok((

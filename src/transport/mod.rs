@@ -10,6 +10,7 @@ mod catch_up;
 mod codec;
 mod command;
 mod connection;
+mod entities;
 mod entry;
 mod feed;
 mod kiosk;

@@ -94,6 +94,17 @@ impl Slot {
             .unwrap_or_default()
     }
 
+    /// Has the states that it is owed laid out in its outbox, if it is their turn. True if they were.
+    pub(super) fn prepare_states(&self, app: &App) -> bool {
+        match &self.state {
+            SlotState::Live(feed) if !feed.is_behind() => {
+                let session = feed.session();
+                session.outbox().must_tell_states() && app.entities.tell_states(session)
+            }
+            _ => false,
+        }
+    }
+
     /// A message that was posted to its session.
     pub(super) fn take_post(&self) -> Option<Post> {
         self.session()?.take_post()

@@ -34,6 +34,7 @@ mod ingress;
 mod kiosks;
 mod listeners;
 mod lockers;
+mod looking;
 mod messages;
 mod once;
 mod pairing_asked;

@@ -1,0 +1,84 @@
+//! The SQL of who may see and control which entities.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, params};
+
+use crate::areas::EntityId;
+use crate::ids::{AreaId, ClientId};
+
+fn entity(text: &str) -> Option<EntityId> {
+    text.parse().ok()
+}
+
+/// The entities of every enabled area.
+pub(super) fn enabled(connection: &Connection) -> rusqlite::Result<Vec<(AreaId, Vec<EntityId>)>> {
+    let mut areas: Vec<(AreaId, Vec<EntityId>)> = Vec::new();
+    let mut query = connection.prepare_cached(
+        "SELECT e.area_id, e.entity_id FROM area_entities e JOIN areas a ON a.id = e.area_id
+         WHERE a.is_enabled ORDER BY e.area_id, e.position",
+    )?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let area: AreaId = row.get(0)?;
+        let entity = entity(row.get_ref(1)?.as_str()?);
+        match areas.last_mut() {
+            Some((last, entities)) if *last == area => entities.extend(entity),
+            _ => areas.push((area, entity.into_iter().collect())),
+        }
+    }
+    Ok(areas)
+}
+
+/// The entities that some active tablet may see: those of its enabled areas, and the locks of a
+/// mirrored area that is its kiosk.
+pub(super) fn wanted(connection: &Connection) -> rusqlite::Result<BTreeSet<EntityId>> {
+    let mut query = connection.prepare_cached(
+        "SELECT e.entity_id FROM area_entities e JOIN areas a ON a.id = e.area_id
+         WHERE a.is_enabled AND EXISTS (
+             SELECT 1 FROM client_areas m JOIN clients c ON c.id = m.client_id
+             WHERE m.area_id = a.id AND c.is_active)
+         UNION
+         SELECT e.entity_id FROM area_entities e JOIN areas a ON a.id = e.area_id
+         WHERE a.is_enabled AND a.source = 'homeassistant' AND substr(e.entity_id, 1, 5) = 'lock.'
+             AND EXISTS (SELECT 1 FROM clients c WHERE c.kiosk_id = a.id AND c.is_active)",
+    )?;
+    let mut wanted = BTreeSet::new();
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        wanted.extend(entity(row.get_ref(0)?.as_str()?));
+    }
+    Ok(wanted)
+}
+
+/// The enabled areas of a tablet, or all.
+pub(super) fn enabled_areas(
+    connection: &Connection,
+    client: Option<&ClientId>,
+) -> rusqlite::Result<BTreeSet<AreaId>> {
+    let mut query = connection.prepare_cached(
+        "SELECT a.id FROM areas a WHERE a.is_enabled AND (?1 IS NULL OR EXISTS (
+             SELECT 1 FROM client_areas m WHERE m.area_id = a.id AND m.client_id = ?1))",
+    )?;
+    query
+        .query_map(params![client], |row| row.get(0))?
+        .collect()
+}
+
+/// Whether an enabled area holds the entity: one of the tablet's, or any.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_in_enabled_area(
+    connection: &Connection,
+    entity: &EntityId,
+    client: Option<&ClientId>,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM area_entities e JOIN areas a ON a.id = e.area_id
+             WHERE e.entity_id = ?1 AND a.is_enabled AND (?2 IS NULL OR EXISTS (
+                 SELECT 1 FROM client_areas m WHERE m.area_id = a.id AND m.client_id = ?2)))",
+        )?
+        .query_row(params![entity.as_str(), client], |row| row.get(0))
+}

@@ -1,0 +1,104 @@
+//! What Home Assistant sends, as far as every message has it. Knows no connection.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// One message of Home Assistant's WebSocket API; what is large stays text until its owner reads it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Message<'a> {
+    /// What it is: `result`, `event`, `pong`, `auth_required`, …
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    /// Which command it belongs to.
+    #[serde(default)]
+    pub(super) id: Option<u64>,
+    #[serde(default)]
+    pub(super) success: Option<bool>,
+    #[serde(borrow, default)]
+    pub(super) result: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) event: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(super) error: Option<Refusal>,
+    /// What `auth_required` and `auth_ok` say of Core.
+    #[serde(default)]
+    pub(super) ha_version: Option<String>,
+    /// Why `auth_invalid`.
+    #[serde(default)]
+    pub(super) message: Option<String>,
+}
+
+/// Why a command was refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Refusal {
+    /// A word such as `not_found`; some versions give a number.
+    #[serde(deserialize_with = "word")]
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+fn word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(word) => word,
+        other => other.to_string(),
+    })
+}
+
+/// The messages of one frame: an object, or with `coalesce_messages` an array of them.
+///
+/// # Errors
+/// What is no such message.
+pub(super) fn messages(frame: &str) -> Result<Vec<Message<'_>>, serde_json::Error> {
+    if frame.trim_start().starts_with('[') {
+        serde_json::from_str(frame)
+    } else {
+        serde_json::from_str(frame).map(|message| vec![message])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_holds_one_message_or_many() {
+        let one = messages(r#"{"id":3,"type":"result","success":true,"result":[1, 2],"new":{}}"#);
+        let one = one.unwrap();
+        assert_eq!((one[0].id, &*one[0].kind), (Some(3), "result"));
+        assert_eq!(one[0].result.unwrap().get(), "[1, 2]");
+        let many = r#" [{"id":1,"type":"pong"},{"id":2,"type":"event","event":{"a":{}}}]"#;
+        let many = messages(many).unwrap();
+        assert_eq!(many.len(), 2);
+        assert_eq!(many[1].event.unwrap().get(), r#"{"a":{}}"#);
+        assert!(messages("[]").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for bad in [
+            "",
+            "null",
+            "7",
+            "{",
+            r#"{"id":1}"#,
+            "[1]",
+            r#"{"type":"a","id":-1}"#,
+        ] {
+            assert!(messages(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_a_word_and_a_sentence() {
+        let text = r#"{"id":1,"type":"result","success":false,"error":{"code":3,"message":"no"}}"#;
+        let messages = messages(text).unwrap();
+        let refusal = messages[0].error.as_ref().unwrap();
+        assert_eq!(
+            (refusal.code.as_str(), refusal.message.as_str()),
+            ("3", "no")
+        );
+    }
+}

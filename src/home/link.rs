@@ -1,0 +1,383 @@
+//! One authenticated connection to Home Assistant, shared by all who ask and subscribe on it.
+//!
+//! Its reader waits for nobody: Core drops a client with 4096 pending messages. So an answer is read
+//! into its type, and an event handed to its owner, right where it came in; an owner keeps no more
+//! than the newest of each thing.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::HomeError;
+use super::dial::Socket;
+use super::frame::{self, Refusal};
+
+/// How long an answer may take (contract 6.3).
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Commands that may wait to be sent before askers wait to queue theirs.
+const SEND_QUEUE: usize = 64;
+/// Answers that may be waited for at once; more are refused as late.
+const MAX_WAITING: usize = 4096;
+/// How often a quiet Home Assistant is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// After so long without a frame it is not.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
+/// A handle to the connection; cheap to clone. Once it is closed every request fails with
+/// [`HomeError::Away`], and another link takes its place: see [`super::Home::links`].
+#[derive(Clone)]
+pub struct Link(Arc<Shared>);
+
+struct Shared {
+    version: String,
+    outgoing: mpsc::Sender<Message>,
+    calls: Mutex<Calls>,
+    closed: watch::Sender<bool>,
+}
+
+/// What was sent and is not done with. Ids only grow, in the order of sending.
+#[derive(Default)]
+struct Calls {
+    last_id: u64,
+    answers: HashMap<u64, Answer>,
+    ears: HashMap<u64, Ear>,
+}
+
+/// Takes the answer of one command.
+type Answer = Box<dyn FnOnce(Result<&str, HomeError>) + Send>;
+/// Takes the events of one subscription.
+type Ear = Arc<Mutex<dyn FnMut(&RawValue) + Send>>;
+
+/// A subscription; dropping it ends it. One more event may still be handed over meanwhile.
+#[derive(Debug)]
+#[must_use = "dropping it ends the subscription"]
+pub struct Subscription {
+    link: Link,
+    id: u64,
+}
+
+/// Why a connection ended, in words for the log.
+pub(super) type Ending = String;
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("version", &self.0.version)
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Takes an authenticated socket. The future serves it and says why it ended.
+    pub(super) fn start(
+        socket: Socket,
+        version: String,
+    ) -> (Self, impl Future<Output = Ending> + Send) {
+        let (outgoing, queue) = mpsc::channel(SEND_QUEUE);
+        let link = Self(Arc::new(Shared {
+            version,
+            outgoing,
+            calls: Mutex::default(),
+            closed: watch::Sender::new(false),
+        }));
+        let served = link.clone().serve(socket, queue);
+        (link, served)
+    }
+
+    /// Core's version, as it said itself.
+    pub fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    /// Whether it has ended.
+    pub fn is_closed(&self) -> bool {
+        *self.0.closed.borrow()
+    }
+
+    /// Whether both are the same connection.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Waits for its end.
+    pub async fn closed(&self) {
+        // The sender lives in this very handle, so waiting cannot fail.
+        let _ = self.0.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Sends a command, an object with `type` and without `id`, and waits 10 s for its result.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub async fn request<T>(&self, command: Value) -> Result<T, HomeError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        self.request_within(ANSWER_WITHIN, command).await
+    }
+
+    /// The same with another time limit, for what is large.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub async fn request_within<T>(&self, limit: Duration, command: Value) -> Result<T, HomeError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let (_, answer) = timeout(limit, self.ask(command, None))
+            .await
+            .map_err(|_| HomeError::Late)??;
+        timeout(limit, answer).await.map_err(|_| HomeError::Late)?
+    }
+
+    /// Sends a command that subscribes, and hands each of its events to `ear`, in their order and
+    /// none lost, from the first on: it may be called before this answers. `ear` runs in the
+    /// connection's own task: it must not block, and should do no more than note what it heard.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub async fn subscribe(
+        &self,
+        command: Value,
+        ear: impl FnMut(&RawValue) + Send + 'static,
+    ) -> Result<Subscription, HomeError> {
+        let ear: Ear = Arc::new(Mutex::new(ear));
+        let asked = async {
+            let (id, answer) = self.ask(command, Some(ear)).await?;
+            // From here on dropping this future ends the subscription too.
+            let subscription = Subscription {
+                link: self.clone(),
+                id,
+            };
+            let _: Option<serde::de::IgnoredAny> = answer.await?;
+            Ok(subscription)
+        };
+        timeout(ANSWER_WITHIN, asked)
+            .await
+            .map_err(|_| HomeError::Late)?
+    }
+
+    /// Ends it; whoever waits for it to come back gets a new one.
+    pub(super) fn close(&self) {
+        self.0.closed.send_replace(true);
+    }
+
+    /// Sends `ping` and waits for `pong`, or for any answer: that Core itself is there.
+    pub(super) async fn prove(&self) -> Result<(), HomeError> {
+        let answer = self.request::<Option<serde::de::IgnoredAny>>(json!({ "type": "ping" }));
+        match answer.await {
+            Ok(_) | Err(HomeError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a command whose answer nobody waits for.
+    pub(super) async fn tell(&self, command: Value) -> Result<(), HomeError> {
+        let permit = self.0.outgoing.reserve().await;
+        let permit = permit.map_err(|_| HomeError::Away)?;
+        let mut calls = self.calls();
+        permit.send(calls.frame(command));
+        Ok(())
+    }
+
+    /// Queues a command. Its answer is read as a `T` where it comes in.
+    async fn ask<T>(
+        &self,
+        command: Value,
+        ear: Option<Ear>,
+    ) -> Result<(u64, impl Future<Output = Result<T, HomeError>> + use<T>), HomeError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let permit = self.0.outgoing.reserve().await;
+        let permit = permit.map_err(|_| HomeError::Away)?;
+        let (answer, answered) = oneshot::channel();
+        let mut calls = self.calls();
+        if self.is_closed() {
+            return Err(HomeError::Away);
+        }
+        if calls.answers.len() >= MAX_WAITING {
+            return Err(HomeError::Late);
+        }
+        // Under the one lock, so that ids go out in their order.
+        permit.send(calls.frame(command));
+        let id = calls.last_id;
+        let read = move |result: Result<&str, HomeError>| {
+            let read = result.and_then(|text| serde_json::from_str(text).map_err(HomeError::from));
+            // Whoever asked may be gone; then nobody needs the answer.
+            let _ = answer.send(read);
+        };
+        calls.answers.insert(id, Box::new(read));
+        if let Some(ear) = ear {
+            calls.ears.insert(id, ear);
+        }
+        let waiting = Waiting {
+            link: self.clone(),
+            id,
+        };
+        Ok((id, async move {
+            let _waiting = waiting;
+            answered.await.unwrap_or(Err(HomeError::Away))
+        }))
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn serve(self, socket: Socket, queue: mpsc::Receiver<Message>) -> Ending {
+        let (sink, stream) = socket.split();
+        let ending = tokio::select! {
+            ending = self.read(stream) => ending,
+            ending = write(sink, queue) => ending,
+            ending = self.keep_awake() => ending,
+            () = self.closed() => "it was closed by us".to_owned(),
+        };
+        self.close();
+        let mut calls = self.calls();
+        // Dropped answers are `Away` to whoever waits for them.
+        calls.answers.clear();
+        calls.ears.clear();
+        ending
+    }
+
+    async fn read(&self, mut stream: SplitStream<Socket>) -> Ending {
+        loop {
+            let message = match timeout(LONGEST_SILENCE, stream.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(error))) => return format!("the connection broke: {error}"),
+                Ok(None) => return "it closed the connection".to_owned(),
+                Err(_) => return format!("it is silent for {} s", LONGEST_SILENCE.as_secs()),
+            };
+            match message {
+                Message::Text(text) => {
+                    if let Err(error) = self.hear(&text) {
+                        return format!("it sent what is no message of Home Assistant's: {error}");
+                    }
+                }
+                Message::Close(_) => return "it closed the connection".to_owned(),
+                _ => {}
+            }
+        }
+    }
+
+    fn hear(&self, text: &str) -> Result<(), serde_json::Error> {
+        for message in frame::messages(text)? {
+            let Some(id) = message.id else { continue };
+            match &*message.kind {
+                "result" => {
+                    let refusal = message.error.unwrap_or_default();
+                    let result = match message.success {
+                        Some(true) => Ok(message.result.map_or("null", RawValue::get)),
+                        _ => Err(HomeError::from(refusal)),
+                    };
+                    self.settle(id, result);
+                }
+                "pong" => self.settle(id, Ok("null")),
+                "event" => {
+                    let ear = self.calls().ears.get(&id).cloned();
+                    if let (Some(ear), Some(event)) = (ear, message.event) {
+                        let mut ear = ear.lock().unwrap_or_else(PoisonError::into_inner);
+                        ear(event);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, id: u64, result: Result<&str, HomeError>) {
+        let answer = {
+            let mut calls = self.calls();
+            if result.is_err() {
+                calls.ears.remove(&id);
+            }
+            calls.answers.remove(&id)
+        };
+        if let Some(answer) = answer {
+            answer(result);
+        }
+    }
+
+    /// Keeps a quiet line from looking dead, to both sides.
+    async fn keep_awake(&self) -> Ending {
+        let mut beat = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        loop {
+            beat.tick().await;
+            if self.tell(json!({ "type": "ping" })).await.is_err() {
+                return "it takes nothing more".to_owned();
+            }
+        }
+    }
+}
+
+async fn write(mut sink: SplitSink<Socket, Message>, mut queue: mpsc::Receiver<Message>) -> Ending {
+    while let Some(message) = queue.recv().await {
+        match timeout(LONGEST_SILENCE, sink.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return format!("the connection broke: {error}"),
+            Err(_) => return "it takes nothing more".to_owned(),
+        }
+    }
+    "nobody needs it any more".to_owned()
+}
+
+impl Calls {
+    /// The command with the next id.
+    fn frame(&mut self, mut command: Value) -> Message {
+        self.last_id += 1;
+        if let Some(command) = command.as_object_mut() {
+            command.insert("id".to_owned(), self.last_id.into());
+        }
+        Message::text(command.to_string())
+    }
+}
+
+/// Forgets a command when nobody waits for its answer any more.
+struct Waiting {
+    link: Link,
+    id: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.link.calls().answers.remove(&self.id);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut calls = self.link.calls();
+        let was_there = calls.ears.remove(&self.id).is_some();
+        if !was_there {
+            return;
+        }
+        // A full queue leaves it open at the other end until the connection ends; its events are
+        // passed over here.
+        if let Ok(permit) = self.link.0.outgoing.try_reserve() {
+            let command = json!({ "type": "unsubscribe_events", "subscription": self.id });
+            permit.send(calls.frame(command));
+        }
+    }
+}
+
+impl From<Refusal> for HomeError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused {
+            code: refusal.code,
+            message: refusal.message,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Telling states, of which only the newest counts: each session by the topics that it listens on,
+//! and anew where single ones found no place. Knows no entity; what is told is its caller's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::registry::Registry;
+use super::{Hub, Session, SessionNumber};
+use crate::auth::Subject;
+use crate::event::{Event, Kind, Topic};
+use crate::ids::AreaId;
+
+/// Sessions that listen on the same ones of some topics, by their places among these.
+type Group = (Vec<usize>, Vec<Arc<Session>>);
+
+impl Hub {
+    /// Hands a state to every session that listens on one of the topics: `make` gives the event for
+    /// those that listen on just these of them, by their places, and is asked only for what
+    /// somebody hears. So an event tells nobody of a topic that is not its own. Returns how many
+    /// sessions were told.
+    pub fn publish_apart(&self, topics: &[Topic], make: impl Fn(&[usize]) -> Event) -> usize {
+        let mut registry = self.registry();
+        let mut told = 0;
+        for (matched, sessions) in registry.groups(topics) {
+            let event = make(&matched).published_now();
+            self.traffic.published(&event);
+            told += registry.offer_to(&sessions, &Arc::new(event));
+        }
+        if told > 0 {
+            // Thousands a second may come: the one line an event is for those that are kept.
+            tracing::debug!(topics = %super::Topics(topics), sessions = told, "state told");
+        }
+        told
+    }
+
+    /// Has every session that listens on one of the topics tell all its states anew.
+    pub fn owe_states(&self, topics: &[Topic]) {
+        for (_, sessions) in self.registry().groups(topics) {
+            let hears =
+                |session: &&Arc<Session>| Kind::ENTITY_STATES.is_heard_in(session.namespace());
+            for session in sessions.iter().filter(hears) {
+                session.outbox().owe_states();
+            }
+        }
+    }
+
+    /// The areas of a connected principal, as its sessions hear them now.
+    pub fn areas_of(&self, subject: &Subject) -> Vec<AreaId> {
+        self.registry().areas_of(subject)
+    }
+}
+
+impl Registry {
+    fn groups(&self, topics: &[Topic]) -> Vec<Group> {
+        let mut heard: HashMap<SessionNumber, (Vec<usize>, &Arc<Session>)> = HashMap::new();
+        for (place, topic) in topics.iter().enumerate() {
+            for session in self.listening(topic) {
+                heard
+                    .entry(session.number())
+                    .or_insert_with(|| (Vec::new(), session))
+                    .0
+                    .push(place);
+            }
+        }
+        let mut groups: HashMap<Vec<usize>, Vec<Arc<Session>>> = HashMap::new();
+        for (places, session) in heard.into_values() {
+            groups.entry(places).or_default().push(session.clone());
+        }
+        groups.into_iter().collect()
+    }
+}
