@@ -48,7 +48,7 @@ async fn a_view_is_what_the_tablet_itself_would_get() {
 
     let view = admin.get(&format!("{path}/view")).await.expect(200).json;
     let own = daemon.api(&tablet.token);
-    let same = |of: &str| own.get(of);
+    let same = async |of: &str| own.get(of).await;
     let areas = same("/api/areas").await.expect(200).json;
     assert_eq!(view["assignedAreas"], areas["areas"]);
     let lockers = same("/api/lockers").await.expect(200).json;

@@ -131,7 +131,7 @@ function Requests({ scanned }) {
     <${Loaded} of=${requests}>
       ${open.length === 0
         ? html`<${Empty} icon="tablet" title=${t("No tablet asks at the moment")}>
-            <p>${t("Choose “Ask to be let in” on the tablet, or just open Wallcast there: it shows a code and appears here.")}</p>
+            <p>${t("Open Wallcast on the tablet: it shows a code, and asks here by itself.")}</p>
           </${Empty}>`
         : html`<ul class="rows" aria-label=${t("Tablets that ask")}>
             ${open.map(

@@ -464,7 +464,7 @@ export default {
   "Tablets that ask": "Tablets, die fragen",
   "The code {code} waits no more. Start the pairing on the tablet again.": "Der Code {code} wartet nicht mehr. Beginne die Kopplung auf dem Tablet von vorn.",
   "No tablet asks at the moment": "Gerade fragt kein Tablet",
-  "Choose “Ask to be let in” on the tablet, or just open Wallcast there: it shows a code and appears here.": "Öffne Wallcast auf dem Tablet: Es zeigt einen Code und erscheint hier.",
+  "Open Wallcast on the tablet: it shows a code, and asks here by itself.": "Öffne Wallcast auf dem Tablet: Es zeigt einen Code und erscheint hier.",
   "asked": "gefragt",
   "ends in": "endet in",
   "Let in…": "Einlassen …",
