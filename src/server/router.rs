@@ -18,7 +18,7 @@ use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
 use crate::{
     areas, audit, board, broadcast, clients, commands, entities, help, lockers, messages, pairing,
-    stats, tokens, transport, web,
+    stats, system, tokens, transport, web,
 };
 
 /// A request as hyper hands it over.
@@ -96,6 +96,7 @@ static ROUTES: &[Route] = routes![
     GET    "/health"                              Public health::get,
     GET    "/metrics"                             Admin  stats::routes::metrics,
     GET    "/api/me"                              Proven tokens::routes::me,
+    GET    "/api/house"                           Admin  system::routes::house,
     GET    "/api/audit"                           Admin  audit::routes::list,
     GET    "/api/events"                          Known  events::list,
     GET    "/api/areas"                           House  areas::routes::list,
@@ -110,6 +111,7 @@ static ROUTES: &[Route] = routes![
     PUT    "/api/clients/{id}"                    Admin  clients::routes::change,
     PATCH  "/api/clients/{id}"                    Admin  clients::routes::change,
     DELETE "/api/clients/{id}"                    Admin  clients::routes::delete,
+    GET    "/api/clients/{id}/view"               Admin  clients::view::get,
     GET    "/api/clients/{id}/position"           House  clients::position::get,
     PUT    "/api/clients/{id}/areas"              Admin  clients::routes::set_areas,
     POST   "/api/clients/{id}/areas/{area_id}"    Admin  clients::routes::add_area,

@@ -65,6 +65,7 @@ async function launch(daemon, options, port) {
   const portOf = (listener) => Number(new RegExp(`${listener}=127\\.0\\.0\\.1:(\\d+)`).exec(line)?.[1]);
   daemon.port = portOf("https");
   daemon.plainPort = portOf("plain");
+  daemon.ingressPort = portOf("ingress");
 }
 
 /** Makes an area and gives its id. */
