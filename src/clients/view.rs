@@ -93,8 +93,11 @@ fn look(db: &Connection, principal: &Principal, client: Client) -> Result<Found,
     let last = history::last_id(db)?;
     let spans = entitlement::spans_in(db, principal, Namespace::Main, last)?;
     let open = spans.iter().filter(|span| span.until.is_none());
-    let kiosk = client.kiosk();
-    let lockers = lockers::page(db, Some(kiosk.as_str()), None, MAX_LOCKERS)?;
+    let of = lockers::Of {
+        client: client.id.clone(),
+        kiosk: client.kiosk(),
+    };
+    let lockers = lockers::page(db, Some(&of), None, MAX_LOCKERS)?;
     Ok(Found {
         topics: open.map(|span| span.topic.to_string()).collect(),
         has_token: tokens::has_standing(db, &principal.subject, Timestamp::now())?,
