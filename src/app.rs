@@ -166,6 +166,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     });
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(entities::run(app.clone()));
+    tokio::spawn(home::mirror::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(system::run(app.clone()));
     listeners.serve(&app);
@@ -198,7 +203,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 /// Why the house cannot be opened.
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
     let folder = DataFolder::claim(&config.data_dir)?;
-    let House { app, folder, .. } = build(config, folder).await?;
+    let House { app, folder, .. } = Box::pin(build(config, folder)).await?;
     Ok(Offline {
         app,
         _folder: folder,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Area;
+use super::{Area, Source};
 use crate::clock::Timestamp;
 use crate::event::{Kind, NewEvent, Topic};
 use crate::ids::ClientId;
@@ -39,9 +39,17 @@ impl AreaEvent<'_> {
             Self::Removed(Removal::Unassigned(_)) => {
                 (Kind::AREA_REMOVED, "Area has been unassigned by admin")
             }
+            Self::Removed(Removal::Deleted) if area.source == Source::HomeAssistant => (
+                Kind::AREA_REMOVED,
+                "Area has been deleted in Home Assistant",
+            ),
             Self::Removed(Removal::Deleted) => {
                 (Kind::AREA_REMOVED, "Area has been deleted by admin")
             }
+            Self::Updated if area.source == Source::HomeAssistant => (
+                Kind::AREA_UPDATED,
+                "Area has been updated in Home Assistant",
+            ),
             Self::Updated => (Kind::AREA_UPDATED, "Area has been updated by admin"),
             Self::Enabled => (Kind::AREA_ENABLED, "Area has been enabled by admin"),
             Self::Disabled => (Kind::AREA_DISABLED, "Area has been disabled by admin"),

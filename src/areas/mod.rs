@@ -1,6 +1,7 @@
 //! Areas (seed 0): what a tablet shows, and the events that tell of their changes.
 
 mod events;
+pub mod mirror;
 pub mod routes;
 mod rows;
 mod wire;
@@ -18,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::event::Topic;
 use crate::ids::{AreaId, ClientId};
 use crate::rooms::{self, RoomAction};
-use crate::store::WriteTx;
+use crate::store::{StoreError, WriteTx};
 
 pub use events::{AreaEvent, Removal};
 pub use rows::{find, find_by_room, is_assigned, of_client, page};
@@ -199,6 +200,29 @@ pub enum Switch {
     Flip,
 }
 
+/// Why an area does not change.
+#[derive(Debug, thiserror::Error)]
+pub enum AreaError {
+    /// There is no such area.
+    #[error("There is no such area")]
+    Unknown,
+    /// Its name and entities are Home Assistant's, and so is whether it exists.
+    #[error(
+        "This area is Home Assistant's: rename, fill or delete it there; here it can be enabled, \
+         disabled and assigned"
+    )]
+    Mirrored,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for AreaError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 /// Makes a local area; admins are told of its room.
 ///
 /// # Errors
@@ -221,9 +245,7 @@ pub fn create(
         created_at: tx.now(),
         updated_at: tx.now(),
     };
-    area.room_id = rows::insert(tx.connection(), &area)?;
-    show(tx, &area);
-    rooms::tell(tx, &area, RoomAction::Created)?;
+    insert(tx, &mut area)?;
     audit::record(
         tx,
         actor,
@@ -234,20 +256,23 @@ pub fn create(
     Ok(area)
 }
 
-/// Changes an area and tells who has it; a change that changes nothing tells nothing. None when
-/// there is no such area.
+fn insert(tx: &mut WriteTx<'_>, area: &mut Area) -> rusqlite::Result<()> {
+    area.room_id = rows::insert(tx.connection(), area)?;
+    show(tx, area);
+    rooms::tell(tx, area, RoomAction::Created)
+}
+
+/// Changes an area and tells who has it; a change that changes nothing tells nothing.
 ///
 /// # Errors
-/// SQLite's.
+/// [`AreaError`].
 pub fn change(
     tx: &mut WriteTx<'_>,
     id: &AreaId,
     patch: AreaPatch,
     actor: &Actor,
-) -> rusqlite::Result<Option<Area>> {
-    let Some(before) = rows::find(tx.connection(), id)? else {
-        return Ok(None);
-    };
+) -> Result<Area, AreaError> {
+    let before = rows::find(tx.connection(), id)?.ok_or(AreaError::Unknown)?;
     let mut area = before.clone();
     if let Some(name) = patch.name {
         area.name = name;
@@ -260,6 +285,10 @@ pub fn change(
         Some(Switch::Flip) => !before.is_enabled,
         None => before.is_enabled,
     };
+    let is_renamed = area.name != before.name || area.entity_ids != before.entity_ids;
+    if is_renamed && before.source == Source::HomeAssistant {
+        return Err(AreaError::Mirrored);
+    }
     audit::record(
         tx,
         actor,
@@ -267,20 +296,26 @@ pub fn change(
         Some(id.as_str()),
         area.name.as_str(),
     )?;
+    keep(tx, &before, &mut area)?;
+    Ok(area)
+}
+
+/// Stores what changed of an area, and tells it.
+fn keep(tx: &mut WriteTx<'_>, before: &Area, area: &mut Area) -> rusqlite::Result<()> {
     if area == before {
-        return Ok(Some(area));
+        return Ok(());
     }
     area.updated_at = tx.now();
-    rows::update(tx.connection(), &area)?;
+    rows::update(tx.connection(), area)?;
     if area.entity_ids != before.entity_ids {
-        rows::set_entities(tx.connection(), &area)?;
+        rows::set_entities(tx.connection(), area)?;
     }
     if area.is_enabled != before.is_enabled || area.entity_ids != before.entity_ids {
-        show(tx, &area);
+        show(tx, area);
     }
     if area.name != before.name || area.entity_ids != before.entity_ids {
-        tx.publish(AreaEvent::Updated.build(&area, tx.now()))?;
-        rooms::tell(tx, &area, RoomAction::Updated)?;
+        tx.publish(AreaEvent::Updated.build(area, tx.now()))?;
+        rooms::tell(tx, area, RoomAction::Updated)?;
     }
     if area.is_enabled != before.is_enabled {
         let event = if area.is_enabled {
@@ -288,37 +323,54 @@ pub fn change(
         } else {
             AreaEvent::Disabled
         };
-        tx.publish(event.build(&area, tx.now()))?;
+        tx.publish(event.build(area, tx.now()))?;
     }
-    Ok(Some(area))
+    Ok(())
 }
 
-/// Deletes an area; every client that has it is told. False when there is no such area.
+/// Deletes an area; every client that has it is told. One of Home Assistant's goes only where there
+/// is no Home Assistant any more that could delete it.
 ///
 /// # Errors
-/// SQLite's.
-pub fn delete(tx: &mut WriteTx<'_>, id: &AreaId, actor: &Actor) -> rusqlite::Result<bool> {
-    let Some(area) = rows::find(tx.connection(), id)? else {
-        return Ok(false);
-    };
+/// [`AreaError`].
+pub fn delete(
+    tx: &mut WriteTx<'_>,
+    id: &AreaId,
+    orphans: Orphans,
+    actor: &Actor,
+) -> Result<(), AreaError> {
+    let area = rows::find(tx.connection(), id)?.ok_or(AreaError::Unknown)?;
+    if area.source == Source::HomeAssistant && orphans == Orphans::Stay {
+        return Err(AreaError::Mirrored);
+    }
+    let (id, name) = (area.id.clone(), area.name.clone());
+    remove(tx, area)?;
+    audit::record(tx, actor, "area.delete", Some(id.as_str()), name.as_str())?;
+    Ok(())
+}
+
+/// Whether an area of Home Assistant's may be deleted here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// No: Home Assistant would bring it back, or delete it itself.
+    Stay,
+    /// Yes: no Home Assistant is configured any more.
+    Go,
+}
+
+fn remove(tx: &mut WriteTx<'_>, area: Area) -> rusqlite::Result<()> {
     tx.publish(AreaEvent::Removed(Removal::Deleted).build(&area, tx.now()))?;
     rooms::tell(tx, &area, RoomAction::Deleted)?;
     for client in &area.client_ids {
-        tx.leave(Subject::Client(client.clone()), Topic::Area(id.clone()));
+        let subject = Subject::Client(client.clone());
+        tx.leave(subject, Topic::Area(area.id.clone()));
     }
-    rows::delete(tx.connection(), id)?;
-    tx.show_area(id.clone(), Vec::new());
+    rows::delete(tx.connection(), &area.id)?;
+    tx.show_area(area.id.clone(), Vec::new());
     for client in area.client_ids {
-        rooms::expel(tx, &Subject::Client(client), id.as_str())?;
+        rooms::expel(tx, &Subject::Client(client), area.id.as_str())?;
     }
-    audit::record(
-        tx,
-        actor,
-        "area.delete",
-        Some(id.as_str()),
-        area.name.as_str(),
-    )?;
-    Ok(true)
+    Ok(())
 }
 
 /// Has the area's entities seen as they now are. Whoever writes an area's rows says so.

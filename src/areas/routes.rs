@@ -2,11 +2,25 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
+
 use super::wire::AreaJson;
-use super::{AreaName, AreaPatch, EntityId, MAX_ENTITIES, Switch, without_repeats};
+use super::{
+    AreaError, AreaName, AreaPatch, EntityId, MAX_ENTITIES, Orphans, Switch, without_repeats,
+};
 use crate::app::App;
 use crate::ids::AreaId;
 use crate::server::{ApiError, Fields, Reply, Request, page};
+
+impl From<AreaError> for ApiError {
+    fn from(error: AreaError) -> Self {
+        match error {
+            AreaError::Unknown => Self::not_found("area"),
+            AreaError::Mirrored => Self::new(StatusCode::CONFLICT, "mirrored", error.to_string()),
+            AreaError::Store(error) => error.into(),
+        }
+    }
+}
 
 /// `GET /api/areas`: all for an admin, its own for a client.
 pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
@@ -96,13 +110,14 @@ pub async fn toggle(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
 pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = area_id(&request)?;
+    let orphans = match app.home.is_configured() {
+        true => Orphans::Stay,
+        false => Orphans::Go,
+    };
     request
         .write(&app.store, move |tx| {
-            if super::delete(tx, &id, &actor)? {
-                Ok(Reply::no_content())
-            } else {
-                Err(ApiError::not_found("area"))
-            }
+            super::delete(tx, &id, orphans, &actor)?;
+            Ok::<_, ApiError>(Reply::no_content())
         })
         .await
 }
@@ -112,9 +127,8 @@ async fn apply(app: &App, request: &Request, patch: AreaPatch) -> Result<Reply, 
     let id = area_id(request)?;
     request
         .write(&app.store, move |tx| {
-            let changed = super::change(tx, &id, patch, &actor)?;
-            let area = changed.ok_or_else(|| ApiError::not_found("area"))?;
-            Ok(Reply::ok(&AreaJson::for_admin(area)))
+            let area = super::change(tx, &id, patch, &actor)?;
+            Ok::<_, ApiError>(Reply::ok(&AreaJson::for_admin(area)))
         })
         .await
 }

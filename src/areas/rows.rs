@@ -95,6 +95,19 @@ pub fn page(
     }
 }
 
+/// Every area that comes from Home Assistant.
+///
+/// # Errors
+/// SQLite's.
+pub fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Area>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM areas a WHERE a.source = ?1 ORDER BY a.room_id"
+        ))?
+        .query_map([Source::HomeAssistant.as_str()], read)?
+        .collect()
+}
+
 /// Every area of a client.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::state::State;
 use crate::app::App;
 use crate::areas::EntityId;
+use crate::ids::LockerId;
 use crate::lockers;
 use crate::store::StoreError;
 
@@ -19,7 +20,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Of each lock the newest state that the store has not taken; bounded by the locks there are.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
-    waiting: Mutex<BTreeMap<EntityId, lockers::State>>,
+    waiting: Mutex<BTreeMap<LockerId, lockers::State>>,
     noted: Notify,
 }
 
@@ -29,13 +30,13 @@ impl Locks {
         if entity.domain() != "lock" {
             return;
         }
-        if let Ok(state) = state.value.parse() {
-            self.with(|waiting| waiting.insert(entity.clone(), state));
+        if let (Ok(locker), Ok(state)) = (entity.as_str().parse(), state.value.parse()) {
+            self.with(|waiting| waiting.insert(locker, state));
             self.noted.notify_one();
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<EntityId, lockers::State>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<LockerId, lockers::State>) -> T) -> T {
         act(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -43,16 +44,16 @@ impl Locks {
     pub(super) async fn pass_on(&self, app: &Arc<App>) {
         loop {
             self.noted.notified().await;
-            while let Some((entity, state)) = self.with(BTreeMap::pop_first) {
-                let (of, to) = (entity.clone(), state.clone());
+            while let Some((locker, state)) = self.with(BTreeMap::pop_first) {
+                let (of, to) = (locker.clone(), state.clone());
                 let told = app.store.write(move |tx| {
-                    lockers::hear(tx, &of, &to)?;
+                    lockers::mirror::report(tx, &of, to)?;
                     Ok::<_, StoreError>(())
                 });
                 if let Err(error) = told.await {
-                    tracing::warn!(%error, %entity, "the state of a lock was not kept");
+                    tracing::warn!(%error, %locker, "the state of a lock was not kept");
                     self.with(|waiting| {
-                        waiting.entry(entity).or_insert(state);
+                        waiting.entry(locker).or_insert(state);
                     });
                     tokio::time::sleep(AFTER_FAILURE).await;
                 }

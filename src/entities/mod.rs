@@ -137,12 +137,12 @@ impl Entities {
             session.outbox().settle_states(None);
             return false;
         };
-        let is_known = |id: &&EntityId| inner.known.contains_key(*id);
+        let is_known = |id: &EntityId| inner.known.contains_key(id);
         let is_awaited = match inner.stage {
-            Stage::Away => !seen.keys().any(is_known),
+            Stage::Away => !seen.keys().any(|id| is_known(id)),
             Stage::Beginning => true,
             Stage::Current => {
-                matches!(scope, Scope::Areas(_)) && !seen.keys().all(|id| is_known(&id))
+                matches!(scope, Scope::Areas(_)) && !seen.keys().all(|id| is_known(id))
             }
         };
         if !is_awaited {

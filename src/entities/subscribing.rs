@@ -150,7 +150,7 @@ impl Entities {
         inner.held.clear();
         inner.unanswered.clear();
         // Whoever waited for the first states gets what there is.
-        self.hub.owe_states(&[Topic::All]);
+        self.hub.remind_of_states();
     }
 
     /// These entities are wanted now: lets go of all others, and says what is to be asked.
@@ -177,6 +177,12 @@ impl Entities {
             }
         }
         self.tell_anew(inner, &news);
+        // A locker may have been made after its lock was heard.
+        for (id, state) in &inner.known {
+            if let Some(state) = state {
+                self.locks.note(id, state);
+            }
+        }
         Step {
             begin,
             end: plan.end,

@@ -7,6 +7,8 @@ mod address;
 mod dial;
 mod frame;
 mod link;
+pub mod mirror;
+mod registries;
 mod run;
 
 use std::sync::Arc;

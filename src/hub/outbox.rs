@@ -118,6 +118,9 @@ impl Outbox {
             {
                 let freed = std::mem::replace(older, event.clone()).data().len();
                 queue.bytes = queue.bytes + size - freed;
+                if queue.bytes > MAX_BYTES && queue.events.len() > 1 {
+                    queue.owe_states();
+                }
                 return true;
             }
             let is_behind = queue.missed.is_some();
@@ -180,6 +183,13 @@ impl Outbox {
     pub fn owe_states(&self) {
         self.queue().owe_states();
         self.signal.wake();
+    }
+
+    /// Has the session look again whether it can be told the states that it is owed, if it is.
+    pub fn remind_of_states(&self) {
+        if self.queue().owes_states {
+            self.signal.wake();
+        }
     }
 
     /// Whether the newest states are to be told now.

@@ -44,6 +44,13 @@ impl Hub {
         }
     }
 
+    /// Has sessions that are still owed states look again whether they can be told.
+    pub fn remind_of_states(&self) {
+        for session in self.registry().listening(&Topic::All) {
+            session.outbox().remind_of_states();
+        }
+    }
+
     /// The areas of a connected principal, as its sessions hear them now.
     pub fn areas_of(&self, subject: &Subject) -> Vec<AreaId> {
         self.registry().areas_of(subject)

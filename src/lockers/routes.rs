@@ -42,16 +42,15 @@ impl From<LockerError> for ApiError {
             LockerError::Taken(_) => {
                 Self::new(StatusCode::CONFLICT, "already_exists", error.to_string()).of_field("id")
             }
-            LockerError::Mirrored(_) => {
-                Self::new(StatusCode::CONFLICT, "mirrored", error.to_string())
-            }
-            LockerError::Reserved => Self::field("id", error.to_string()),
+            LockerError::Unknown => Self::not_found("locker"),
+            LockerError::Mirrored => Self::new(StatusCode::CONFLICT, "mirrored", error.to_string()),
             LockerError::Store(error) => error.into(),
         }
     }
 }
 
-/// `GET /api/lockers`: all for an admin, for a client those of its kiosk and the locks of its areas.
+/// `GET /api/lockers`: all for an admin, for a client those of its kiosk and the locks of its enabled
+/// areas.
 pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<String> = page::cursor(&request)?;
@@ -87,9 +86,8 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
             let Some(client) = client else {
                 return found.ok_or_else(|| ApiError::not_found("locker"));
             };
-            let of = of(db, &client)?;
             match found {
-                Some(locker) if super::is_of(db, &locker, &of)? => Ok(locker),
+                Some(locker) if super::sees(db, &of(db, &client)?, &locker.id)? => Ok(locker),
                 _ => Err(ApiError::forbidden()),
             }
         })
@@ -123,8 +121,7 @@ pub async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     };
     request
         .write(&app.store, move |tx| {
-            let changed = super::change(tx, &id, patch, &actor)?;
-            let locker = changed.ok_or_else(|| ApiError::not_found("locker"))?;
+            let locker = super::change(tx, &id, patch, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&LockerJson::from(locker)))
         })
         .await
@@ -136,11 +133,8 @@ pub async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     let id = locker_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            if super::delete(tx, &id, &actor)? {
-                Ok(Reply::no_content())
-            } else {
-                Err(ApiError::not_found("locker"))
-            }
+            super::delete(tx, &id, &actor)?;
+            Ok::<_, ApiError>(Reply::no_content())
         })
         .await
 }

@@ -1,34 +1,21 @@
-//! The SQL of lockers: those that were made here, and the locks of enabled mirrored areas.
+//! The SQL of lockers.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
-use super::{Locker, State};
-use crate::areas::EntityId;
-use crate::clock::Timestamp;
+use super::Locker;
 use crate::ids::{ClientId, KioskId, LockerId};
 use crate::store::row_limit;
 
-const COLUMNS: &str = "id, kiosk_id, state, created_at, updated_at";
-
-/// Both kinds. A lock of which nothing was heard yet is there since its area is.
-const ALL: &str = "(
-    SELECT id, kiosk_id, state, created_at, updated_at, 0 AS is_mirrored FROM lockers
-    UNION ALL
-    SELECT e.entity_id, a.id, coalesce(s.state, 'unknown'), coalesce(s.created_at, a.created_at),
-        coalesce(s.updated_at, a.created_at), 1
-    FROM area_entities e
-    JOIN areas a ON a.id = e.area_id AND a.source = 'homeassistant' AND a.is_enabled
-    LEFT JOIN lock_states s ON s.entity_id = e.entity_id
-    WHERE e.entity_id >= 'lock.' AND e.entity_id < 'lock/')";
+const COLUMNS: &str = "id, kiosk_id, state, is_mirrored, created_at, updated_at";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Locker> {
     Ok(Locker {
         id: row.get(0)?,
         kiosk_id: row.get(1)?,
         state: row.get(2)?,
-        created_at: row.get(3)?,
-        updated_at: row.get(4)?,
-        is_mirrored: row.get(5)?,
+        is_mirrored: row.get(3)?,
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
     })
 }
 
@@ -38,14 +25,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Locker> {
 /// SQLite's.
 pub fn find(connection: &Connection, id: &LockerId) -> rusqlite::Result<Option<Locker>> {
     connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS}, is_mirrored FROM {ALL} WHERE id = ?1"
-        ))?
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM lockers WHERE id = ?1"))?
         .query_row([id], read)
         .optional()
 }
 
-/// Whose lockers: of its kiosk, and the locks of its areas.
+/// Whose lockers: those of its kiosk, and the locks of its areas, whose kiosks these are.
 #[derive(Clone, Debug)]
 pub struct Of {
     /// The tablet.
@@ -54,7 +39,30 @@ pub struct Of {
     pub kiosk: KioskId,
 }
 
-/// Lockers by their id, at most `limit`, after the one named; only those of a tablet if given.
+/// A tablet sees nothing of a disabled area.
+const OF_TABLET: &str = "(
+    CASE WHEN is_mirrored THEN EXISTS (
+        SELECT 1 FROM areas a WHERE a.id = kiosk_id AND a.is_enabled AND (
+            a.id = :kiosk OR EXISTS (
+                SELECT 1 FROM client_areas m WHERE m.area_id = a.id AND m.client_id = :client)))
+    ELSE kiosk_id = :kiosk END)";
+
+/// Whether a tablet sees a locker.
+///
+/// # Errors
+/// SQLite's.
+pub fn sees(connection: &Connection, of: &Of, id: &LockerId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM lockers WHERE id = :id AND {OF_TABLET})"
+        ))?
+        .query_row(
+            named_params! { ":id": id, ":kiosk": of.kiosk, ":client": of.client },
+            |row| row.get(0),
+        )
+}
+
+/// Lockers by their id, at most `limit`, after the one named; only those that a tablet sees if given.
 ///
 /// # Errors
 /// SQLite's.
@@ -69,48 +77,46 @@ pub fn page(
     match of {
         None => connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS}, is_mirrored FROM {ALL} WHERE id > ?1 ORDER BY id LIMIT ?2"
+                "SELECT {COLUMNS} FROM lockers WHERE id > ?1 ORDER BY id LIMIT ?2"
             ))?
             .query_map(params![after, limit], read)?
             .collect(),
-        Some(Of { client, kiosk }) => connection
+        Some(of) => connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS}, is_mirrored FROM {ALL} WHERE id > ?1 AND (kiosk_id = ?3
-                     OR is_mirrored AND kiosk_id IN (
-                         SELECT area_id FROM client_areas WHERE client_id = ?4))
-                 ORDER BY id LIMIT ?2"
+                "SELECT {COLUMNS} FROM lockers WHERE id > :after AND {OF_TABLET}
+                 ORDER BY id LIMIT :limit"
             ))?
-            .query_map(params![after, limit, kiosk, client], read)?
+            .query_map(
+                named_params! {
+                    ":after": after, ":limit": limit, ":kiosk": of.kiosk, ":client": of.client,
+                },
+                read,
+            )?
             .collect(),
     }
 }
 
-/// Whether a locker is a tablet's, as [`page`] has it.
-///
-/// # Errors
-/// SQLite's.
-pub fn is_of(connection: &Connection, locker: &Locker, of: &Of) -> rusqlite::Result<bool> {
-    if locker.kiosk_id == of.kiosk {
-        return Ok(true);
-    }
-    let is_in_its_area = "SELECT EXISTS (
-        SELECT 1 FROM client_areas WHERE area_id = ?1 AND client_id = ?2)";
-    Ok(locker.is_mirrored
-        && connection
-            .prepare_cached(is_in_its_area)?
-            .query_row(params![locker.kiosk_id, of.client], |row| row.get(0))?)
+/// Every locker that is a lock of Home Assistant's.
+pub(super) fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Locker>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM lockers WHERE is_mirrored = 1 ORDER BY id"
+        ))?
+        .query_map([], read)?
+        .collect()
 }
 
 /// False when its id is taken.
 pub(super) fn insert(connection: &Connection, locker: &Locker) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
-            "INSERT OR IGNORE INTO lockers ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5)"
+            "INSERT OR IGNORE INTO lockers ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
         ))?
         .execute(params![
             locker.id,
             locker.kiosk_id,
             locker.state,
+            locker.is_mirrored,
             locker.created_at,
             locker.updated_at
         ])
@@ -136,35 +142,4 @@ pub(super) fn delete(connection: &Connection, id: &LockerId) -> rusqlite::Result
         .prepare_cached("DELETE FROM lockers WHERE id = ?1")?
         .execute([id])
         .map(|deleted| deleted > 0)
-}
-
-/// The state of a lock that was heard last.
-pub(super) fn heard(connection: &Connection, entity: &EntityId) -> rusqlite::Result<Option<State>> {
-    connection
-        .prepare_cached("SELECT state FROM lock_states WHERE entity_id = ?1")?
-        .query_row([entity.as_str()], |row| row.get(0))
-        .optional()
-}
-
-/// Keeps the state of a lock, and forgets locks that no area holds any more.
-pub(super) fn keep_heard(
-    connection: &Connection,
-    entity: &EntityId,
-    state: &State,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO lock_states (entity_id, state, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?3)
-             ON CONFLICT (entity_id) DO UPDATE SET state = ?2, updated_at = ?3",
-        )?
-        .execute(params![entity.as_str(), state, now])?;
-    connection
-        .prepare_cached(
-            "DELETE FROM lock_states WHERE NOT EXISTS (
-                 SELECT 1 FROM area_entities e WHERE e.entity_id = lock_states.entity_id)",
-        )?
-        .execute([])?;
-    Ok(())
 }

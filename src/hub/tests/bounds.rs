@@ -99,7 +99,7 @@ fn of_one_entity_only_the_newest_state_waits() {
 }
 
 #[test]
-fn states_wait_while_a_session_reads_from_history_and_stay_bounded() {
+fn while_a_session_reads_from_history_states_are_owed_and_do_not_wait() {
     let hub = Hub::new();
     let session = enter(&hub, client("a"), &[Topic::All]);
     for id in 1..=257 {
@@ -108,15 +108,96 @@ fn states_wait_while_a_session_reads_from_history_and_stay_bounded() {
     assert_eq!(heard(&session).len(), 256);
     assert!(matches!(session.outbox().drain(1), Drained::Missed(_)));
     for n in 0..3 {
-        assert_eq!(hub.publish(state("light.a", &n.to_string())), 1);
+        assert_eq!(hub.publish(state("light.a", &n.to_string())), 0);
         assert!(matches!(session.outbox().drain(1), Drained::Missed(_)));
+        assert!(!session.outbox().must_tell_states(), "history comes first");
     }
     assert_eq!(hub.publish(fleeting(Topic::All)), 0);
     session.outbox().catch_up();
-    assert_eq!(states(&session), [r#"{"state":"2"}"#]);
+    assert!(session.outbox().must_tell_states());
+    assert_eq!(states(&session), Vec::<String>::new());
+}
 
-    let told = (0..1000).map(|n| hub.publish(state(&format!("light.{n}"), "on")));
-    assert_eq!(told.sum::<usize>(), 256);
+#[test]
+fn states_that_find_no_place_are_all_owed_and_make_room() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    hub.publish(event(1, &[Topic::All]));
+    let tell = |n: usize| hub.publish(state(&format!("light.{n}"), "on"));
+    assert_eq!((0..255).map(tell).sum::<usize>(), 255);
+    assert!(!session.outbox().must_tell_states(), "all have a place");
+    assert_eq!((255..1000).map(tell).sum::<usize>(), 0);
+    assert_eq!(tell(7), 0, "the newest of it will be told with the others");
+    assert!(
+        !session.outbox().must_tell_states(),
+        "something waits before"
+    );
+    assert_eq!(heard(&session), [1], "and no state does");
+    assert!(session.outbox().must_tell_states());
+
+    let newest = Arc::new(fleeting(Topic::All));
+    session.outbox().settle_states(Some(newest));
+    assert!(!session.outbox().must_tell_states());
+    assert_eq!(tell(7), 1);
+    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+        panic!()
+    };
+    let order: Vec<_> = events.iter().map(|event| event.is_conflated()).collect();
+    assert_eq!(order, [false, true], "what came after is told after");
+}
+
+#[test]
+fn a_durable_event_takes_the_place_of_states_before_it_is_left_to_history() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    for n in 0..256 {
+        hub.publish(state(&format!("light.{n}"), "on"));
+    }
+    assert_eq!(hub.publish(fleeting(Topic::All)), 0, "this one does not");
+    assert_eq!(hub.publish(event(1, &[Topic::All])), 1);
+    assert_eq!(heard(&session), [1]);
+    assert!(session.outbox().must_tell_states());
+}
+
+#[test]
+fn states_that_grow_where_they_wait_stay_within_the_bytes() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    let large = "x".repeat(2000);
+    for n in 0..200 {
+        hub.publish(state(&format!("light.{n}"), "on"));
+    }
+    for n in 0..200 {
+        hub.publish(state(&format!("light.{n}"), &large));
+    }
+    let waiting: usize = states(&session).iter().map(String::len).sum();
+    assert!(waiting <= 256 * 1024, "{waiting}");
+    assert!(session.outbox().must_tell_states());
+}
+
+#[test]
+fn a_state_is_told_to_each_by_the_topics_that_it_listens_on() {
+    let hub = Hub::new();
+    let kitchen = enter(&hub, client("k"), &[area("kitchen")]);
+    let both = enter(&hub, client("b"), &[area("kitchen"), area("hall")]);
+    let other = enter(&hub, client("o"), &[area("bath")]);
+    let topics = [area("kitchen"), area("hall"), Topic::Admins];
+    let made = std::cell::Cell::new(0);
+    let make = |heard: &[usize]| {
+        made.set(made.get() + 1);
+        state("light.a", &format!("{heard:?}"))
+    };
+    assert_eq!(hub.publish_apart(&topics, make), 2);
+    assert_eq!(states(&kitchen), [r#"{"state":"[0]"}"#]);
+    assert_eq!(states(&both), [r#"{"state":"[0, 1]"}"#]);
+    assert_eq!(states(&other), Vec::<String>::new());
+    assert_eq!(hub.publish_apart(&[area("cellar")], make), 0);
+    assert_eq!(made.get(), 2, "nothing is made that nobody hears");
+
+    hub.owe_states(&[area("hall")]);
+    assert!(both.outbox().must_tell_states() && !kitchen.outbox().must_tell_states());
+    let areas = hub.areas_of(both.subject());
+    assert_eq!(areas.len(), 2);
 }
 
 #[test]

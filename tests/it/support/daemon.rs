@@ -12,15 +12,17 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
-use super::{Api, Socket, soon};
+use super::{Api, Socket, soon, until};
 
 /// A running daemon with a data folder of its own; killed when dropped.
 pub struct Daemon {
     folder: TempDir,
     options: Vec<(String, String)>,
     process: Child,
+    /// What it reads from its standard input; dropped, that is at its end.
+    pub stdin: Option<ChildStdin>,
     /// The addresses of the `ready` line.
     pub https: SocketAddr,
     pub ingress: Option<SocketAddr>,
@@ -45,6 +47,13 @@ impl Daemon {
     pub async fn with(options: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self::start_in(folder, owned(options)).await
+    }
+
+    /// With these options and this Home Assistant: [`Core::as_addon`] or [`Core::direct`].
+    pub async fn beside(home: Vec<(String, String)>, options: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = home.into_iter().chain(owned(options)).collect();
+        Self::start_in(folder, options).await
     }
 
     /// After a shell has done something first, such as setting a limit.
@@ -86,6 +95,7 @@ impl Daemon {
     /// By a command of its own.
     async fn launch(mut program: Command, folder: TempDir, options: Vec<(String, String)>) -> Self {
         let mut process = program
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -129,10 +139,12 @@ impl Daemon {
         } else {
             RootCertStore::empty()
         });
+        let stdin = process.stdin.take();
         Self {
             folder,
             options,
             process,
+            stdin,
             https,
             ingress,
             plain,
@@ -176,9 +188,25 @@ impl Daemon {
         Self::start_in(self.folder, self.options).await
     }
 
+    /// Stops it in order and starts it again beside this Home Assistant, or none.
+    pub async fn restart_beside(mut self, home: Vec<(String, String)>) -> Self {
+        assert!(self.stop().await.success());
+        Self::start_in(self.folder, home).await
+    }
+
     /// The command line beside this daemon.
     pub async fn cli(&self, arguments: &[&str]) -> std::process::Output {
         cli_on(self.folder.path(), arguments).await
+    }
+
+    /// Waits until `/health` says this of Home Assistant.
+    pub async fn until_home(&self, word: &str) {
+        let stranger = self.stranger();
+        until(word, async || {
+            let health = stranger.get("/health").await.expect(200).json;
+            (health["services"]["homeassistant"] == word).then_some(())
+        })
+        .await;
     }
 
     /// What it has logged so far.
@@ -307,7 +335,11 @@ pub fn command(folder: &Path, options: &[(String, String)]) -> Command {
         .env("WALLCAST_DATA_DIR", folder)
         .env("WALLCAST_LISTEN", "127.0.0.1:0");
     for (name, value) in options {
-        command.env(format!("WALLCAST_{name}"), value);
+        match name.as_str() {
+            // Not ours to name.
+            "SUPERVISOR_TOKEN" => command.env(name, value),
+            _ => command.env(format!("WALLCAST_{name}"), value),
+        };
     }
     command
 }

@@ -1,11 +1,13 @@
 //! A daemon of one's own, and clients that speak to it as a stranger would.
 
 mod api;
+mod core;
 mod daemon;
 mod events;
 mod socket;
 
 pub use api::{Answer, Api, exchange, tls_stream};
+pub use core::{Answer as CoreAnswer, Core, House, Mood, TOKEN as HOME_TOKEN};
 pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, roots_of};
 pub use events::{Events, Told};
 pub use socket::Socket;

@@ -1,0 +1,809 @@
+//! The states of Home Assistant's entities: who is told them, when all of them, and what Home
+//! Assistant is asked for (contract 4.4, 4.6, 5, 6.3 and 7).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::assert_timestamp;
+use crate::support::{Api, Core, CoreAnswer, Daemon, Events, House, Socket, keys, until};
+
+fn state(state: &str, name: &str) -> Value {
+    json!({ "s": state, "a": { "friendly_name": name }, "c": "context", "lc": 1_700_000_000.5 })
+}
+
+/// A kitchen with a lamp and a sensor, and a hall with a lamp.
+fn furnish(house: &mut House) {
+    house.area("kitchen", "Kitchen");
+    house.area("hall", "Hall");
+    for (id, area) in [
+        ("light.kitchen", "kitchen"),
+        ("sensor.oven", "kitchen"),
+        ("light.hall", "hall"),
+    ] {
+        house.entity(id, Some(area), None);
+        house.states.insert(id.to_owned(), state("off", id));
+    }
+}
+
+/// A daemon beside a Home Assistant, whose areas it has mirrored.
+struct Home {
+    core: Core,
+    daemon: Daemon,
+    admin: Api,
+}
+
+impl Home {
+    async fn new() -> Self {
+        Self::with(furnish).await
+    }
+
+    async fn with(furnish: impl FnOnce(&mut House)) -> Self {
+        let core = Core::with(furnish).await;
+        let daemon = Daemon::beside(core.direct(), &[]).await;
+        let admin = daemon.admin().await;
+        let home = Self {
+            core,
+            daemon,
+            admin,
+        };
+        home.until_areas().await;
+        home
+    }
+
+    /// Waits until every area of Home Assistant's is there.
+    async fn until_areas(&self) {
+        let count = self.core.house().areas.len();
+        until("the areas", async || {
+            let areas = self
+                .admin
+                .get("/api/areas?limit=1000")
+                .await
+                .expect(200)
+                .json;
+            (areas["areas"].as_array()?.len() == count).then_some(())
+        })
+        .await;
+    }
+
+    /// What Home Assistant has been asked for and not been told to forget.
+    fn subscribed(&self) -> BTreeSet<String> {
+        let ended: Vec<_> = self.core.heard("unsubscribe_events");
+        let ended: Vec<_> = ended.iter().map(|c| c["subscription"].clone()).collect();
+        let held = self.core.heard("subscribe_entities").into_iter();
+        held.filter(|command| !ended.contains(&command["id"]))
+            .flat_map(|command| command["entity_ids"].as_array().unwrap().clone())
+            .map(|id| id.as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    async fn until_subscribed(&self, ids: &[&str]) {
+        let wanted: BTreeSet<_> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let got = until("the subscriptions", async || {
+            let subscribed = self.subscribed();
+            (subscribed == wanted).then_some(subscribed)
+        });
+        got.await;
+    }
+}
+
+/// The states of an `entity_states`, as `ID=STATE`.
+fn shown(event: &Value) -> Vec<String> {
+    let states = event["data"]["states"].as_array().expect("states").iter();
+    let shown = states.map(|of| {
+        format!(
+            "{}={}",
+            of["entityId"].as_str().unwrap(),
+            of["state"].as_str().unwrap()
+        )
+    });
+    shown.collect()
+}
+
+#[tokio::test]
+async fn each_tablet_is_told_the_states_of_its_own_areas_and_of_no_other() {
+    let home = Home::new().await;
+    let token = home
+        .daemon
+        .token(json!({ "role": "admin", "name": "a" }))
+        .await;
+    let kitchen = home.daemon.pair("Kitchen", &["kitchen"]).await;
+    let hall = home.daemon.pair("Hall", &["hall"]).await;
+    let none = home.daemon.pair("None", &[]).await;
+    let user = home
+        .daemon
+        .token(json!({ "role": "user", "name": "Ann" }))
+        .await;
+    let mut in_kitchen = home.daemon.listen(&kitchen.token).await;
+    let first = in_kitchen.next().await;
+    assert_eq!(first["type"], "entity_states");
+    assert!(first["id"].is_null(), "it is ephemeral");
+    let lamp = json!({ "entityId": "light.kitchen", "state": "off",
+        "attributes": { "friendly_name": "light.kitchen" }, "areaIds": ["kitchen"],
+        "lastChanged": "2023-11-14T22:13:20.500Z" });
+    assert_eq!(first["data"]["states"][0], lamp);
+    assert_eq!(shown(&first), ["light.kitchen=off", "sensor.oven=off"]);
+    let mut in_hall = Events::listen(&home.daemon, &hall.token).await;
+    let first = in_hall.next().await;
+    assert_eq!(first.kind, "entity_states");
+    assert_eq!(first.data["states"][0]["entityId"], "light.hall");
+    let mut elsewhere = home.daemon.listen(&none.token).await;
+    let mut person = home.daemon.listen(user["token"].as_str().unwrap()).await;
+    let mut narrow = Socket::open(&home.daemon, "/ws/help", Some(&kitchen.token))
+        .await
+        .unwrap();
+    assert_eq!(narrow.next().await["type"], "connection");
+    let mut office = home.daemon.listen(token["token"].as_str().unwrap()).await;
+    let all = office.next_of("entity_states").await;
+    assert_eq!(
+        shown(&all),
+        ["light.hall=off", "light.kitchen=off", "sensor.oven=off"]
+    );
+
+    home.core
+        .set_state("light.kitchen", "on", json!({ "brightness": 7 }));
+    let event = in_kitchen.next().await;
+    assert_eq!(event["type"], "entity_state_changed");
+    assert_eq!(event, office.next_of("entity_state_changed").await);
+    assert_timestamp(&event["data"]["timestamp"]);
+    let expected = json!({ "entity_id": "light.kitchen", "old_state": "off", "new_state": "on",
+        "attributes": { "brightness": 7, "friendly_name": "light.kitchen" },
+        "areaIds": ["kitchen"], "timestamp": event["data"]["timestamp"] });
+    assert_eq!(event["data"], expected);
+    home.core.set_state("light.hall", "on", json!({}));
+    let told = in_hall.next().await;
+    assert_eq!(told.data["entity_id"], "light.hall");
+    assert_eq!(told.id, None);
+    // What changes nothing tells nothing.
+    home.core
+        .set_state("light.kitchen", "on", json!({ "brightness": 7 }));
+    home.core.remove_state("light.kitchen");
+    let event = in_kitchen.next().await;
+    assert_eq!(
+        (&event["data"]["old_state"], &event["data"]["new_state"]),
+        (&json!("on"), &Value::Null)
+    );
+    for socket in [&mut in_kitchen, &mut elsewhere, &mut person, &mut narrow] {
+        socket.heard_nothing().await;
+    }
+    let entities = home
+        .daemon
+        .api(&kitchen.token)
+        .get("/api/entities")
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(keys(&entities), ["nextCursor", "states"]);
+    assert_eq!(
+        entities["states"].as_array().unwrap().len(),
+        1,
+        "it is gone"
+    );
+    home.daemon
+        .api_of(&user)
+        .get("/api/entities")
+        .await
+        .refused(403);
+    home.daemon
+        .stranger()
+        .get("/api/entities")
+        .await
+        .refused(401);
+}
+
+#[tokio::test]
+async fn a_tablet_of_another_dialect_is_told_the_same() {
+    let home = Home::new().await;
+    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let path = "/socket.io/?EIO=4&transport=websocket";
+    let mut socket = Socket::open(&home.daemon, path, None).await.unwrap();
+    assert!(socket.packet().await.unwrap().starts_with('0'));
+    let auth = json!({ "token": wall.token });
+    socket
+        .send_raw(tokio_tungstenite::tungstenite::Message::text(format!(
+            "40{auth}"
+        )))
+        .await;
+    let next_of = async |socket: &mut Socket, kind: &str| loop {
+        let packet = socket.packet().await.unwrap();
+        if let Some(rest) = packet.strip_prefix("42") {
+            let args: Value = serde_json::from_str(rest).unwrap();
+            if args[0] == kind {
+                assert_eq!(args.as_array().unwrap().len(), 2, "no offset");
+                return args[1].clone();
+            }
+        }
+    };
+    let states = next_of(&mut socket, "entity_states").await;
+    assert_eq!(states["states"].as_array().unwrap().len(), 2);
+    home.core.set_state("sensor.oven", "21", json!({}));
+    let changed = next_of(&mut socket, "entity_state_changed").await;
+    assert_eq!(changed["new_state"], "21");
+    let ask = "420[\"get_states\",{}]";
+    socket
+        .send_raw(tokio_tungstenite::tungstenite::Message::text(ask))
+        .await;
+    let states = next_of(&mut socket, "entity_states").await;
+    assert_eq!(states["states"][1]["state"], "21");
+    let ack = socket.packet().await.unwrap();
+    let ack: Value = serde_json::from_str(ack.strip_prefix("430").unwrap()).unwrap();
+    assert_eq!(ack[0]["success"], true);
+    assert_eq!(ack[0]["states"], states["states"]);
+}
+
+#[tokio::test]
+async fn an_entity_of_several_areas_is_told_once_and_betrays_no_other_area() {
+    let home = Home::new().await;
+    let body = json!({ "name": "Secret", "entityIds": ["light.kitchen", "light.kitchen", "light.nowhere"] });
+    let made = home.admin.post("/api/areas", body).await.expect(201).json;
+    let secret = made["id"].as_str().unwrap().to_owned();
+    let one = home.daemon.pair("One", &["kitchen"]).await;
+    let both = home.daemon.pair("Both", &["kitchen", &secret]).await;
+    let mut one = home.daemon.listen(&one.token).await;
+    let mut both = home.daemon.listen(&both.token).await;
+    let areas = |event: &Value| event["data"]["areaIds"].clone();
+    let first = one.next_of("entity_states").await;
+    assert_eq!(first["data"]["states"][0]["areaIds"], json!(["kitchen"]));
+    let first = both.next_of("entity_states").await;
+    let mut all = vec![json!("kitchen"), json!(secret)];
+    all.sort_by_key(|id| id.as_str().map(str::to_owned));
+    assert_eq!(first["data"]["states"][0]["areaIds"], json!(all));
+    assert_eq!(shown(&first).len(), 2, "light.nowhere has no state");
+    home.core.set_state("light.kitchen", "on", json!({}));
+    assert_eq!(
+        areas(&one.next_of("entity_state_changed").await),
+        json!(["kitchen"])
+    );
+    assert_eq!(
+        areas(&both.next_of("entity_state_changed").await),
+        json!(all)
+    );
+    both.heard_nothing().await;
+    // In a local area alone it is told as well, and where it is not disabled.
+    home.admin
+        .patch("/api/areas/kitchen/toggle", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(both.next().await["type"], "area_disabled");
+    home.core.set_state("light.kitchen", "off", json!({}));
+    assert_eq!(
+        areas(&both.next_of("entity_state_changed").await),
+        json!([secret])
+    );
+    assert_eq!(one.next().await["type"], "area_disabled");
+    one.heard_nothing().await;
+    home.core.set_state("light.nowhere", "on", json!({}));
+    let new = both.next_of("entity_state_changed").await;
+    assert_eq!(new["data"]["old_state"], Value::Null);
+}
+
+#[tokio::test]
+async fn of_a_disabled_area_nothing_is_told_and_all_at_once_when_it_is_enabled() {
+    let home = Home::new().await;
+    let wall = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    assert_eq!(shown(&tablet.next_of("entity_states").await).len(), 3);
+    let toggle = "/api/areas/kitchen/toggle";
+    home.admin.patch(toggle, json!({})).await.expect(200);
+    assert_eq!(tablet.next().await["type"], "area_disabled");
+    home.core.set_state("light.kitchen", "on", json!({}));
+    let same = json!({ "friendly_name": "light.hall" });
+    home.core.set_state("light.hall", "on", same);
+    let told = tablet.next().await;
+    assert_eq!(
+        told["data"]["entity_id"], "light.hall",
+        "and not the kitchen's"
+    );
+    home.until_subscribed(&["light.hall"]).await;
+    let api = home.daemon.api(&wall.token);
+    let entities = api.get("/api/entities").await.expect(200).json;
+    assert_eq!(entities["states"].as_array().unwrap().len(), 1);
+    let entities = home.admin.get("/api/entities").await.expect(200).json;
+    assert_eq!(
+        entities["states"].as_array().unwrap().len(),
+        1,
+        "nor to an admin"
+    );
+    home.admin.patch(toggle, json!({})).await.expect(200);
+    assert_eq!(tablet.next().await["type"], "area_enabled");
+    let states = tablet.next().await;
+    assert_eq!(states["type"], "entity_states");
+    assert_eq!(
+        shown(&states),
+        ["light.hall=on", "light.kitchen=on", "sensor.oven=off"]
+    );
+    home.until_subscribed(&["light.hall", "light.kitchen", "sensor.oven"])
+        .await;
+}
+
+#[tokio::test]
+async fn home_assistant_is_asked_for_what_some_active_tablet_may_see_and_for_nothing_else() {
+    let home = Home::new().await;
+    home.daemon.until_home("connected").await;
+    assert!(
+        home.core.heard("subscribe_entities").is_empty(),
+        "nobody may see anything"
+    );
+    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    home.until_subscribed(&["light.kitchen", "sensor.oven"])
+        .await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    assert_eq!(shown(&tablet.next_of("entity_states").await).len(), 2);
+
+    let areas = format!("/api/clients/{}/areas", wall.id);
+    home.admin
+        .post(&format!("{areas}/hall"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(tablet.next().await["type"], "area_added");
+    let states = tablet.next().await;
+    assert_eq!(
+        shown(&states).len(),
+        3,
+        "its new area at once and whole: {states}"
+    );
+    home.until_subscribed(&["light.hall", "light.kitchen", "sensor.oven"])
+        .await;
+    let grown = home.core.heard("subscribe_entities");
+    assert_eq!(
+        grown.last().unwrap()["entity_ids"],
+        json!(["light.hall"]),
+        "what is new alone"
+    );
+
+    home.admin.delete(&format!("{areas}/kitchen")).await;
+    home.until_subscribed(&["light.hall"]).await;
+    assert_eq!(tablet.next().await["type"], "area_removed");
+    home.core.set_state("light.kitchen", "on", json!({}));
+    tablet.heard_nothing().await;
+
+    let client = format!("/api/clients/{}", wall.id);
+    home.admin
+        .patch(&client, json!({ "isActive": false }))
+        .await
+        .expect(200);
+    home.until_subscribed(&[]).await;
+    home.admin
+        .patch(&client, json!({ "isActive": true }))
+        .await
+        .expect(200);
+    home.until_subscribed(&["light.hall"]).await;
+    let lamps = json!({ "name": "Lamps", "entityIds": ["light.a", "light.b", "light._odd"] });
+    let lamps = home.admin.post("/api/areas", lamps).await.expect(201).json;
+    let lamps = lamps["id"].as_str().unwrap();
+    home.admin
+        .post(&format!("{areas}/{lamps}"), json!({}))
+        .await
+        .expect(200);
+    home.until_subscribed(&["light.hall", "light.a", "light.b"])
+        .await;
+    home.admin.delete(&client).await.expect(204);
+    home.until_subscribed(&[]).await;
+    let all = home.core.heard("subscribe_entities");
+    let ids = all
+        .iter()
+        .map(|command| command["entity_ids"].as_array().unwrap());
+    assert!(
+        ids.clone().all(|ids| !ids.is_empty()),
+        "none would be all of them"
+    );
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_few_subscriptions() {
+    let home = Home::with(|house| {
+        for n in 0..60 {
+            house.area(&format!("a{n}"), &format!("Area {n}"));
+            house.entity(&format!("light.l{n}"), Some(&format!("a{n}")), None);
+        }
+    })
+    .await;
+    let wall = home.daemon.pair("Wall", &[]).await;
+    let all: Vec<_> = (0..60).map(|n| format!("light.l{n}")).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    for n in 0..60 {
+        let path = format!("/api/clients/{}/areas/a{n}", wall.id);
+        home.admin.post(&path, json!({})).await.expect(200);
+    }
+    home.until_subscribed(&all).await;
+    let asked = home.core.heard("subscribe_entities").len();
+    let removing = json!({ "areaIds": ["a0"] });
+    home.admin
+        .put(&format!("/api/clients/{}/areas", wall.id), removing)
+        .await
+        .expect(200);
+    home.until_subscribed(&["light.l0"]).await;
+    let held = home.core.heard("subscribe_entities").len();
+    let ended = home.core.heard("unsubscribe_events").len();
+    assert!(asked < 60, "{asked} subscriptions for 60 changes");
+    assert!(held - ended <= 1, "what stands at the end is one");
+}
+
+#[tokio::test]
+async fn when_home_assistant_is_back_everyone_is_told_all_states_anew_and_no_single_changes() {
+    let mut home = Home::new().await;
+    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    tablet.next_of("entity_states").await;
+    home.core.kill().await;
+    home.daemon.until_home("disconnected").await;
+    // What was told last is told on.
+    let mut second = home.daemon.listen(&wall.token).await;
+    let last = second.next_of("entity_states").await;
+    assert_eq!(shown(&last), ["light.kitchen=off", "sensor.oven=off"]);
+    {
+        let mut house = home.core.house();
+        house
+            .states
+            .insert("light.kitchen".to_owned(), state("on", "Lamp"));
+        house.states.remove("sensor.oven");
+    }
+    home.core.revive().await;
+    loop {
+        let event = tablet.next().await;
+        assert_ne!(event["type"], "entity_state_changed", "{event}");
+        if event["type"] == "entity_states" && shown(&event) == ["light.kitchen=on"] {
+            break;
+        }
+    }
+    home.core.set_state("light.kitchen", "off", json!({}));
+    assert_eq!(
+        tablet.next_of("entity_state_changed").await["data"]["old_state"],
+        "on"
+    );
+    assert_eq!(
+        second.next_of("entity_state_changed").await["data"]["new_state"],
+        "off"
+    );
+}
+
+#[tokio::test]
+async fn a_tablet_that_comes_back_gets_what_it_missed_and_then_the_newest_states() {
+    let home = Home::new().await;
+    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let mut tablet = home.daemon.connect(&wall.token).await;
+    let words = tablet.next().await;
+    tablet.next_of("entity_states").await;
+    tablet.close().await;
+    for n in 0..5 {
+        home.core
+            .set_state("light.kitchen", &format!("s{n}"), json!({}));
+    }
+    let body = json!({ "to": { "clientId": wall.id }, "body": "While you were away" });
+    home.admin.post("/api/messages", body).await.expect(201);
+    let (last, epoch) = (
+        &words["data"]["lastEventId"],
+        words["data"]["epoch"].as_str().unwrap(),
+    );
+    let path = format!("/ws?since={last}&epoch={epoch}");
+    until("the newest state", async || {
+        let states = home.admin.get("/api/entities").await.expect(200).json;
+        (states["states"][0]["state"] == "s4").then_some(())
+    })
+    .await;
+    let mut tablet = Socket::open(&home.daemon, &path, Some(&wall.token))
+        .await
+        .unwrap();
+    let words = tablet.next().await;
+    assert_eq!(words["data"]["recovered"], true);
+    let mut kinds = Vec::new();
+    let states = loop {
+        let event = tablet.next().await;
+        kinds.push(event["type"].as_str().unwrap().to_owned());
+        if event["type"] == "entity_states" {
+            break event;
+        }
+    };
+    assert!(kinds.contains(&"new_message".to_owned()), "{kinds:?}");
+    assert!(
+        !kinds.contains(&"entity_state_changed".to_owned()),
+        "{kinds:?}"
+    );
+    assert_eq!(shown(&states), ["light.kitchen=s4", "sensor.oven=off"]);
+
+    // Without a position: the states, and then what waits.
+    let mut fresh = home.daemon.listen(&wall.token).await;
+    assert_eq!(fresh.next().await["type"], "entity_states");
+    assert_eq!(fresh.next().await["type"], "new_message");
+}
+
+#[tokio::test]
+async fn entities_come_in_pages() {
+    let home = Home::with(|house| {
+        house.area("kitchen", "Kitchen");
+        for n in 0..25 {
+            let id = format!("light.l{n:02}");
+            house.entity(&id, Some("kitchen"), None);
+            house.states.insert(id.clone(), state("on", &id));
+        }
+    })
+    .await;
+    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let api = home.daemon.api(&wall.token);
+    until("the states", async || {
+        let page = api.get("/api/entities").await.expect(200).json;
+        (page["states"].as_array()?.len() == 25).then_some(())
+    })
+    .await;
+    let mut ids = Vec::new();
+    let mut path = "/api/entities?limit=10".to_owned();
+    let sizes = loop {
+        let page = api.get(&path).await.expect(200).json;
+        let states = page["states"].as_array().unwrap();
+        ids.extend(
+            states
+                .iter()
+                .map(|of| of["entityId"].as_str().unwrap().to_owned()),
+        );
+        match page["nextCursor"].as_str() {
+            Some(cursor) => path = format!("/api/entities?limit=10&cursor={cursor}"),
+            None => break ids.len(),
+        }
+    };
+    assert_eq!(sizes, 25);
+    assert!(ids.is_sorted());
+    api.get("/api/entities?limit=0").await.refused(422);
+    api.get("/api/entities?cursor=x").await.refused(422);
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused_or_never_answered_holds_nobody_back() {
+    for answer in [
+        CoreAnswer::Error("unknown_error", "Nope"),
+        CoreAnswer::Frame(r#"{"id":ID,"type":"result","success":true,"result":null}"#.to_owned()),
+        CoreAnswer::Frame(
+            r#"[{"id":ID,"type":"result","success":true},{"id":ID,"type":"event","event":7}]"#
+                .to_owned(),
+        ),
+    ] {
+        let home = Home::with(|house| {
+            furnish(house);
+            house
+                .answers
+                .insert("subscribe_entities".to_owned(), answer.clone());
+        })
+        .await;
+        let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+        let mut tablet = home.daemon.listen(&wall.token).await;
+        assert_eq!(
+            shown(&tablet.next_of("entity_states").await),
+            Vec::<String>::new()
+        );
+        tablet.heard_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_burst_costs_a_slow_tablet_no_more_than_what_it_shows_and_the_newest_wins() {
+    const ENTITIES: usize = 400;
+    const ROUNDS: usize = 50;
+    let home = Home::with(|house| {
+        house.area("kitchen", "Kitchen");
+        house.area("cellar", "Cellar");
+        for n in 0..ENTITIES {
+            let id = format!("light.l{n:03}");
+            house.entity(&id, Some("kitchen"), None);
+            house
+                .states
+                .insert(id.clone(), state("first", &"x".repeat(200)));
+        }
+        house.entity("light.cellar", Some("cellar"), None);
+        house
+            .states
+            .insert("light.cellar".to_owned(), state("off", "Cellar"));
+    })
+    .await;
+    let slow = home.daemon.pair("Slow", &["kitchen"]).await;
+    let other = home.daemon.pair("Other", &["cellar"]).await;
+    let mut other = home.daemon.listen(&other.token).await;
+    other.next_of("entity_states").await;
+    let mut tablet = Socket::open_narrow(&home.daemon, &slow.token).await;
+    assert_eq!(
+        shown(&tablet.next_of("entity_states").await).len(),
+        ENTITIES
+    );
+
+    let before = memory(&home.daemon);
+    for round in 0..ROUNDS {
+        let states = (0..ENTITIES).map(|n| {
+            let attributes = json!({ "friendly_name": "y".repeat(200), "round": round });
+            (
+                format!("light.l{n:03}"),
+                format!("round {round}"),
+                attributes,
+            )
+        });
+        home.core.set_states(states);
+    }
+    let last = format!("round {}", ROUNDS - 1);
+    until("the last round", async || {
+        let page = home
+            .admin
+            .get("/api/entities?limit=1000")
+            .await
+            .expect(200)
+            .json;
+        let states = page["states"].as_array()?;
+        let is_last = |of: &Value| of["state"] == last.as_str() || of["entityId"] == "light.cellar";
+        states.iter().all(is_last).then_some(())
+    })
+    .await;
+    let grown = memory(&home.daemon).saturating_sub(before);
+    assert!(
+        grown < 16 * 1024 * 1024,
+        "{grown} bytes for {} changes",
+        ENTITIES * ROUNDS
+    );
+    other.heard_nothing().await;
+
+    // Whatever was left out, of each entity time never goes back, and the newest is told.
+    let mut shown_states = vec![-1_i64; ENTITIES];
+    let mut told = 0;
+    let round = |state: &Value| match state.as_str().unwrap() {
+        "first" => -1,
+        text => text.strip_prefix("round ").unwrap().parse::<i64>().unwrap(),
+    };
+    let index = |id: &Value| id.as_str().unwrap()[7..].parse::<usize>().unwrap();
+    while shown_states.iter().any(|round| *round < ROUNDS as i64 - 1) {
+        let event = tablet.next().await;
+        let news: Vec<_> = match event["type"].as_str().unwrap() {
+            "entity_state_changed" => {
+                let data = &event["data"];
+                vec![(index(&data["entity_id"]), round(&data["new_state"]))]
+            }
+            "entity_states" => {
+                let states = event["data"]["states"].as_array().unwrap();
+                states
+                    .iter()
+                    .map(|of| (index(&of["entityId"]), round(&of["state"])))
+                    .collect()
+            }
+            _ => continue,
+        };
+        told += 1;
+        for (of, round) in news {
+            assert!(
+                round >= shown_states[of],
+                "{of} went back from {}",
+                shown_states[of]
+            );
+            shown_states[of] = round;
+        }
+    }
+    assert!(
+        told < ENTITIES * ROUNDS / 2,
+        "{told} of {} were told",
+        ENTITIES * ROUNDS
+    );
+    tablet.heard_nothing().await;
+}
+
+/// The resident memory of a daemon, in bytes.
+fn memory(daemon: &Daemon) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
+#[tokio::test]
+async fn locks_of_mirrored_areas_are_lockers_whose_changes_are_told() {
+    let home = Home::with(|house| {
+        house.area("hall", "Hall");
+        house.area("shed", "Shed");
+        for (id, area) in [("lock.front", "hall"), ("lock.shed", "shed")] {
+            house.entity(id, Some(area), None);
+            house.states.insert(id.to_owned(), state("locked", id));
+        }
+    })
+    .await;
+    let wall = home.daemon.pair("Wall", &["hall"]).await;
+    let kiosk = home.daemon.pair("Kiosk", &[]).await;
+    let path = format!("/api/clients/{}", kiosk.id);
+    home.admin
+        .patch(&path, json!({ "kioskId": "shed" }))
+        .await
+        .expect(200);
+    let lockers = async |api: &Api| {
+        let page = api.get("/api/lockers").await.expect(200).json;
+        let lockers = page["lockers"].as_array().unwrap().iter();
+        let shown = lockers.map(|of| format!("{} {} {}", of["id"], of["kioskId"], of["state"]));
+        shown.collect::<Vec<_>>().join(", ").replace('"', "")
+    };
+    until("both states", async || {
+        let both = "lock.front hall locked, lock.shed shed locked";
+        (lockers(&home.admin).await == both).then_some(())
+    })
+    .await;
+    home.until_subscribed(&["lock.front", "lock.shed"]).await;
+    let (wall_api, kiosk_api) = (home.daemon.api(&wall.token), home.daemon.api(&kiosk.token));
+    assert_eq!(lockers(&wall_api).await, "lock.front hall locked");
+    assert_eq!(lockers(&kiosk_api).await, "lock.shed shed locked");
+    wall_api.get("/api/lockers/lock.front").await.expect(200);
+    wall_api.get("/api/lockers/lock.shed").await.refused(403);
+
+    let mut room = Socket::open(&home.daemon, "/ws/lockers", Some(&kiosk.token))
+        .await
+        .unwrap();
+    room.next_of("connection").await;
+    room.send(json!({ "type": "join_room", "room": "shed" }))
+        .await;
+    room.next_of("room_joined").await;
+    home.core.set_state("lock.shed", "unlocked", json!({}));
+    let event = room.next_of("locker_state_changed").await;
+    let data = &event["data"];
+    assert_eq!(
+        keys(data),
+        ["kioskId", "lockerId", "newState", "oldState", "timestamp"]
+    );
+    assert_eq!(
+        (
+            &data["lockerId"],
+            &data["oldState"],
+            &data["newState"],
+            &data["kioskId"]
+        ),
+        (
+            &json!("lock.shed"),
+            &json!("locked"),
+            &json!("unlocked"),
+            &json!("shed")
+        )
+    );
+    home.core.set_state("lock.front", "jammed", json!({}));
+    until("the state", async || {
+        lockers(&wall_api).await.contains("jammed").then_some(())
+    })
+    .await;
+    room.heard_nothing().await;
+    home.admin
+        .patch("/api/areas/hall/toggle", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(lockers(&wall_api).await, "", "of a disabled area nothing");
+    wall_api.get("/api/lockers/lock.front").await.refused(403);
+    for refused in [
+        home.admin
+            .patch("/api/lockers/lock.shed", json!({ "state": "locked" }))
+            .await,
+        home.admin.delete("/api/lockers/lock.shed").await,
+    ] {
+        assert_eq!(refused.refused(409), "mirrored");
+    }
+}
+
+#[tokio::test]
+async fn a_large_house_fits_into_little_memory() {
+    const AREAS: usize = 200;
+    const EACH: usize = 50;
+    let home = Home::with(|house| {
+        for area in 0..AREAS {
+            let name = format!("area_{area}");
+            house.area(&name, &name);
+            for n in 0..EACH {
+                let id = format!("sensor.a{area}_n{n}");
+                house.entity(&id, Some(&name), None);
+                let attributes = json!({ "friendly_name": id, "device_class": "temperature",
+                    "state_class": "measurement", "unit_of_measurement": "°C" });
+                let state = json!({ "s": "21.5", "a": attributes, "c": "context", "lc": 1.0 });
+                house.states.insert(id, state);
+            }
+        }
+    })
+    .await;
+    let areas: Vec<_> = (0..AREAS).map(|n| format!("area_{n}")).collect();
+    let areas: Vec<_> = areas.iter().map(String::as_str).collect();
+    let wall = home.daemon.pair("Wall", &areas).await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    let states = tablet.next_of("entity_states").await;
+    assert_eq!(shown(&states).len(), AREAS * EACH);
+    let ids = home.core.heard("subscribe_entities");
+    assert!(ids.len() <= 16, "{} subscriptions", ids.len());
+    home.core.set_state("sensor.a7_n7", "22", json!({}));
+    tablet.next_of("entity_state_changed").await;
+    let used = memory(&home.daemon) / 1024 / 1024;
+    assert!(used <= 40, "{used} MiB for {} entities", AREAS * EACH);
+}

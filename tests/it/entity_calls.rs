@@ -1,0 +1,487 @@
+//! Doing something with an entity (contract 6.3 and 4.5): who may do what, and what Home Assistant
+//! makes of it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Api, Core, CoreAnswer, Daemon, House, Tablet, until};
+
+fn furnish(house: &mut House) {
+    house.area("kitchen", "Kitchen");
+    house.area("hall", "Hall");
+    for (id, area, class) in [
+        ("light.kitchen", "kitchen", None),
+        ("cover.blind", "kitchen", Some("blind")),
+        ("cover.plain", "kitchen", None),
+        ("cover.garage", "kitchen", Some("garage")),
+        ("cover.gate", "kitchen", Some("gate")),
+        ("cover.door", "kitchen", Some("door")),
+        ("lock.kitchen", "kitchen", None),
+        ("media_player.kitchen", "kitchen", None),
+        ("alarm_control_panel.kitchen", "kitchen", None),
+        ("light.hall", "hall", None),
+        ("cover.hall", "hall", Some("blind")),
+    ] {
+        house.entity(id, Some(area), None);
+        let attributes = json!({ "device_class": class });
+        let attributes = class.map_or(json!({}), |_| attributes);
+        let state = json!({ "s": "on", "a": attributes, "c": "c", "lc": 1.0 });
+        house.states.insert(id.to_owned(), state);
+    }
+}
+
+/// A daemon beside a Home Assistant, and a tablet that has the kitchen.
+struct Home {
+    core: Core,
+    daemon: Daemon,
+    admin: Api,
+    wall: Tablet,
+}
+
+impl Home {
+    async fn new(options: &[(&str, &str)]) -> Self {
+        let core = Core::with(furnish).await;
+        let daemon = Daemon::beside(core.direct(), options).await;
+        let admin = daemon.admin().await;
+        until("the areas", async || {
+            let areas = admin.get("/api/areas").await.expect(200).json;
+            (areas["areas"].as_array()?.len() == 2).then_some(())
+        })
+        .await;
+        let wall = daemon.pair("Wall", &["kitchen"]).await;
+        let home = Self {
+            core,
+            daemon,
+            admin,
+            wall,
+        };
+        until("the states", async || {
+            let states = home.tablet().get("/api/entities").await.expect(200).json;
+            (states["states"].as_array()?.len() == 9).then_some(())
+        })
+        .await;
+        home
+    }
+
+    fn tablet(&self) -> Api {
+        self.daemon.api(&self.wall.token)
+    }
+
+    fn calls(&self) -> Vec<Value> {
+        self.core.heard("call_service")
+    }
+}
+
+async fn call(api: &Api, entity: &str, service: &str, data: Value) -> Answer {
+    let body = json!({ "service": service, "data": data });
+    api.post(&format!("/api/entities/{entity}/call"), body)
+        .await
+}
+
+#[tokio::test]
+async fn a_tablet_switches_what_is_in_its_area() {
+    let home = Home::new(&[]).await;
+    let tablet = home.tablet();
+    let data = json!({ "brightness": 120, "transition": 1.5 });
+    let done = call(&tablet, "light.kitchen", "turn_on", data.clone()).await;
+    let expected =
+        json!({ "success": true, "entityId": "light.kitchen", "service": "light.turn_on" });
+    assert_eq!(done.expect(200).json, expected);
+    let heard = home.calls();
+    let expected = json!({ "id": heard[0]["id"], "type": "call_service", "domain": "light",
+        "service": "turn_on", "service_data": data,
+        "target": { "entity_id": ["light.kitchen"] } });
+    assert_eq!(heard, [expected]);
+    call(&tablet, "light.kitchen", "light.toggle", json!({}))
+        .await
+        .expect(200);
+    let bare = json!({ "service": "lock" });
+    tablet
+        .post("/api/entities/lock.kitchen/call", bare)
+        .await
+        .expect(200);
+    call(
+        &tablet,
+        "cover.blind",
+        "set_cover_position",
+        json!({ "position": 3 }),
+    )
+    .await
+    .expect(200);
+    assert_eq!(home.calls().len(), 4);
+    let audit = home
+        .admin
+        .get("/api/audit?limit=100")
+        .await
+        .expect(200)
+        .json;
+    let acts = audit["entries"].as_array().unwrap().iter();
+    assert_eq!(
+        acts.filter(|act| act["action"] == "entity.call").count(),
+        0,
+        "no admin acted"
+    );
+}
+
+#[tokio::test]
+async fn what_may_not_be_done_is_refused_and_never_reaches_home_assistant() {
+    let home = Home::new(&[]).await;
+    let tablet = home.tablet();
+    let mut refusals = Vec::new();
+    for (entity, service) in [
+        ("light.hall", "turn_on"),
+        ("light.nowhere", "turn_on"),
+        ("nonsense", "turn_on"),
+        ("light.kitchen", "reload"),
+        ("light.kitchen", "lock.unlock"),
+        ("light.kitchen", "homeassistant.restart"),
+        ("lock.kitchen", "unlock"),
+        ("lock.kitchen", "open"),
+        ("media_player.kitchen", "join"),
+        ("media_player.kitchen", "unjoin"),
+        ("media_player.kitchen", "play_media"),
+        ("alarm_control_panel.kitchen", "alarm_disarm"),
+        ("cover.garage", "open_cover"),
+        ("cover.gate", "toggle"),
+        ("cover.door", "set_cover_position"),
+    ] {
+        let refused = call(&tablet, entity, service, json!({})).await;
+        assert_eq!(refused.status, 403, "{entity} {service}: {}", refused.text);
+        refusals.push(refused.json["code"].clone());
+    }
+    assert!(refusals.iter().all(|code| code == "forbidden"));
+    // Nothing tells another's from none.
+    let [others, none] = [
+        call(&tablet, "light.hall", "turn_on", json!({})).await,
+        call(&tablet, "light.nowhere", "turn_on", json!({})).await,
+    ];
+    assert_eq!(others.json["error"], none.json["error"]);
+    for (body, field) in [
+        (json!({}), "service"),
+        (json!({ "service": 7 }), "service"),
+        (json!({ "service": "Turn On" }), "service"),
+        (json!({ "service": "light.turn.on" }), "service"),
+        (json!({ "service": "switch.turn_on" }), "service"),
+        (json!({ "service": "turn_on", "data": 7 }), "data"),
+        (
+            json!({ "service": "turn_on", "data": { "entity_id": "light.hall" } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "area_id": "hall" } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "device_id": ["d"] } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "floor_id": "f" } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "label_id": "l" } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "target": {} } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "group_members": [] } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "brightness": 256 } }),
+            "data",
+        ),
+        (
+            json!({ "service": "turn_on", "data": { "brightness": { "entity_id": "x" } } }),
+            "data",
+        ),
+    ] {
+        let refused = tablet
+            .post("/api/entities/light.kitchen/call", body.clone())
+            .await;
+        assert_eq!(refused.json["field"], field, "{body}");
+        assert_eq!(refused.refused(422), "invalid_field");
+    }
+    let user = home
+        .daemon
+        .token(json!({ "role": "user", "name": "Ann" }))
+        .await;
+    let user = home.daemon.api_of(&user);
+    call(&user, "light.kitchen", "turn_on", json!({}))
+        .await
+        .refused(403);
+    let stranger = home.daemon.stranger();
+    call(&stranger, "light.kitchen", "turn_on", json!({}))
+        .await
+        .refused(401);
+    home.admin
+        .patch("/api/areas/kitchen/toggle", json!({}))
+        .await
+        .expect(200);
+    for api in [&tablet, &home.admin] {
+        call(api, "light.kitchen", "turn_on", json!({}))
+            .await
+            .refused(403);
+    }
+    assert_eq!(home.calls(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn covers_that_open_a_house_must_be_named() {
+    let named = [("ALLOWED_SERVICES", "cover.*,cover.garage,lock.kitchen")];
+    let home = Home::new(&named).await;
+    let tablet = home.tablet();
+    for entity in ["cover.blind", "cover.plain", "cover.garage"] {
+        call(&tablet, entity, "open_cover", json!({}))
+            .await
+            .expect(200);
+    }
+    call(&tablet, "lock.kitchen", "unlock", json!({}))
+        .await
+        .expect(200);
+    for (entity, service) in [
+        ("cover.gate", "open_cover"),
+        ("cover.door", "close_cover"),
+        ("light.kitchen", "turn_on"),
+    ] {
+        call(&tablet, entity, service, json!({})).await.refused(403);
+    }
+    // Of what no tablet sees nothing is known, so not that it is harmless either.
+    call(&home.admin, "cover.hall", "open_cover", json!({}))
+        .await
+        .refused(403);
+    assert_eq!(home.calls().len(), 4);
+    home.daemon.pair("Hall", &["hall"]).await;
+    until("what cover it is", async || {
+        let answer = call(&home.admin, "cover.hall", "open_cover", json!({})).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_admin_is_bound_by_the_list_and_is_audited() {
+    let home = Home::new(&[]).await;
+    // In no area of any tablet's, and still in one.
+    call(&home.admin, "light.hall", "turn_on", json!({}))
+        .await
+        .expect(200);
+    call(
+        &home.admin,
+        "lock.kitchen",
+        "unlock",
+        json!({ "code": "9173" }),
+    )
+    .await
+    .refused(403);
+    call(
+        &home.admin,
+        "lock.kitchen",
+        "lock",
+        json!({ "code": "9173" }),
+    )
+    .await
+    .expect(200);
+    call(&home.admin, "light.nowhere", "turn_on", json!({}))
+        .await
+        .refused(403);
+    assert_eq!(home.calls().len(), 2);
+    let audit = home.admin.get("/api/audit?limit=100").await.expect(200);
+    let acts = audit.json["entries"].as_array().unwrap().iter();
+    let acts: Vec<_> = acts
+        .filter(|act| act["action"] == "entity.call")
+        .map(|act| format!("{} {}", act["target"], act["detail"]).replace('"', ""))
+        .collect();
+    assert_eq!(acts, ["lock.kitchen lock.lock", "light.hall light.turn_on"]);
+    assert!(!audit.text.contains("9173") && !home.daemon.log().contains("9173"));
+}
+
+#[tokio::test]
+async fn what_home_assistant_says_is_told() {
+    let mut home = Home::new(&[]).await;
+    let tablet = home.tablet();
+    let answers = |home: &Home, answer: CoreAnswer| {
+        home.core
+            .house()
+            .answers
+            .insert("call_service".to_owned(), answer);
+    };
+    answers(
+        &home,
+        CoreAnswer::Error("home_assistant_error", "Lamp is not plugged in"),
+    );
+    let refused = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
+    assert_eq!(refused.json["error"], "Lamp is not plugged in");
+    assert_eq!(refused.refused(502), "homeassistant_refused");
+    let mut socket = home.daemon.listen(&home.wall.token).await;
+    socket.next_of("entity_states").await;
+    let ask = json!({ "type": "call_service", "requestId": 1,
+        "data": { "entityId": "light.kitchen", "service": "turn_on" } });
+    let result = socket.ask(ask.clone()).await["data"].take();
+    assert_eq!(result["success"], false);
+    assert_eq!(result["error"], "Lamp is not plugged in");
+
+    answers(&home, CoreAnswer::Silence);
+    let late = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
+    assert_eq!(late.refused(504), "homeassistant_timeout");
+
+    home.core.kill().await;
+    home.daemon.until_home("disconnected").await;
+    let away = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
+    assert!(away.retry_after() > 0);
+    assert_eq!(away.refused(503), "unavailable");
+    // Who may not is told so all the same.
+    call(&tablet, "light.hall", "turn_on", json!({}))
+        .await
+        .refused(403);
+
+    let alone = Daemon::start().await;
+    let admin = alone.admin().await;
+    let body = json!({ "name": "Kitchen", "entityIds": ["light.kitchen"] });
+    admin.post("/api/areas", body).await.expect(201);
+    call(&admin, "light.kitchen", "turn_on", json!({}))
+        .await
+        .refused(503);
+    let states = admin.get("/api/entities").await.expect(200).json;
+    assert_eq!(states, json!({ "states": [], "nextCursor": null }));
+}
+
+#[tokio::test]
+async fn a_socket_calls_services_and_hears_on_while_home_assistant_thinks() {
+    let home = Home::new(&[]).await;
+    let mut socket = home.daemon.listen(&home.wall.token).await;
+    socket.next_of("entity_states").await;
+    let ask = |id: &str, entity: &str, service: &str| {
+        json!({ "type": "call_service", "requestId": id,
+            "data": { "entityId": entity, "service": service, "data": {} } })
+    };
+    let done = socket.ask(ask("a", "light.kitchen", "turn_on")).await;
+    assert_eq!(
+        (&done["type"], &done["requestId"]),
+        (&json!("result"), &json!("a"))
+    );
+    let expected =
+        json!({ "success": true, "entityId": "light.kitchen", "service": "light.turn_on" });
+    assert_eq!(done["data"], expected);
+    let refused = socket.ask(ask("b", "light.hall", "turn_on")).await;
+    assert_eq!(refused["data"]["code"], "forbidden");
+    let refused = socket
+        .ask(json!({ "type": "call_service", "entity_id": "light.hall", "service": "turn_on" }))
+        .await;
+    assert_eq!(refused["type"], "error");
+    assert_eq!(refused["data"]["code"], "forbidden");
+    let refused = socket
+        .ask(json!({ "type": "call_service", "requestId": 1, "data": { "service": "turn_on" } }))
+        .await;
+    assert_eq!(refused["data"]["code"], "invalid_field");
+
+    let silence = CoreAnswer::Silence;
+    home.core
+        .house()
+        .answers
+        .insert("call_service".to_owned(), silence);
+    for n in 0..16 {
+        socket
+            .send(ask(&n.to_string(), "light.kitchen", "turn_on"))
+            .await;
+    }
+    home.core.until_heard("call_service", 17).await;
+    let refused = socket
+        .ask(ask("one more", "light.kitchen", "turn_on"))
+        .await;
+    assert_eq!(refused["requestId"], "one more");
+    assert_eq!(refused["data"]["code"], "rate_limited");
+    home.core.set_state("light.kitchen", "off", json!({}));
+    assert_eq!(
+        socket.next().await["type"],
+        "entity_state_changed",
+        "it hears meanwhile"
+    );
+    // Whoever has no socket can do the same.
+    home.core.house().answers.clear();
+    let words = home.daemon.words(&home.wall.token).await;
+    drop(words);
+    let mut late = 0;
+    while late < 16 {
+        let result = socket.next_of("result").await;
+        assert_eq!(result["data"]["code"], "homeassistant_timeout");
+        late += 1;
+    }
+    let body = json!({ "connectionId": connection(&mut socket, &home).await,
+        "type": "call_service", "data": { "entityId": "light.kitchen", "service": "toggle" } });
+    let sent = home.tablet().post("/api/send", body).await.expect(200).json;
+    assert!(sent.to_string().contains("light.toggle"), "{sent}");
+}
+
+/// The connection id of a socket, as an admin sees it.
+async fn connection(_socket: &mut crate::support::Socket, home: &Home) -> Value {
+    let info = home.admin.get("/api/websocket/info").await.expect(200).json;
+    let clients = info["data"]["clients"].as_array().unwrap();
+    let own = clients
+        .iter()
+        .find(|of| of["clientId"] == home.wall.id.as_str());
+    own.expect("it is connected")["connectionId"].clone()
+}
+
+#[tokio::test]
+async fn a_call_with_a_key_is_made_once() {
+    let home = Home::new(&[]).await;
+    let tablet = Arc::new(home.tablet());
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "once"),
+    ];
+    let path = "/api/entities/light.kitchen/call";
+    let body = json!({ "service": "toggle" }).to_string();
+    let first = tablet
+        .send_text("POST", path, &headers, &body)
+        .await
+        .expect(200);
+    let again = tablet
+        .send_text("POST", path, &headers, &body)
+        .await
+        .expect(200);
+    assert_eq!(first.text, again.text);
+    assert_eq!(home.calls().len(), 1);
+    // A refusal is not kept.
+    let other = [headers[0], ("idempotency-key", "other")];
+    let error = CoreAnswer::Error("home_assistant_error", "Not now");
+    home.core
+        .house()
+        .answers
+        .insert("call_service".to_owned(), error);
+    tablet
+        .send_text("POST", path, &other, &body)
+        .await
+        .refused(502);
+    home.core.house().answers.clear();
+    tablet
+        .send_text("POST", path, &other, &body)
+        .await
+        .expect(200);
+    assert_eq!(home.calls().len(), 3);
+    assert!(!home.daemon.log().contains("was not kept"));
+}
+
+#[tokio::test]
+async fn a_wrong_entry_of_the_list_ends_the_start() {
+    for wrong in ["light", "nothing.*", "automation.*", "Light.turn_on"] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = vec![("ALLOWED_SERVICES".to_owned(), wrong.to_owned())];
+        let output = crate::support::command(folder.path(), &options)
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            text.contains(&format!("allowed_services is \"{wrong}\" (")),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,435 @@
+//! Areas as Home Assistant has them (contract section 7): what is told of them, and what is not.
+
+use serde_json::{Value, json};
+
+use super::support::{Api, Core, CoreAnswer, Daemon, House, until};
+
+fn kitchen_and_hall(house: &mut House) {
+    house.area("kitchen", "Kitchen");
+    house.area("hall", "Hall");
+    house.device("stove", Some("kitchen"), None);
+    house.entity("light.kitchen", Some("kitchen"), None);
+    house.entity("sensor.stove", None, Some("stove"));
+    house.entity("light.hall", Some("hall"), None);
+}
+
+async fn areas(api: &Api) -> Vec<Value> {
+    let areas = api.get("/api/areas?limit=1000").await.expect(200).json;
+    areas["areas"].as_array().expect("a list").clone()
+}
+
+async fn until_areas(api: &Api, count: usize) -> Vec<Value> {
+    until("the areas", async || {
+        Some(areas(api).await).filter(|areas| areas.len() == count)
+    })
+    .await
+}
+
+async fn events(api: &Api, kind: &str) -> Vec<Value> {
+    let path = format!("/api/events?limit=1000&type={kind}");
+    let events = api.get(&path).await.expect(200).json;
+    events["events"].as_array().expect("a list").clone()
+}
+
+/// Waits until whatever Home Assistant told before this was acted upon: an area more is there.
+async fn until_mirrored(core: &Core, api: &Api, mark: &str) {
+    core.house().area(mark, mark);
+    core.fire(
+        "area_registry_updated",
+        json!({ "action": "create", "area_id": mark }),
+    );
+    until("the mark", async || {
+        areas(api)
+            .await
+            .iter()
+            .any(|area| area["id"] == mark)
+            .then_some(())
+    })
+    .await;
+}
+
+fn change(registry: &mut [Value], key: &str, id: &str, change: Value) {
+    let place = House::find(registry, key, id);
+    for (key, value) in change.as_object().expect("an object") {
+        registry[place][key] = value.clone();
+    }
+}
+
+#[tokio::test]
+async fn areas_and_their_entities_are_there_with_home_assistants_ids() {
+    let core = Core::with(|house| {
+        kitchen_and_hall(house);
+        // A child device of Core 2026.9, and what tablets do not get.
+        house.device("burner", None, Some("stove"));
+        house.entity("sensor.burner", None, Some("burner"));
+        house.entity("light.moved", Some("hall"), Some("stove"));
+        house.entity("light.off", Some("hall"), None);
+        house.entity("light.hidden", Some("hall"), None);
+        house.entity("light.nowhere", None, None);
+        change(
+            &mut house.entities,
+            "entity_id",
+            "light.off",
+            json!({ "disabled_by": "user" }),
+        );
+        change(
+            &mut house.entities,
+            "entity_id",
+            "light.hidden",
+            json!({ "hidden_by": "user" }),
+        );
+    })
+    .await;
+    for options in [core.as_addon(), core.direct()] {
+        let daemon = Daemon::beside(options, &[]).await;
+        let admin = daemon.admin().await;
+        let areas = until_areas(&admin, 2).await;
+        let of = |id: &str| {
+            areas
+                .iter()
+                .find(|area| area["id"] == id)
+                .expect("it")
+                .clone()
+        };
+        let kitchen = of("kitchen");
+        assert_eq!(kitchen["name"], "Kitchen");
+        assert_eq!(kitchen["source"], "homeassistant");
+        assert_eq!(kitchen["isEnabled"], true);
+        assert!(kitchen["roomId"].is_i64());
+        assert_eq!(
+            kitchen["entityIds"],
+            json!(["light.kitchen", "sensor.burner", "sensor.stove"])
+        );
+        assert_eq!(
+            of("hall")["entityIds"],
+            json!(["light.hall", "light.moved"])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_core_without_the_short_list_is_read_by_the_long_one() {
+    let core = Core::with(|house| {
+        kitchen_and_hall(house);
+        house.entity("light.off", Some("hall"), None);
+        change(
+            &mut house.entities,
+            "entity_id",
+            "light.off",
+            json!({ "disabled_by": "user" }),
+        );
+        let unknown = CoreAnswer::Error("unknown_command", "Unknown command.");
+        for kind in [
+            "config/entity_registry/list_for_display",
+            "supported_features",
+            "get_config",
+        ] {
+            house.answers.insert(kind.to_owned(), unknown.clone());
+        }
+    })
+    .await;
+    let daemon = Daemon::beside(core.direct(), &[]).await;
+    let areas = until_areas(&daemon.admin().await, 2).await;
+    assert_eq!(areas[1]["entityIds"], json!(["light.hall"]));
+}
+
+#[tokio::test]
+async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
+    let core = Core::with(kitchen_and_hall).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let admin = daemon.admin().await;
+    until_areas(&admin, 2).await;
+    let cook = daemon.pair("cook", &["kitchen"]).await;
+    let guest = daemon.pair("guest", &["hall"]).await;
+    let mut cook = daemon.listen(&cook.token).await;
+    let mut guest = daemon.listen(&guest.token).await;
+
+    change(
+        &mut core.house().areas,
+        "area_id",
+        "kitchen",
+        json!({ "name": "Galley" }),
+    );
+    core.fire(
+        "area_registry_updated",
+        json!({ "action": "update", "area_id": "kitchen" }),
+    );
+    let told = cook.next_of("area_updated").await["data"].clone();
+    assert_eq!(
+        (&told["areaId"], &told["name"]),
+        (&json!("kitchen"), &json!("Galley"))
+    );
+
+    // The device moves, and its entity with it: both areas are others now.
+    change(
+        &mut core.house().devices,
+        "id",
+        "stove",
+        json!({ "area_id": "hall" }),
+    );
+    core.fire(
+        "device_registry_updated",
+        json!({ "action": "update", "device_id": "stove" }),
+    );
+    let told = cook.next_of("area_updated").await["data"].clone();
+    assert_eq!(told["entityIds"], json!(["light.kitchen"]));
+    let told = guest.next_of("area_updated").await["data"].clone();
+    assert_eq!(told["entityIds"], json!(["light.hall", "sensor.stove"]));
+
+    let renamed = json!({ "entity_id": "light.ceiling" });
+    change(
+        &mut core.house().entities,
+        "entity_id",
+        "light.kitchen",
+        renamed,
+    );
+    core.fire(
+        "entity_registry_updated",
+        json!({
+            "action": "update", "entity_id": "light.ceiling", "old_entity_id": "light.kitchen",
+        }),
+    );
+    let told = cook.next_of("area_updated").await["data"].clone();
+    assert_eq!(told["entityIds"], json!(["light.ceiling"]));
+
+    core.house().areas.remove(0);
+    core.fire(
+        "area_registry_updated",
+        json!({ "action": "remove", "area_id": "kitchen" }),
+    );
+    let told = cook.next_of("area_removed").await["data"].clone();
+    assert_eq!(
+        (&told["areaId"], &told["reason"]),
+        (&json!("kitchen"), &json!("deleted"))
+    );
+    guest.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
+    let mut core = Core::with(kitchen_and_hall).await;
+    core.house().area("cellar", "Cellar");
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let admin = daemon.admin().await;
+    until_areas(&admin, 3).await;
+    let tablet = daemon.pair("tablet", &["kitchen", "hall", "cellar"]).await;
+    let mut socket = daemon.listen(&tablet.token).await;
+
+    core.kill().await;
+    daemon.until_home("disconnected").await;
+    // Everything works on.
+    admin
+        .patch("/api/areas/hall/toggle", json!({ "isEnabled": false }))
+        .await
+        .expect(200);
+    socket.next_of("area_disabled").await;
+    {
+        let mut house = core.house();
+        change(
+            &mut house.areas,
+            "area_id",
+            "kitchen",
+            json!({ "name": "Galley" }),
+        );
+        let cellar = House::find(&mut house.areas, "area_id", "cellar");
+        house.areas.remove(cellar);
+        house.areas.reverse();
+        house.entities.reverse();
+    }
+    core.revive().await;
+    let mut told = [
+        socket.next().await,
+        socket.next().await,
+        socket.next().await,
+    ];
+    told.sort_by_key(|event| event["type"].to_string());
+    assert_eq!(told[2]["type"], "room_updated");
+    assert_eq!(told[0]["type"], "area_removed");
+    assert_eq!(told[0]["data"]["areaId"], "cellar");
+    assert_eq!(told[1]["type"], "area_updated");
+    assert_eq!(told[1]["data"]["name"], "Galley");
+    until_mirrored(&core, &admin, "mark").await;
+    socket.heard_nothing().await;
+    let hall = admin.get("/api/areas/hall").await.expect(200).json;
+    assert_eq!(hall["isEnabled"], false);
+    assert_eq!(hall["clientIds"], json!([tablet.id]));
+}
+
+#[tokio::test]
+async fn enabled_and_assigned_outlive_a_restart_of_either_side() {
+    let core = Core::with(kitchen_and_hall).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let admin = daemon.admin().await;
+    let before = until_areas(&admin, 2).await;
+    let tablet = daemon.pair("tablet", &["hall"]).await;
+    let toggle = "/api/areas/hall/toggle";
+    admin.patch(toggle, json!({})).await.expect(200);
+    let daemon = daemon.kill_and_restart().await;
+    let admin = daemon.admin().await;
+    until_mirrored(&core, &admin, "mark").await;
+    let hall = admin.get("/api/areas/hall").await.expect(200).json;
+    assert_eq!(hall["isEnabled"], false);
+    assert_eq!(hall["clientIds"], json!([tablet.id]));
+    assert_eq!(hall["roomId"], before[1]["roomId"]);
+    assert!(events(&admin, "area_updated").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_mirrored_area_is_changed_in_home_assistant_alone() {
+    let core = Core::with(kitchen_and_hall).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let admin = daemon.admin().await;
+    until_areas(&admin, 2).await;
+    let hall = "/api/areas/hall";
+    for change in [
+        json!({ "name": "Mine" }),
+        json!({ "entityIds": ["light.mine"] }),
+    ] {
+        assert_eq!(admin.patch(hall, change).await.refused(409), "mirrored");
+    }
+    assert_eq!(admin.delete(hall).await.refused(409), "mirrored");
+    // What is not changed may be said.
+    let same = json!({ "name": "Hall", "entityIds": ["light.hall"], "isEnabled": false });
+    let area = admin.put(hall, same).await.expect(200).json;
+    assert_eq!(
+        (&area["name"], &area["isEnabled"]),
+        (&json!("Hall"), &json!(false))
+    );
+}
+
+#[tokio::test]
+async fn nothing_goes_because_of_an_answer_that_cannot_be_read() {
+    let core = Core::with(kitchen_and_hall).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let admin = daemon.admin().await;
+    until_areas(&admin, 2).await;
+    let list = "config/area_registry/list";
+    for (asked, answer) in [
+        CoreAnswer::Result(json!([{ "name": "without an id" }])),
+        CoreAnswer::Result(json!({})),
+        CoreAnswer::Result(Value::Null),
+        CoreAnswer::Error("unknown_error", "Registries are not loaded"),
+        CoreAnswer::Frame("{\"id\":ID,\"type\":\"result\",".to_owned()),
+        CoreAnswer::Close,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let heard = core.heard(list).len();
+        core.house().answers.insert(list.to_owned(), answer);
+        core.fire("area_registry_updated", json!({ "action": "update" }));
+        core.until_heard(list, heard + 1).await;
+        core.house().answers.clear();
+        until_mirrored(&core, &admin, &format!("mark_{asked}")).await;
+    }
+    assert!(events(&admin, "area_removed").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_core_that_starts_is_waited_for() {
+    let core = Core::with(|house| house.state = "STARTING".to_owned()).await;
+    let daemon = Daemon::beside(core.direct(), &[]).await;
+    let admin = daemon.admin().await;
+    core.until_heard("get_config", 1).await;
+    assert!(core.heard("config/area_registry/list").is_empty());
+    kitchen_and_hall(&mut core.house());
+    core.house().state = "RUNNING".to_owned();
+    until_areas(&admin, 2).await;
+}
+
+#[tokio::test]
+async fn an_empty_house_is_doubted_and_in_the_end_believed() {
+    let mut core = Core::with(kitchen_and_hall).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let admin = daemon.admin().await;
+    until_areas(&admin, 2).await;
+    let list = "config/entity_registry/list_for_display";
+    // Its registries come late after a restart.
+    core.kill().await;
+    let entities = std::mem::take(&mut core.house().entities);
+    let heard = core.heard(list).len();
+    core.revive().await;
+    core.until_heard(list, heard + 2).await;
+    core.house().entities = entities;
+    until_mirrored(&core, &admin, "mark").await;
+    assert!(events(&admin, "area_updated").await.is_empty());
+    // This time it is the truth, and nobody told of it.
+    core.house().areas.clear();
+    core.fire("area_registry_updated", json!({ "action": "update" }));
+    until_areas(&admin, 0).await;
+    assert_eq!(events(&admin, "area_removed").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
+    let core = Core::with(|house| {
+        kitchen_and_hall(house);
+        house.entity("lock.front_door", Some("hall"), None);
+    })
+    .await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let admin = daemon.admin().await;
+    until_areas(&admin, 2).await;
+    let locker = "/api/lockers/lock.front_door";
+    let shown = admin.get(locker).await.expect(200).json;
+    assert_eq!(shown["kioskId"], "hall");
+    assert_eq!(
+        admin
+            .patch(locker, json!({ "state": "x" }))
+            .await
+            .refused(409),
+        "mirrored"
+    );
+    assert_eq!(admin.delete(locker).await.refused(409), "mirrored");
+    let moved = json!({ "area_id": "kitchen" });
+    change(
+        &mut core.house().entities,
+        "entity_id",
+        "lock.front_door",
+        moved,
+    );
+    core.fire("entity_registry_updated", json!({ "action": "update" }));
+    until("the move", async || {
+        let locker = admin.get(locker).await.expect(200).json;
+        (locker["kioskId"] == "kitchen").then_some(())
+    })
+    .await;
+    core.house().entities.pop();
+    core.fire("entity_registry_updated", json!({ "action": "remove" }));
+    until("its end", async || {
+        (admin.get(locker).await.status == 404).then_some(())
+    })
+    .await;
+    assert!(events(&admin, "locker_state_changed").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_local_area_keeps_its_id_and_an_odd_name_is_fitted() {
+    let daemon = Daemon::start().await;
+    let local = daemon.local().create_area("Mine").await;
+    let core = Core::with(|house| {
+        house.area(&local, "Theirs");
+        house.area("odd", &format!(" \u{7}{} ", "x".repeat(200)));
+    })
+    .await;
+    let daemon = daemon.restart_beside(core.as_addon()).await;
+    let admin = daemon.admin().await;
+    let areas = until_areas(&admin, 2).await;
+    assert_eq!(
+        (&areas[0]["name"], &areas[0]["source"]),
+        (&json!("Mine"), &json!("local"))
+    );
+    assert_eq!(areas[1]["name"], "x".repeat(99));
+}
+
+#[tokio::test]
+async fn what_was_mirrored_stays_without_home_assistant_and_may_go() {
+    let core = Core::with(kitchen_and_hall).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    until_areas(&daemon.admin().await, 2).await;
+    let daemon = daemon.restart_beside(Vec::new()).await;
+    let admin = daemon.admin().await;
+    assert_eq!(areas(&admin).await.len(), 2);
+    admin.delete("/api/areas/hall").await.expect(204);
+    assert_eq!(areas(&admin).await.len(), 1);
+}
