@@ -111,7 +111,7 @@ test("many tablets get areas at once", async (t) => {
 test("messages and commands reach a tablet, and their outcome comes back", async (t) => {
   const { paired, tablet, admin, page } = await furnish(t);
   await visit(page, `tablets/${paired.id}`);
-  await page.getByLabel(/Shown full screen/).fill("Dinner <b>is</b> ready");
+  await page.getByLabel("Text").fill("Dinner <b>is</b> ready");
   await page.getByRole("button", { name: "Send" }).click();
   const { message } = (await tablet.hears("new_message")).data;
   assert.equal(message.body, "Dinner <b>is</b> ready");

@@ -73,7 +73,7 @@ async fn a_view_is_what_the_tablet_itself_would_get() {
 
 #[tokio::test]
 async fn a_view_tells_what_may_be_done_with_each_entity_and_nothing_of_a_disabled_area() {
-    let options = [("allowed_services", "light.turn_on,cover.*")];
+    let options = [("ALLOWED_SERVICES", "light.turn_on,cover.*")];
     let daemon = Daemon::with(&options).await;
     let admin = daemon.admin().await;
     let create = async |name: &str, entities: Value| {

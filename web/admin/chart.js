@@ -18,6 +18,7 @@ function take(list) {
   if (newest && list.at - newest > 15_000) push([newest / 1000 + 1, null, null, null]);
   newest = list.at;
   const { median, p95, p99 } = list.value.latency_metrics;
+  if (p99 === 0) return;
   push([list.at / 1000, median, p95, p99]);
 }
 

@@ -55,7 +55,8 @@ const SENTENCES = {
   typing: (d) => t("{name} is writing", { name: partyName(d.from) }),
   server_shutdown: () => t("Wallcast stops or restarts"),
   resync_required: () => t("Too long away: everything was loaded anew"),
-  entity_state_changed: (d) => `${d.entity_id}: ${d.new_state?.state ?? d.new_state ?? ""}`,
+  entity_states: (d) => t("The states of {n} entities", { n: d.states?.length ?? 0 }),
+  entity_state_changed: (d) => `${d.entity_id}: ${d.new_state ?? ""}`,
 };
 
 /** What happened, in a sentence; the type's name where there is none. */

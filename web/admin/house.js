@@ -65,6 +65,9 @@ const CONCERNS = {
 
 /** Events that the page keeps for the log; older ones are in the history. */
 const KEPT_EVENTS = 1000;
+const KEPT_STATES = 300;
+/** Changes within this time are drawn at once, in milliseconds: a house may tell hundreds a second. */
+const DRAW_MS = 40;
 /** Changes within this time are one reload, in milliseconds. */
 const GATHER_MS = 120;
 
@@ -86,7 +89,7 @@ const watchers = new Set();
 const hearers = new Set();
 let isTold = false;
 
-/** Calls `watcher` after changes, gathered to one call a frame. */
+/** Calls `watcher` after changes, a few of them gathered. */
 export function watch(watcher) {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
@@ -101,10 +104,10 @@ export function hear(hearer) {
 function changed() {
   if (isTold) return;
   isTold = true;
-  queueMicrotask(() => {
+  setTimeout(() => {
     isTold = false;
     for (const watcher of watchers) watcher();
-  });
+  }, DRAW_MS);
 }
 
 /** Somebody looks at a list; it is loaded and kept current until the returned function is called. */
@@ -171,8 +174,7 @@ export function take(event) {
   if (event.type === "client_online" || event.type === "client_offline") patchPresence(event);
   outdate(...(CONCERNS[event.type] ?? []));
   if (event.type !== "heartbeat" && event.type !== "pong") {
-    house.events.push({ ...event, key: `${event.id ?? ""}-${nextKey++}` });
-    if (house.events.length > KEPT_EVENTS + 100) house.events.splice(0, 100);
+    keep({ ...event, key: `${event.id ?? ""}-${nextKey++}` });
   }
   for (const hearer of hearers) hearer(event);
   changed();
@@ -184,6 +186,18 @@ export function precede(events) {
   changed();
 }
 
+/** Keeps an event for the log. States come by the hundred, and must not push out everything else. */
+function keep(event) {
+  house.events.push(event);
+  if (event.type === STATE && ++states > KEPT_STATES) {
+    states -= 1;
+    house.events.splice(house.events.findIndex((one) => one.type === STATE), 1);
+  }
+  if (house.events.length > KEPT_EVENTS && house.events.shift().type === STATE) states -= 1;
+}
+
+const STATE = "entity_state_changed";
+let states = 0;
 let nextKey = 1;
 
 /** Presence is told with the event; nobody has to wait for a list. */
@@ -196,10 +210,21 @@ function patchPresence({ type, data }) {
   );
 }
 
+/** Lists that are asked for again and again, since no event tells of their changes. */
+const POLLED = ["positions", "sessions", "latency", "traffic", "health", "tokens"];
+
+/** The events have stopped: what they kept true until now was true until now. */
+function stamp() {
+  for (const [name, list] of Object.entries(house.lists)) {
+    if (list.at && !list.isOld && !POLLED.includes(name)) list.at = Date.now();
+  }
+}
+
 /** The connection changed; once it is back, everything that is looked at is loaded anew. */
 export function setLink(link) {
   const before = house.link.status;
   house.link = { ...link, since: link.status === before ? house.link.since : Date.now() };
+  if (before === "live" && link.status !== "live") stamp();
   if (link.status === "live" && before !== "live") outdate(...Object.keys(SOURCES));
   changed();
 }

@@ -40,7 +40,7 @@ export function Audit() {
             return [...head, html`<li key=${entry.id} class="log-row">
               <time class="mono quiet" datetime=${entry.timestamp} title=${fullTime(entry.timestamp)}>${clockTime(entry.timestamp)}</time>
               <span class="mono log-type">${entry.action}</span>
-              <span class="log-words">${named(entry.target, lists) ?? ""} <span class="quiet">${withNames(entry.detail, lists)}</span></span>
+              <span class="log-words">${named(entry.target, lists) ?? ""} <span class="quiet">${detailOf(entry, lists)}</span></span>
               <span class="quiet log-who">${actorName(entry.actor, tokens.value)} · ${entry.address}</span>
             </li>`];
           })}
@@ -56,6 +56,14 @@ function named(id, lists) {
     if (found) return html`<strong>${found.name ?? found.title}</strong>`;
   }
   return /^[a-z]+_[\w-]{16,}$|^[\w-]{20,}$/.test(id) ? html`<span class="mono quiet" title=${id}>${id.slice(0, 12)}…</span>` : html`<strong>${id}</strong>`;
+}
+
+/** The detail, without a name that stands before it already. */
+function detailOf({ target, detail }, lists) {
+  const found = lists.flat().find((thing) => (thing.id ?? thing.jti) === target);
+  const name = found?.name ?? found?.title;
+  if (name && detail.startsWith(`${name}: `)) return detail.slice(name.length + 2);
+  return detail === name ? "" : withNames(detail, lists);
 }
 
 function withNames(text, lists) {

@@ -10,7 +10,7 @@ import { serviceTone, statusWord } from "./board.js";
 
 const EVERY_MS = 2000;
 /** What follows from other events, and is no news of its own. */
-const QUIET = ["system_status", "connection", "conversation_update", "unread_count_update", "message_status_update", "presence", "typing", "room_updated"];
+const QUIET = ["system_status", "connection", "conversation_update", "unread_count_update", "message_status_update", "presence", "typing", "room_updated", "entity_states", "entity_state_changed", "result"];
 
 export function Overview() {
   const clients = useList("clients");
@@ -45,11 +45,13 @@ function Figures({ clients }) {
   const active = clients.value?.filter((client) => client.isActive);
   const online = active?.filter((client) => client.isOnline).length;
   const sent = traffic.value?.data.messages_sent;
-  const ms = latency.value?.latency_metrics;
+  const measured = latency.value?.latency_metrics;
+  // A house that has delivered nothing yet has no latency, rather than none at all.
+  const ms = measured?.p99 > 0 ? measured : undefined;
   return html`<ul class="figures">
     <${Figure} label=${t("Tablets online")} of=${clients} href="#tablets"
       value=${active && html`${number(online)}<small> / ${number(active.length)}</small>`}
-      note=${active ? (online === active.length && online > 0 ? t("all of them") : count(active.length - online, "{n} is away", "{n} are away")) : ""} />
+      note=${active?.length ? (online === active.length && online > 0 ? t("all of them") : count(active.length - online, "{n} is away", "{n} are away")) : ""} />
     <${Figure} label=${t("Deliveries")} of=${traffic} value=${sent !== undefined && number(sent)}
       note=${rate === undefined ? t("since the start") : t("{n} a second", { n: number(rate) })} />
     <${Figure} label=${t("Half arrive within")} of=${latency} value=${ms && milliseconds(ms.median)} note=${t("from commit to wire")} />

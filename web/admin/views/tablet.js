@@ -109,7 +109,7 @@ function Tell({ client }) {
   };
   return html`<${Panel} title=${t("Message")} actions=${html`<a class="small-link" href="#messages">${t("All messages")}</a>`}>
     <form class="inline-form" onSubmit=${submit}>
-      <${TextField} label=${t("Shown full screen until somebody presses “Got it”")} value=${body} onInput=${setBody} maxlength="4000" required error=${send.error?.message} />
+      <${TextField} label=${t("Text")} hint=${t("Shown full screen until somebody presses “Got it”")} value=${body} onInput=${setBody} maxlength="4000" required error=${send.error?.message} />
       <button class="primary" disabled=${send.busy || !body.trim()}><${Icon} name="send" size=${18} />${t("Send")}</button>
     </form>
   </${Panel}>`;
