@@ -13,8 +13,8 @@ const FLAGS = [
   "--disable-component-update", "--disable-sync",
 ];
 
-export async function startBrowser(t) {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+export async function startBrowser(t, more = []) {
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, ...more] });
   t.after(() => browser.close());
   return browser;
 }

@@ -105,11 +105,11 @@ for (const [size, colorScheme] of LOOKS) {
     await page.clock.fastForward("02:00");
     await page.locator(".saver").waitFor();
     await see(page, "41-saver");
-    await page.mouse.click(5, 5);
+    await page.clock.resume();
+    await page.keyboard.press("Shift");
     await page.locator(".saver").waitFor({ state: "detached" });
 
     await area("Living Room");
-    await page.clock.resume();
     await daemon.admin("PATCH", `/api/areas/${areas.living}/toggle`, { isEnabled: false });
     await page.getByText("An admin has switched this area off").waitFor();
     await see(page, "50-area-off");

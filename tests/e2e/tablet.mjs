@@ -1,8 +1,11 @@
 // A house with a daemon and tablets as people have them: windows that show the tablet's app.
 
+import { createHash } from "node:crypto";
+import tls from "node:tls";
+
 import { openWindow, startBrowser } from "./browser.mjs";
 import { startHouse } from "./house.mjs";
-import { startDaemon } from "./support.mjs";
+import { next, startDaemon } from "./support.mjs";
 
 /** A stand-in house, a daemon with its three areas, and a browser. `areas` holds their ids. */
 export async function startAll(t, options = {}) {
@@ -13,13 +16,23 @@ export async function startAll(t, options = {}) {
     const body = { name: `${name} `.trim(), entityIds: house.entityIds(key) };
     areas[key] = (await daemon.admin("POST", "/api/areas", body)).body.id;
   }
-  const browser = await startBrowser(t);
+  const browser = await startBrowser(t, [`--ignore-certificate-errors-spki-list=${await keyOf(daemon)}`]);
   return { house, daemon, areas, browser };
+}
+
+/** The hash of the daemon's key: a browser that is told it trusts the certificate, as one does in which
+ * the house's CA is installed. One that only looks away would refuse a service worker. */
+async function keyOf(daemon) {
+  const socket = tls.connect({ host: "localhost", port: daemon.port, ca: daemon.ca });
+  await next(socket, "secureConnect");
+  const key = socket.getPeerX509Certificate().publicKey.export({ type: "spki", format: "der" });
+  socket.destroy();
+  return createHash("sha256").update(key).digest("base64");
 }
 
 /** A window on the tablet's app. */
 export async function openTablet({ browser, daemon }, { path = "/", ...options } = {}) {
-  const tablet = await openWindow(browser, options);
+  const tablet = await openWindow(browser, { ignoreHTTPSErrors: false, ...options });
   await tablet.page.goto(daemon.url + path);
   return tablet;
 }
