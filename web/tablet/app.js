@@ -114,13 +114,13 @@ function Root() {
       client.connect();
     };
     const pairing = new Pairing(BASE, paired);
-    const offer = (notice) => {
+    const offer = async (notice) => {
       enter({ name: "pairing", pairing, notice });
       const code = codeIn(location.hash);
       // A code is for one use: it does not stay where a reload would bring it again.
       if (code) history.replaceState(null, "", location.pathname);
-      if (code) pairing.bring(code);
-      pairing.ask();
+      // Whoever brings a good code asks for nothing else.
+      if (!code || !(await pairing.bring(code))) pairing.ask();
     };
     client.on("state", ({ phase, reason }) => {
       if (phase !== "ended") return;
