@@ -37,8 +37,9 @@
 /** First and longest wait between attempts; each lies between half and the whole of it. */
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
-/** Without the first words in this time an attempt has failed. */
+/** Without the first words in time an attempt failed: a socket that proves nothing opens, and hears nothing. */
 const WORDS_WITHIN_MS = 8000;
+const WORDS_AFTER_OPEN_MS = 2500;
 /** After this much silence the house is asked whether it is there, and given this long to answer; less
  * after a sleep, since whoever looks at a tablet waits for it. */
 const SILENCE_MS = 4000;
@@ -133,10 +134,9 @@ export class Wallcast {
     if (response.status === 204) return null;
     const answer = await response.json().catch(() => null);
     if (response.ok) return answer;
-    const { error, code } = answer || {};
-    const message = error || `The house answered ${response.status}`;
+    const { error = `The house answered ${response.status}`, code = "http_error" } = answer || {};
     const retry = Number(response.headers.get("retry-after")) * 1000;
-    throw new WallcastError(message, code || "http_error", response.status, retry || undefined);
+    throw new WallcastError(error, code, response.status, retry || undefined);
   }
 
   /** Asks whether the connection still lives, and tries again at once where one is waited for. */
@@ -149,15 +149,19 @@ export class Wallcast {
     this._drop();
     const transport = this._choose();
     this._enter({ phase: "connecting", transport });
-    const link = (this._link = { transport, isOpen: false });
+    const link = (this._link = { transport });
     const mine = (act) => (...given) => this._link === link && act(...given);
     const hooks = {
-      open: mine(() => (link.isOpen = true)),
+      open: mine(() => expectWords(WORDS_AFTER_OPEN_MS)),
       heard: mine(() => (this.heardAt = Date.now())),
       message: mine((message) => this._receive(message)),
       closed: mine((why) => this._closed(why)),
     };
-    link.timer = setTimeout(mine(() => this._closed({ silent: true })), WORDS_WITHIN_MS);
+    const expectWords = (ms) => {
+      clearTimeout(link.timer);
+      link.timer = setTimeout(() => hooks.closed({ silent: true }), ms);
+    };
+    expectWords(WORDS_WITHIN_MS);
     try {
       Object.assign(link, transport === "sse" ? this._openStream(hooks) : this._openSocket(hooks));
     } catch (error) {
@@ -243,10 +247,8 @@ export class Wallcast {
     const proof = this.token || this.sessionId;
     if (proof) headers.authorization = `Bearer ${proof}`;
     if (body !== undefined) headers["content-type"] = "application/json";
-    const sent = body === undefined ? undefined : JSON.stringify(body);
-    const url = new URL(path, this.base).href;
-    const options = { method, headers, body: sent, credentials: "include", cache: "no-store" };
-    return this._fetch(url, options).catch((error) => {
+    const options = { method, headers, body: JSON.stringify(body), credentials: "include", cache: "no-store" };
+    return this._fetch(new URL(path, this.base).href, options).catch((error) => {
       throw new WallcastError(error.message, "offline");
     });
   }
@@ -330,8 +332,7 @@ export class Wallcast {
     const late = now - this._lastTick - TICK_MS;
     this._lastTick = now;
     if (late > SLEEP_MS) return this.check(ANSWER_AFTER_SLEEP_MS);
-    const isSilent = now - this.heardAt > SILENCE_MS;
-    if (this.state.phase === "online" && isSilent) this._probe(ANSWER_WITHIN_MS);
+    if (this.state.phase === "online" && now - this.heardAt > SILENCE_MS) this._probe(ANSWER_WITHIN_MS);
   }
 
   _probe(patienceMs) {
@@ -490,9 +491,9 @@ function streamParser(emit) {
   };
 }
 
-function streamed({ event, data, id }) {
+function streamed({ event, data, id = "" }) {
   const parsed = JSON.parse(data);
-  const number = id === undefined ? undefined : Number(id.slice(id.lastIndexOf(":") + 1));
+  const number = id ? Number(id.slice(id.lastIndexOf(":") + 1)) : undefined;
   // The first words and heartbeats bear the house's position, which is no event's own id.
   const isOwn = !["connection", "heartbeat"].includes(event);
   return { type: event, data: parsed, id: isOwn ? number : undefined, timestamp: parsed.timestamp };

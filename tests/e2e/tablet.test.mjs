@@ -59,6 +59,28 @@ test("an admin's code is typed, a wrong one is told, and a link brings it by its
   second.assertClean();
 });
 
+test("an admin's code is scanned where the browser can read one", async () => {
+  const { daemon, areas } = all;
+  const { body } = await daemon.admin("POST", "/api/pairing/codes", { name: "Scanned", areaIds: [areas.hall] });
+  const { page, context, assertClean } = await openTablet(all);
+  // Chromium on Linux has neither; the app cannot tell these from an Android tablet's.
+  await context.addInitScript((seen) => {
+    window.BarcodeDetector = class {
+      async detect() {
+        return [{ rawValue: seen }];
+      }
+    };
+    const stream = () => document.createElement("canvas").captureStream();
+    Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia: async () => stream() } });
+    HTMLMediaElement.prototype.play = async () => {};
+  }, body.url);
+  await page.goto(daemon.url);
+  await page.getByRole("button", { name: "Scan" }).click();
+  await isFresh(page);
+  await page.getByRole("heading", { name: "Hall" }).waitFor();
+  assertClean();
+});
+
 test("what is denied or not approved is told, and asked again", async (t) => {
   const own = await startAll(t, { WALLCAST_PAIRING_TTL_SECONDS: "2" });
   const { daemon } = own;
@@ -237,8 +259,18 @@ test("commands are done once, and each outcome is told", async () => {
   await command("brightness", { level: 100 });
   await command("configure", { help: false });
   await page.getByRole("button", { name: "Ask for help" }).waitFor({ state: "detached" });
-  const spoken = await command("speak", { text: "" }, "failed");
-  assert.match(spoken.result.error, /text/);
+  const unsaid = await command("speak", { text: "" }, "failed");
+  assert.match(unsaid.result.error, /text/);
+  // Chromium without a sound card has no voice of its own.
+  await page.evaluate(() => {
+    const speak = (utterance) => {
+      window.said = utterance.text;
+      setTimeout(() => utterance.onend(), 0);
+    };
+    Object.defineProperty(window, "speechSynthesis", { value: { speak } });
+  });
+  await command("speak", { text: "Somebody is at the door" });
+  assert.equal(await page.evaluate(() => window.said), "Somebody is at the door");
   const unknown = await command("dance", undefined, "failed");
   assert.match(unknown.result.error, /dance/);
   const loaded = next(page, "load");
@@ -275,6 +307,54 @@ test("a tablet that is revoked says so, forgets the house and can be paired agai
   await daemon.admin("POST", `/api/pairing/requests/${code}/approve`, { clientId: id });
   await isFresh(page);
   assertClean(/401/);
+});
+
+test("an access that has ended by itself is told too", async () => {
+  const { page, context } = await pairedTablet(all);
+  await context.clearCookies();
+  await page.reload();
+  await page.getByRole("heading", { name: "This tablet’s access has expired" }).waitFor();
+  await page.getByTestId("code").waitFor();
+});
+
+test("where no WebSocket gets through everything works by server-sent events", async () => {
+  const { daemon, house } = all;
+  const { page, context } = await openTablet(all);
+  await context.addInitScript(() => {
+    window.WebSocket = class {
+      constructor() {
+        setTimeout(() => this.onclose && this.onclose({ code: 1006, reason: "" }), 0);
+      }
+      close() {}
+    };
+  });
+  const { body } = await daemon.admin("POST", "/api/pairing/codes", { name: "Streaming", areaIds: [all.areas.hall] });
+  await page.goto(`${daemon.url}/pair#${body.code}`);
+  await isFresh(page);
+  const guests = tile(page, "input_boolean.hall_guests");
+  await guests.locator("button.face").click();
+  await guests.and(page.locator('[data-state="on"]:not(.is-wished)')).waitFor();
+  assert.equal(house.stateOf("input_boolean.hall_guests"), "on");
+  const info = await daemon.admin("GET", "/api/websocket/info");
+  assert.deepEqual(info.body.data.clients.filter(({ role }) => role === "client").map(({ dialect }) => dialect), ["sse"]);
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByText("by event stream").waitFor();
+});
+
+test("it speaks German where the browser does, and dark where somebody chooses it", async () => {
+  const { page, assertClean } = await pairedTablet(all, { locale: "de-AT" });
+  assert.equal(await page.evaluate(() => document.documentElement.lang), "de");
+  await page.getByRole("button", { name: "Einstellungen" }).click();
+  await page.getByLabel("Hell und dunkel").selectOption("dark");
+  await page.locator("html[data-theme=dark]").waitFor();
+  await page.reload();
+  await isFresh(page);
+  await page.locator("html[data-theme=dark]").waitFor();
+  await page.getByRole("button", { name: "Einstellungen" }).click();
+  await page.getByLabel("Sprache").selectOption("en");
+  await isFresh(page);
+  await page.getByRole("button", { name: "Settings" }).waitFor();
+  assertClean();
 });
 
 test("a tablet that is switched off comes back when it is switched on", async () => {
