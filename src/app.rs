@@ -187,6 +187,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     }
     // Nobody listens on it any more; a leftover file is harmless.
     let _ = std::fs::remove_file(folder.socket());
+    folder.take_back();
     if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
         .await
         .is_err()
