@@ -4,21 +4,22 @@ CARGO ?= cargo
 TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 VENV = target/venv
 
-.PHONY: help bench run test test-rust test-e2e test-all torture lint dist deps-e2e deps-dist
+.PHONY: help art bench run test test-rust test-e2e test-package test-image test-all torture lint dist deps-e2e deps-package deps-image deps-dist
 
 help:
 	@echo "make run       build the daemon and start it on https://localhost:8443"
 	@echo "make test      every test that a change must pass (installs what it needs)"
-	@echo "make test-all  the same, and what is slower: the public protocol suites"
+	@echo "make test-all  the same, and what is slower: the app's image, the public protocol suites"
 	@echo "make torture   ten minutes of kills, drops and stuck tablets: nothing may be lost"
 	@echo "make bench     what it costs: writes a second, memory, against this disk's own speed"
 	@echo "make lint      format and clippy, as CI runs them"
 	@echo "make dist      static binaries for x86_64 and aarch64 in dist/"
+	@echo "make art       draw icon.png and logo.png"
 
 run:
 	$(CARGO) run --release --locked
 
-test: test-rust test-e2e
+test: test-rust test-e2e test-package
 
 test-rust:
 	$(CARGO) test --locked
@@ -27,7 +28,16 @@ test-e2e: deps-e2e
 	$(CARGO) build --locked
 	cd tests/e2e && PYTHON=$(CURDIR)/$(VENV)/bin/python npm test
 
-test-all: test
+# The app as Home Assistant's store reads it: rules that need no Supervisor.
+test-package: deps-package
+	$(CARGO) build --locked
+	$(VENV)/bin/python -m unittest discover tests/package
+
+# The image as it will run, and both binaries of `make dist`.
+test-image: deps-package deps-image dist
+	$(VENV)/bin/python -m unittest discover tests/image
+
+test-all: test test-image
 	tests/protocol/public_suites.sh
 
 # WALLCAST_TORTURE_SECONDS sets its length, WALLCAST_SEED repeats the choices of a run.
@@ -51,6 +61,20 @@ dist: deps-dist
 deps-e2e: $(VENV)/bin/python
 	cd tests/e2e && npm ci --no-audit --no-fund
 	$(VENV)/bin/python -m pip install --quiet -r tests/e2e/requirements.txt
+
+deps-package: $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet -r tests/package/requirements.txt
+	[ -x /usr/sbin/apparmor_parser ] || \
+		(apt-get update -qq && apt-get install -y --no-install-recommends apparmor) || \
+		echo "apparmor_parser cannot be installed: the profile's syntax is not checked" >&2
+
+# Debian's packages; each is asked for only where its program is missing.
+deps-image:
+	(for program in buildah podman runc qemu-aarch64-static; do command -v $$program || exit; done) >/dev/null || \
+		(apt-get update -qq && apt-get install -y --no-install-recommends buildah podman runc qemu-user-static)
+
+art: deps-package
+	$(VENV)/bin/python packaging/draw.py
 
 # The C parts (SQLite, ring) are cross-compiled by zig, which comes as a Python package.
 deps-dist: $(VENV)/bin/python

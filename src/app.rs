@@ -166,6 +166,20 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     });
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(entities::run(app.clone()));
+    tokio::spawn(server::repeat_ingress_check(app.clone()));
+    tokio::spawn(home::standing::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(home::bus::run(
+        app.home.clone(),
+        app.hub.clone(),
+        app.shutdown.clone(),
+    ));
+    if app.config.in_addon() {
+        tokio::spawn(home::stdin::run(app.clone()));
+    }
     tokio::spawn(home::mirror::run(
         app.home.clone(),
         app.store.clone(),
@@ -187,6 +201,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     }
     // Nobody listens on it any more; a leftover file is harmless.
     let _ = std::fs::remove_file(folder.socket());
+    folder.take_back();
     if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
         .await
         .is_err()
@@ -288,7 +303,6 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     let app = Arc::new(App {
         signer,
         certificates,
-        ingress: IngressGate::new(&config),
         sockets: Sockets::new(usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX)),
         engine: Engine::new(engineio::Config {
             max_payload: config.max_message_bytes,
@@ -298,6 +312,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         pairings: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
+        ingress: IngressGate::new(&config, home.clone()),
         home,
         entities,
         in_flight: InFlight::default(),

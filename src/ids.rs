@@ -163,6 +163,11 @@ impl ServiceId {
     pub fn database() -> Self {
         Self("database".into())
     }
+
+    /// The service that is Home Assistant.
+    pub fn home_assistant() -> Self {
+        Self("homeassistant".into())
+    }
 }
 
 id!(

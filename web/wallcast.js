@@ -11,49 +11,39 @@
 //   await house.send("call_service", { entityId: "light.kitchen", service: "toggle" });
 //   const { states } = await house.request("GET", "api/entities");
 //
-// Options, all but `base` optional:
-//   base        where the house is: an absolute URL, or in a browser one relative to the page. Whatever
-//               prefix it has (Home Assistant's ingress) is kept.
-//   token       a token; without one, and without `sessionId`, the browser's cookie proves who you are
-//               (make it with POST api/auth/session). `sessionId` is the opaque id of that answer.
-//   storage     where the position outlives the page: `getItem` and `setItem`, as localStorage has
-//               them. Without it a new page begins with the present. No credential is ever put there.
-//   storageKey  under which name ("wallcast").
-//   transports  in which order to try (["websocket", "sse"]).
-//   fetch, WebSocket   what to use instead of the global ones.
+// Options, all but `base` optional. `base`: where the house is, absolute or in a browser relative to the
+// page; a prefix (Home Assistant's ingress) is kept. `token`, or `sessionId`, the opaque id that POST
+// api/auth/session answers; without either the browser's cookie proves who you are. `storage`: where the
+// position outlives the page, with `getItem` and `setItem`, under `storageKey` ("wallcast"); no credential
+// is ever put there. `transports`: in which order to try (["websocket", "sse"]). `fetch`, `WebSocket`:
+// what to use instead of the global ones.
 //
-// What it does by itself:
-//   - keeps the epoch and the id of the last event, comes back with them, and acknowledges events once
-//     their handlers have run. An event that was missed has `isReplayed`: the state in the first
-//     words (`connection`) is newer than it. `resync_required` says that the past is gone: the
-//     first words are what holds.
-//   - finds the way that works: JSON WebSocket, else server-sent events and POST api/send. It remembers
-//     for a day that only the second did. The house shows an admin which one a session uses.
-//   - comes back after a loss, at growing intervals with jitter; after `server_shutdown` when the house
-//     said so (`reconnectAfterMs`); after 429 and 503 not before `Retry-After`. It obeys close codes:
-//     4400 to 4499 are final. Where an upgrade was refused it asks GET api/me why.
-//   - notices a dead connection within seconds, and a sleep by comparing clocks, since sleeping devices
-//     stop timers.
+// It keeps the epoch and the id of the last event, comes back with them, and acknowledges events once their
+// handlers have run. An event that was missed has `isReplayed`: the state in the first words (`connection`)
+// is newer than it. After `resync_required` the past is gone, and the first words are what holds.
+// It takes a JSON WebSocket where one gets through, else server-sent events and POST api/send, and
+// remembers that for a day; the house shows an admin which one a session uses. It comes back after a loss at
+// growing intervals with jitter, after `server_shutdown` when the house said so, after 429 and 503 not
+// before `Retry-After`, and after the close codes 4400 to 4499 never. Where an upgrade was refused it asks
+// GET api/me why. It notices a dead connection within seconds, and a sleep by comparing clocks, since
+// sleeping devices stop timers.
 //
-// `state` is `{phase, transport, since, retryAt, reason, message}`; the event "state" tells each change.
-// Phases: "idle", "connecting", "online", "waiting" (until `retryAt`), "ended" (for good, with `reason`:
-// `revoked`, `inactive`, `superseded`, `unauthenticated`, `token_expired`, `invalid_token`, …; `connect`
-// tries anew). `since` is when the phase began; `heardAt` when the house was last heard. `now()` is the
-// house's clock. `forget()` drops the position, for whoever becomes somebody else. `check()` asks at once
-// whether the connection still lives.
-//
-// `send` and `request` throw a WallcastError `{message, code, status}`; `code` is the house's word, or
-// `offline` or `timeout`.
+// `state`, and the event of that name: `{phase, transport, since, retryAt, reason, message}`. Phases: "idle",
+// "connecting", "online", "waiting" (until `retryAt`), "ended" (for good: `reason` is `revoked`, `inactive`,
+// `superseded`, `unauthenticated`, `token_expired`, `invalid_token`, …; `connect` tries anew). `heardAt` is
+// when the house was last heard. `send` and `request` throw a WallcastError `{message, code, status}`, whose
+// `code` is the house's word, or `offline` or `timeout`.
 
 /** First and longest wait between attempts; each lies between half and the whole of it. */
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
-/** Without the first words in this time an attempt has failed. */
+/** Without the first words in time an attempt failed: a socket that proves nothing opens, and hears nothing. */
 const WORDS_WITHIN_MS = 8000;
-/** After this much silence the house is asked whether it is there, and given this long to answer. */
+const WORDS_AFTER_OPEN_MS = 2500;
+/** After this much silence the house is asked whether it is there, and given this long to answer; less
+ * after a sleep, since whoever looks at a tablet waits for it. */
 const SILENCE_MS = 4000;
 const ANSWER_WITHIN_MS = 3000;
-/** After a sleep less patience is due: whoever looks at a tablet waits for it. */
 const ANSWER_AFTER_SLEEP_MS = 600;
 const TICK_MS = 1000;
 /** A tick this late means that the device slept. */
@@ -61,9 +51,8 @@ const SLEEP_MS = 4000;
 const ACK_AFTER_MS = 250;
 const SAVE_AFTER_MS = 500;
 const REQUEST_WITHIN_MS = 12000;
-/** How long it is remembered that WebSockets do not get through. */
+/** How long it is remembered that WebSockets do not get through, and how often they must fail for it. */
 const REMEMBER_MS = 24 * 3600 * 1000;
-/** Attempts that must fail while the house answers otherwise, before another way is tried. */
 const FAILURES_TO_SWITCH = 2;
 /** Words that end a session for good where no close code says it (server-sent events). */
 const FINAL = ["unauthenticated", "revoked", "auth_timeout", "superseded", "inactive"];
@@ -71,10 +60,7 @@ const FINAL = ["unauthenticated", "revoked", "auth_timeout", "superseded", "inac
 export class WallcastError extends Error {
   constructor(message, code, status, retryAfterMs) {
     super(message);
-    this.name = "WallcastError";
-    this.code = code;
-    this.status = status;
-    this.retryAfterMs = retryAfterMs;
+    Object.assign(this, { name: "WallcastError", code, status, retryAfterMs });
   }
 }
 
@@ -94,10 +80,7 @@ export class Wallcast {
     this.heardAt = 0;
     this._handlers = new Map();
     this._answers = new Map();
-    this._requests = 0;
-    this._attempt = 0;
-    this._refused = 0;
-    this._skew = 0;
+    this._requests = this._attempt = this._refused = this._skew = 0;
     this._link = null;
     this._kept = this._load();
     this._wake = () => this.check();
@@ -141,9 +124,7 @@ export class Wallcast {
 
   /** Sends a message and waits for its answer's `data`. */
   send(type, data, { timeoutMs = REQUEST_WITHIN_MS } = {}) {
-    if (this.state.phase !== "online") {
-      return Promise.reject(new WallcastError("Not connected", "offline"));
-    }
+    if (this.state.phase !== "online") return Promise.reject(new WallcastError("Not connected", "offline"));
     return this._ask(type, data || {}, timeoutMs);
   }
 
@@ -153,10 +134,9 @@ export class Wallcast {
     if (response.status === 204) return null;
     const answer = await response.json().catch(() => null);
     if (response.ok) return answer;
-    const { error, code } = answer || {};
-    const message = error || `The house answered ${response.status}`;
+    const { error = `The house answered ${response.status}`, code = "http_error" } = answer || {};
     const retry = Number(response.headers.get("retry-after")) * 1000;
-    throw new WallcastError(message, code || "http_error", response.status, retry || undefined);
+    throw new WallcastError(error, code, response.status, retry || undefined);
   }
 
   /** Asks whether the connection still lives, and tries again at once where one is waited for. */
@@ -169,15 +149,19 @@ export class Wallcast {
     this._drop();
     const transport = this._choose();
     this._enter({ phase: "connecting", transport });
-    const link = (this._link = { transport, isOpen: false });
+    const link = (this._link = { transport });
     const mine = (act) => (...given) => this._link === link && act(...given);
     const hooks = {
-      open: mine(() => (link.isOpen = true)),
+      open: mine(() => expectWords(WORDS_AFTER_OPEN_MS)),
       heard: mine(() => (this.heardAt = Date.now())),
       message: mine((message) => this._receive(message)),
       closed: mine((why) => this._closed(why)),
     };
-    link.timer = setTimeout(mine(() => this._closed({ silent: true })), WORDS_WITHIN_MS);
+    const expectWords = (ms) => {
+      clearTimeout(link.timer);
+      link.timer = setTimeout(() => hooks.closed({ silent: true }), ms);
+    };
+    expectWords(WORDS_WITHIN_MS);
     try {
       Object.assign(link, transport === "sse" ? this._openStream(hooks) : this._openSocket(hooks));
     } catch (error) {
@@ -212,13 +196,11 @@ export class Wallcast {
     socket.onclose = ({ code, reason }) => hooks.closed({ code, reason });
     socket.onerror = () => {};
     const transmit = (type, data, requestId) => socket.send(JSON.stringify({ type, data, requestId }));
-    return {
-      transmit,
-      end: () => {
-        socket.onopen = socket.onmessage = socket.onclose = null;
-        socket.close();
-      },
+    const end = () => {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
     };
+    return { transmit, end };
   }
 
   _openStream(hooks) {
@@ -254,26 +236,21 @@ export class Wallcast {
         .catch(({ code, message }) => ({ success: false, code, error: message }))
         .then((data) => requestId && hooks.message({ type: "result", requestId, data }));
     };
-    return {
-      transmit,
-      end: () => {
-        isOver = true;
-        if (reader) reader.cancel().catch(() => {});
-      },
+    const end = () => {
+      isOver = true;
+      if (reader) reader.cancel().catch(() => {});
     };
+    return { transmit, end };
   }
 
   _call(method, path, body, headers = {}) {
     const proof = this.token || this.sessionId;
     if (proof) headers.authorization = `Bearer ${proof}`;
     if (body !== undefined) headers["content-type"] = "application/json";
-    const sent = body === undefined ? undefined : JSON.stringify(body);
-    const url = new URL(path, this.base).href;
-    return this._fetch(url, { method, headers, body: sent, credentials: "include", cache: "no-store" }).catch(
-      (error) => {
-        throw new WallcastError(error.message, "offline");
-      },
-    );
+    const options = { method, headers, body: JSON.stringify(body), credentials: "include", cache: "no-store" };
+    return this._fetch(new URL(path, this.base).href, options).catch((error) => {
+      throw new WallcastError(error.message, "offline");
+    });
   }
 
   _receive({ type, data, id, timestamp, requestId }) {
@@ -321,9 +298,7 @@ export class Wallcast {
           handler(data, full);
         } catch (error) {
           // One handler's fault is told where faults are looked for, and keeps nobody else waiting.
-          setTimeout(() => {
-            throw error;
-          }, 0);
+          setTimeout(() => Promise.reject(error), 0);
         }
       }
     }
@@ -333,30 +308,22 @@ export class Wallcast {
     const requestId = `r${++this._requests}`;
     const answer = new Promise((resolve, reject) => this._answers.set(requestId, { resolve, reject }));
     this._link.transmit(type, data, requestId);
-    return within(timeoutMs, answer).then(
-      (value) => (this._answers.delete(requestId), value),
-      (error) => {
-        this._answers.delete(requestId);
-        throw error;
-      },
-    );
+    const done = () => this._answers.delete(requestId);
+    answer.then(done, done);
+    return within(timeoutMs, answer);
   }
 
   _answered(requestId, data) {
-    const waiting = this._answers.get(requestId);
-    if (!waiting) return;
-    if (data.success) waiting.resolve(data);
-    else waiting.reject(new WallcastError(data.error || "Refused", data.code));
+    const { resolve, reject } = this._answers.get(requestId) || {};
+    if (resolve && data.success) resolve(data);
+    else if (resolve) reject(new WallcastError(data.error || "Refused", data.code));
   }
 
   _ackSoon() {
-    const link = this._link;
     if (this._acking) return;
     this._acking = setTimeout(() => {
       this._acking = null;
-      if (this._link === link && this.state.phase === "online") {
-        link.transmit("ack", { id: this._kept.lastEventId });
-      }
+      if (this.state.phase === "online") this._link.transmit("ack", { id: this._kept.lastEventId });
     }, ACK_AFTER_MS);
   }
 
@@ -365,8 +332,7 @@ export class Wallcast {
     const late = now - this._lastTick - TICK_MS;
     this._lastTick = now;
     if (late > SLEEP_MS) return this.check(ANSWER_AFTER_SLEEP_MS);
-    const isSilent = now - this.heardAt > SILENCE_MS;
-    if (this.state.phase === "online" && isSilent) this._probe(ANSWER_WITHIN_MS);
+    if (this.state.phase === "online" && now - this.heardAt > SILENCE_MS) this._probe(ANSWER_WITHIN_MS);
   }
 
   _probe(patienceMs) {
@@ -402,26 +368,22 @@ export class Wallcast {
     const why = refused || (await this._whyRefused());
     if (this._link !== mine) return undefined;
     if (why.status === 401 || why.status === 403) return this._ended(why.code, why.message);
-    if (word && why.status) return this._ended(word, said.message);
     if (why.status === 429 || why.status === 503) return this._wait(why.retryAfterMs);
-    if (why.status === 200) this._failed(link.transport);
+    if (why.status === 200 && !word) this._failed(link.transport);
     return this._wait();
   }
 
   /** What the house says to somebody whose upgrade failed: the browser does not tell why. */
   _whyRefused() {
-    return this.request("GET", "api/me").then(
-      () => ({ status: 200 }),
-      (error) => error,
-    );
+    const isWelcome = () => ({ status: 200 });
+    return this.request("GET", "api/me").then(isWelcome, (error) => error);
   }
 
   _failed(transport) {
     this._refused += 1;
     const others = this._transports.filter((one) => one !== transport);
     if (this._refused < FAILURES_TO_SWITCH || !others.length) return;
-    this._refused = 0;
-    this._attempt = 0;
+    this._refused = this._attempt = 0;
     // For now only; it is remembered once its first words have come.
     Object.assign(this._kept, { transport: others[0], transportUntil: Date.now() + REMEMBER_MS });
   }
@@ -446,14 +408,10 @@ export class Wallcast {
     const link = this._link;
     this._link = null;
     this._mustWait = false;
-    if (link) {
-      clearTimeout(link.timer);
-      clearTimeout(link.probe);
-      if (link.end) link.end();
-    }
-    for (const { reject } of this._answers.values()) {
-      reject(new WallcastError("The connection was lost", "offline"));
-    }
+    for (const timer of link ? [link.timer, link.probe] : []) clearTimeout(timer);
+    if (link && link.end) link.end();
+    const lost = new WallcastError("The connection was lost", "offline");
+    for (const { reject } of this._answers.values()) reject(lost);
     this._answers.clear();
   }
 
@@ -479,7 +437,7 @@ export class Wallcast {
   }
 
   _saveSoon() {
-    if (!this._saving) this._saving = setTimeout(() => this._save(), SAVE_AFTER_MS);
+    this._saving = this._saving || setTimeout(() => this._save(), SAVE_AFTER_MS);
   }
 
   _save() {
@@ -496,21 +454,15 @@ export class Wallcast {
 /** What may mean that a device woke up or found its network again. */
 function wakeSigns() {
   if (typeof window === "undefined" || typeof document === "undefined") return [];
-  return [
-    [window, "online"],
-    [window, "pageshow"],
-    [window, "focus"],
-    [document, "visibilitychange"],
-    [document, "resume"],
-  ];
+  const of = (target, ...names) => names.map((name) => [target, name]);
+  return of(window, "online", "pageshow", "focus").concat(of(document, "visibilitychange", "resume"));
 }
 
 /** Fails with `timeout` where a promise takes too long. */
 function within(ms, promise) {
   let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new WallcastError("No answer came in time", "timeout")), ms);
-  });
+  const error = new WallcastError("No answer came in time", "timeout");
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(error), ms)));
   const done = () => clearTimeout(timer);
   promise.then(done, done);
   return Promise.race([promise, late]);
@@ -539,9 +491,9 @@ function streamParser(emit) {
   };
 }
 
-function streamed({ event, data, id }) {
+function streamed({ event, data, id = "" }) {
   const parsed = JSON.parse(data);
-  const number = id === undefined ? undefined : Number(id.slice(id.lastIndexOf(":") + 1));
+  const number = id ? Number(id.slice(id.lastIndexOf(":") + 1)) : undefined;
   // The first words and heartbeats bear the house's position, which is no event's own id.
   const isOwn = !["connection", "heartbeat"].includes(event);
   return { type: event, data: parsed, id: isOwn ? number : undefined, timestamp: parsed.timestamp };

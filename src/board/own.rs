@@ -4,7 +4,7 @@
 //! While the disk takes no writes nothing can be stored of it either: so the row of `database`
 //! always says that all is well, what is shown is what the store knows of itself, and an outage is
 //! told only to who is there. Its end is stored, for whoever was there and went away meanwhile.
-//! `homeassistant` will be a row as any other, written by whoever speaks to Home Assistant.
+//! `homeassistant` is a row as any other, there where one is configured.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +75,34 @@ pub async fn run(store: Store, hub: Arc<Hub>, shutdown: Shutdown) {
         () = serve => {}
         () = shutdown.begun() => {}
     }
+}
+
+/// Says how Home Assistant is, where one is configured: `Some(None)` is that nothing new is known. A
+/// change that changes nothing tells nothing.
+///
+/// # Errors
+/// SQLite's.
+pub fn set_home(
+    tx: &mut WriteTx<'_>,
+    status: Option<Option<ServiceStatus>>,
+) -> rusqlite::Result<()> {
+    let id = ServiceId::home_assistant();
+    let before = services::find(tx.connection(), &id)?;
+    let standing = Standing::of(tx.connection(), &[&Audience::default()])?;
+    match (before, status) {
+        (None, None) | (Some(_), Some(None)) => return Ok(()),
+        (Some(service), Some(Some(status))) if service.status == status => return Ok(()),
+        (Some(service), None) => services::drop_own(tx, &service)?,
+        (Some(service), Some(Some(status))) => services::set_own(tx, service, status)?,
+        (None, Some(status)) => {
+            let texts = (
+                "Home Assistant",
+                "Says what is in the house, and acts on it",
+            );
+            services::add_own(tx, id, texts, status.unwrap_or_default())?;
+        }
+    }
+    standing.tell_changes(tx)
 }
 
 async fn tell_outage(store: &Store, hub: &Hub, since: Timestamp) {

@@ -79,7 +79,7 @@ const SECONDS_A_DAY: u64 = 86_400;
 impl Token {
     pub(super) fn run(self, config: Config) -> Result<(), CliError> {
         block_on(async {
-            let api = Api::open(config).await?;
+            let api = Box::pin(Api::open(config)).await?;
             match self {
                 Self::Create(create) => create.run(&api).await,
                 Self::List(list) => list.run(&api).await,

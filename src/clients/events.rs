@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Client, ClientName};
 use crate::clock::Timestamp;
-use crate::event::{Kind, NewEvent, Topic};
+use crate::event::{Announcement, Kind, NewEvent, Topic};
 use crate::ids::ClientId;
 
 pub(super) fn client_revoked(client: &Client, reason: &str, now: Timestamp) -> NewEvent {
@@ -36,4 +36,19 @@ pub(super) fn presence(
         "lastSeenAt": last_seen_at,
     });
     NewEvent::new(kind, &data, vec![Topic::Admins])
+}
+
+/// `wallcast_client_online` or `_offline`, for Home Assistant's bus.
+pub(super) fn announced(client: &Client, sessions: usize, now: Timestamp) -> Announcement {
+    let name = match sessions {
+        0 => Announcement::CLIENT_OFFLINE,
+        _ => Announcement::CLIENT_ONLINE,
+    };
+    let data = json!({
+        "client_id": client.id,
+        "client_name": client.name,
+        "kiosk_id": client.kiosk(),
+        "sessions": sessions,
+    });
+    Announcement::new(name, data, now)
 }

@@ -323,6 +323,7 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &ClientId, actor: &Actor) -> Result<(), 
     }
     move_to(tx, &subject, &client.audience(), &Audience::default());
     rows::delete(tx.connection(), id)?;
+    tx.change_audience();
     audit::record(
         tx,
         actor,

@@ -49,6 +49,7 @@ async fn tell(
     if let Some(client) = client {
         let event = events::presence(&client.id, &client.name, sessions, now);
         hub.publish(Event::ephemeral(event, now));
+        hub.announce(events::announced(&client, sessions, now));
     }
     Ok(())
 }

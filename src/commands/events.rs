@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::wire::ResultJson;
-use super::{Command, CommandType, End};
+use super::{Command, CommandType, End, Outcome};
 use crate::clock::Timestamp;
-use crate::event::{Kind, Namespace, NewEvent, Topic};
+use crate::event::{Announcement, Kind, Namespace, NewEvent, Topic};
 use crate::ids::{KioskId, LockerId};
 
 /// Told to the tablet alone.
@@ -58,4 +58,19 @@ pub(super) fn applied(command: &Command, end: &End, room: &KioskId, now: Timesta
     let room = Topic::room(Namespace::Events, room.as_str());
     let topics = [Topic::Admins].into_iter().chain(room).collect();
     NewEvent::new(Kind::COMMAND_APPLIED, &data, topics)
+}
+
+/// `wallcast_command_applied`, for Home Assistant's bus; also of one that failed or expired.
+pub(super) fn announced(command: &Command, end: &End, now: Timestamp) -> Announcement {
+    let data = json!({
+        "command_id": command.id,
+        "type": command.order.kind,
+        "client_id": command.client_id,
+        "kiosk_id": command.kiosk_id,
+        "locker_id": command.order.locker_id,
+        "success": end.outcome == Outcome::Applied,
+        "message": end.message,
+        "error": end.error,
+    });
+    Announcement::new(Announcement::COMMAND_APPLIED, data, now)
 }

@@ -308,6 +308,7 @@ fn finish(tx: &mut WriteTx<'_>, command: &mut Command, end: End) -> rusqlite::Re
     // One that is gone since has no room of its own any more.
     let room = client.map_or_else(|| command.kiosk_id.clone(), |client| client.kiosk());
     tx.publish(events::applied(command, &end, &room, tx.now()))?;
+    tx.announce(events::announced(command, &end, tx.now()));
     command.end = Some(end);
     Ok(())
 }

@@ -122,7 +122,7 @@ mod tests {
             "automation.*",
             "shell_command.x",
             "homeassistant.restart",
-            "script.*",
+            "hassio.*",
         ] {
             assert_eq!(never.parse::<Allowed>(), Err(Unknown), "{never}");
         }

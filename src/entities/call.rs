@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
+use super::allowed;
 use super::services::{self, Service};
-use super::{DeviceClass, allowed};
+use super::showing::DeviceClass;
 use crate::app::App;
 use crate::areas::EntityId;
 use crate::audit::{self, Actor};

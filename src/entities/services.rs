@@ -230,6 +230,18 @@ const DOMAINS: &[(&str, &[Service])] = &[
             of("locate", &[]),
         ],
     ),
+    ("script", ON_OFF),
+    ("siren", ON_OFF),
+    (
+        "alarm_control_panel",
+        &[
+            of("alarm_arm_away", CODE),
+            of("alarm_arm_home", CODE),
+            of("alarm_arm_night", CODE),
+            of("alarm_arm_vacation", CODE),
+            of("alarm_disarm", CODE),
+        ],
+    ),
     (
         "valve",
         &[

@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::plan::{self, Number};
-use super::{Entities, Stage, Told, rows};
+use super::state::Told;
+use super::{Entities, Stage, rows};
 use crate::app::App;
 use crate::areas::EntityId;
 use crate::clock::Timestamp;

@@ -3,6 +3,7 @@
 //! Knows no session, no store and no socket. An event gets its id from `history`, is offered to
 //! the hub only after that, and never changes again.
 
+mod announcement;
 mod encoded;
 mod kind;
 mod topic;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use serde::Serialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+pub use announcement::Announcement;
 pub use encoded::{direct_json, direct_sse};
 pub use kind::{InvalidKind, Kind};
 pub use topic::{Namespace, Topic};

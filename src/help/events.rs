@@ -1,10 +1,11 @@
 //! `help_requested` and `help_status_updated` (contract section 5), built here and nowhere else.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::{HelpJson, HelpRequest};
 use crate::clock::Timestamp;
-use crate::event::{Kind, Namespace, NewEvent, Topic};
+use crate::event::{Announcement, Kind, Namespace, NewEvent, Topic};
 
 /// The whole request, and when this was told.
 #[derive(Serialize)]
@@ -31,4 +32,17 @@ fn build(kind: Kind, help: &HelpRequest, now: Timestamp) -> NewEvent {
         timestamp: now,
     };
     NewEvent::new(kind, &data, topics)
+}
+
+/// `wallcast_help_requested`, for Home Assistant's bus.
+pub(super) fn announced(help: &HelpRequest, now: Timestamp) -> Announcement {
+    let data = json!({
+        "help_id": help.id,
+        "client_id": help.client_id,
+        "kiosk_id": help.kiosk_id,
+        "category": help.asked.category,
+        "note": help.asked.note,
+        "locker_no": help.asked.locker_no,
+    });
+    Announcement::new(Announcement::HELP_REQUESTED, data, now)
 }

@@ -248,6 +248,7 @@ pub fn request(
         )?,
     }
     tx.publish(events::requested(&help, tx.now()))?;
+    tx.announce(events::announced(&help, tx.now()));
     Ok(help)
 }
 

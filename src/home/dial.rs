@@ -109,11 +109,10 @@ async fn authenticate(socket: &mut Socket, address: &Address) -> Result<String, 
                 let proof = json!({ "type": "auth", "access_token": address.token.expose() });
                 socket.send(Message::text(proof.to_string())).await?;
             }
-            "auth_ok" => return Ok(greeting.ha_version.unwrap_or_default()),
+            "auth_ok" => return Ok(frame::line(&greeting.ha_version.unwrap_or_default())),
             "auth_invalid" => {
-                // Somebody else's words: one line, and not at length.
                 let why = greeting.message.unwrap_or_default();
-                return Err(DialError::Refused(why.escape_debug().take(200).collect()));
+                return Err(DialError::Refused(frame::line(&why)));
             }
             _ => return Err(DialError::Stranger),
         }

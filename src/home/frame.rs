@@ -47,6 +47,15 @@ fn word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
     })
 }
 
+/// Somebody else's words as one line that is fit for a log: without control characters, not at length.
+pub(super) fn line(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(clean).take(MAX_LINE).collect()
+}
+
+/// The longest of them, in characters.
+const MAX_LINE: usize = 500;
+
 /// The messages of one frame: an object, or with `coalesce_messages` an array of them.
 ///
 /// # Errors
@@ -89,6 +98,12 @@ mod tests {
         ] {
             assert!(messages(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_others_say_is_one_line_and_bounded() {
+        assert_eq!(line("no\nadmin\u{1b}[1m"), "no admin [1m");
+        assert_eq!(line(&"ä".repeat(9_000)), "ä".repeat(MAX_LINE));
     }
 
     #[test]

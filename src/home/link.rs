@@ -9,18 +9,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::HomeError;
 use super::dial::Socket;
 use super::frame::{self, Refusal};
+use super::serve::Ending;
 
 /// How long an answer may take (contract 6.3).
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -28,10 +27,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const SEND_QUEUE: usize = 64;
 /// Answers that may be waited for at once; more are refused as late.
 const MAX_WAITING: usize = 4096;
-/// How often a quiet Home Assistant is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(25);
-/// After so long without a frame it is not.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// A handle to the connection; cheap to clone. Once it is closed every request fails with
 /// [`HomeError::Away`], and another link takes its place: see [`super::Home::links`].
@@ -47,16 +42,16 @@ struct Shared {
 
 /// What was sent and is not done with. Ids only grow, in the order of sending.
 #[derive(Default)]
-struct Calls {
+pub(super) struct Calls {
     last_id: u64,
-    answers: HashMap<u64, Answer>,
-    ears: HashMap<u64, Ear>,
+    pub(super) answers: HashMap<u64, Answer>,
+    pub(super) ears: HashMap<u64, Ear>,
 }
 
 /// Takes the answer of one command.
-type Answer = Box<dyn FnOnce(Result<&str, HomeError>) + Send>;
+pub(super) type Answer = Box<dyn FnOnce(Result<&str, HomeError>) + Send>;
 /// Takes the events of one subscription.
-type Ear = Arc<Mutex<dyn FnMut(&RawValue) + Send>>;
+pub(super) type Ear = Arc<Mutex<dyn FnMut(&RawValue) + Send>>;
 
 /// A subscription; dropping it ends it. One more event may still be handed over meanwhile.
 #[derive(Debug)]
@@ -65,9 +60,6 @@ pub struct Subscription {
     link: Link,
     id: u64,
 }
-
-/// Why a connection ended, in words for the log.
-pub(super) type Ending = String;
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,106 +224,9 @@ impl Link {
         }))
     }
 
-    fn calls(&self) -> MutexGuard<'_, Calls> {
+    pub(super) fn calls(&self) -> MutexGuard<'_, Calls> {
         self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    async fn serve(self, socket: Socket, queue: mpsc::Receiver<Message>) -> Ending {
-        let (sink, stream) = socket.split();
-        let ending = tokio::select! {
-            ending = self.read(stream) => ending,
-            ending = write(sink, queue) => ending,
-            ending = self.keep_awake() => ending,
-            () = self.closed() => "it was closed by us".to_owned(),
-        };
-        self.close();
-        let mut calls = self.calls();
-        // Dropped answers are `Away` to whoever waits for them.
-        calls.answers.clear();
-        calls.ears.clear();
-        ending
-    }
-
-    async fn read(&self, mut stream: SplitStream<Socket>) -> Ending {
-        loop {
-            let message = match timeout(LONGEST_SILENCE, stream.next()).await {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(error))) => return format!("the connection broke: {error}"),
-                Ok(None) => return "it closed the connection".to_owned(),
-                Err(_) => return format!("it is silent for {} s", LONGEST_SILENCE.as_secs()),
-            };
-            match message {
-                Message::Text(text) => {
-                    if let Err(error) = self.hear(&text) {
-                        return format!("it sent what is no message of Home Assistant's: {error}");
-                    }
-                }
-                Message::Close(_) => return "it closed the connection".to_owned(),
-                _ => {}
-            }
-        }
-    }
-
-    fn hear(&self, text: &str) -> Result<(), serde_json::Error> {
-        for message in frame::messages(text)? {
-            let Some(id) = message.id else { continue };
-            match &*message.kind {
-                "result" => {
-                    let refusal = message.error.unwrap_or_default();
-                    let result = match message.success {
-                        Some(true) => Ok(message.result.map_or("null", RawValue::get)),
-                        _ => Err(HomeError::from(refusal)),
-                    };
-                    self.settle(id, result);
-                }
-                "pong" => self.settle(id, Ok("null")),
-                "event" => {
-                    let ear = self.calls().ears.get(&id).cloned();
-                    if let (Some(ear), Some(event)) = (ear, message.event) {
-                        let mut ear = ear.lock().unwrap_or_else(PoisonError::into_inner);
-                        ear(event);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn settle(&self, id: u64, result: Result<&str, HomeError>) {
-        let answer = {
-            let mut calls = self.calls();
-            if result.is_err() {
-                calls.ears.remove(&id);
-            }
-            calls.answers.remove(&id)
-        };
-        if let Some(answer) = answer {
-            answer(result);
-        }
-    }
-
-    /// Keeps a quiet line from looking dead, to both sides.
-    async fn keep_awake(&self) -> Ending {
-        let mut beat = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-        loop {
-            beat.tick().await;
-            if self.tell(json!({ "type": "ping" })).await.is_err() {
-                return "it takes nothing more".to_owned();
-            }
-        }
-    }
-}
-
-async fn write(mut sink: SplitSink<Socket, Message>, mut queue: mpsc::Receiver<Message>) -> Ending {
-    while let Some(message) = queue.recv().await {
-        match timeout(LONGEST_SILENCE, sink.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return format!("the connection broke: {error}"),
-            Err(_) => return "it takes nothing more".to_owned(),
-        }
-    }
-    "nobody needs it any more".to_owned()
 }
 
 impl Calls {
@@ -376,8 +271,8 @@ impl Drop for Subscription {
 impl From<Refusal> for HomeError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused {
-            code: refusal.code,
-            message: refusal.message,
+            code: frame::line(&refusal.code),
+            message: frame::line(&refusal.message),
         }
     }
 }

@@ -5,7 +5,6 @@
 //! one concerned read again. Never deletes because of an answer that cannot be read, of a Core that
 //! is still starting, or of an emptiness that does not last.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,12 +15,11 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::plan::{Plan, apply};
 use super::registries::{self, Registries};
 use super::{Home, HomeError, Link, Subscription};
 use crate::areas::Area;
-use crate::areas::mirror::{self, Mirrored};
-use crate::ids::AreaId;
-use crate::lockers;
+use crate::areas::mirror;
 use crate::pause::Pause;
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError};
@@ -34,8 +32,6 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// An emptiness of which no event told is believed after this long.
 const DOUBT: Duration = Duration::from_secs(5);
-/// Entities that one transaction writes, give or take an area's: others want to write as well.
-const BATCH: usize = 2_000;
 
 /// Serves until the daemon stops.
 pub async fn run(home: Home, store: Store, shutdown: Shutdown) {
@@ -167,7 +163,7 @@ async fn until_it_runs(link: &Link) {
         let config = link.request::<CoreConfig>(json!({ "type": "get_config" }));
         match config.await {
             Ok(CoreConfig { state: Some(state) }) if state != "RUNNING" => {
-                tracing::debug!(state = %state.escape_debug(), "Home Assistant is still starting");
+                tracing::debug!(?state, "Home Assistant is still starting");
             }
             // One that does not say is taken as it is.
             Ok(_) | Err(HomeError::Refused { .. }) => return,
@@ -247,94 +243,6 @@ impl Doubt {
             return true;
         }
         now >= *self.0.get_or_insert(now) + DOUBT
-    }
-}
-
-/// What has to change in the store.
-#[derive(Debug, Default)]
-struct Plan {
-    changed: Vec<Mirrored>,
-    removed: Vec<AreaId>,
-    lockers: BTreeMap<crate::ids::LockerId, crate::ids::KioskId>,
-    /// How much there is in all, for the log.
-    areas: usize,
-    entities: usize,
-}
-
-impl Plan {
-    fn new(kept: Vec<Area>, rooms: Vec<Mirrored>) -> Self {
-        let mut plan = Self {
-            areas: rooms.len(),
-            entities: rooms.iter().map(|room| room.entity_ids.len()).sum(),
-            ..Self::default()
-        };
-        let wanted: BTreeSet<&AreaId> = rooms.iter().map(|room| &room.id).collect();
-        plan.removed = kept
-            .iter()
-            .filter(|area| !wanted.contains(&area.id))
-            .map(|area| area.id.clone())
-            .collect();
-        for room in &rooms {
-            for entity in room.entity_ids.iter().filter(|id| id.domain() == "lock") {
-                let (id, kiosk) = (entity.as_str().parse(), room.id.as_str().parse());
-                if let (Ok(id), Ok(kiosk)) = (id, kiosk) {
-                    plan.lockers.insert(id, kiosk);
-                }
-            }
-        }
-        let kept: BTreeMap<&AreaId, &Area> = kept.iter().map(|area| (&area.id, area)).collect();
-        let is_news = |room: &Mirrored| !kept.get(&room.id).is_some_and(|area| room.is(area));
-        plan.changed = rooms.into_iter().filter(is_news).collect();
-        plan
-    }
-}
-
-/// Writes a plan: one transaction for all that commonly changes, several for a whole house.
-async fn apply(store: &Store, plan: Plan) -> Result<(), StoreError> {
-    let Plan {
-        mut changed,
-        removed,
-        lockers,
-        ..
-    } = plan;
-    let mut removed = Some(removed);
-    // Taken from the end, so that the areas come in Home Assistant's order.
-    changed.reverse();
-    loop {
-        let mut batch = Vec::new();
-        let mut entities = 0;
-        while entities < BATCH
-            && let Some(room) = changed.pop()
-        {
-            entities += room.entity_ids.len() + 1;
-            batch.push(room);
-        }
-        let gone = removed.take().unwrap_or_default();
-        let is_last = changed.is_empty();
-        let lockers = is_last.then(|| lockers.clone());
-        store
-            .write(move |tx| {
-                for id in gone {
-                    mirror::forget(tx, &id)?;
-                }
-                for room in batch {
-                    let id = room.id.clone();
-                    if !mirror::put(tx, room)? {
-                        tracing::warn!(
-                            area = %id,
-                            "an area of Home Assistant's is not mirrored: a local one has its id"
-                        );
-                    }
-                }
-                match lockers {
-                    Some(lockers) => Ok(lockers::mirror::put(tx, lockers)?),
-                    None => Ok::<_, StoreError>(()),
-                }
-            })
-            .await?;
-        if is_last {
-            return Ok(());
-        }
     }
 }
 

@@ -4,12 +4,17 @@
 //! Nobody here waits for it longer than a request's time limit, and its token is never shown.
 
 mod address;
+pub mod bus;
 mod dial;
 mod frame;
 mod link;
 pub mod mirror;
+mod plan;
 mod registries;
 mod run;
+mod serve;
+pub mod standing;
+pub mod stdin;
 
 use std::sync::Arc;
 
@@ -90,7 +95,7 @@ pub enum HomeError {
 
 impl From<serde_json::Error> for HomeError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Unreadable(error.to_string())
+        Self::Unreadable(frame::line(&error.to_string()))
     }
 }
 

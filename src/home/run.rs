@@ -79,7 +79,7 @@ async fn connect(home: &Home, address: &Address, pause: &mut Pause) -> Failure {
         return Failure::Passing(error.to_string());
     }
     let since = Instant::now();
-    tracing::info!(version = %link.version().escape_debug(), "Home Assistant is there");
+    tracing::info!(version = link.version(), "Home Assistant is there");
     home.set(State::Connected(link.clone()));
     let ending = served.await;
     if since.elapsed() >= GOOD {

@@ -3,7 +3,7 @@
 use super::{Ending, Session};
 use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
-use crate::event::{Event, Topic};
+use crate::event::{Announcement, Event, Topic};
 use crate::ids::{AreaId, ConnectionId, Jti};
 
 /// Sessions to be ended after a commit, and the last thing they are told.
@@ -70,6 +70,8 @@ pub struct Effects {
     pub expelled: Vec<(Subject, Topic)>,
     /// Open sessions that go on with a new token: the old one, and the principal as it now is.
     pub retokened: Vec<(Jti, Principal)>,
+    /// What whoever is outside may want to know.
+    pub announced: Vec<Announcement>,
     /// Whose sessions end.
     pub ended: Vec<EndSessions>,
 }
@@ -86,6 +88,7 @@ impl Effects {
             && self.exited.is_empty()
             && self.expelled.is_empty()
             && self.retokened.is_empty()
+            && self.announced.is_empty()
             && self.ended.is_empty()
     }
 }

@@ -33,7 +33,7 @@ pub use traffic::{SessionTraffic, Totals, Traffic};
 
 use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
+use crate::event::{Announcement, Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
 use crate::history::Span;
 use crate::ids::ConnectionId;
 use registry::Registry;
@@ -47,6 +47,8 @@ pub struct Hub {
     traffic: Traffic,
     /// Told when a client's or person's first session opens or its last one ends.
     on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
+    /// Told what whoever is outside may want to know.
+    on_announcement: std::sync::OnceLock<Box<dyn Fn(Announcement) + Send + Sync>>,
 }
 
 /// A client or a person came or went.
@@ -77,6 +79,20 @@ impl Hub {
     pub fn on_presence(&self, callback: impl Fn(Presence) + Send + Sync + 'static) {
         // A second listener would be a mistake in `app`; the first one stays.
         let _ = self.on_presence.set(Box::new(callback));
+    }
+
+    /// Sets who carries announcements outside. The callback must not block; only the first call
+    /// counts.
+    pub fn on_announcement(&self, callback: impl Fn(Announcement) + Send + Sync + 'static) {
+        // A second listener would be a mistake in `app`; the first one stays.
+        let _ = self.on_announcement.set(Box::new(callback));
+    }
+
+    /// Hands on what whoever is outside may want to know; nobody keeps it.
+    pub fn announce(&self, announcement: Announcement) {
+        if let Some(tell) = self.on_announcement.get() {
+            tell(announcement);
+        }
     }
 
     /// Registers a session on the topics of its principal's open spans and in its own rooms. Call between two commits
@@ -310,6 +326,9 @@ impl CommitListener for Hub {
             for session in self.registry().choose(&whom) {
                 session.retoken(principal.clone());
             }
+        }
+        for announcement in effects.announced {
+            self.announce(announcement);
         }
         for order in effects.ended {
             self.end(order);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Completed, Waiting};
 use crate::clock::Timestamp;
-use crate::event::{Kind, NewEvent, Topic};
+use crate::event::{Announcement, Kind, NewEvent, Topic};
 use crate::ids::PairingId;
 
 pub(super) fn requested(waiting: &Waiting) -> NewEvent {
@@ -34,4 +34,18 @@ pub(super) fn completed(
 pub(super) fn ended(kind: Kind, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
     let data = json!({ "pairingId": id, "reason": reason });
     NewEvent::new(kind, &data, vec![topic])
+}
+
+/// `wallcast_client_paired`, for Home Assistant's bus.
+pub(super) fn announced(completed: &Completed, now: Timestamp) -> Announcement {
+    let Completed { client, areas, .. } = completed;
+    let data = json!({
+        "pairing_id": completed.pairing_id,
+        "client_id": client.id,
+        "client_name": client.name,
+        "kiosk_id": client.kiosk(),
+        "platform": client.platform,
+        "area_ids": areas.iter().map(|area| &area.id).collect::<Vec<_>>(),
+    });
+    Announcement::new(Announcement::CLIENT_PAIRED, data, now)
 }

@@ -176,6 +176,7 @@ pub fn grant(
         completed.without_token(),
         Topic::Admins,
     ))?;
+    tx.announce(events::announced(&completed, now));
     let waiting = Topic::Pairing(pairing_id);
     tx.tell(events::completed(
         &completed,

@@ -101,7 +101,8 @@ pub(super) async fn identify(
             if site() == Site::Foreign {
                 return Err(foreign_origin());
             }
-            app.ingress.admin(headers).map(|id| Some(local_admin(&id)))
+            let id = app.ingress.admin(headers).await?;
+            Ok(Some(local_admin(&id)))
         }
         Entrance::Public | Entrance::Plain => {
             let Some((credential, source)) = credential_of(headers, None)? else {

@@ -29,7 +29,7 @@ pub use handover::hand_over;
 pub use identity::{
     SESSION_COOKIE, Source, check_origin, credential_of, prove, refuse_token_in_url,
 };
-pub use ingress::IngressGate;
+pub use ingress::{IngressGate, repeat as repeat_ingress_check};
 pub use listeners::{Bound, ListenError, Listeners};
 pub use request::{Caller, Entrance, Peer, Request};
 pub use response::{ApiError, Reply, Response};

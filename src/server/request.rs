@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderName};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -72,6 +72,26 @@ pub struct Caller {
 }
 
 impl Request {
+    /// A request that came by no listener: somebody inside asks for what a POST with this body would.
+    pub fn inside(principal: Principal, body: &serde_json::Map<String, Value>) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        Self {
+            parameters: Vec::new(),
+            query: None,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
+            body: crate::event::to_json(body).into(),
+            peer: Peer {
+                entrance: Entrance::Local,
+                address: None,
+            },
+            caller: Some(Caller {
+                principal,
+                session_hash: None,
+            }),
+            claim: None,
+        }
+    }
+
     /// A part of the path that the route names in braces.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::restore::RestoreError;
+
 /// Why the data folder or its database could not be opened. Each text names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -47,6 +49,9 @@ pub enum OpenError {
         /// Why.
         source: rusqlite::Error,
     },
+    /// The copy of the house in Home Assistant's backup cannot be put back.
+    #[error(transparent)]
+    HandedOut(Box<RestoreError>),
     /// The system gave no thread.
     #[error("cannot start a thread for the store: {0}")]
     Thread(std::io::Error),

@@ -1,7 +1,8 @@
 //! The data folder: its lock, where its files are, and whether the database is still there.
 
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,12 @@ use super::{OpenError, StoreError};
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
+
+/// What the lock's file says from a house's first start on. Home Assistant's backups leave the file
+/// out (`backup_exclude` in config.yaml), so a house beside an empty one came out of a backup.
+const SETTLED: &[u8] = b"This house lives here.\n";
 
 impl DataFolder {
     /// Makes the folder if need be (mode 0700) and takes its lock.
@@ -39,7 +44,7 @@ impl DataFolder {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
-                _lock: lock,
+                lock,
             }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(refused(source)),
@@ -54,6 +59,43 @@ impl DataFolder {
     /// Where the running daemon listens for the command line (contract section 9).
     pub fn socket(&self) -> PathBuf {
         self.path.join("wallcast.sock")
+    }
+
+    /// Where Home Assistant lets us write a copy of the house for its own backup (`backup_pre`).
+    pub(super) fn handed_out(&self) -> PathBuf {
+        self.path.join("home-assistant.backup")
+    }
+
+    /// Whether no house has been opened here since the lock's file was made.
+    pub(super) fn is_new(&self) -> Result<bool, OpenError> {
+        let said = self.lock.metadata().map_err(|error| self.refused(error))?;
+        Ok(said.len() == 0)
+    }
+
+    /// Notes that the house lives here now.
+    pub(super) fn settle(&self) -> Result<(), OpenError> {
+        if self.is_new()? {
+            let written = (&self.lock).write_all(SETTLED);
+            written.map_err(|error| self.refused(error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes back the copy that Home Assistant was handed: once the house goes on, or rests and is
+    /// its own copy, it is old.
+    pub fn take_back(&self) {
+        if let Err(error) = fs::remove_file(self.handed_out())
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, file = %self.handed_out().display(), "an old copy cannot be removed");
+        }
+    }
+
+    fn refused(&self, source: io::Error) -> OpenError {
+        OpenError::Folder {
+            path: self.path.clone(),
+            source,
+        }
     }
 
     /// The folder itself.

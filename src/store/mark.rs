@@ -1,7 +1,8 @@
 //! The mark that makes a database file a snapshot, and what its first start makes of it: another
 //! epoch, so that a restored house never takes old event ids for new ones (contract 4.4).
 //!
-//! The mark stands in copies alone, never in the house that is copied.
+//! The mark stands in copies alone, never in the house that is copied. A house that was copied as it
+//! lay, without one, gets it when it is opened where it has not lived (`DataFolder::settle`).
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};

@@ -64,14 +64,23 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder's database, migrating or creating it, and starts its two threads.
+    /// Opens the folder's database, migrating or creating it, and starts its two threads. In a folder out
+    /// of Home Assistant's backup it first puts back the copy that was handed out for it.
     ///
     /// # Errors
     /// Names the file and what to do when it is damaged, newer than the program or not ours.
     pub fn open(folder: &DataFolder, listener: Arc<dyn CommitListener>) -> Result<Self, OpenError> {
         let path = folder.database();
+        restore::adopt(folder).map_err(|error| OpenError::HandedOut(Box::new(error)))?;
+        let is_copy = folder.is_new()? && path.exists();
         let mut write_connection = schema::open(&path)?;
+        if is_copy {
+            mark::set(&write_connection, Timestamp::now())
+                .map_err(|e| OpenError::sqlite(&path, e))?;
+        }
         mark::settle(&mut write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
+        folder.settle()?;
+        folder.take_back();
         let read_connection = schema::open_read_only(&path)?;
         let epoch = schema::epoch(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
         let last =

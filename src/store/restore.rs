@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -105,18 +106,49 @@ pub fn open(file: &Path) -> Result<Source, RestoreError> {
     })
 }
 
+/// Puts the copy that Home Assistant was handed in place of what lies beside it, in a folder that came
+/// out of Home Assistant's backup: the database file there was copied while it was being written.
+///
+/// # Errors
+/// Why the copy cannot be restored; then the house must not be opened, for it would not be the one
+/// that was backed up.
+pub(super) fn adopt(folder: &DataFolder) -> Result<(), RestoreError> {
+    let file = folder.handed_out();
+    if !folder.is_new().map_err(RestoreError::Folder)? || !file.exists() {
+        return Ok(());
+    }
+    let silent: Progress = Arc::new(|_, _| {});
+    let replaced = open(&file)?.put_into(folder, &silent)?;
+    tracing::warn!(
+        made_at = replaced.summary.made_at,
+        kept = replaced.kept.map(|kept| kept.display().to_string()),
+        "the house was put back from Home Assistant's backup"
+    );
+    Ok(())
+}
+
 impl Source {
     /// Puts a marked copy in place of the data folder's house, under the folder's lock.
     ///
     /// # Errors
     /// [`OpenError::Locked`] while a daemon runs on the folder; otherwise what the disk said.
     pub fn restore_into(
-        mut self,
+        self,
         folder: &Path,
         progress: &Progress,
     ) -> Result<Replaced, RestoreError> {
         let folder = DataFolder::claim(folder).map_err(RestoreError::Folder)?;
-        self.replace(&folder, progress)
+        let replaced = self.put_into(&folder, progress)?;
+        folder.take_back();
+        Ok(replaced)
+    }
+
+    fn put_into(
+        mut self,
+        folder: &DataFolder,
+        progress: &Progress,
+    ) -> Result<Replaced, RestoreError> {
+        self.replace(folder, progress)
             .map_err(|cause| RestoreError::Write {
                 folder: folder.path().to_owned(),
                 cause,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
-use crate::event::{Epoch, Event, EventId, NewEvent, Position, Topic};
+use crate::event::{Announcement, Epoch, Event, EventId, NewEvent, Position, Topic};
 use crate::history;
 use crate::hub::{Effects, EndSessions, Ending, RoomOf, Whom};
 use crate::ids::{AreaId, Jti};
@@ -69,6 +69,11 @@ impl<'a> WriteTx<'a> {
     /// Tells an event after the commit to who is there, and keeps it nowhere.
     pub fn tell(&mut self, event: NewEvent) {
         self.effects.events.push(Event::ephemeral(event, self.now));
+    }
+
+    /// Lets whoever is outside know after the commit: Home Assistant's automations.
+    pub fn announce(&mut self, announcement: Announcement) {
+        self.effects.announced.push(announcement);
     }
 
     /// `subject` listens on `topic` from this change's events on.

@@ -112,7 +112,7 @@ async fn open_websocket(
         )
         .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
     }
-    let mut handshake = presented(app, &request, &peer)?;
+    let mut handshake = presented(app, &request, &peer).await?;
     let proof = match &handshake.credential {
         Some(credential) => server::prove(app, credential).await.map(|_| true),
         None => Ok(handshake.local_admin.is_some()),
@@ -155,7 +155,7 @@ async fn open_socketio(
         });
         return Ok(response.await);
     }
-    let handshake = presented(app, &request, &peer)?;
+    let handshake = presented(app, &request, &peer).await?;
     let proven = match &handshake.credential {
         // A wrong token is told by CONNECT_ERROR, once the namespace is asked for (contract 3).
         Some(credential) => server::prove(app, credential).await.is_ok(),
@@ -179,7 +179,7 @@ fn names_session(query: Option<&str>) -> bool {
 }
 
 /// What a handshake presents, after the checks that need no store.
-fn presented(app: &App, request: &Incoming, peer: &Peer) -> Result<Handshake, ApiError> {
+async fn presented(app: &App, request: &Incoming, peer: &Peer) -> Result<Handshake, ApiError> {
     let (headers, query) = (request.headers(), request.uri().query());
     server::refuse_token_in_url(query)?;
     let position = PositionAsked::of(headers, query)
@@ -188,7 +188,7 @@ fn presented(app: &App, request: &Incoming, peer: &Peer) -> Result<Handshake, Ap
     let (credential, local_admin) = match (peer.entrance, found) {
         (Entrance::Ingress, _) => {
             server::check_origin(app, headers, peer, server::Source::Cookie)?;
-            (None, Some(app.ingress.admin(headers)?))
+            (None, Some(app.ingress.admin(headers).await?))
         }
         (Entrance::Local, _) => (None, Some("cli".to_owned())),
         (_, Some((credential, source))) => {

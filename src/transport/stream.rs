@@ -42,7 +42,7 @@ pub(super) async fn open(
     request: Incoming,
     peer: Peer,
 ) -> Result<Response, ApiError> {
-    let handshake = presented(app, &request, &peer)?;
+    let handshake = presented(app, &request, &peer).await?;
     let proof = match (&handshake.local_admin, &handshake.credential) {
         (Some(_), _) => Ok(()),
         (None, Some(credential)) => server::prove(app, credential).await.map(drop),

@@ -9,6 +9,7 @@
 
 mod backup;
 mod daemon;
+mod handed_out;
 mod options;
 mod program;
 mod restore;

@@ -13,8 +13,8 @@ const FLAGS = [
   "--disable-component-update", "--disable-sync",
 ];
 
-export async function startBrowser(t) {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+export async function startBrowser(t, more = []) {
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, ...more] });
   t.after(() => browser.close());
   return browser;
 }
@@ -48,13 +48,13 @@ export async function openWindow(browser, options = {}) {
   };
 }
 
-/** What axe finds against WCAG 2.2 AA, as text; empty is well. */
-export async function violations(page) {
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** What axe finds against WCAG 2.2 AA, or these rules of it, as text; empty is well. */
+export async function violations(page, rules = RULES) {
   // A page's policy forbids inline scripts; Playwright's own way in is not bound by it.
-  await page.evaluate(AXE);
-  const found = await page.evaluate(() =>
-    // eslint-disable-next-line no-undef
-    axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
-  );
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
+  // eslint-disable-next-line no-undef
+  const found = await page.evaluate((runOnly) => axe.run(document, { runOnly }), rules);
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join(" | ")}`);
 }

@@ -52,14 +52,23 @@ const USERS = [
 export async function startHouse(t) {
   const now = () => Date.now() / 1000;
   const states = new Map();
-  for (const [id, [, state, attributes]] of Object.entries(ENTITIES)) {
+  const atFirst = ([id, [, state, attributes]]) => {
     // Some have stood like this for a while.
     states.set(id, { s: state, a: { ...attributes }, c: "1", lc: now() - 60 * (id.length % 7) * 13 - 5 });
-  }
+  };
+  Object.entries(ENTITIES).forEach(atFirst);
   const house = { calls: [], areas: { ...AREAS }, isIgnoring: false, refusal: null, port: 0 };
   const sockets = new Set();
   house.ignore = (isIgnoring) => (house.isIgnoring = isIgnoring);
   house.refuse = (message) => (house.refusal = message);
+  /** As it was at first. */
+  house.reset = () => {
+    Object.assign(house, { calls: [], isIgnoring: false, refusal: null });
+    for (const entry of Object.entries(ENTITIES)) {
+      atFirst(entry);
+      for (const socket of sockets) socket.changed(entry[0], states.get(entry[0]));
+    }
+  };
   house.stateOf = (id) => states.get(id).s;
   house.entityIds = (area) => Object.keys(ENTITIES).filter((id) => ENTITIES[id][0] === area);
   house.set = (id, state, attributes = {}) => {

@@ -1,6 +1,10 @@
 //! The connection to Home Assistant: how it is made, lost and made again.
 
-use super::support::{Core, CoreAnswer, Daemon, HOME_TOKEN, Mood};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::support::{Api, Core, CoreAnswer, Daemon, HOME_TOKEN, Mood, command, until};
 
 #[tokio::test]
 async fn is_disabled_where_none_is_configured() {
@@ -15,6 +19,16 @@ async fn connects_by_supervisors_proxy_and_directly() {
         let daemon = Daemon::beside(options, &[]).await;
         daemon.until_home("connected").await;
     }
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified() {
+    let core = Core::with_tls(|_| {}).await;
+    let daemon = Daemon::beside(core.direct_tls(true), &[]).await;
+    daemon.until_home("connected").await;
+    let daemon = Daemon::beside(core.direct_tls(false), &[]).await;
+    daemon.until_home("disconnected").await;
+    assert_eq!(core.house().connections, 1);
 }
 
 #[tokio::test]
@@ -33,4 +47,158 @@ async fn comes_back_whatever_the_reason() {
     daemon.until_home("disconnected").await;
     core.revive().await;
     daemon.until_home("connected").await;
+}
+
+/// The service on the board, if it is there.
+async fn on_board(api: &Api) -> Value {
+    let board = api.get("/api/services").await.expect(200).json;
+    let services = board["services"].as_array().expect("a list").iter();
+    let mut found = services.filter(|service| service["id"] == "homeassistant");
+    found.next().cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on() {
+    let mut core = Core::start().await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    daemon.until_home("connected").await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut socket = daemon.listen(&tablet.token).await;
+    until("the service", async || {
+        (on_board(&admin).await["status"] == "operational").then_some(())
+    })
+    .await;
+
+    core.kill().await;
+    let told = socket.next_of("service-update").await["data"].clone();
+    assert_eq!(told["type"], "updated");
+    assert_eq!(told["data"]["id"], "homeassistant");
+    assert_eq!(told["data"]["status"], "major_outage");
+    let overall = socket.next_of("status-update").await["data"].clone();
+    assert!(overall.to_string().contains("major_outage"), "{overall}");
+    let health = daemon.stranger().get("/health").await.expect(200).json;
+    assert_eq!(health["status"], "ok");
+    assert_eq!(health["services"]["homeassistant"], "disconnected");
+    // A restart while it is away neither tells it again nor forgets it.
+    let daemon = daemon.restart().await;
+    daemon.until_home("disconnected").await;
+    let admin = daemon.admin().await;
+    assert_eq!(on_board(&admin).await["status"], "major_outage");
+    let area = admin.create_area("Kitchen").await;
+    let put = json!({ "areaIds": [area] });
+    let path = format!("/api/clients/{}/areas", tablet.id);
+    admin.put(&path, put).await.expect(200);
+    let mut socket = daemon.listen(&tablet.token).await;
+
+    core.revive().await;
+    let told = socket.next_of("service-update").await["data"].clone();
+    assert_eq!(told["data"]["status"], "operational");
+    let path = "/api/events?limit=1000&type=service-update";
+    let events = admin.get(path).await.expect(200).json;
+    let statuses: Vec<_> = events["events"].as_array().unwrap().iter().collect();
+    let statuses: Vec<_> = statuses
+        .iter()
+        .map(|e| &e["data"]["data"]["status"])
+        .collect();
+    assert_eq!(statuses, ["operational", "major_outage", "operational"]);
+
+    // Nobody changes it but Wallcast itself.
+    let refused = admin
+        .patch(
+            "/api/services/homeassistant",
+            json!({ "status": "degraded" }),
+        )
+        .await;
+    assert!((400..500).contains(&refused.status), "{}", refused.text);
+    let daemon = daemon.restart_beside(Vec::new()).await;
+    let admin = daemon.admin().await;
+    until("its end", async || {
+        on_board(&admin).await.is_null().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_ends_nothing() {
+    let core = Core::with(|house| house.mood = Mood::RefusesToken).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    daemon.until_home("disconnected").await;
+    assert!(
+        daemon.log().contains("refuses the token"),
+        "{}",
+        daemon.log()
+    );
+    core.house().mood = Mood::Well;
+    // Asked slowly: half a minute at most.
+    let connected = async {
+        while core.house().connections == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(45), connected).await;
+    asked.expect("it is asked again");
+    daemon.until_home("connected").await;
+}
+
+#[tokio::test]
+async fn a_core_that_does_not_answer_is_not_there() {
+    let core = Core::with(|house| {
+        house.answers.insert("ping".to_owned(), CoreAnswer::Silence);
+    })
+    .await;
+    let daemon = Daemon::beside(core.direct(), &[]).await;
+    daemon.until_home("disconnected").await;
+    core.house().answers.clear();
+    daemon.until_home("connected").await;
+}
+
+#[tokio::test]
+async fn its_token_is_in_no_log_and_no_file() {
+    for is_addon in [true, false] {
+        let mut core = Core::with(|house| house.area("kitchen", "Kitchen")).await;
+        let options = match is_addon {
+            true => core.as_addon(),
+            false => core.direct(),
+        };
+        let debug = [("LOG_LEVEL", "trace"), ("LOG_FORMAT", "json")];
+        let mut daemon = Daemon::beside(options, &debug).await;
+        daemon.until_home("connected").await;
+        core.until_heard("config/area_registry/list", 1).await;
+        core.house().mood = Mood::RefusesToken;
+        core.cut();
+        daemon.until_home("disconnected").await;
+        core.kill().await;
+        let backup = daemon.folder().join("backup");
+        let made = daemon.cli(&["backup", backup.to_str().unwrap()]).await;
+        assert!(made.status.success());
+        assert!(daemon.stop().await.success());
+        assert!(!daemon.log().contains(HOME_TOKEN));
+        let mut files = 0;
+        for entry in std::fs::read_dir(daemon.folder()).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(bytes) = std::fs::read(&path) else {
+                continue;
+            };
+            files += 1;
+            let found = bytes
+                .windows(HOME_TOKEN.len())
+                .any(|w| w == HOME_TOKEN.as_bytes());
+            assert!(!found, "{}", path.display());
+        }
+        assert!(files >= 2, "the database and its backup");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_option_is_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = [("HA_TOKEN".to_owned(), "a secret with blanks".to_owned())];
+    let output = command(folder.path(), &options).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("ha_token") && !said.contains("blanks"),
+        "{said}"
+    );
 }

@@ -76,6 +76,8 @@ export const house = {
   link: { status: "connecting", since: Date.now() },
   /** Newest last. */
   events: [],
+  /** How many were heard since the page was opened. */
+  heard: 0,
   /** The last `system_status`. */
   system: undefined,
   lists: Object.fromEntries(Object.keys(SOURCES).map((name) => [name, empty()])),
@@ -188,6 +190,7 @@ export function precede(events) {
 
 /** Keeps an event for the log. States come by the hundred, and must not push out everything else. */
 function keep(event) {
+  house.heard += 1;
   house.events.push(event);
   if (event.type === STATE && ++states > KEPT_STATES) {
     states -= 1;

@@ -19,8 +19,10 @@ import { MessagesDialog, SettingsDialog } from "./settings.js";
 import { de } from "./words/de.js";
 import { en } from "./words/en.js";
 
-/** Whether this browser was paired before; not with what, which no script may know. */
+/** Whether this browser is paired, or was; not with what, which no script may know. */
 const PAIRED = "wallcast.paired";
+const IS = "is";
+const WAS = "was";
 const BASE = "./";
 
 const { say, language } = choose({ en, de });
@@ -33,11 +35,11 @@ function keeper() {
     localStorage.removeItem("wallcast.probe");
     return localStorage;
   } catch (error) {
-    const kept = new Map();
+    // Then only the cookie knows whether this tablet was paired, and the house is asked.
+    const kept = new Map([[PAIRED, WAS]]);
     return {
       getItem: (key) => (kept.has(key) ? kept.get(key) : null),
       setItem: (key, value) => kept.set(key, value),
-      removeItem: (key) => kept.delete(key),
     };
   }
 }
@@ -105,25 +107,25 @@ function Root() {
   const [stage, enter] = useState({ name: "starting" });
   useEffect(() => {
     const paired = () => {
-      storage.setItem(PAIRED, "1");
+      storage.setItem(PAIRED, IS);
       client.forget();
       history.replaceState(null, "", location.pathname.replace(/pair$/, ""));
       enter({ name: "home" });
       client.connect();
     };
     const pairing = new Pairing(BASE, paired);
-    const offer = (notice) => {
+    const offer = async (notice) => {
       enter({ name: "pairing", pairing, notice });
       const code = codeIn(location.hash);
       // A code is for one use: it does not stay where a reload would bring it again.
       if (code) history.replaceState(null, "", location.pathname);
-      if (code) pairing.bring(code);
-      pairing.ask();
+      // Whoever brings a good code asks for nothing else.
+      if (!code || !(await pairing.bring(code))) pairing.ask();
     };
     client.on("state", ({ phase, reason }) => {
       if (phase !== "ended") return;
       client.forget();
-      storage.removeItem(PAIRED);
+      storage.setItem(PAIRED, WAS);
       offer(noticeOf(reason));
     });
     begin(offer, () => {
@@ -139,14 +141,15 @@ function Root() {
   `;
 }
 
-/** A tablet that was paired goes home and hears there if that has ended; any other asks who it is. */
+/** A tablet that is paired goes home and hears there if that has ended; one that was asks who it is. */
 async function begin(offer, goHome) {
-  if (codeIn(location.hash)) return offer();
-  if (storage.getItem(PAIRED)) return goHome();
+  const standing = storage.getItem(PAIRED);
+  if (codeIn(location.hash) || !standing) return offer();
+  if (standing === IS) return goHome();
   try {
     const { role } = await client.request("GET", "api/me");
     if (role !== "client") return offer();
-    storage.setItem(PAIRED, "1");
+    storage.setItem(PAIRED, IS);
     return goHome();
   } catch (error) {
     return offer(["revoked", "inactive"].includes(error.code) ? noticeOf(error.code) : undefined);

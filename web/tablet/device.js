@@ -122,10 +122,11 @@ export class Device {
     if (!wasAsleep) return;
     event.preventDefault();
     event.stopPropagation();
+    this.wake();
+    if (event.type === "keydown") return;
     const swallow = (click) => (click.preventDefault(), click.stopPropagation());
     window.addEventListener("click", swallow, { capture: true, once: true });
     setTimeout(() => window.removeEventListener("click", swallow, { capture: true }), 600);
-    this.wake();
   }
 
   _look() {

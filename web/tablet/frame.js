@@ -34,6 +34,17 @@ export function age(say, sinceMs, nowMs) {
 /** A time of day. */
 export const clock = (language, ms) => new Date(ms).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
 
+/** The same for a large clock: figures alone, without words for the half of the day. */
+export function bareClock(language, ms) {
+  const parts = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" }).formatToParts(ms);
+  const isTime = ({ type }) => type !== "dayPeriod";
+  return parts
+    .filter(isTime)
+    .map(({ value }) => value)
+    .join("")
+    .trim();
+}
+
 /** How old an entity's state is, or since when nobody knows. */
 function Age({ entity }) {
   const { house, say, language } = useApp();

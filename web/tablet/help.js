@@ -4,7 +4,7 @@ import { Badge, Button, Dialog, Field, html, toast, useState } from "../shared/u
 import { clock, useApp } from "./frame.js";
 
 /** While a request is open, how often the tablet looks what became of it. */
-const LOOK_MS = 10000;
+const LOOK_MS = 5000;
 const CATEGORIES = ["broken", "hand", "question", "other"];
 
 export class Help {

@@ -2,7 +2,7 @@
 
 import { Badge, Icon, IconButton, classes, html, useEffect, useState } from "../shared/ui.js";
 import { domainOf, inOrder, isKnown, number } from "./entity.js";
-import { clock, useApp, useNow } from "./frame.js";
+import { bareClock, clock, useApp, useNow } from "./frame.js";
 import { ICONS } from "./icons.js";
 import { TileOf } from "./tiles.js";
 
@@ -17,6 +17,8 @@ function summary(area, { house, say, language }) {
   if (thermometer && Number.isFinite(Number(thermometer.state))) {
     words.push(`${number(thermometer.state, language, 1)} ${thermometer.attributes.unit_of_measurement || "°"}`);
   }
+  const isOpen = ({ entityId, state }) => domainOf(entityId) === "lock" && state === "unlocked";
+  if (entities.some(isOpen)) words.push(say("lock_unlocked"));
   if (lights.length) words.push(lit ? say("lights_on", { n: lit }) : say("lights_off"));
   return words.join(" · ");
 }
@@ -25,7 +27,7 @@ function Clock() {
   const { language } = useApp();
   const now = useNow(1000);
   return html`<div class="clock">
-    <p class="clock-time numbers">${clock(language, now)}</p>
+    <p class="clock-time numbers">${bareClock(language, now)}</p>
     <p class="clock-date soft">${new Date(now).toLocaleDateString(language, { weekday: "long", day: "numeric", month: "long" })}</p>
   </div>`;
 }

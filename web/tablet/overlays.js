@@ -1,7 +1,7 @@
 // What stands before everything else: a message, the clock of an idle tablet, darkness, its name.
 
 import { Button, Icon, html, toast, useEffect, useFocusTrap, useState } from "../shared/ui.js";
-import { age, clock, useApp, useNow } from "./frame.js";
+import { age, bareClock, clock, useApp, useNow } from "./frame.js";
 import { ICONS } from "./icons.js";
 
 const LEVELS = { warning: "warn", error: "danger", critical: "danger", urgent: "danger" };
@@ -47,7 +47,7 @@ export function Screensaver() {
   const date = new Date(now).toLocaleDateString(language, { weekday: "long", day: "numeric", month: "long" });
   return html`<section class="saver" aria-label=${say("saver")}>
     <div class="saver-words" ref=${put}>
-      <p class="saver-clock numbers">${clock(language, now)}</p>
+      <p class="saver-clock numbers">${bareClock(language, now)}</p>
       <p class="saver-date">${date}</p>
       ${messages.unread > 0 && html`<p class="saver-note">${say("unread", { n: messages.unread })}</p>`}
       ${house.isStale && html`<p class="saver-note"><${Icon} path=${ICONS.offline} />${say("not_connected")}</p>`}

@@ -83,18 +83,22 @@ export class Pairing {
     this._polling = setInterval(poll, interval * 1000);
   }
 
-  /** Brings a code. The claim makes the same answer come again where the first one was lost. */
+  /**
+   * Brings a code, and says whether it opened the house. The claim makes the same answer come again
+   * where the first one was lost.
+   */
   async bring(code) {
-    if (this.code.phase === "checking") return;
+    if (this.code.phase === "checking") return false;
     const claim = this._claimed === code && this._claim ? this._claim : randomText();
     Object.assign(this, { _claimed: code, _claim: claim });
     this._changed("code", { phase: "checking", code });
     try {
       const body = { code, claim, platform: platform() };
       const outcome = await this.http.request("POST", "api/pairing/complete", body);
-      await this._enter(outcome, "code");
+      return await this._enter(outcome, "code");
     } catch (error) {
       this._changed("code", { phase: "refused", code, error });
+      return false;
     }
   }
 
@@ -103,10 +107,13 @@ export class Pairing {
     try {
       await new Wallcast({ base: this.base, token }).request("POST", "api/auth/session", {});
     } catch (error) {
-      return this._changed(what, { phase: "failed", error });
+      this._changed(what, { phase: "failed", error });
+      return false;
     }
     this.stop();
-    return this.done({ clientId, clientName });
+    this._changed("code", { phase: "empty" });
+    this.done({ clientId, clientName });
+    return true;
   }
 }
 

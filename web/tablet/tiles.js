@@ -213,8 +213,10 @@ function BinarySensor({ entity, area }) {
   return html`<${Tile} entity=${entity} area=${area} says=${word} tone=${tone} />`;
 }
 
+/** Any other: its state, as a sentence would begin with it. */
 function Plain({ entity, area }) {
-  return html`<${Tile} entity=${entity} area=${area} says=${entity.state} />`;
+  const says = String(entity.state).replace(/_/g, " ");
+  return html`<${Tile} entity=${entity} area=${area} says=${says.charAt(0).toUpperCase() + says.slice(1)} />`;
 }
 
 const TILES = {

@@ -1,5 +1,6 @@
 //! Services of the status board: what an admin says of each.
 
+mod own;
 pub mod routes;
 mod rows;
 
@@ -14,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::ids::ServiceId;
 use crate::store::WriteTx;
 
+pub(super) use own::{add as add_own, remove as drop_own, set as set_own};
 pub(super) use rows::set_updated;
 pub use rows::{find, page};
 

@@ -1,86 +1,37 @@
 //! A scripted Home Assistant Core on a loopback port: it speaks the WebSocket API, behind Supervisor's
 //! proxy path and on its own, and does on demand what a real one will not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::http;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
+mod house;
+
 use super::until;
+pub use house::{Answer, House, Mood};
+use house::{Line, hears};
 
 /// What opens it; nobody may ever read it in a log or a file.
 pub const TOKEN: &str = "token-of-the-scripted-core-e5f0a1";
 
-/// How it takes a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mood {
-    /// As a Core that runs.
-    #[default]
-    Well,
-    /// Supervisor's answer while Core is not running.
-    BadGateway,
-    /// It accepts and closes, without a word.
-    ClosesAtOnce,
-    /// Supervisor lets us in, and Core is not there behind it.
-    ClosesAfterAuth,
-    /// It refuses every token.
-    RefusesToken,
-}
-
-/// How it answers commands of one type, other than it should.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// Never.
-    Silence,
-    /// With this as `result`, as it is.
-    Result(Value),
-    /// With an error.
-    Error(&'static str, &'static str),
-    /// With this frame, which need not be JSON. `ID` in it becomes the command's id.
-    Frame(String),
-    /// By closing the connection.
-    Close,
-}
-
-/// What is in the house, and how it behaves. Registries as Core lists them.
-#[derive(Default)]
-pub struct House {
-    pub areas: Vec<Value>,
-    pub devices: Vec<Value>,
-    /// In the shape of `config/entity_registry/list`.
-    pub entities: Vec<Value>,
-    pub users: Vec<Value>,
-    /// Entity id to `{"s":…,"a":{…}}`, as `subscribe_entities` has it.
-    pub states: BTreeMap<String, Value>,
-    /// What `get_config` says; `RUNNING` if empty.
-    pub state: String,
-    pub mood: Mood,
-    pub answers: HashMap<String, Answer>,
-    /// Every command that came in, with its id, of all connections.
-    pub heard: Vec<Value>,
-    /// Connections that were authenticated since the start.
-    pub connections: usize,
-    lines: Vec<Line>,
-}
-
-struct Line {
-    outgoing: mpsc::UnboundedSender<Message>,
-    /// Subscriptions by id.
-    subscriptions: BTreeMap<u64, Value>,
-    number: usize,
-}
-
 /// A scripted Core; it ends when dropped.
 pub struct Core {
     address: SocketAddr,
+    /// What it serves TLS with, and the folder in which its certificate lies.
+    tls: Option<(Arc<ServerConfig>, tempfile::TempDir)>,
     house: Arc<Mutex<House>>,
     serving: Option<JoinHandle<()>>,
     cut: watch::Sender<usize>,
@@ -99,12 +50,51 @@ impl Core {
         furnish(&mut house);
         let mut core = Self {
             address: listener.local_addr().expect("an address"),
+            tls: None,
             house: Arc::new(Mutex::new(house)),
             serving: None,
             cut: watch::Sender::new(0),
         };
         core.serve(listener);
         core
+    }
+
+    /// The same behind TLS, with a certificate of its own for `localhost`.
+    pub async fn with_tls(furnish: impl FnOnce(&mut House)) -> Self {
+        let mut core = Self::with(furnish).await;
+        core.kill().await;
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("core.pem"), own.cert.pem()).expect("it is written");
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .expect("a certificate");
+        core.tls = Some((Arc::new(config), folder));
+        core.revive().await;
+        core
+    }
+
+    /// What makes a daemon ask it directly and behind TLS, whether it trusts its certificate or not.
+    pub fn direct_tls(&self, is_trusted: bool) -> Vec<(String, String)> {
+        let (_, folder) = self.tls.as_ref().expect("it serves TLS");
+        let roots = match is_trusted {
+            true => folder.path().join("core.pem"),
+            false => folder.path().join("none.pem"),
+        };
+        let url = format!("https://localhost:{}", self.address.port());
+        let roots = roots.to_str().expect("a path");
+        [
+            ("HA_URL", url.as_str()),
+            ("HA_TOKEN", TOKEN),
+            ("SSL_CERT_FILE", roots),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
     }
 
     /// What makes a daemon ask it as the add-on does, by Supervisor's proxy.
@@ -155,13 +145,18 @@ impl Core {
 
     /// Fires an event of the bus to whoever subscribed it.
     pub fn fire(&self, kind: &str, data: Value) {
+        self.fire_all(kind, vec![data]);
+    }
+
+    /// The same for many, in one frame a connection.
+    pub fn fire_all(&self, kind: &str, all: Vec<Value>) {
         let house = self.house();
         for line in &house.lines {
             let mut events = Vec::new();
             for (id, command) in &line.subscriptions {
                 let is_wanted = command["type"] == "subscribe_events"
                     && (command["event_type"].is_null() || command["event_type"] == kind);
-                if is_wanted {
+                for data in all.iter().filter(|_| is_wanted) {
                     let event = json!({ "event_type": kind, "data": data, "origin": "LOCAL" });
                     events.push(json!({ "id": id, "type": "event", "event": event }));
                 }
@@ -240,12 +235,27 @@ impl Core {
 
     fn serve(&mut self, listener: TcpListener) {
         let (house, cut) = (self.house.clone(), self.cut.clone());
+        let tls = self
+            .tls
+            .as_ref()
+            .map(|(config, _)| TlsAcceptor::from(config.clone()));
         self.serving = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (house, mut cut) = (house.clone(), cut.subscribe());
+                let tls = tls.clone();
                 tokio::spawn(async move {
+                    let talk = async {
+                        match tls {
+                            None => Box::pin(talk(stream, house)).await,
+                            Some(tls) => {
+                                if let Ok(stream) = tls.accept(stream).await {
+                                    Box::pin(talk(stream, house)).await;
+                                }
+                            }
+                        }
+                    };
                     tokio::select! {
-                        () = talk(stream, house) => {}
+                        () = talk => {}
                         _ = cut.changed() => {}
                     }
                 });
@@ -263,26 +273,8 @@ impl Drop for Core {
     }
 }
 
-impl Line {
-    /// One frame, an array if there is more than one message: as with `coalesce_messages`.
-    fn send(&self, mut messages: Vec<Value>) {
-        let frame = match messages.len() {
-            0 => return,
-            1 => messages.remove(0),
-            _ => Value::Array(messages),
-        };
-        let _ = self.outgoing.send(Message::text(frame.to_string()));
-    }
-}
-
-fn hears(command: &Value, entity: &str) -> bool {
-    let ids = command["entity_ids"].as_array();
-    command["type"] == "subscribe_entities"
-        && ids.is_none_or(|ids| ids.iter().any(|id| id == entity))
-}
-
 #[expect(clippy::result_large_err, reason = "the library's own signature")]
-async fn talk(stream: TcpStream, house: Arc<Mutex<House>>) {
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<House>>) {
     let mood = house.lock().unwrap().mood;
     if mood == Mood::ClosesAtOnce {
         return;
@@ -377,135 +369,5 @@ impl Drop for Gone {
     fn drop(&mut self) {
         let mut house = self.0.lock().unwrap();
         house.lines.retain(|line| line.number != self.1);
-    }
-}
-
-impl House {
-    /// The frames that answer a command; none to close.
-    fn answer(&mut self, line: usize, command: &Value) -> Option<Vec<String>> {
-        let kind = command["type"].as_str().expect("a type").to_owned();
-        let id = &command["id"];
-        let result = |result: Value| {
-            json!({ "id": id, "type": "result", "success": true, "result": result }).to_string()
-        };
-        let error = |code: &str, message: &str| {
-            let error = json!({ "code": code, "message": message });
-            json!({ "id": id, "type": "result", "success": false, "error": error }).to_string()
-        };
-        let answer = match self.answers.get(&kind) {
-            Some(Answer::Silence) => return Some(Vec::new()),
-            Some(Answer::Close) => return None,
-            Some(Answer::Result(value)) => result(value.clone()),
-            Some(Answer::Error(code, message)) => error(code, message),
-            Some(Answer::Frame(text)) => text.replace("ID", &id.to_string()),
-            None => match kind.as_str() {
-                "supported_features" => result(Value::Null),
-                "ping" => json!({ "id": id, "type": "pong" }).to_string(),
-                "get_config" => {
-                    let state = match self.state.as_str() {
-                        "" => "RUNNING",
-                        state => state,
-                    };
-                    result(json!({ "state": state, "version": "2026.11.1" }))
-                }
-                "config/area_registry/list" => result(self.areas.clone().into()),
-                "config/device_registry/list" => result(self.devices.clone().into()),
-                "config/entity_registry/list" => result(self.entities.clone().into()),
-                "config/entity_registry/list_for_display" => result(self.for_display()),
-                "config/auth/list" => result(self.users.clone().into()),
-                "fire_event" | "call_service" => result(json!({ "context": { "id": "c" } })),
-                "unsubscribe_events" => {
-                    let subscription = command["subscription"].as_u64().expect("an id");
-                    let line = self.line(line)?;
-                    match line.subscriptions.remove(&subscription) {
-                        Some(_) => result(Value::Null),
-                        None => error("not_found", "Subscription not found."),
-                    }
-                }
-                "subscribe_events" => {
-                    let id = id.as_u64()?;
-                    self.line(line)?.subscriptions.insert(id, command.clone());
-                    result(Value::Null)
-                }
-                "subscribe_entities" => {
-                    let number = id.as_u64()?;
-                    let states = self.states.iter().filter(|(id, _)| hears(command, id));
-                    let snapshot: serde_json::Map<_, _> = states
-                        .map(|(id, state)| (id.clone(), state.clone()))
-                        .collect();
-                    let event = json!({ "id": id, "type": "event", "event": { "a": snapshot } });
-                    self.line(line)?
-                        .subscriptions
-                        .insert(number, command.clone());
-                    return Some(vec![result(Value::Null), event.to_string()]);
-                }
-                _ => error("unknown_command", "Unknown command."),
-            },
-        };
-        Some(vec![answer])
-    }
-
-    fn line(&mut self, number: usize) -> Option<&mut Line> {
-        self.lines.iter_mut().find(|line| line.number == number)
-    }
-
-    /// The short form: enabled entities alone, keys left out where there is nothing to say.
-    fn for_display(&self) -> Value {
-        let enabled = self.entities.iter().filter(|e| e["disabled_by"].is_null());
-        let short = enabled.map(|entity| {
-            let mut short = json!({ "ei": entity["entity_id"], "pl": "demo" });
-            for (key, from) in [("ai", "area_id"), ("di", "device_id"), ("en", "name")] {
-                if !entity[from].is_null() {
-                    short[key] = entity[from].clone();
-                }
-            }
-            if !entity["hidden_by"].is_null() {
-                short["hb"] = true.into();
-            }
-            short
-        });
-        json!({ "entity_categories": {}, "entities": short.collect::<Vec<_>>() })
-    }
-
-    /// Furnishes an area.
-    pub fn area(&mut self, id: &str, name: &str) {
-        self.areas.push(json!({
-            "area_id": id, "name": name, "floor_id": null, "icon": null, "picture": null,
-            "aliases": [], "labels": [], "created_at": 1_700_000_000.5, "modified_at": 0.0,
-        }));
-    }
-
-    /// Furnishes a device in an area, or below a parent.
-    pub fn device(&mut self, id: &str, area: Option<&str>, parent: Option<&str>) {
-        let mut device = json!({ "id": id, "area_id": area });
-        match parent {
-            // A child device has fewer keys (Core 2026.9).
-            Some(parent) => device["parent_device_id"] = parent.into(),
-            None => device["connections"] = json!([["mac", id]]),
-        }
-        self.devices.push(device);
-    }
-
-    /// Furnishes an entity with its own area, or none, and a device, or none.
-    pub fn entity(&mut self, id: &str, area: Option<&str>, device: Option<&str>) {
-        self.entities.push(json!({
-            "entity_id": id, "id": format!("registry-{id}"), "unique_id": id, "platform": "demo",
-            "area_id": area, "device_id": device, "name": null, "original_name": id,
-            "hidden_by": null, "disabled_by": null, "entity_category": null, "labels": [],
-        }));
-    }
-
-    /// Furnishes a user of these groups.
-    pub fn user(&mut self, id: &str, is_owner: bool, is_active: bool, groups: &[&str]) {
-        self.users.push(json!({
-            "id": id, "username": id, "name": id, "is_owner": is_owner, "is_active": is_active,
-            "local_only": false, "system_generated": false, "group_ids": groups, "credentials": [],
-        }));
-    }
-
-    /// The entry of a registry with this id.
-    pub fn find(registry: &mut [Value], key: &str, id: &str) -> usize {
-        let place = registry.iter().position(|entry| entry[key] == id);
-        place.expect("it is in the registry")
     }
 }

@@ -337,7 +337,7 @@ pub fn command(folder: &Path, options: &[(String, String)]) -> Command {
     for (name, value) in options {
         match name.as_str() {
             // Not ours to name.
-            "SUPERVISOR_TOKEN" => command.env(name, value),
+            "SUPERVISOR_TOKEN" | "SSL_CERT_FILE" => command.env(name, value),
             _ => command.env(format!("WALLCAST_{name}"), value),
         };
     }

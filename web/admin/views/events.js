@@ -11,7 +11,7 @@ const SHOWN = 300;
 const NOISE = ["system_status", "connection"];
 
 export function Events({ arg, rest }) {
-  const { events, link } = useHouse();
+  const { events, heard, link } = useHouse();
   useList("clients");
   useList("areas");
   const [mode, setMode] = useState(arg === "from" ? "past" : "live");
@@ -27,10 +27,10 @@ export function Events({ arg, rest }) {
   };
   const found = source.filter(fits);
   const shown = found.slice(-SHOWN).reverse();
-  const missed = paused ? events.length - paused.from : 0;
+  const missed = paused ? heard - paused.from : 0;
   const pause = () => {
     if (paused) setPaused(undefined);
-    else setPaused(Object.assign(events.filter((event) => !NOISE.includes(event.type)), { from: events.length }));
+    else setPaused(Object.assign(events.filter((event) => !NOISE.includes(event.type)), { from: heard }));
   };
   return html`<${Head} title=${t("Events")} lead=${t("Everything that admins are told, as it happens. Choose an event to see what it says.")}>
       <button type="button" onClick=${() => setSaying(true)}><${Icon} name="send" size=${18} />${t("Send an event")}</button>

@@ -1,0 +1,83 @@
+"""The binaries of `make dist`: static, and of the architecture that they are for."""
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from containers import ARCHITECTURES, NATIVE, binary
+
+MACHINES = {"amd64": 62, "aarch64": 183}
+PT_INTERP = 3
+
+
+class Local(http.client.HTTPConnection):
+    """HTTP over the socket that the daemon keeps for its command line."""
+
+    def __init__(self, path):
+        super().__init__("wallcast")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+class Binaries(unittest.TestCase):
+    def test_they_are_static_and_for_their_machine(self):
+        for arch in ARCHITECTURES:
+            image = binary(arch).read_bytes()
+            self.assertEqual(image[:6], b"\x7fELF\x02\x01")
+            self.assertEqual(struct.unpack_from("<H", image, 18), (MACHINES[arch],))
+            offset, size, count = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
+            kinds = [struct.unpack_from("<I", image, offset + i * size)[0] for i in range(count)]
+            self.assertNotIn(PT_INTERP, kinds, "it asks for a loader, which the image does not have")
+
+    def test_each_answers_health(self):
+        for arch in ARCHITECTURES:
+            with self.subTest(arch), tempfile.TemporaryDirectory() as folder:
+                self.answers_health(arch, Path(folder))
+
+    def answers_health(self, arch, folder):
+        # By its emulator, unless the machine is of that kind.
+        program = [binary(arch)] if arch == NATIVE else [emulator(arch), binary(arch)]
+        daemon = subprocess.Popen(
+            [*program, "serve", "--listen", "127.0.0.1:0", "--data-dir", folder],
+            env={}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        try:
+            ready = daemon.stdout.readline()
+            self.assertIn("ready https=127.0.0.1:", ready, daemon.stderr.read() if not ready else "")
+            local = Local(folder / "wallcast.sock")
+            local.request("GET", "/health")
+            answer = local.getresponse()
+            self.assertEqual(answer.status, 200)
+            self.assertIn("status", json.loads(answer.read()))
+            local.close()
+            said = subprocess.run(
+                [*program, "health", "--data-dir", folder], env={}, capture_output=True, text=True, timeout=60
+            )
+            self.assertEqual((said.returncode, said.stdout.split(",")[0]), (0, "healthy"), said.stderr)
+            daemon.send_signal(signal.SIGTERM)
+            _, log = daemon.communicate(timeout=30)
+            self.assertEqual(daemon.returncode, 0, log)
+        finally:
+            daemon.kill()
+            daemon.communicate()
+
+
+def emulator(arch):
+    name = f"qemu-{ARCHITECTURES[arch][0]}-static"
+    found = shutil.which(name)
+    assert found, f"{name} is not installed: make deps-image"
+    return found
+
+
+if __name__ == "__main__":
+    unittest.main()

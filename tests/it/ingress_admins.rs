@@ -1,0 +1,155 @@
+//! Ingress lets in administrators of Home Assistant and nobody else (contract section 2).
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::support::{Api, Core, CoreAnswer, Daemon, House, soon, until};
+
+const USER: &str = "x-remote-user-id";
+
+fn users(house: &mut House) {
+    house.user("owner", true, true, &[]);
+    house.user("admin", false, true, &["system-admin"]);
+    house.user("former", true, false, &["system-admin"]);
+    house.user("child", false, true, &["system-users"]);
+}
+
+async fn start() -> (Core, Daemon) {
+    let core = Core::with(users).await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    daemon.until_home("connected").await;
+    (core, daemon)
+}
+
+fn person(daemon: &Daemon, id: &str) -> Api {
+    Api::plain(daemon.ingress.expect("an address")).with_header(USER, id)
+}
+
+/// A socket by ingress, its first words heard.
+async fn socket(daemon: &Daemon, id: &str) -> WebSocketStream<TcpStream> {
+    let address = daemon.ingress.expect("an address");
+    let url = format!("ws://{address}/ws");
+    let mut request = url.into_client_request().expect("a URL");
+    request
+        .headers_mut()
+        .insert(USER, id.parse().expect("an id"));
+    let tcp = TcpStream::connect(address).await.expect("a connection");
+    let (mut socket, _) = client_async(request, tcp).await.expect("it opens");
+    soon("the first words", socket.next()).await;
+    socket
+}
+
+/// The close code of a socket, however long that takes.
+async fn closed(mut socket: WebSocketStream<TcpStream>, patience: Duration) -> u16 {
+    let close = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                Some(Ok(_)) => {}
+                other => panic!("no close but {other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(patience, close)
+        .await
+        .expect("it is closed")
+}
+
+#[tokio::test]
+async fn owners_and_administrators_pass_and_others_get_a_page_that_says_why() {
+    let (core, daemon) = start().await;
+    for id in ["owner", "admin"] {
+        let me = person(&daemon, id).get("/api/me").await.expect(200).json;
+        assert_eq!(
+            (&me["role"], &me["username"]),
+            (&json!("admin"), &json!(id))
+        );
+    }
+    for id in ["former", "child", "stranger"] {
+        let person = person(&daemon, id);
+        assert_eq!(person.get("/api/areas").await.refused(403), "not_an_admin");
+        assert_eq!(person.ask_socket("/ws").await.refused(403), "not_an_admin");
+        let page = person.get("/").await.expect(403);
+        assert!(page.text.contains("administrators"), "{}", page.text);
+    }
+    // Exactly one user: a second value would be a forged one.
+    let forged = person(&daemon, "child").with_header("X-Remote-User-ID", "owner");
+    assert_eq!(forged.get("/api/areas").await.refused(403), "not_an_admin");
+    assert_eq!(
+        core.heard("config/auth/list").len(),
+        1,
+        "asked once a minute"
+    );
+}
+
+#[tokio::test]
+async fn the_last_answer_stands_while_home_assistant_is_away() {
+    let (mut core, daemon) = start().await;
+    person(&daemon, "admin").get("/api/me").await.expect(200);
+    core.kill().await;
+    daemon.until_home("disconnected").await;
+    person(&daemon, "admin").get("/api/me").await.expect(200);
+    let child = person(&daemon, "child").get("/api/me").await;
+    assert_eq!(child.refused(403), "not_an_admin");
+}
+
+#[tokio::test]
+async fn is_closed_where_nobody_can_say() {
+    let core = Core::with(users).await;
+    for answer in [
+        CoreAnswer::Error("unauthorized", "Unauthorized"),
+        CoreAnswer::Result(json!([{ "name": "without an id" }])),
+        CoreAnswer::Result(json!(null)),
+    ] {
+        core.house()
+            .answers
+            .insert("config/auth/list".to_owned(), answer);
+        let daemon = Daemon::beside(core.as_addon(), &[]).await;
+        daemon.until_home("connected").await;
+        let refused = person(&daemon, "admin").get("/api/me").await;
+        assert!(refused.text.contains("cannot ask"), "{}", refused.text);
+        assert_eq!(refused.refused(403), "not_an_admin");
+    }
+    core.house().answers.clear();
+    let mut core = core;
+    core.kill().await;
+    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let refused = person(&daemon, "admin").get("/api/me").await;
+    assert_eq!(refused.refused(403), "not_an_admin");
+}
+
+#[tokio::test]
+async fn who_is_no_admin_any_more_is_sent_away_when_home_assistant_is_back() {
+    let (core, daemon) = start().await;
+    let admin = socket(&daemon, "admin").await;
+    let mut owner = socket(&daemon, "owner").await;
+    core.house().users[1]["group_ids"] = json!(["system-users"]);
+    core.cut();
+    assert_eq!(closed(admin, Duration::from_secs(30)).await, 4403);
+    let refused = person(&daemon, "admin").get("/api/me").await;
+    assert_eq!(refused.refused(403), "not_an_admin");
+    // The owner hears of it all and stays.
+    person(&daemon, "owner").create_area("Kitchen").await;
+    let told = until("an event", async || match soon("one", owner.next()).await {
+        Some(Ok(Message::Text(text))) => text.contains("room_updated").then_some(()),
+        Some(Ok(Message::Close(_))) | None => panic!("closed"),
+        _ => None,
+    });
+    told.await;
+}
+
+#[tokio::test]
+async fn who_is_no_admin_any_more_is_sent_away_within_the_minute() {
+    let (core, daemon) = start().await;
+    let admin = socket(&daemon, "admin").await;
+    core.house().users.remove(1);
+    // The connection stands: only the check that is repeated finds out.
+    assert_eq!(closed(admin, Duration::from_secs(90)).await, 4403);
+    assert_eq!(core.house().connections, 1);
+}

@@ -1,0 +1,59 @@
+"""The workflows: pinned, of least rights, and what the publishing one does to config.yaml."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import yaml
+
+from support import ROOT
+
+FOLDER = ROOT / ".github/workflows"
+CONFIG = (ROOT / "config.yaml").read_text("utf-8")
+
+
+class Workflows(unittest.TestCase):
+    def test_none_would_be_read_by_supervisor(self):
+        names = {path.stem for path in FOLDER.iterdir()}
+        self.assertEqual(names & {"build", "config", "repository"}, set())
+
+    def test_actions_are_pinned_and_rights_are_named_job_by_job(self):
+        for path in FOLDER.iterdir():
+            text = path.read_text("utf-8")
+            for action in re.findall(r"uses: (.+)", text):
+                self.assertRegex(action, r"^[\w-]+/[\w-]+@[0-9a-f]{40}  # v[\d.]+$", path.name)
+            workflow = yaml.safe_load(text)
+            self.assertEqual(workflow["permissions"], {}, path.name)
+            for name, job in workflow["jobs"].items():
+                self.assertIn("permissions", job, name)
+                self.assertIn("timeout-minutes", job, name)
+                for step in job["steps"]:
+                    # What GitHub puts into a script is read by the shell: only the environment may bring it.
+                    self.assertNotIn("${{", step.get("run", ""), name)
+
+    def test_both_architectures_are_built(self):
+        arch = yaml.safe_load(CONFIG)["arch"]
+        for path in FOLDER.iterdir():
+            job = yaml.safe_load(path.read_text("utf-8"))["jobs"]["image"]
+            built = [row["arch"] for row in job["strategy"]["matrix"]["include"]]
+            self.assertEqual(sorted(built), sorted(arch), path.name)
+
+    def test_the_published_image_is_named_in_config_yaml_and_nothing_else_changes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder)
+            (copy / "packaging").mkdir()
+            shutil.copy2(ROOT / "packaging/name-image", copy / "packaging")
+            (copy / "config.yaml").write_text(CONFIG, "utf-8")
+            for name in ("ghcr.io/someone/wallcast", "ghcr.io/else/wallcast"):
+                subprocess.run([copy / "packaging/name-image", name], check=True)
+                changed = (copy / "config.yaml").read_text("utf-8")
+                expected = {**yaml.safe_load(CONFIG), "image": name}
+                self.assertEqual(yaml.safe_load(changed), expected)
+                self.assertEqual(changed.count("image: "), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
