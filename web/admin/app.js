@@ -1,11 +1,11 @@
 // The page's frame: who is signed in, where one is, whether the house is heard, and the views.
 
 import { html, render, useEffect, useRef, useState } from "./kit.js";
-import { house } from "./house.js";
+import { call, UNKEYED } from "./api.js";
 import { ICON } from "./picture.js";
 import { connect, me } from "./link.js";
 import { SignIn } from "./signin.js";
-import { Badge, Icon, Toasts, useHouse, useList, useSeconds } from "./ui.js";
+import { Badge, Icon, Toasts, useAction, useHouse, useList, useSeconds } from "./ui.js";
 import { clockTime, language, LANGUAGES, speak, t } from "./words.js";
 import { Overview } from "./views/overview.js";
 import { Tablets } from "./views/tablets.js";
@@ -160,7 +160,16 @@ function Places({ current, isOpen, user, onLeave }) {
   </nav>`;
 }
 
-function Preferences() {
+/** Ends the browser's session; through Home Assistant there is none. */
+function SignOut() {
+  const leave = useAction(async () => {
+    await call("DELETE", "api/auth/session", undefined, UNKEYED);
+    location.reload();
+  });
+  return html`<button type="button" class="link" disabled=${leave.busy} onClick=${() => leave.run()}>${t("Sign out")}</button>`;
+}
+
+function Preferences({ user }) {
   const [theme, setTheme] = useState(wallcastTheme.chosen());
   const choose = (value) => {
     setTheme(value);
@@ -174,6 +183,7 @@ function Preferences() {
     <select aria-label=${t("Language")} value=${language} onInput=${(e) => speak(e.target.value)}>
       ${Object.entries(LANGUAGES).map(([code, [name]]) => html`<option value=${code} lang=${code} selected=${code === language}>${name}</option>`)}
     </select>
+    ${user.jti && html`<${SignOut} />`}
   </div>`;
 }
 

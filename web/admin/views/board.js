@@ -45,6 +45,7 @@ export function Board() {
       <button type="button" onClick=${() => ask({ what: "service" })}><${Icon} name="add" size=${18} />${t("Service")}</button>
       <button type="button" class="primary" onClick=${() => ask({ what: "incident" })}><${Icon} name="add" size=${18} />${t("Incident")}</button>
     </${Head}>
+    <${SeenBy} lists=${[services.value, incidents.value]} />
     ${board.value && html`<p class=${`overall ${serviceTone(board.value.status)}`} role="status" data-stale=${board.isStale ? "yes" : null}><i class="dot"></i>${overall(board.value.status)}</p>`}
     <div class="columns even">
       <${Panel} title=${t("Services")} of=${services}><${Loaded} of=${services}>
@@ -76,6 +77,36 @@ export function Board() {
 
 function severityWord(severity) {
   return SEVERITIES().find(([key]) => key === severity)?.[1] ?? severity;
+}
+
+/** A board as those see it who are of an organisation or tenant. */
+function SeenBy({ lists }) {
+  const [chosen, choose] = useState("");
+  const [board, setBoard] = useState();
+  const look = useAction(async (query) => setBoard(query && (await call("GET", `api/status?${query}`))));
+  const audiences = new Map();
+  for (const { organizationId, tenantId } of lists.flatMap((list) => list ?? [])) {
+    const query = new URLSearchParams({ ...(organizationId && { organizationId }), ...(tenantId && { tenantId }) }).toString();
+    if (query) audiences.set(query, [organizationId, tenantId].filter(Boolean).join(" / "));
+  }
+  if (audiences.size === 0) return null;
+  const show = (query) => {
+    choose(query);
+    look.run(query);
+  };
+  return html`<div class="toolbar">
+      <select aria-label=${t("Seen by")} value=${chosen} onInput=${(e) => show(e.target.value)}>
+        <option value="">${t("The whole board")}</option>
+        ${[...audiences].map(([query, name]) => html`<option value=${query}>${t("As {name} sees it", { name })}</option>`)}
+      </select>
+    </div>
+    <${ErrorText} error=${look.error} />
+    ${chosen && board &&
+    html`<section class="panel seen-by" aria-label=${audiences.get(chosen)}>
+      <p><strong>${overall(board.status)}</strong></p>
+      <p>${board.services.map((service) => html`<${Badge} key=${service.id} tone=${serviceTone(service.status)}>${service.name}: ${statusWord(service.status)}</${Badge}> `)}</p>
+      ${board.incidents.map((incident) => html`<p key=${incident.id}>${incident.title} · ${statusWord(incident.status)}</p>`)}
+    </section>`}`;
 }
 
 function overall(status) {

@@ -59,13 +59,14 @@ function Row({ request }) {
 }
 
 function Ask({ onClose }) {
-  const [form, set] = useState({ kioskId: "", category: "", note: "", locker_no: "" });
+  const [form, set] = useState({ kioskId: "", category: "", note: "", locker_no: "", photo_url: "" });
   const change = (key) => (value) => set({ ...form, [key]: value });
   const ask = useAction(async () => {
     await call("POST", "api/help", {
       kioskId: form.kioskId.trim(),
       category: form.category.trim(),
       note: form.note.trim() || undefined,
+      photo_url: form.photo_url.trim() || undefined,
       locker_no: form.locker_no === "" ? undefined : Number(form.locker_no),
     });
     outdate("help");
@@ -82,7 +83,8 @@ function Ask({ onClose }) {
       <${TextField} label=${t("Kiosk id")} required value=${form.kioskId} onInput=${change("kioskId")} error=${fault("kioskId")} hint=${t("Where help is needed.")} />
       <${TextField} label=${t("What kind of help")} required maxlength="64" value=${form.category} onInput=${change("category")} error=${fault("category")} placeholder="access_issue" />
       <${TextField} label=${t("Note")} multiline rows="3" maxlength="1000" value=${form.note} onInput=${change("note")} error=${fault("note")} />
-      <${TextField} label=${t("Locker number")} type="number" value=${form.locker_no} onInput=${change("locker_no")} error=${fault("locker_no") ?? fault("lockerNo")} />
+      <${TextField} label=${t("Locker number")} type="number" value=${form.locker_no} onInput=${change("locker_no")} error=${fault("lockerNo")} />
+      <${TextField} label=${t("Address of a photo")} type="url" value=${form.photo_url} onInput=${change("photo_url")} error=${fault("photoUrl")} />
       ${!ask.error?.field && html`<${ErrorText} error=${ask.error} />`}
       <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${ask.busy}>${t("Note it")}</button></div>
     </form>

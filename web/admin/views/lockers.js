@@ -5,7 +5,8 @@ import { call } from "../api.js";
 import { kioskName } from "../describe.js";
 import { outdate } from "../house.js";
 import { Ago, Badge, Confirm, Dialog, Empty, ErrorText, Head, Icon, Loaded, TextField, toast, useAction, useList } from "../ui.js";
-import { t } from "../words.js";
+import { count, t } from "../words.js";
+import { effect } from "./bulk.js";
 
 const TONES = { open: "warn", opened: "warn", unlocked: "warn", occupied: "accent", locked: "good", closed: "good", free: "good", error: "bad", jammed: "bad" };
 const COMMON = ["locked", "unlocked", "open", "closed", "free", "occupied"];
@@ -30,13 +31,15 @@ export function Lockers() {
                 <${Badge} tone=${TONES[one.state] ?? "quiet"}>${one.state}</${Badge}>
                 <div class="row-actions">${one.id.startsWith("lock.")
                   ? html`<small class="quiet">Home Assistant</small>`
-                  : html`<button type="button" class="small" aria-label=${t("Change {name}", { name: one.id })} onClick=${() => ask({ what: "edit", id: one.id })}>${t("Change")}</button>
+                  : html`<button type="button" class="small" aria-label=${t("Command for {name}", { name: one.id })} onClick=${() => ask({ what: "command", id: one.id })}>${t("Command…")}</button>
+                      <button type="button" class="small" aria-label=${t("Change {name}", { name: one.id })} onClick=${() => ask({ what: "edit", id: one.id })}>${t("Change")}</button>
                       <button type="button" class="small danger quiet-danger" aria-label=${t("Delete {name}", { name: one.id })} onClick=${() => ask({ what: "delete", id: one.id })}>${t("Delete")}</button>`}</div>
               </li>`,
             )}
           </ul>`}
     </${Loaded}>
     ${asked?.what === "edit" && html`<${Edit} locker=${locker} clients=${clients.value} onClose=${() => ask(undefined)} />`}
+    ${asked?.what === "command" && locker && html`<${Command} locker=${locker} clients=${clients.value} onClose=${() => ask(undefined)} />`}
     ${asked?.what === "delete" && locker &&
     html`<${Confirm} danger title=${t("Delete {name}?", { name: locker.id })} text=${t("Wallcast forgets this locker. Nobody is told; the tablets of its kiosk do not see it from their next look on.")} again=${t("This cannot be taken back. Delete {name} for good?", { name: locker.id })}
       action=${t("Delete {name}", { name: locker.id })} onClose=${() => ask(undefined)}
@@ -77,6 +80,30 @@ function Edit({ locker, clients, onClose }) {
       ${locker && form.state !== locker.state && html`<p class="effect" role="status">${t("Admins and the tablets of this kiosk that listen ({n}) will be told.", { n: told })}</p>`}
       ${!save.error?.field && html`<${ErrorText} error=${save.error} />`}
       <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${save.busy}>${locker ? t("Save") : t("Add")}</button></div>
+    </form>
+  </${Dialog}>`;
+}
+
+/** Has the kiosk's tablets do something with a locker. */
+function Command({ locker, clients, onClose }) {
+  const [type, setType] = useState("open");
+  const told = (clients ?? []).filter((client) => (client.kioskId ?? client.id) === locker.kioskId).length;
+  const give = useAction(async () => {
+    await call("POST", "api/commands", { kioskId: locker.kioskId, lockerId: locker.id, type: type.trim() });
+    outdate("commands");
+    toast(count(told, "Given to {n} tablet", "Given to {n} tablets"));
+    onClose();
+  });
+  const submit = (event) => {
+    event.preventDefault();
+    give.run();
+  };
+  return html`<${Dialog} title=${t("Command for {name}", { name: locker.id })} onClose=${onClose}>
+    <form onSubmit=${submit}>
+      <${TextField} label=${t("Type")} required maxlength="64" value=${type} onInput=${setType} hint=${t("Every tablet of this kiosk gets it, and says what became of it.")} />
+      <p class="effect" role="status">${effect(told)}</p>
+      <${ErrorText} error=${give.error} />
+      <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${give.busy || !type.trim()}>${t("Give")}</button></div>
     </form>
   </${Dialog}>`;
 }
