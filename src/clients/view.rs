@@ -1,10 +1,12 @@
 //! `GET /api/clients/{id}/view`: what a tablet could see and do, found by asking with its own rights.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::routes::{ClientJson, client_id};
 use super::{Client, with_areas};
@@ -13,6 +15,7 @@ use crate::areas::AreaJson;
 use crate::auth::{Principal, Subject, entitlement};
 use crate::board;
 use crate::clock::Timestamp;
+use crate::entities::permitted;
 use crate::event::Namespace;
 use crate::history;
 use crate::ids::UserId;
@@ -36,6 +39,10 @@ struct View {
     topics: Vec<String>,
     /// The rooms that it may enter.
     rooms: Vec<String>,
+    /// As its `GET /api/entities` would answer.
+    states: Vec<Box<RawValue>>,
+    /// What it may do with each entity that it sees: the services that `call_service` takes from it.
+    may_call: BTreeMap<String, Vec<&'static str>>,
     lockers: Vec<LockerJson>,
     /// As its `GET /api/status` would answer.
     board: Value,
@@ -64,6 +71,10 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         .await?;
     let board = board::routes::shown(&app, entitlement::board(&principal)).await?;
     let areas = &found.client.areas;
+    let enabled = areas.iter().filter(|area| area.is_enabled);
+    let entities = enabled.clone().flat_map(|area| &area.entity_ids);
+    let may_call = entities.map(|id| (id.to_string(), permitted(&app, id)));
+    let enabled: BTreeSet<_> = enabled.map(|area| area.id.clone()).collect();
     let mut rooms: Vec<String> = areas.iter().map(|area| area.id.to_string()).collect();
     rooms.push(found.client.client.kiosk().to_string());
     Ok(Reply::ok(&View {
@@ -72,6 +83,8 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         assigned_areas: areas.iter().cloned().map(AreaJson::for_client).collect(),
         topics: found.topics,
         rooms,
+        states: app.entities.states_in(&enabled),
+        may_call: may_call.collect(),
         lockers: found.lockers,
         board,
         client: ClientJson::new(found.client, &app),

@@ -39,6 +39,7 @@ mod ingress_admins;
 mod kiosks;
 mod listeners;
 mod lockers;
+mod looking;
 mod messages;
 mod mirror;
 mod once;

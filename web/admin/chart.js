@@ -33,13 +33,14 @@ export function LatencyChart({ list }) {
   const chart = useRef();
   take(list);
   useEffect(() => {
+    const element = place.current;
     const draw = () => {
       chart.current?.destroy();
-      chart.current = new uPlot(options(place.current), points, place.current);
+      chart.current = new uPlot(options(element), points, element);
     };
     draw();
-    const sized = new ResizeObserver(() => chart.current?.setSize({ width: place.current.clientWidth, height: HEIGHT }));
-    sized.observe(place.current);
+    const sized = new ResizeObserver(() => chart.current.setSize({ width: element.clientWidth, height: HEIGHT }));
+    sized.observe(element);
     const coloured = new MutationObserver(draw);
     coloured.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     return () => {

@@ -4,7 +4,7 @@ import { html, useState } from "../kit.js";
 import { call } from "../api.js";
 import { outdate } from "../house.js";
 import { Ago, Badge, ErrorText, Icon, Panel, SelectField, TextField, toast, useAction, useList } from "../ui.js";
-import { t } from "../words.js";
+import { LANGUAGES, t } from "../words.js";
 
 /** What a tablet can be told, each with the one thing that it needs to know. */
 const KINDS = {
@@ -15,6 +15,7 @@ const KINDS = {
   screen_on: { name: () => t("Screen on") },
   brightness: { name: () => t("Brightness"), needs: "percent" },
   speak: { name: () => t("Speak"), needs: "text" },
+  configure: { name: () => t("Settings"), needs: "settings" },
   custom: { name: () => t("Another command"), needs: "custom" },
 };
 
@@ -30,9 +31,11 @@ export function Commands({ client }) {
   const [kind, setKind] = useState("identify");
   const [value, setValue] = useState("");
   const [custom, setCustom] = useState({ type: "", lockerId: "", parameters: "" });
+  const [settings, setSettings] = useState({});
+  const { needs, note } = KINDS[kind];
   const own = (commands.value ?? []).filter((command) => command.clientId === client.id).slice(0, 6);
   const give = useAction(async () => {
-    await call("POST", "api/commands", { clientId: client.id, ...order(kind, value, custom) });
+    await call("POST", "api/commands", { clientId: client.id, ...order(kind, value, needs === "settings" ? settings : custom) });
     outdate("commands");
     toast(client.isOnline ? t("Given to {name}", { name: client.name }) : t("{name} is away; the command waits five minutes", { name: client.name }));
   });
@@ -40,7 +43,6 @@ export function Commands({ client }) {
     event.preventDefault();
     give.run();
   };
-  const { needs, note } = KINDS[kind];
   const choose = (next) => {
     setKind(next);
     setValue(KINDS[next].needs === "percent" ? "80" : "");
@@ -51,15 +53,16 @@ export function Commands({ client }) {
       <${SelectField} label=${t("What to do")} value=${kind} onInput=${choose} hint=${note?.()} options=${Object.entries(KINDS).map(([key, one]) => [key, one.name()])} />
       ${needs === "area" &&
       html`<${SelectField} label=${t("Area")} value=${value} onInput=${setValue}
-        options=${[["", t("Its first page")], ...client.assignedAreas.map((area) => [area.id, area.name])]} />`}
-      ${needs === "percent" && html`<${TextField} label=${t("Percent")} type="number" min="0" max="100" required value=${value} onInput=${setValue} />`}
+        options=${[["", t("choose…")], ...client.assignedAreas.map((area) => [area.id, area.name])]} />`}
+      ${needs === "percent" && html`<${TextField} label=${t("Percent")} type="number" min="5" max="100" required value=${value} onInput=${setValue} />`}
       ${needs === "text" && html`<${TextField} label=${t("What to say")} maxlength="500" required value=${value} onInput=${setValue} />`}
+      ${needs === "settings" && html`<${Settings} value=${settings} onChange=${setSettings} />`}
       ${needs === "custom" &&
       html`<${TextField} label=${t("Type")} required maxlength="64" value=${custom.type} onInput=${(type) => setCustom({ ...custom, type })} />
         <${SelectField} label=${t("Locker")} value=${custom.lockerId} onInput=${(lockerId) => setCustom({ ...custom, lockerId })}
           options=${[["", t("none")], ...(lockers.value ?? []).map((locker) => [locker.id, locker.id])]} />
         <${TextField} label=${t("Parameters (JSON)")} value=${custom.parameters} onInput=${(parameters) => setCustom({ ...custom, parameters })} class="mono" />`}
-      <button class="primary" disabled=${give.busy}><${Icon} name="command" size=${18} />${t("Give")}</button>
+      <button class="primary" disabled=${give.busy || (needs === "area" && !value)}><${Icon} name="command" size=${18} />${t("Give")}</button>
     </form>
     <${ErrorText} error=${give.error} />
     ${own.length > 0 &&
@@ -75,10 +78,25 @@ export function Commands({ client }) {
   </${Panel}>`;
 }
 
+/** How the tablet's app behaves; what is left as it is, is not told. */
+function Settings({ value, onChange }) {
+  const same = ["", t("as it is")];
+  const change = (key, read) => (text) => onChange({ ...value, [key]: text === "" ? undefined : read(text) });
+  const shown = (key) => (value[key] === undefined ? "" : String(value[key]));
+  return html`
+    <${SelectField} label=${t("Help button")} value=${shown("help")} onInput=${change("help", (text) => text === "true")} options=${[same, ["true", t("shown")], ["false", t("hidden")]]} />
+    <${SelectField} label=${t("Clock after")} value=${shown("saverMinutes")} onInput=${change("saverMinutes", Number)}
+      options=${[same, ["0", t("never")], ["1", t("1 minute")], ["5", t("5 minutes")], ["15", t("15 minutes")], ["60", t("1 hour")]]} />
+    <${SelectField} label=${t("Colours")} value=${shown("theme")} onInput=${change("theme", String)}
+      options=${[same, ["system", t("System")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]]} />
+    <${SelectField} label=${t("Language")} value=${shown("language")} onInput=${change("language", String)} options=${[same, ...Object.entries(LANGUAGES).map(([code, [name]]) => [code, name])]} />`;
+}
+
 function order(kind, value, custom) {
   const { needs } = KINDS[kind];
-  if (needs === "area") return { type: kind, parameters: value ? { areaId: value } : {} };
-  if (needs === "percent") return { type: kind, parameters: { percent: Number(value) } };
+  if (needs === "area") return { type: kind, parameters: { areaId: value } };
+  if (needs === "settings") return { type: kind, parameters: custom };
+  if (needs === "percent") return { type: kind, parameters: { level: Number(value) } };
   if (needs === "text") return { type: kind, parameters: { text: value } };
   if (needs !== "custom") return { type: kind };
   let parameters;

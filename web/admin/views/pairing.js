@@ -116,22 +116,27 @@ function Requests({ scanned }) {
   const requests = useList("requests", 10_000);
   const clients = useList("clients");
   const [asked, ask] = useState();
-  const [wasScanned, setScanned] = useState(false);
+  const [opened] = useState(Date.now);
+  const [isLost, setLost] = useState(false);
   const open = (requests.value ?? []).filter((request) => request.status === "pending");
+  const isScanned = (request) => normal(request.code) === normal(scanned);
   useEffect(() => {
-    if (!scanned || wasScanned || !requests.value) return;
-    const found = open.find((request) => normal(request.code) === normal(scanned));
-    setScanned(true);
+    if (scanned) outdate("requests");
+  }, [scanned]);
+  useEffect(() => {
+    if (!scanned || isLost) return;
+    const found = open.find(isScanned);
     if (found) ask({ request: found, isMatched: true });
-  }, [requests.value, scanned]);
+    // Only a list that is newer than the scan can say that the request is gone.
+    else if (requests.at >= opened && !asked) setLost(true);
+  }, [requests.value]);
   const current = asked && open.find((request) => request.pairingId === asked.request.pairingId);
   return html`<${Panel} title=${t("Tablets that ask")} of=${requests}>
-    ${scanned && wasScanned && !asked && !open.some((request) => normal(request.code) === normal(scanned)) &&
-    html`<p class="warning" role="alert">${t("The code {code} waits no more. Start the pairing on the tablet again.", { code: scanned })}</p>`}
+    ${isLost && !open.some(isScanned) && html`<p class="warning" role="alert">${t("The code {code} waits no more. Start the pairing on the tablet again.", { code: scanned })}</p>`}
     <${Loaded} of=${requests}>
       ${open.length === 0
         ? html`<${Empty} icon="tablet" title=${t("No tablet asks at the moment")}>
-            <p>${t("Choose “Ask to be let in” on the tablet, or just open Wallcast there: it shows a code and appears here.")}</p>
+            <p>${t("Open Wallcast on the tablet: it shows a code, and asks here by itself.")}</p>
           </${Empty}>`
         : html`<ul class="rows" aria-label=${t("Tablets that ask")}>
             ${open.map(
