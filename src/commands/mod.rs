@@ -306,9 +306,13 @@ fn finish(tx: &mut WriteTx<'_>, command: &mut Command, end: End) -> rusqlite::Re
     rows::finish(tx.connection(), command.number, &end)?;
     let client = clients::find(tx.connection(), &command.client_id)?;
     // One that is gone since has no room of its own any more.
-    let room = client.map_or_else(|| command.kiosk_id.clone(), |client| client.kiosk());
+    let room = match &client {
+        Some(client) => client.kiosk(),
+        None => command.kiosk_id.clone(),
+    };
+    let name = client.map(|client| client.name);
     tx.publish(events::applied(command, &end, &room, tx.now()))?;
-    tx.announce(events::announced(command, &end, tx.now()));
+    tx.announce(events::announced(command, &end, name.as_ref(), tx.now()));
     command.end = Some(end);
     Ok(())
 }
