@@ -39,7 +39,7 @@ function sentence(text) {
 }
 
 /** One request. A write that got no answer is tried once more: its key makes sure of one effect. */
-export async function call(method, path, body, { token, keyed = method !== "GET" } = {}) {
+export async function call(method, path, body, { token, keyed = method !== "GET", takesCookie = !token } = {}) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -50,8 +50,8 @@ export async function call(method, path, body, { token, keyed = method !== "GET"
     body: body === undefined ? undefined : JSON.stringify(body),
     cache: "no-store",
     redirect: "error",
-    // A token given for this request must not meet the page's own cookie.
-    credentials: token && keyed !== "with cookie" ? "omit" : "same-origin",
+    // A token given for this request must not meet the page's own cookie, nor replace it by chance.
+    credentials: takesCookie ? "same-origin" : "omit",
   };
   const url = new URL(path, BASE);
   let response;

@@ -1,6 +1,7 @@
 // An event in a sentence, for people.
 
 import { house } from "./house.js";
+import { helpStatus, messageStatus, statusWord } from "./statuses.js";
 import { t } from "./words.js";
 
 /** The tablet's name as it is known now, else its id. */
@@ -37,18 +38,18 @@ const SENTENCES = {
   pairing_completed: (d) => t("{name} was paired", { name: d.clientName }),
   pairing_denied: () => t("A pairing was denied"),
   pairing_expired: () => t("A pairing ran out of time"),
-  "service-update": (d) => t("Service {name}: {what}", { name: d.data?.name ?? "", what: d.data?.status ?? d.type }),
-  "incident-update": (d) => t("Incident {name}: {what}", { name: d.data?.title ?? "", what: d.data?.status ?? d.type }),
-  "status-update": (d) => t("The status board now says {what}", { what: d.data?.status ?? "" }),
+  "service-update": (d) => t("Service {name}: {what}", { name: d.data?.name ?? "", what: d.data?.status ? statusWord(d.data.status) : d.type }),
+  "incident-update": (d) => t("Incident {name}: {what}", { name: d.data?.title ?? "", what: d.data?.status ? statusWord(d.data.status) : d.type }),
+  "status-update": (d) => t("The status board now says {what}", { what: statusWord(d.data?.status ?? "") }),
   locker_state_changed: (d) => t("Locker {id} is {state}", { id: d.lockerId, state: d.newState }),
   help_requested: (d) => t("Help wanted: {category}", { category: inWords(d.category) }),
-  help_status_updated: (d) => t("Help request {id} is {status}", { id: d.id, status: d.status }),
+  help_status_updated: (d) => t("Help request {id} is {status}", { id: d.id, status: helpStatus(d.status) }),
   command_applied: (d) =>
     d.result?.success
       ? t("Command {type} was done", { type: d.command?.type })
       : t("Command {type} failed", { type: d.command?.type }),
   new_message: (d) => t("Message from {name}", { name: partyName(d.message?.from) }),
-  message_status_update: (d) => t("A message was {status}", { status: d.status }),
+  message_status_update: (d) => t("A message was {status}", { status: messageStatus(d.status) }),
   conversation_update: (d) => t("Conversation with {name}", { name: otherSide(d.conversation) }),
   unread_count_update: (d) => t("{n} unread", { n: d.totalUnread }),
   presence: (d) => (d.isOnline ? t("{name} is online", { name: d.userId }) : t("{name} is offline", { name: d.userId })),

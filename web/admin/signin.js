@@ -14,7 +14,7 @@ export function SignIn({ user, wasSignedIn, onDone }) {
     if (who.role !== "admin") {
       throw new Error(t("This token is a tablet's or a person's. Signing in here takes an admin's token."));
     }
-    await call("POST", "api/auth/session", undefined, { token: bare, keyed: "with cookie" });
+    await call("POST", "api/auth/session", undefined, { token: bare, keyed: false, takesCookie: true });
     setToken("");
     location.reload();
     onDone();

@@ -4,7 +4,7 @@ import { html, useState } from "../kit.js";
 import { call } from "../api.js";
 import { clientName } from "../describe.js";
 import { outdate } from "../house.js";
-import { Badge, CheckList, Confirm, Dialog, Empty, ErrorText, Head, Icon, Loaded, Switch, TextField, toast, useAction, useList } from "../ui.js";
+import { CheckList, Confirm, Dialog, Empty, ErrorText, Head, Icon, Loaded, Switch, TextField, toast, useAction, useList } from "../ui.js";
 import { count, t } from "../words.js";
 import { effect } from "./bulk.js";
 

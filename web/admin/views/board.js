@@ -4,6 +4,7 @@ import { html, useState } from "../kit.js";
 import { call } from "../api.js";
 import { outdate } from "../house.js";
 import { Ago, Badge, CheckList, Confirm, Dialog, Empty, ErrorText, Head, Icon, Loaded, Panel, SelectField, TextField, toast, useAction, useList } from "../ui.js";
+import { statusWord } from "../statuses.js";
 import { t } from "../words.js";
 
 const SERVICE = { operational: "good", degraded: "warn", partial_outage: "warn", major_outage: "bad", maintenance: "accent" };
@@ -11,22 +12,6 @@ const INCIDENT = { investigating: "bad", identified: "warn", monitoring: "accent
 const SEVERITIES = () => [["minor", t("minor")], ["major", t("major")], ["critical", t("critical")]];
 
 export const serviceTone = (status) => SERVICE[status] ?? "quiet";
-
-export function statusWord(status) {
-  return (
-    {
-      operational: t("works"),
-      degraded: t("degraded"),
-      partial_outage: t("partial outage"),
-      major_outage: t("major outage"),
-      maintenance: t("maintenance"),
-      investigating: t("investigating"),
-      identified: t("identified"),
-      monitoring: t("monitoring"),
-      resolved: t("resolved"),
-    }[status] ?? status
-  );
-}
 
 /** Services that Wallcast keeps by itself. */
 const OWN = ["database", "homeassistant"];

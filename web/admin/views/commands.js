@@ -4,6 +4,7 @@ import { html, useState } from "../kit.js";
 import { call } from "../api.js";
 import { outdate } from "../house.js";
 import { Ago, Badge, ErrorText, Icon, Panel, SelectField, TextField, toast, useAction, useList } from "../ui.js";
+import { commandStatus } from "../statuses.js";
 import { LANGUAGES, t } from "../words.js";
 
 /** What a tablet can be told, each with the one thing that it needs to know. */
@@ -20,10 +21,6 @@ const KINDS = {
 };
 
 const TONES = { pending: "quiet", delivered: "accent", applied: "good", failed: "bad", expired: "warn" };
-
-export function commandStatus(status) {
-  return { pending: t("waits"), delivered: t("arrived"), applied: t("done"), failed: t("failed"), expired: t("expired") }[status] ?? status;
-}
 
 export function Commands({ client }) {
   const commands = useList("commands", 5000);

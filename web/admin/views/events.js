@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "../kit.js";
 import { call } from "../api.js";
 import { eventInWords } from "../describe.js";
 import { house } from "../house.js";
-import { Badge, Code, Dialog, Empty, ErrorText, Head, Icon, SelectField, TextField, toast, useAction, useHouse, useList } from "../ui.js";
+import { Code, Dialog, Empty, ErrorText, Head, Icon, SelectField, TextField, toast, useAction, useHouse, useList } from "../ui.js";
 import { clockTime, count, fullTime, t } from "../words.js";
 
 const SHOWN = 300;

@@ -5,13 +5,10 @@ import { call } from "../api.js";
 import { inWords, kioskName } from "../describe.js";
 import { outdate } from "../house.js";
 import { Ago, Badge, Dialog, Empty, ErrorText, Head, Icon, Loaded, TextField, toast, useAction, useList } from "../ui.js";
+import { helpStatus } from "../statuses.js";
 import { t } from "../words.js";
 
 const TONES = { open: "bad", acknowledged: "warn", resolved: "good" };
-
-export function helpStatus(status) {
-  return { open: t("open"), acknowledged: t("somebody is on it"), resolved: t("resolved") }[status] ?? status;
-}
 
 export function Help() {
   const help = useList("help");

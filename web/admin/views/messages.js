@@ -6,6 +6,7 @@ import { otherSide, partyName } from "../describe.js";
 import { outdate } from "../house.js";
 import { send as say } from "../link.js";
 import { Ago, Badge, Confirm, Empty, ErrorText, Head, Icon, Loaded, SelectField, TextField, toast, useAction, useEvents, useList } from "../ui.js";
+import { messageStatus } from "../statuses.js";
 import { fullTime, shortTime, t } from "../words.js";
 
 export function Messages({ arg: id }) {
@@ -164,10 +165,6 @@ function Thread({ conversation }) {
       <${TextField} label=${t("Answer")} value=${body} onInput=${write} required maxlength="4000" error=${send.error?.message} />
       <button class="primary" disabled=${send.busy || !body.trim()}><${Icon} name="send" size=${18} />${t("Send")}</button>
     </form>`;
-}
-
-function messageStatus(status) {
-  return { sent: t("sent"), delivered: t("delivered"), read: t("read") }[status] ?? status;
 }
 
 /** Newest first, each once, the newer word on it. */

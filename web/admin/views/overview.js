@@ -6,7 +6,8 @@ import { LatencyChart } from "../chart.js";
 import { eventInWords, inWords, kioskName } from "../describe.js";
 import { Ago, Badge, Empty, Head, Icon, Loaded, Panel, useHouse, useList } from "../ui.js";
 import { count, number, span, t } from "../words.js";
-import { serviceTone, statusWord } from "./board.js";
+import { statusWord } from "../statuses.js";
+import { serviceTone } from "./board.js";
 
 const EVERY_MS = 2000;
 /** What follows from other events, and is no news of its own. */
@@ -76,7 +77,7 @@ function useRate(traffic) {
 }
 
 function milliseconds(value) {
-  return html`${value < 10 ? value.toFixed(1) : Math.round(value)}<small> ms</small>`;
+  return html`${number(value < 10 ? Math.round(value * 10) / 10 : Math.round(value))}<small> ms</small>`;
 }
 
 function Latency() {

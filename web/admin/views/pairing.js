@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../kit.js";
 import { call, UNKEYED } from "../api.js";
 import { outdate } from "../house.js";
-import { Ago, Badge, CheckList, Copy, Countdown, Dialog, Empty, ErrorText, Head, Icon, Loaded, Panel, SelectField, TextField, toast, useAction, useEvents, useList, useSeconds } from "../ui.js";
+import { Ago, CheckList, Copy, Countdown, Dialog, Empty, ErrorText, Head, Icon, Loaded, Panel, SelectField, TextField, toast, useAction, useEvents, useList, useSeconds } from "../ui.js";
 import { count, t } from "../words.js";
 import { areaItems } from "./bulk.js";
 

@@ -4,7 +4,8 @@ import { html, useState } from "../kit.js";
 import { call } from "../api.js";
 import { Badge, Code, Empty, ErrorText, Icon, Panel, useAction } from "../ui.js";
 import { clockTime, count, t } from "../words.js";
-import { serviceTone, statusWord } from "./board.js";
+import { statusWord } from "../statuses.js";
+import { serviceTone } from "./board.js";
 import { clientPath } from "./tablet.js";
 
 export function TabletView({ client }) {

@@ -4,7 +4,7 @@ import { html, useState } from "../kit.js";
 import { call } from "../api.js";
 import { outdate } from "../house.js";
 import {
-  Ago, AsOf, Badge, CheckList, Confirm, Empty, ErrorText, Head, Icon, Loaded, Panel, Presence, TextField, toast, useAction, useList,
+  Ago, AsOf, CheckList, Confirm, Empty, ErrorText, Head, Icon, Loaded, Panel, Presence, TextField, toast, useAction, useList,
 } from "../ui.js";
 import { fullTime, t } from "../words.js";
 import { areaItems, effect } from "./bulk.js";

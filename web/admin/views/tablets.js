@@ -1,7 +1,7 @@
 // All tablets: who is there, what each has, how far behind it is.
 
 import { html, useState } from "../kit.js";
-import { Ago, Badge, Empty, Head, Icon, Loaded, Presence, useList } from "../ui.js";
+import { Ago, Empty, Head, Icon, Loaded, Presence, useList } from "../ui.js";
 import { count, span, t } from "../words.js";
 import { BulkAreas } from "./bulk.js";
 

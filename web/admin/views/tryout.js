@@ -1,7 +1,7 @@
 // A client to try things out with: a token, any dialect, what comes, and something to say.
 
 import { html, useEffect, useRef, useState } from "../kit.js";
-import { call, BASE } from "../api.js";
+import { BASE } from "../api.js";
 import { dialects } from "../dialects.js";
 import { Badge, Code, Empty, ErrorText, Head, Icon, Panel, SelectField, TextField, useAction } from "../ui.js";
 import { clockTime, t } from "../words.js";
