@@ -105,13 +105,13 @@ export class Wallcast {
     this._open();
   }
 
-  /** Disconnects; `connect` begins again. */
+  /** Disconnects. */
   close() {
     this._stop();
     this._enter({ phase: "idle" });
   }
 
-  /** Drops the position and what was remembered of transports. */
+  /** Drops the position, for whoever becomes somebody else, and what was remembered of transports. */
   forget() {
     this._kept = {};
     this._save();
@@ -267,10 +267,7 @@ export class Wallcast {
     if (type === "error" || type === "auth_error") this._lastError = data;
     this._emit(type, data, { id, timestamp, isReplayed });
     const reached = type === "heartbeat" ? data.lastEventId : id;
-    if (reached > this._kept.lastEventId) {
-      this._kept.lastEventId = reached;
-      this._saveSoon();
-    }
+    if (reached > this._kept.lastEventId) this._saveSoon((this._kept.lastEventId = reached));
     if (id) this._ackSoon();
   }
 
@@ -394,7 +391,8 @@ export class Wallcast {
     const wait = exactlyMs === undefined ? Math.max(atLeastMs || 0, jittered) : exactlyMs;
     this._attempt = Math.min(this._attempt + 1, 16);
     this._mustWait = Boolean(atLeastMs);
-    this._enter({ phase: "waiting", retryAt: Date.now() + wait });
+    const since = Date.now();
+    this._enter({ phase: "waiting", since, retryAt: since + wait });
     this._retry = setTimeout(() => this._open(), wait);
   }
 
