@@ -111,7 +111,7 @@ export class Wallcast {
     this._enter({ phase: "idle" });
   }
 
-  /** Drops the position, for whoever becomes somebody else, and what was remembered of transports. */
+  /** Drops the position, for whoever becomes somebody else, and what it knows of transports. */
   forget() {
     this._kept = {};
     this._save();
@@ -267,7 +267,10 @@ export class Wallcast {
     if (type === "error" || type === "auth_error") this._lastError = data;
     this._emit(type, data, { id, timestamp, isReplayed });
     const reached = type === "heartbeat" ? data.lastEventId : id;
-    if (reached > this._kept.lastEventId) this._saveSoon((this._kept.lastEventId = reached));
+    if (reached > this._kept.lastEventId) {
+      this._kept.lastEventId = reached;
+      this._saveSoon();
+    }
     if (id) this._ackSoon();
   }
 
@@ -391,9 +394,9 @@ export class Wallcast {
     const wait = exactlyMs === undefined ? Math.max(atLeastMs || 0, jittered) : exactlyMs;
     this._attempt = Math.min(this._attempt + 1, 16);
     this._mustWait = Boolean(atLeastMs);
+    this._retry = setTimeout(() => this._open(), wait);
     const since = Date.now();
     this._enter({ phase: "waiting", since, retryAt: since + wait });
-    this._retry = setTimeout(() => this._open(), wait);
   }
 
   _ended(reason, message) {
@@ -410,7 +413,6 @@ export class Wallcast {
     if (link && link.end) link.end();
     const lost = new WallcastError("The connection was lost", "offline");
     for (const { reject } of this._answers.values()) reject(lost);
-    this._answers.clear();
   }
 
   _stop() {
