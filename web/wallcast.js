@@ -105,13 +105,13 @@ export class Wallcast {
     this._open();
   }
 
-  /** Disconnects; `connect` begins again. */
+  /** Disconnects. */
   close() {
     this._stop();
     this._enter({ phase: "idle" });
   }
 
-  /** Drops the position and what was remembered of transports. */
+  /** Drops the position, for whoever becomes somebody else, and what it knows of transports. */
   forget() {
     this._kept = {};
     this._save();
@@ -394,8 +394,9 @@ export class Wallcast {
     const wait = exactlyMs === undefined ? Math.max(atLeastMs || 0, jittered) : exactlyMs;
     this._attempt = Math.min(this._attempt + 1, 16);
     this._mustWait = Boolean(atLeastMs);
-    this._enter({ phase: "waiting", retryAt: Date.now() + wait });
     this._retry = setTimeout(() => this._open(), wait);
+    const since = Date.now();
+    this._enter({ phase: "waiting", since, retryAt: since + wait });
   }
 
   _ended(reason, message) {
@@ -412,7 +413,6 @@ export class Wallcast {
     if (link && link.end) link.end();
     const lost = new WallcastError("The connection was lost", "offline");
     for (const { reject } of this._answers.values()) reject(lost);
-    this._answers.clear();
   }
 
   _stop() {

@@ -121,7 +121,7 @@ for (const size of LOOKS) {
     await page.getByText("An admin has switched this area off").waitFor();
     await see(page, "50-area-off");
     await daemon.admin("PATCH", `/api/areas/${areas.living}/toggle`, { isEnabled: true });
-    await tile(page, "light.living_ceiling").waitFor();
+    await tile(page, "light.living_ceiling").getByText("70 %").waitFor();
     await page.context().setOffline(true);
     daemon.child.kill("SIGSTOP");
     await page.locator(".is-stale").waitFor();

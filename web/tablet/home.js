@@ -91,7 +91,7 @@ function Area({ area }) {
   return html`
     <header class="area-head">
       <h1 tabindex="-1">${area.name}</h1>
-      <p class="soft">${summary(area, app)}</p>
+      ${area.isEnabled && html`<p class="soft">${summary(area, app)}</p>`}
     </header>
     ${!area.isEnabled
       ? html`<div class="empty"><p class="empty-title">${say("area_off")}</p><p class="soft">${say("area_off_text")}</p></div>`
