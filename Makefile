@@ -4,7 +4,7 @@ CARGO ?= cargo
 TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 VENV = target/venv
 
-.PHONY: help art bench run test test-rust test-e2e test-package test-image test-all torture lint dist deps-e2e deps-package deps-image deps-dist
+.PHONY: help art bench run test test-rust test-e2e test-package test-image test-all fuzz torture lint dist deps-e2e deps-package deps-image deps-dist
 
 help:
 	@echo "make run       build the daemon and start it on https://localhost:8443"
@@ -37,8 +37,13 @@ test-package: deps-package
 test-image: deps-package deps-image dist
 	$(VENV)/bin/python -m unittest discover tests/image
 
-test-all: test test-image
+test-all: test fuzz test-image
 	tests/protocol/public_suites.sh
+
+# The running daemon before schemathesis, for minutes rather than for one; WALLCAST_SEED chooses others.
+fuzz: deps-e2e
+	$(CARGO) build --locked
+	cd tests/e2e && PYTHON=$(CURDIR)/$(VENV)/bin/python WALLCAST_FUZZ=long node --test openapi.test.mjs
 
 # WALLCAST_TORTURE_SECONDS sets its length, WALLCAST_SEED repeats the choices of a run.
 torture:

@@ -12,15 +12,15 @@ use tokio::sync::mpsc;
 use crate::auth::{Signer, Subject};
 use crate::board;
 use crate::clients::{Acks, presence};
-use crate::commands::Expiry;
 use crate::config::{Config, OptionError};
 use crate::entities::{self, Entities};
+use crate::expiry::{self, Expiry};
 use crate::home::{self, Home};
 use crate::hub::Hub;
 use crate::idempotency::InFlight;
 use crate::keys::{self, KeyError};
 use crate::messages;
-use crate::pairing::{Pairings, expiry};
+use crate::pairing::{self, Pairings};
 use crate::protocol::{engineio, websocket};
 use crate::restored;
 use crate::retention::{self, Keep};
@@ -51,7 +51,7 @@ pub struct App {
     pub pairings: Arc<Pairings>,
     /// How far tablets are.
     pub acks: Arc<Acks>,
-    /// Ends commands at their time.
+    /// Ends commands and unread messages at their time.
     pub expiry: Arc<Expiry>,
     /// What the public listener serves.
     pub certificates: Certificates,
@@ -143,7 +143,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let bound = app.bound.get_or_init(|| listeners.bound()).clone();
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
-    tokio::spawn(expiry::run(app.store.clone(), app.pairings.clone()));
+    tokio::spawn(pairing::expiry::run(
+        app.store.clone(),
+        app.pairings.clone(),
+    ));
     tokio::spawn(
         app.acks
             .clone()
@@ -159,11 +162,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         app.hub.clone(),
         app.shutdown.clone(),
     ));
-    let expiring = app.clone();
-    tokio::spawn(async move {
-        let (store, shutdown) = (expiring.store.clone(), expiring.shutdown.clone());
-        expiring.expiry.run(store, shutdown).await;
-    });
+    tokio::spawn(expiry::run(app.clone()));
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(entities::run(app.clone()));
     tokio::spawn(server::repeat_ingress_check(app.clone()));
@@ -269,7 +268,6 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     let home = Home::new(&config);
     let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
     let store = Store::open(&folder, entities.clone())?;
-    entities.load(&store).await?;
     let signer = Signer::new(&keys::signing_key(&store).await?);
     let (certificates, upkeep) =
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;

@@ -61,6 +61,13 @@ impl<const LEAST: usize, const MOST: usize> FromStr for Paragraph<LEAST, MOST> {
     }
 }
 
+impl<const LEAST: usize, const MOST: usize> Paragraph<LEAST, MOST> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Description {
     /// Nothing at all.
     pub fn empty() -> Self {

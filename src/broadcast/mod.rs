@@ -52,6 +52,16 @@ pub enum Audience {
     Both(OrganizationId, TenantId),
 }
 
+impl Audience {
+    /// Whether a board of seed 2 is for these.
+    fn is_of_a_board(&self) -> bool {
+        matches!(
+            self,
+            Self::Organization(_) | Self::Tenant(_) | Self::Both(..)
+        )
+    }
+}
+
 /// Why nothing was told.
 #[derive(Debug, thiserror::Error)]
 pub enum BroadcastError {
@@ -95,7 +105,12 @@ pub fn tell(
     {
         return Err(BroadcastError::Unheard(kind, namespace));
     }
-    let topics = topics(tx.connection(), audience)?;
+    let is_of_a_board = audience.is_of_a_board();
+    let mut topics = topics(tx.connection(), audience)?;
+    if is_of_a_board && !kind.is_custom() {
+        // Admins hear of every board (contract section 5).
+        topics.push(Topic::Admins);
+    }
     let shown: Vec<_> = topics.iter().map(Topic::to_string).collect();
     audit::record(
         tx,

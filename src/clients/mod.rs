@@ -20,7 +20,7 @@ use crate::auth::entitlement::affiliation;
 use crate::board::Audience;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Topic};
-use crate::hub::{Ending, Whom};
+use crate::hub::{Ending, Moved, Whom};
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::store::{StoreError, WriteTx};
 use crate::{rooms, tokens};
@@ -216,6 +216,9 @@ pub fn change(
     rows::save(tx.connection(), &after)?;
     let subject = Subject::Client(id.clone());
     move_to(tx, &subject, &before.audience(), &after.audience());
+    if before.audience() != after.audience() {
+        resettle(tx, &subject, &after);
+    }
     let kiosk = before.kiosk();
     if kiosk != after.kiosk() {
         rooms::expel(tx, &subject, kiosk.as_str())?;
@@ -238,6 +241,15 @@ fn move_to(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, to: &Audien
     for topic in to.iter().filter(|topic| !from.contains(topic)) {
         tx.join(subject.clone(), topic.clone());
     }
+}
+
+/// Has its open sessions say where a client belongs now.
+fn resettle(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
+    tx.move_sessions(Moved {
+        subject: subject.clone(),
+        organization: client.organization_id.clone(),
+        tenant: client.tenant_id.clone(),
+    });
 }
 
 /// Makes `area_ids` the client's areas: tells of what is new and what is gone, and nothing else.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::wire::ResultJson;
 use super::{Command, CommandType, End, Outcome};
+use crate::clients::ClientName;
 use crate::clock::Timestamp;
 use crate::event::{Announcement, Kind, Namespace, NewEvent, Topic};
 use crate::ids::{KioskId, LockerId};
@@ -61,11 +62,17 @@ pub(super) fn applied(command: &Command, end: &End, room: &KioskId, now: Timesta
 }
 
 /// `wallcast_command_applied`, for Home Assistant's bus; also of one that failed or expired.
-pub(super) fn announced(command: &Command, end: &End, now: Timestamp) -> Announcement {
+pub(super) fn announced(
+    command: &Command,
+    end: &End,
+    name: Option<&ClientName>,
+    now: Timestamp,
+) -> Announcement {
     let data = json!({
         "command_id": command.id,
         "type": command.order.kind,
         "client_id": command.client_id,
+        "client_name": name,
         "kiosk_id": command.kiosk_id,
         "locker_id": command.order.locker_id,
         "success": end.outcome == Outcome::Applied,

@@ -5,7 +5,7 @@
 //! `command_result` makes it *applied* or *failed*; without one it is *expired* at its time.
 
 mod events;
-mod expiry;
+mod outcome;
 pub mod routes;
 mod rows;
 mod wire;
@@ -14,16 +14,16 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::audit::{self, Actor};
-use crate::auth::{Principal, Subject};
+use crate::auth::Principal;
 use crate::clients::{self, Acks, Client, ClientError};
 use crate::clock::Timestamp;
-use crate::event::{Event, EventId, Position};
+use crate::event::{Epoch, Event, EventId, Position};
 use crate::ids::{ClientId, CommandId, KioskId, LockerId};
 use crate::store::{StoreError, WriteTx};
 use crate::text::{Line, Prose};
 
-pub use expiry::Expiry;
-pub use rows::{find, page};
+pub use outcome::{End, Outcome, Reported, Status, expire, report};
+pub use rows::{find, next_expiry, page};
 pub use wire::CommandJson;
 
 /// Commands of one tablet that may wait for their outcome.
@@ -85,88 +85,6 @@ pub enum Target {
     Client(ClientId),
     /// Each tablet of a kiosk.
     Kiosk(KioskId),
-}
-
-/// What became of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
-    /// In one word.
-    pub outcome: Outcome,
-    /// What the tablet said of it.
-    pub message: Option<Remark>,
-    /// What went wrong, in the tablet's words.
-    pub error: Option<Remark>,
-    /// When it was known.
-    pub at: Timestamp,
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The tablet did it.
-    Applied,
-    /// The tablet could not.
-    Failed,
-    /// Nothing was heard of it in time.
-    Expired,
-}
-
-impl Outcome {
-    /// The word in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-/// How far a command is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It waits for the tablet.
-    Pending,
-    /// The tablet has acknowledged it.
-    Delivered,
-    /// Its outcome is known.
-    Ended(Outcome),
-}
-
-impl Status {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Ended(outcome) => outcome.as_str(),
-        }
-    }
-}
-
-impl Command {
-    /// How far it is at this moment, while its tablet has acknowledged events up to `acked`.
-    pub fn status(&self, acked: Option<EventId>, now: Timestamp) -> Status {
-        match &self.end {
-            Some(end) => Status::Ended(end.outcome),
-            None if self.expires_at <= now => Status::Ended(Outcome::Expired),
-            None if acked >= Some(self.event_id) => Status::Delivered,
-            None => Status::Pending,
-        }
-    }
-}
-
-/// What a tablet says of a command (contract 4.5, `command_result`).
-#[derive(Clone, Debug)]
-pub struct Reported {
-    /// Which command.
-    pub id: CommandId,
-    /// Whether it did it.
-    pub success: bool,
-    /// What there is to say.
-    pub message: Option<Remark>,
-    /// What went wrong.
-    pub error: Option<Remark>,
 }
 
 /// Why a command or its result was refused.
@@ -266,53 +184,6 @@ fn give_to(
     Ok(command)
 }
 
-/// Keeps a tablet's word on its own command and tells it. The same word again tells nothing, so that
-/// a tablet whose answer was lost may say it once more. One that comes after the expiry counts: what
-/// was done was done.
-///
-/// # Errors
-/// [`CommandError`].
-pub fn report(
-    tx: &mut WriteTx<'_>,
-    reported: Reported,
-    principal: &Principal,
-) -> Result<Command, CommandError> {
-    let Subject::Client(client) = &principal.subject else {
-        return Err(CommandError::Forbidden);
-    };
-    let mut command = rows::find(tx.connection(), &reported.id)?
-        .filter(|command| command.client_id == *client)
-        .ok_or(CommandError::Forbidden)?;
-    let outcome = match reported.success {
-        true => Outcome::Applied,
-        false => Outcome::Failed,
-    };
-    match command.end.as_ref().map(|end| end.outcome) {
-        None | Some(Outcome::Expired) => {}
-        Some(before) if before == outcome => return Ok(command),
-        Some(_) => return Err(CommandError::Ended),
-    }
-    let end = End {
-        outcome,
-        message: reported.message,
-        error: reported.error,
-        at: tx.now(),
-    };
-    finish(tx, &mut command, end)?;
-    Ok(command)
-}
-
-fn finish(tx: &mut WriteTx<'_>, command: &mut Command, end: End) -> rusqlite::Result<()> {
-    rows::finish(tx.connection(), command.number, &end)?;
-    let client = clients::find(tx.connection(), &command.client_id)?;
-    // One that is gone since has no room of its own any more.
-    let room = client.map_or_else(|| command.kiosk_id.clone(), |client| client.kiosk());
-    tx.publish(events::applied(command, &end, &room, tx.now()))?;
-    tx.announce(events::announced(command, &end, tx.now()));
-    command.end = Some(end);
-    Ok(())
-}
-
 /// A command as far as the caller may see it: an admin any, a tablet its own.
 ///
 /// # Errors
@@ -327,8 +198,8 @@ pub fn shown_to(principal: &Principal, found: Option<Command>) -> Result<Command
         .ok_or(CommandError::Forbidden)
 }
 
-/// What waits for a tablet, oldest first, as the events that told of it. They do not move the
-/// tablet's position from where it is, at `position`.
+/// What waits for a tablet and was given no later than with the event `until`, oldest first, as the
+/// events that told of it.
 ///
 /// # Errors
 /// SQLite's.
@@ -336,21 +207,22 @@ pub fn pending(
     connection: &Connection,
     client: &ClientId,
     acks: &Acks,
-    position: &Position,
+    epoch: &Epoch,
+    until: EventId,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Event>> {
     let acked = acked_by(connection, client, acks)?;
     let open = rows::open(connection, client, MAX_OPEN)?;
     let pending = open
         .iter()
+        .filter(|command| command.event_id <= until)
         .filter(|command| command.status(acked, now) == Status::Pending);
     let tell = |command: &Command| {
         let told = Position {
-            epoch: position.epoch.clone(),
+            epoch: epoch.clone(),
             id: command.event_id,
         };
         Event::durable(events::command(command), told, command.created_at)
-            .with_position(position.clone())
     };
     Ok(pending.map(tell).collect())
 }

@@ -136,7 +136,10 @@ pub(super) fn overdue(
 }
 
 /// When the next command without an outcome expires.
-pub(super) fn next_expiry(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+///
+/// # Errors
+/// SQLite's.
+pub fn next_expiry(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT min(expires_at) FROM commands WHERE outcome IS NULL")?
         .query_row([], |row| row.get(0))

@@ -78,10 +78,10 @@ impl Entities {
         told: &Told<'_>,
         now: Timestamp,
     ) -> Learnt {
-        if !inner.wanted.contains(entity) {
+        let Some(entity) = inner.wanted.get(entity).cloned() else {
             return Learnt::Nothing;
-        }
-        let before = inner.known.get(entity);
+        };
+        let before = inner.known.get(&entity);
         let is_new = before.is_none();
         let old = before.cloned().flatten();
         if is_new && matches!(told, Told::Changed(_)) {
@@ -94,13 +94,17 @@ impl Entities {
             _ => false,
         };
         if let (false, Some(new)) = (is_same, &new) {
-            self.locks.note(entity, new);
+            self.locks.note(&entity, new);
         }
         if !is_same && !is_new && inner.stage == Stage::Current {
-            let (old, new) = (old.as_ref(), new.as_ref());
-            self.tell(inner, Change { entity, old, new }, now);
+            let change = Change {
+                entity: &entity,
+                old: old.as_ref(),
+                new: new.as_ref(),
+            };
+            self.tell(inner, change, now);
         }
-        inner.known.insert(entity.clone(), new);
+        inner.known.insert(entity, new);
         if is_new { Learnt::New } else { Learnt::Change }
     }
 

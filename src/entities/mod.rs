@@ -27,7 +27,7 @@ use crate::areas::EntityId;
 use crate::auth::Subject;
 use crate::event::Topic;
 use crate::hub::{CommitListener, Effects, Hub};
-use crate::store::{Store, StoreError};
+use crate::ids::AreaId;
 
 pub use call::{Asked, Called, call, permitted};
 pub use rows::is_in_enabled_area;
@@ -58,6 +58,8 @@ pub struct Entities {
 struct Inner {
     view: View,
     wanted: BTreeSet<EntityId>,
+    /// Others may be wanted since a commit: it has yet to be read which.
+    is_outdated: bool,
     /// Of each wanted entity that Home Assistant was asked for: its state, or that it has none.
     known: HashMap<EntityId, Option<State>>,
     stage: Stage,
@@ -93,22 +95,18 @@ impl Entities {
         }
     }
 
-    /// Learns which areas are enabled. Call at the start, before anything is committed.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn load(&self, store: &Store) -> Result<(), StoreError> {
-        let areas = store.read(|db| Ok::<_, StoreError>(rows::enabled(db)?));
-        let areas = areas.await?;
-        let mut inner = self.inner();
-        for (area, entities) in areas {
-            inner.view.show(&area, entities);
-        }
-        Ok(())
-    }
-
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// An area is as it is now; what nobody wants of it is passed over until somebody does.
+    fn place(&mut self, area: &AreaId, entities: Vec<EntityId>) {
+        // One text for each entity, however often it is named.
+        let wanted = entities.iter().filter_map(|id| self.wanted.get(id));
+        let wanted = wanted.cloned().collect();
+        self.view.show(area, wanted);
     }
 }
 
@@ -133,8 +131,9 @@ impl CommitListener for Entities {
                 if !entities.is_empty() {
                     owed.extend([Topic::Area(area.clone()), Topic::Admins]);
                 }
-                inner.view.show(&area, entities);
+                inner.place(&area, entities);
             }
+            inner.is_outdated |= is_wanted_anew;
             self.hub.committed(effects);
             self.hub.owe_states(&owed);
         }

@@ -11,8 +11,11 @@ fn entity(text: &str) -> Option<EntityId> {
     text.parse().ok()
 }
 
-/// The entities of every enabled area.
-pub(super) fn enabled(connection: &Connection) -> rusqlite::Result<Vec<(AreaId, Vec<EntityId>)>> {
+/// Of each enabled area that holds any, those of these entities that it holds, which are shared.
+pub(super) fn holding(
+    connection: &Connection,
+    wanted: &BTreeSet<EntityId>,
+) -> rusqlite::Result<Vec<(AreaId, Vec<EntityId>)>> {
     let mut areas: Vec<(AreaId, Vec<EntityId>)> = Vec::new();
     let mut query = connection.prepare_cached(
         "SELECT e.area_id, e.entity_id FROM area_entities e JOIN areas a ON a.id = e.area_id
@@ -20,11 +23,13 @@ pub(super) fn enabled(connection: &Connection) -> rusqlite::Result<Vec<(AreaId, 
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let area: AreaId = row.get(0)?;
-        let entity = entity(row.get_ref(1)?.as_str()?);
+        let Some(entity) = wanted.get(row.get_ref(1)?.as_str()?) else {
+            continue;
+        };
+        let area = row.get_ref(0)?.as_str()?;
         match areas.last_mut() {
-            Some((last, entities)) if *last == area => entities.extend(entity),
-            _ => areas.push((area, entity.into_iter().collect())),
+            Some((last, entities)) if last.as_str() == area => entities.push(entity.clone()),
+            _ => areas.push((row.get(0)?, vec![entity.clone()])),
         }
     }
     Ok(areas)

@@ -49,7 +49,9 @@ impl Entities {
         }
         let scope = self.scope(session.subject());
         let Some(seen) = inner.seen(&scope) else {
-            session.outbox().settle_states(None);
+            if inner.stage == Stage::Away || !inner.is_outdated {
+                session.outbox().settle_states(None);
+            }
             return false;
         };
         let is_known = |id: &EntityId| inner.known.contains_key(id);
@@ -57,7 +59,8 @@ impl Entities {
             Stage::Away => !seen.keys().any(|id| is_known(id)),
             Stage::Beginning => true,
             Stage::Current => {
-                matches!(scope, Scope::Areas(_)) && !seen.keys().all(|id| is_known(id))
+                matches!(scope, Scope::Areas(_))
+                    && (inner.is_outdated || !seen.keys().all(|id| is_known(id)))
             }
         };
         if !is_awaited {

@@ -288,7 +288,7 @@ mod tests {
         let broken = State::after(None, &told[1].1, at(1)).unwrap();
         assert_eq!(broken.attributes.get(), "{}");
         for wrong in [
-            json!([]),
+            json!(7),
             json!("a"),
             json!({ "a": [] }),
             json!({ "r": "x" }),

@@ -10,12 +10,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::plan::{self, Number};
 use super::state::Told;
+use super::view::View;
 use super::{Entities, Stage, rows};
 use crate::app::App;
 use crate::areas::EntityId;
 use crate::clock::Timestamp;
 use crate::event::Topic;
 use crate::home::{HomeError, Link, Subscription};
+use crate::ids::AreaId;
 use crate::store::StoreError;
 
 /// How long changes are gathered before Home Assistant is asked again.
@@ -57,12 +59,15 @@ async fn serve_links(app: &Arc<App>) {
 async fn serve(app: &Arc<App>, link: &Link) {
     let mut held = Subscriptions::new();
     loop {
-        let wanted = app.store.read(|db| Ok::<_, StoreError>(rows::wanted(db)?));
-        let is_complete = match wanted.await {
-            Ok(wanted) => {
-                let step = app.entities.follow(wanted);
-                follow(&app.entities, link, &mut held, step).await
-            }
+        let entities = app.entities.clone();
+        // Between two commits, so that no area is shown as it was before one.
+        let step = app.store.between_commits(move |db, _| {
+            let wanted = rows::wanted(db)?;
+            let areas = rows::holding(db, &wanted)?;
+            Ok::<_, StoreError>(entities.follow(wanted, areas))
+        });
+        let is_complete = match step.await {
+            Ok(step) => follow(&app.entities, link, &mut held, step).await,
             Err(error) => {
                 tracing::warn!(%error, "it could not be read which entities are wanted");
                 false
@@ -154,11 +159,17 @@ impl Entities {
         self.hub.remind_of_states();
     }
 
-    /// These entities are wanted now: lets go of all others, and says what is to be asked.
-    fn follow(&self, wanted: BTreeSet<EntityId>) -> Step {
+    /// These entities are wanted now, and the enabled areas hold them like this: lets go of all
+    /// others, and says what is to be asked.
+    fn follow(&self, wanted: BTreeSet<EntityId>, areas: Vec<(AreaId, Vec<EntityId>)>) -> Step {
         let mut guard = self.inner();
         let inner = &mut *guard;
         inner.known.retain(|id, _| wanted.contains(id));
+        inner.view = View::default();
+        for (area, entities) in areas {
+            inner.view.show(&area, entities);
+        }
+        inner.is_outdated = false;
         let (askable, others): (BTreeSet<_>, BTreeSet<_>) =
             wanted.iter().cloned().partition(plan::is_askable);
         let plan = plan::plan(&inner.held, &askable);
@@ -178,6 +189,7 @@ impl Entities {
             }
         }
         self.tell_anew(inner, &news);
+        self.hub.remind_of_states();
         // A locker may have been made after its lock was heard.
         for (id, state) in &inner.known {
             if let Some(state) = state {

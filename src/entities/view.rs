@@ -1,4 +1,4 @@
-//! Which enabled areas hold which entities, as of the last commit.
+//! Which enabled areas hold which of the wanted entities, as of the last commit.
 
 use std::collections::HashMap;
 
@@ -27,9 +27,16 @@ impl View {
             return;
         }
         for entity in &entities {
-            let holders = self.areas.entry(entity.clone()).or_default();
-            holders.push(area.clone());
-            holders.sort_unstable();
+            match self.areas.get_mut(entity) {
+                Some(holders) => {
+                    holders.push(area.clone());
+                    holders.sort_unstable();
+                }
+                // Of a large house most are in one area alone.
+                None => {
+                    self.areas.insert(entity.clone(), vec![area.clone()]);
+                }
+            }
         }
         self.entities.insert(area.clone(), entities);
     }

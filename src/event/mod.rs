@@ -216,6 +216,12 @@ impl Event {
         self
     }
 
+    /// The same, leaving the hearer's position where it is.
+    pub fn without_position(mut self) -> Self {
+        self.position = None;
+        self
+    }
+
     /// The same as the newest state of `key`, such as an entity: it takes the place of an older one
     /// that still waits for a session (contract 4.6). For ephemeral events alone.
     pub fn conflated_by(mut self, key: &str) -> Self {

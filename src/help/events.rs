@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{HelpJson, HelpRequest};
+use crate::clients::ClientName;
 use crate::clock::Timestamp;
 use crate::event::{Announcement, Kind, Namespace, NewEvent, Topic};
 
@@ -35,10 +36,15 @@ fn build(kind: Kind, help: &HelpRequest, now: Timestamp) -> NewEvent {
 }
 
 /// `wallcast_help_requested`, for Home Assistant's bus.
-pub(super) fn announced(help: &HelpRequest, now: Timestamp) -> Announcement {
+pub(super) fn announced(
+    help: &HelpRequest,
+    name: Option<&ClientName>,
+    now: Timestamp,
+) -> Announcement {
     let data = json!({
         "help_id": help.id,
         "client_id": help.client_id,
+        "client_name": name,
         "kiosk_id": help.kiosk_id,
         "category": help.asked.category,
         "note": help.asked.note,

@@ -213,18 +213,19 @@ pub fn request(
     actor: &Actor,
 ) -> Result<HelpRequest, HelpError> {
     let db = tx.connection();
-    let (client_id, kiosk_id) = match &principal.subject {
+    let (client_id, name, kiosk_id) = match &principal.subject {
         Subject::Client(id) => {
-            let own = clients::expect(db, id)?.kiosk();
+            let client = clients::expect(db, id)?;
+            let own = client.kiosk();
             if kiosk.is_some_and(|named| named != own) {
                 return Err(HelpError::Forbidden);
             }
             if rows::count_open(db, id, MAX_OPEN)? >= MAX_OPEN {
                 return Err(HelpError::TooMany);
             }
-            (Some(id.clone()), own)
+            (Some(id.clone()), Some(client.name), own)
         }
-        Subject::Admin(_) => (None, kiosk.ok_or(HelpError::NoKiosk)?),
+        Subject::Admin(_) => (None, None, kiosk.ok_or(HelpError::NoKiosk)?),
         Subject::User(_) | Subject::Pairing(_) => return Err(HelpError::Forbidden),
     };
     let mut help = HelpRequest {
@@ -248,7 +249,7 @@ pub fn request(
         )?,
     }
     tx.publish(events::requested(&help, tx.now()))?;
-    tx.announce(events::announced(&help, tx.now()));
+    tx.announce(events::announced(&help, name.as_ref(), tx.now()));
     Ok(help)
 }
 

@@ -230,6 +230,14 @@ impl Link {
 }
 
 impl Calls {
+    /// Everything that is still waited for.
+    pub(super) fn take_all(&mut self) -> (HashMap<u64, Answer>, HashMap<u64, Ear>) {
+        (
+            std::mem::take(&mut self.answers),
+            std::mem::take(&mut self.ears),
+        )
+    }
+
     /// The command with the next id.
     fn frame(&mut self, mut command: Value) -> Message {
         self.last_id += 1;
@@ -254,14 +262,15 @@ impl Drop for Waiting {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        // Declared first, so that it goes after the lock: what it holds may want that.
+        let ear;
         let mut calls = self.link.calls();
-        let was_there = calls.ears.remove(&self.id).is_some();
-        if !was_there {
-            return;
-        }
+        ear = calls.ears.remove(&self.id);
         // A full queue leaves it open at the other end until the connection ends; its events are
         // passed over here.
-        if let Ok(permit) = self.link.0.outgoing.try_reserve() {
+        if ear.is_some()
+            && let Ok(permit) = self.link.0.outgoing.try_reserve()
+        {
             let command = json!({ "type": "unsubscribe_events", "subscription": self.id });
             permit.send(calls.frame(command));
         }

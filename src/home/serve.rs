@@ -34,10 +34,10 @@ impl Link {
             () = self.closed() => "it was closed by us".to_owned(),
         };
         self.close();
-        let mut calls = self.calls();
-        // Dropped answers are `Away` to whoever waits for them.
-        calls.answers.clear();
-        calls.ears.clear();
+        // Dropped answers are `Away` to whoever waits for them. Not under the lock: what an owner's ear
+        // holds may want it.
+        let (answers, ears) = self.calls().take_all();
+        drop((answers, ears));
         ending
     }
 
@@ -89,12 +89,10 @@ impl Link {
     }
 
     fn settle(&self, id: u64, result: Result<&str, HomeError>) {
-        let answer = {
+        let (answer, _deaf) = {
             let mut calls = self.calls();
-            if result.is_err() {
-                calls.ears.remove(&id);
-            }
-            calls.answers.remove(&id)
+            let deaf = result.is_err().then(|| calls.ears.remove(&id));
+            (calls.answers.remove(&id), deaf)
         };
         if let Some(answer) = answer {
             answer(result);

@@ -4,7 +4,7 @@ use super::{Ending, Session};
 use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
 use crate::event::{Announcement, Event, Topic};
-use crate::ids::{AreaId, ConnectionId, Jti};
+use crate::ids::{AreaId, ConnectionId, Jti, OrganizationId, TenantId};
 
 /// Sessions to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
@@ -48,6 +48,17 @@ impl RoomOf {
     }
 }
 
+/// A client and where it belongs from now on.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    /// Which client.
+    pub subject: Subject,
+    /// Its organisation.
+    pub organization: Option<OrganizationId>,
+    /// Its tenant.
+    pub tenant: Option<TenantId>,
+}
+
 /// What the hub must do after a commit, in this order: joins, events, leaves, then the rest. So a
 /// change's own event reaches both the old and the new members (contract 4.4).
 #[derive(Debug, Default)]
@@ -72,6 +83,8 @@ pub struct Effects {
     pub retokened: Vec<(Jti, Principal)>,
     /// What whoever is outside may want to know.
     pub announced: Vec<Announcement>,
+    /// Clients that belong to another organisation or tenant from now on.
+    pub moved: Vec<Moved>,
     /// Whose sessions end.
     pub ended: Vec<EndSessions>,
 }
@@ -89,6 +102,7 @@ impl Effects {
             && self.expelled.is_empty()
             && self.retokened.is_empty()
             && self.announced.is_empty()
+            && self.moved.is_empty()
             && self.ended.is_empty()
     }
 }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use census::ConnectionStats;
-pub use effects::{CommitListener, Effects, EndSessions, RoomOf, Whom};
+pub use effects::{CommitListener, Effects, EndSessions, Moved, RoomOf, Whom};
 pub use ending::Ending;
 pub use inbox::{NotPosted, Post};
 pub use latency::{Deliveries, Percentiles, WINDOW};
@@ -238,9 +238,14 @@ impl Hub {
         self.registry().is_torn(id, after)
     }
 
-    /// Principals with at least one session.
+    /// Principals with at least one session; tablets that wait to be paired are none yet.
     pub fn principal_count(&self) -> usize {
         self.registry().principal_count()
+    }
+
+    /// Every principal with at least one session.
+    pub fn principals(&self) -> Vec<Subject> {
+        self.registry().principals()
     }
 
     /// How many sessions a principal has.
@@ -329,6 +334,14 @@ impl CommitListener for Hub {
         }
         for announcement in effects.announced {
             self.announce(announcement);
+        }
+        for moved in effects.moved {
+            for session in self
+                .registry()
+                .choose(&Whom::Subject(moved.subject.clone()))
+            {
+                session.belong_to(&moved);
+            }
         }
         for order in effects.ended {
             self.end(order);

@@ -21,6 +21,8 @@ type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
 pub(super) struct Registry {
     sessions: Sessions,
     by_subject: HashMap<Subject, Listener>,
+    /// How many of those are tablets that wait to be paired, and so nobody yet.
+    waiting: usize,
     by_topic: HashMap<Topic, Sessions>,
     /// The rooms of each session that is in any.
     rooms: HashMap<SessionNumber, HashSet<Topic>>,
@@ -51,6 +53,9 @@ impl Registry {
             .by_subject
             .entry(session.subject().clone())
             .or_default();
+        if listener.sessions.is_empty() {
+            self.waiting += usize::from(is_waiting(session.subject()));
+        }
         listener.sessions.insert(session.number(), session.clone());
         for topic in topics {
             listener.topics.insert(topic.clone());
@@ -94,6 +99,7 @@ impl Registry {
             }
             if listener.sessions.is_empty() {
                 self.by_subject.remove(session.subject());
+                self.waiting -= usize::from(is_waiting(session.subject()));
             }
         }
         true
@@ -319,9 +325,18 @@ impl Registry {
             .map_or(0, |listener| listener.sessions.len())
     }
 
-    pub(super) fn principal_count(&self) -> usize {
-        self.by_subject.len()
+    pub(super) fn principals(&self) -> Vec<Subject> {
+        self.by_subject.keys().cloned().collect()
     }
+
+    /// Principals but waiting tablets.
+    pub(super) fn principal_count(&self) -> usize {
+        self.by_subject.len() - self.waiting
+    }
+}
+
+fn is_waiting(subject: &Subject) -> bool {
+    matches!(subject, Subject::Pairing(_))
 }
 
 fn drop_from(by_topic: &mut HashMap<Topic, Sessions>, topic: &Topic, number: SessionNumber) {

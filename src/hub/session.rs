@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::inbox::{Inbox, NotPosted, Post};
 use super::outbox::Signal;
 use super::traffic::SessionTraffic;
-use super::{Ending, Outbox};
+use super::{Ending, Moved, Outbox};
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Event, Kind, Namespace};
@@ -65,7 +65,7 @@ pub struct Session {
     number: SessionNumber,
     id: ConnectionId,
     subject: Subject,
-    /// Changes when the token is refreshed under an open session.
+    /// Changes when the token is refreshed under an open session, or its client is moved.
     principal: Mutex<Principal>,
     /// The principal's `expires_at` in Unix milliseconds, for the loop that asks at every turn.
     expires_at: AtomicI64,
@@ -198,6 +198,16 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = principal;
         self.outbox.signal().wake();
+    }
+
+    /// Says from now on that its client belongs there.
+    pub(super) fn belong_to(&self, moved: &Moved) {
+        let mut principal = self
+            .principal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        principal.organization_id.clone_from(&moved.organization);
+        principal.tenant_id.clone_from(&moved.tenant);
     }
 
     /// Empties the outbox and has the connection's task close the session. Once this has returned,

@@ -131,6 +131,11 @@ impl SessionTraffic {
     /// Counts a message that it brought.
     pub fn received(&self, at: Timestamp) {
         self.received.fetch_add(1, Ordering::Relaxed);
+        self.heard(at);
+    }
+
+    /// Its peer said something, be it a pong.
+    pub fn heard(&self, at: Timestamp) {
         self.last_seen.store(at.unix_ms(), Ordering::Relaxed);
     }
 
@@ -139,7 +144,7 @@ impl SessionTraffic {
         self.connected_at
     }
 
-    /// When it last said something; the carrier's own pongs do not count.
+    /// When it last said something, its connection's pongs and polls included.
     pub fn last_seen_at(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.last_seen.load(Ordering::Relaxed))
     }

@@ -4,7 +4,9 @@
 //! A conversation is of two sides on one platform. What either side hears of it goes to that side's
 //! own topic, so nobody joins or leaves anything here.
 
+mod counts;
 mod events;
+mod lapse;
 mod party;
 pub mod presence;
 mod receipts;
@@ -27,9 +29,11 @@ use crate::ids::{ConversationId, MessageId};
 use crate::server::{FromField, text_fields};
 use crate::store::{StoreError, WriteTx};
 
+pub use counts::tell_everyone;
+pub use lapse::lapse;
 pub use party::Party;
 pub use receipts::{acknowledge, set_status, undelivered};
-pub use rows::forget;
+pub use rows::{forget, next_lapse};
 pub use send::{Draft, send, typing};
 
 /// Characters of a body at most.
@@ -61,6 +65,10 @@ impl Message {
     /// Its id.
     pub fn id(&self) -> &MessageId {
         &self.id
+    }
+
+    fn is_to_all(&self) -> bool {
+        self.recipient == Party::All
     }
 
     fn is_over(&self, now: Timestamp) -> bool {

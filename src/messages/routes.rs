@@ -1,8 +1,11 @@
 //! `/api/messages` and `/api/conversations` (contract 6.5).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Asking, Draft, Message, MessageError, Party, Seen, Status, TTL, receipts, rows, wire};
+use super::{
+    Asking, Draft, Message, MessageError, Party, Seen, Status, TTL, counts, receipts, rows, wire,
+};
 use crate::app::App;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
@@ -40,12 +43,22 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
 pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let asking = asking(&request)?;
     let draft = draft(&mut request.fields()?)?;
-    request
+    let is_to_all = Arc::new(AtomicBool::new(false));
+    let noted = is_to_all.clone();
+    let answer = request
         .write(&app.store, move |tx| {
             let message = super::send(tx, &asking, draft)?;
+            noted.store(message.is_to_all(), Ordering::Relaxed);
             Ok::<_, ApiError>(Reply::created(&wire::message(&message)))
         })
-        .await
+        .await?;
+    app.expiry.look_again();
+    if is_to_all.load(Ordering::Relaxed)
+        && let Err(error) = counts::tell_everyone(&app.store, &app.hub).await
+    {
+        tracing::warn!(%error, "unread counts could not be told");
+    }
+    Ok(answer)
 }
 
 /// `PATCH /api/messages/{id}` `{status}`: its recipient, or an admin for it.

@@ -17,7 +17,8 @@ pub(super) use conversations::{
     conversation_at, conversations, find_between, find_conversation, open, seen_by, sharers,
 };
 pub(super) use people::{last_seen, set_last_seen};
-pub(super) use waiting::{may_wait, undelivered, unread};
+pub use waiting::next_lapse;
+pub(super) use waiting::{lapsed, may_wait, undelivered, unread};
 
 /// A message as `?1` sees it: of one to all, each is somewhere else.
 const COLUMNS: &str = "m.seq, m.id, m.conversation, c.id, m.sender, m.recipient, c.platform, m.body, m.level,
@@ -294,6 +295,10 @@ mod tests {
             (
                 "recipient = 'a' AND conversation = 5 AND status < 2",
                 "messages_unread (recipient=? AND conversation=?)",
+            ),
+            (
+                "expires_at IS NOT NULL AND has_lapsed = 0 AND (status < 2 OR recipient = 'all') AND expires_at <= 5",
+                "messages_by_expiry (expires_at>? AND expires_at<?)",
             ),
             (
                 "sender = 'a' AND seq < 5 ORDER BY seq DESC",

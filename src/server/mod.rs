@@ -33,5 +33,5 @@ pub use ingress::{IngressGate, repeat as repeat_ingress_check};
 pub use listeners::{Bound, ListenError, Listeners};
 pub use request::{Caller, Entrance, Peer, Request};
 pub use response::{ApiError, Reply, Response};
-pub use router::{Incoming, keyed_routes, respond};
+pub use router::{Access, Incoming, Route, keyed_routes, respond, routes};
 pub use stream::Stream;

@@ -17,8 +17,8 @@ use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
 use crate::{
-    areas, audit, board, broadcast, clients, commands, entities, help, lockers, messages, pairing,
-    stats, system, tokens, transport, web,
+    areas, audit, board, broadcast, clients, commands, entities, help, lockers, messages, openapi,
+    pairing, stats, system, tokens, transport, web,
 };
 
 /// A request as hyper hands it over.
@@ -29,7 +29,7 @@ type Handler = fn(Arc<App>, Request) -> Answer;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub enum Access {
     /// Anyone, on every listener.
     Public,
     /// Anyone, but on ingress admins alone.
@@ -54,7 +54,8 @@ enum Mark {
     Secret,
 }
 
-struct Route {
+/// A line of the route table.
+pub struct Route {
     path: &'static str,
     method: Method,
     access: Access,
@@ -63,9 +64,24 @@ struct Route {
 }
 
 impl Route {
+    /// Its path, with named parts in braces.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Who may call it.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
     /// Whether it takes an `Idempotency-Key`: every write of somebody known does, unless it is
     /// marked. Its handler writes through [`Request::write`].
-    fn takes_key(&self) -> bool {
+    pub fn takes_key(&self) -> bool {
         let is_known = !matches!(self.access, Access::Public | Access::Open | Access::Page);
         is_known && self.method != Method::GET && !self.marks.contains(&Mark::Secret)
     }
@@ -95,6 +111,7 @@ static ROUTES: &[Route] = routes![
     GET    "/ca.crt"                              Public pages::authority,
     GET    "/health"                              Public health::get,
     GET    "/metrics"                             Admin  stats::routes::metrics,
+    GET    "/api/openapi.json"                    Public openapi::get,
     GET    "/api/me"                              Proven tokens::routes::me,
     GET    "/api/house"                           Admin  system::routes::house,
     GET    "/api/audit"                           Admin  audit::routes::list,
@@ -351,6 +368,11 @@ async fn run(
         tracing::error!(%error, "a handler failed");
         Err(crate::store::StoreError::Panicked.into())
     })
+}
+
+/// Every line of the route table.
+pub fn routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter()
 }
 
 /// The method and path of every route that takes an `Idempotency-Key`.

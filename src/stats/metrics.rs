@@ -47,7 +47,7 @@ pub(super) fn text(app: &App) -> String {
     page.family(
         "wallcast_principals",
         "gauge",
-        "Principals with at least one session.",
+        "Principals with at least one session, waiting tablets left out.",
     )
     .sample("", &[], app.hub.principal_count());
     page.family(

@@ -24,6 +24,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_kiosks.sql"),
     include_str!("migrations/0007_messages.sql"),
     include_str!("migrations/0008_mirror.sql"),
+    include_str!("migrations/0010_lapse.sql"),
 ];
 
 /// Above this size the first check reads only the header and the tables' heads, so that a start

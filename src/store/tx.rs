@@ -7,7 +7,7 @@ use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Announcement, Epoch, Event, EventId, NewEvent, Position, Topic};
 use crate::history;
-use crate::hub::{Effects, EndSessions, Ending, RoomOf, Whom};
+use crate::hub::{Effects, EndSessions, Ending, Moved, RoomOf, Whom};
 use crate::ids::{AreaId, Jti};
 
 /// One change inside the writer's transaction. Everything done through it is kept or dropped whole.
@@ -120,6 +120,11 @@ impl<'a> WriteTx<'a> {
     /// Open sessions of `old` go on with the token of `principal`.
     pub fn retoken_sessions(&mut self, old: Jti, principal: Principal) {
         self.effects.retokened.push((old, principal));
+    }
+
+    /// Open sessions of a client say where it belongs from now on.
+    pub fn move_sessions(&mut self, moved: Moved) {
+        self.effects.moved.push(moved);
     }
 
     /// Ends sessions after the commit and after this change's events.

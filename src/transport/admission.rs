@@ -241,10 +241,13 @@ impl Connection {
             Codec::Json => self.tell(namespace, &Kind::CONNECTION, &words),
             Codec::SocketIo(_) => self.tell(namespace, &Kind::CONNECTED, &words),
             Codec::Sse => {
-                // An EventSource that hears nothing more comes back with this one's id.
                 let words = NewEvent::new(Kind::CONNECTION, &words, Vec::new());
-                let words = Event::ephemeral(words, Timestamp::now());
-                let words = words.with_position(entered.position());
+                let mut words = Event::ephemeral(words, Timestamp::now());
+                // An EventSource that hears nothing more comes back with this one's id, unless there
+                // is more that it must hear.
+                if entered.pending.is_empty() {
+                    words = words.with_position(entered.position());
+                }
                 self.carrier.send(self.codec.event(namespace, &words));
                 self.count_told(namespace);
             }
@@ -260,6 +263,7 @@ impl Connection {
         self.tell_first_states(index);
         for event in &entered.pending {
             self.carrier.send(self.codec.event(namespace, event));
+            self.count_told(namespace);
         }
     }
 }

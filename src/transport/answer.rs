@@ -58,7 +58,7 @@ impl Connection {
     }
 
     /// Everything up to and with this event is done. Only a tablet's position is kept; messages are
-    /// delivered by it, whoever they are for.
+    /// delivered by it, whoever they are for. Each is proven only by a session that hears of it.
     async fn acknowledge(&mut self, index: usize, id: EventId, mark: Option<RequestMark>) {
         let Some(slot) = self.slots.get(index) else {
             return;
@@ -68,7 +68,10 @@ impl Connection {
             let text = "id must be an event that was told already";
             return self.fail(namespace, mark, "invalid_field", text);
         }
-        if let Some(Subject::Client(client)) = slot.subject() {
+        // It proves what the session was told, and so nothing of commands where none are heard.
+        if let Some(Subject::Client(client)) = slot.subject()
+            && Kind::COMMAND.is_heard_in(namespace)
+        {
             self.app.acks.note(client, id);
         }
         // The other namespaces hear of no messages.

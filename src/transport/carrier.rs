@@ -78,6 +78,16 @@ impl Carrier {
         event
     }
 
+    /// When the peer last sent anything, a pong or a poll included. None on a stream of events,
+    /// which has no other direction.
+    pub(super) fn heard_at(&self) -> Option<Instant> {
+        match &self.line {
+            Line::WebSocket(socket) => Some(socket.heard_at()),
+            Line::Engine(socket) => Some(socket.heard_at()),
+            Line::Events(_) => None,
+        }
+    }
+
     /// Whether all that was queued is with the kernel.
     pub(super) fn can_send(&self) -> bool {
         match &self.line {

@@ -14,7 +14,7 @@ use super::carrier::Carrier;
 use super::codec::{Codec, Inbound};
 use super::entities::Calls;
 use super::entry::{Newcomer, Proof};
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::parting::Parting;
 use super::position::{Asked, Past};
 use super::rate::Rate;
@@ -72,6 +72,8 @@ pub(super) struct Connection {
     pub(super) rate: Rate,
     pub(super) ledger: Ledger,
     pub(super) calls: Calls,
+    /// When its sessions last learned that the peer said something.
+    heard_at: Instant,
     _busy: Busy,
 }
 
@@ -102,6 +104,7 @@ impl Connection {
             waiting_since: None,
             ledger: Ledger::default(),
             calls: Calls::default(),
+            heard_at: Instant::now(),
         }
     }
 
@@ -190,6 +193,7 @@ impl Connection {
             carrier,
             slots,
             signal,
+            heard_at,
             ..
         } = self;
         poll_fn(|cx| {
@@ -197,9 +201,12 @@ impl Connection {
             if slots.iter().any(Slot::has_ended) {
                 return Poll::Ready(None);
             }
-            carrier
-                .poll_event(slots.iter().any(Slot::is_behind), cx)
-                .map(Some)
+            let event = carrier.poll_event(slots.iter().any(Slot::is_behind), cx);
+            if let Some(at) = carrier.heard_at().filter(|at| at > heard_at) {
+                *heard_at = at;
+                ledger::note_heard(slots);
+            }
+            event.map(Some)
         })
         .await
     }

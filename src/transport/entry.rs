@@ -15,7 +15,7 @@ use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject
 use crate::clients::{Acks, ClientError};
 use crate::clock::Timestamp;
 use crate::commands;
-use crate::event::{Event, Kind, Namespace, Position};
+use crate::event::{Epoch, Event, EventId, Kind, Namespace, Position};
 use crate::hub::{Dialect, Session, Signal};
 use crate::ids::{ConnectionId, UserId};
 use crate::messages::{self, Party};
@@ -54,7 +54,8 @@ pub(super) struct Entered {
     areas: Vec<Area>,
     /// A waiting tablet's grant, when it was given before the socket opened.
     pub(super) granted: Option<Event>,
-    /// Commands and messages that wait for a session which brings no position (contract 4.4).
+    /// Commands and messages that wait for a session which brings no position (contract 4.4), or none
+    /// that proves that it was told of them.
     pub(super) pending: Vec<Event>,
 }
 
@@ -133,9 +134,16 @@ pub(super) async fn enter_as(
                 }
                 _ => start,
             };
-            let pending = match start.outcome {
-                Outcome::Recovered => Vec::new(),
-                _ => waiting(db, &principal.subject, newcomer.namespace, &standing, &acks)?,
+            let pending = match start.tells_waiting {
+                true => waiting(
+                    db,
+                    &newcomer,
+                    &principal.subject,
+                    &standing,
+                    start.after,
+                    &acks,
+                )?,
+                false => Vec::new(),
             };
             let id = start.continues.as_ref().map(|(id, _)| id.clone());
             let session = Arc::new(Session::new(
@@ -175,35 +183,58 @@ pub(super) async fn enter_as(
     Ok(entered)
 }
 
-/// What waits for a session that brings no position: pending commands, then undelivered messages.
+/// What waits for a session that begins after `after`, and came no later: pending commands, then
+/// undelivered messages.
 fn waiting(
     db: &Connection,
+    newcomer: &Newcomer,
     subject: &Subject,
-    namespace: Namespace,
     standing: &Standing,
+    after: EventId,
     acks: &Acks,
 ) -> rusqlite::Result<Vec<Event>> {
+    let (namespace, epoch) = (newcomer.namespace, &standing.epoch);
     let mut waiting = Vec::new();
     if let Subject::Client(id) = subject
         && Kind::COMMAND.is_heard_in(namespace)
     {
-        let position = Position {
-            epoch: standing.epoch.clone(),
-            id: standing.last,
-        };
-        waiting = commands::pending(db, id, acks, &position, Timestamp::now())?;
+        waiting = commands::pending(db, id, acks, epoch, after, Timestamp::now())?;
     }
     if let Some(party) = Party::of(subject)
         && Kind::NEW_MESSAGE.is_heard_in(namespace)
     {
-        let Standing {
-            epoch,
-            oldest,
-            last,
-        } = standing;
-        waiting.extend(messages::undelivered(db, &party, epoch, *oldest, *last)?);
+        let oldest = standing.oldest;
+        waiting.extend(messages::undelivered(db, &party, epoch, oldest, after)?);
     }
-    Ok(waiting)
+    Ok(in_one_piece(waiting, newcomer.dialect, epoch, after))
+}
+
+/// Only with the last of what waits does the hearer stand at `after`: whoever loses its connection
+/// amid them comes back as from before, and is told again.
+fn in_one_piece(
+    waiting: Vec<Event>,
+    dialect: Dialect,
+    epoch: &Epoch,
+    after: EventId,
+) -> Vec<Event> {
+    let beyond = waiting.len();
+    let place = |(index, event): (usize, Event)| {
+        let before = event.id().map(|id| id.min(after.previous()));
+        let id = match dialect {
+            _ if index + 1 == beyond => Some(after),
+            // A stream that comes back with an earlier id would be told all since then.
+            Dialect::Sse => None,
+            Dialect::SocketIo | Dialect::Json => before,
+        };
+        match id {
+            Some(id) => event.with_position(Position {
+                epoch: epoch.clone(),
+                id,
+            }),
+            None => event.without_position(),
+        }
+    };
+    waiting.into_iter().enumerate().map(place).collect()
 }
 
 /// Has an open session go on with another token of the same principal; none if it is another's.

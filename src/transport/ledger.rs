@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::Connection;
+use super::slot::Slot;
 use crate::clock::Timestamp;
 use crate::event::{Event, Namespace};
 use crate::hub::{Hub, Session};
@@ -39,6 +40,14 @@ pub(super) fn count_sent(hub: &Hub, session: Option<&Session>, messages: usize) 
     hub.traffic().sent(messages);
     if let Some(session) = session {
         session.traffic().sent(messages);
+    }
+}
+
+/// The peer said something, if only that it is there.
+pub(super) fn note_heard(slots: &[Slot]) {
+    let now = Timestamp::now();
+    for session in slots.iter().filter_map(Slot::session) {
+        session.traffic().heard(now);
     }
 }
 

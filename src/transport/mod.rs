@@ -104,7 +104,10 @@ async fn open_websocket(
 ) -> Result<Response, ApiError> {
     let namespace = websocket_namespace(request.uri().path())
         .ok_or_else(|| ApiError::not_found("WebSocket path"))?;
-    if request.method() != Method::GET || !websocket::is_upgrade(&request) {
+    if request.method() != Method::GET {
+        return Err(ApiError::method_not_allowed(Method::GET.as_str()));
+    }
+    if !websocket::is_upgrade(&request) {
         return Err(ApiError::new(
             StatusCode::UPGRADE_REQUIRED,
             "upgrade_required",

@@ -53,6 +53,9 @@ pub(super) struct Start {
     /// The session whose place it takes, with the `pid` that proves it.
     pub(super) continues: Option<(ConnectionId, String)>,
     pub(super) outcome: Outcome,
+    /// Whether what waited for it then is to be told with the first words: it brings no position, or
+    /// one that does not prove that it was told.
+    pub(super) tells_waiting: bool,
 }
 
 /// What became of a position.
@@ -161,17 +164,12 @@ impl Past {
         }
     }
 
-    /// Where the session of a pid stands. Stock clients keep an old offset beside a new pid: one of
-    /// another epoch or below the base counts as the base.
-    fn after(&self, pid: &Pid) -> PositionAsked {
-        let newer = self
-            .offset
+    /// How far the session of a pid came. Stock clients keep an old offset beside a new pid: one of
+    /// another epoch or below the base says nothing.
+    fn newer(&self, pid: &Pid) -> Option<&Position> {
+        self.offset
             .as_ref()
-            .filter(|offset| offset.epoch == pid.epoch && offset.id >= pid.base);
-        PositionAsked {
-            epoch: Some(pid.epoch.clone()),
-            id: newer.map_or(pid.base, |offset| offset.id),
-        }
+            .filter(|offset| offset.epoch == pid.epoch && offset.id >= pid.base)
     }
 
     /// Where a session of `subject` in `namespace` begins.
@@ -186,10 +184,18 @@ impl Past {
             .pid
             .as_ref()
             .and_then(|text| Some((Pid::open(text, signer, subject, namespace)?, text)));
-        let (asked, known) = match known {
-            Some((pid, text)) => (self.after(&pid), Some((pid.id, text))),
+        let (asked, known, tells_waiting) = match known {
+            Some((pid, text)) => {
+                let newer = self.newer(&pid).map(|offset| offset.id);
+                let asked = PositionAsked {
+                    epoch: Some(pid.epoch.clone()),
+                    id: newer.unwrap_or(pid.base),
+                };
+                // The last of the first words carries the base as its offset.
+                (asked, Some((pid.id, text)), newer.is_none())
+            }
             None => match &self.position {
-                Some(Ok(asked)) => (asked.clone(), None),
+                Some(Ok(asked)) => (asked.clone(), None, false),
                 Some(Err(gap)) => return Start::fresh(Outcome::Lost(*gap), now),
                 None => return Start::fresh(Outcome::Fresh, now),
             },
@@ -199,6 +205,7 @@ impl Past {
                 after: asked.id,
                 continues: known.map(|(id, text)| (id, text.clone())),
                 outcome: Outcome::Recovered,
+                tells_waiting,
             },
             Err(gap) => Start::fresh(Outcome::Lost(gap), now),
         }
@@ -212,6 +219,7 @@ impl Start {
             after: now.last,
             continues: None,
             outcome,
+            tells_waiting: true,
         }
     }
 }
@@ -380,6 +388,8 @@ mod tests {
             let start = from(serde_json::json!({ "pid": pid, "offset": offset }));
             assert_eq!(start.after.get(), after, "{offset:?}");
             assert_eq!(start.outcome, Outcome::Recovered);
+            let is_proven = matches!(offset, Some("now:17" | "now:13"));
+            assert_eq!(start.tells_waiting, !is_proven, "{offset:?}");
             let (id, same) = start.continues.unwrap();
             assert_eq!((id.as_str(), same), ("conn_1", pid));
         }

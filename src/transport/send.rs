@@ -93,7 +93,9 @@ fn status_of(code: &str) -> StatusCode {
         | "inactive" => StatusCode::UNAUTHORIZED,
         "forbidden" => StatusCode::FORBIDDEN,
         "not_found" => StatusCode::NOT_FOUND,
-        "already_authenticated" | "already_ended" | "too_many_open" => StatusCode::CONFLICT,
+        "already_authenticated" | "already_ended" | "too_many_open" | "too_many_rooms" => {
+            StatusCode::CONFLICT
+        }
         "invalid_field" => StatusCode::UNPROCESSABLE_ENTITY,
         "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
         "unavailable" => StatusCode::SERVICE_UNAVAILABLE,

@@ -443,7 +443,16 @@ async fn services_incidents_and_updates_are_bounded() {
     }
     let full = admin.post(&updates, json!({ "message": "x" })).await;
     assert_eq!(full.refused(409), "too_many");
-    for n in 1..100 {
+    // Each event holds all of them: of long ones there may be fewer.
+    let long = make(&admin, "/api/incidents", json!({ "title": "1" })).await;
+    let said = format!("{}/updates", at("/api/incidents", &long));
+    let most = json!({ "message": "😀".repeat(1000) });
+    for _ in 0..32 {
+        make(&admin, &said, most.clone()).await;
+    }
+    assert_eq!(admin.post(&said, most).await.refused(409), "too_many");
+    make(&admin, &said, json!({ "message": "short" })).await;
+    for n in 2..100 {
         make(&admin, "/api/incidents", json!({ "title": n.to_string() })).await;
     }
     let full = admin.post("/api/incidents", json!({ "title": "x" })).await;

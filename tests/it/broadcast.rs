@@ -197,15 +197,20 @@ async fn seed_2s_types_are_told_as_manual() {
         .await;
     let token = token["token"].as_str().unwrap();
     let mut user = daemon.listen(token).await;
+    let office = daemon.token(json!({ "role": "admin", "name": "o" })).await;
+    let mut office = daemon.listen(office["token"].as_str().unwrap()).await;
+    assert_eq!(office.ask(json!({ "type": "ping" })).await["type"], "pong");
     for kind in ["service-update", "incident-update", "status-update"] {
         let body = json!({ "type": kind, "data": { "id": 7 }, "organizationId": "org-456" });
-        assert_eq!(counted(admin.post(PLAIN, body).await), 1);
+        assert_eq!(counted(admin.post(PLAIN, body).await), 2);
         let event = user.next().await;
         assert_eq!(event["type"], kind);
         assert_eq!(keys(&event["data"]), ["data", "timestamp", "type"]);
         assert_eq!(event["data"]["type"], "manual");
         assert_eq!(event["data"]["data"], json!({ "id": 7 }));
         assert_timestamp(&event["data"]["timestamp"]);
+        // Admins hear of every board (contract section 5).
+        assert_eq!(office.next().await["data"], event["data"]);
         let body = json!({ "event": kind, "data": {}, "namespace": "/ws/lockers" });
         let answer = admin.post(PLAIN, body).await;
         assert_eq!(answer.refused(422), "invalid_field");

@@ -38,6 +38,8 @@ async fn what_tablets_do_is_fired_with_who_and_where() {
     let help = fired(&core, "wallcast_help_requested").await;
     assert_eq!(help["help_id"], asked["id"]);
     assert_eq!(help["client_id"], tablet.id.as_str());
+    assert_eq!(help["client_name"], "Wall");
+    assert_eq!(help["kiosk_id"], tablet.id.as_str());
     assert_eq!(
         (&help["category"], &help["note"]),
         (&json!("stuck"), &json!("please"))
@@ -52,6 +54,8 @@ async fn what_tablets_do_is_fired_with_who_and_where() {
         .await;
     let applied = fired(&core, "wallcast_command_applied").await;
     assert_eq!(applied["command_id"], command);
+    assert_eq!(applied["client_name"], "Wall");
+    assert_eq!(applied["kiosk_id"], tablet.id.as_str());
     assert_eq!(
         (&applied["type"], &applied["locker_id"]),
         (&json!("open"), &json!("l1"))

@@ -16,6 +16,10 @@ async fn health_has_seed_4s_shape_and_needs_no_token() {
     for socket in &mut sockets {
         socket.next_of("connection").await;
     }
+    // A tablet that waits to be paired is no user yet.
+    let asked = ask(&daemon, json!({})).await;
+    let mut waiting = daemon.connect(&asked.token).await;
+    waiting.next_of("connection").await;
     let health = daemon.stranger().get("/health").await.expect(200).json;
     let expected = json!({
         "status": "ok",
@@ -25,7 +29,7 @@ async fn health_has_seed_4s_shape_and_needs_no_token() {
             "database": "connected",
             "redis": "disabled",
             "homeassistant": "disabled",
-            "websocket": { "status": "active", "connections": 2, "authenticatedUsers": 1 },
+            "websocket": { "status": "active", "connections": 3, "authenticatedUsers": 1 },
         },
     });
     assert_eq!(health, expected);

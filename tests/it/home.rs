@@ -201,4 +201,13 @@ async fn a_wrong_token_option_is_not_quoted() {
         said.contains("ha_token") && !said.contains("blanks"),
         "{said}"
     );
+    // What holds and where it came from is shown, but this.
+    let options = [("HA_TOKEN".to_owned(), HOME_TOKEN.to_owned())];
+    let mut check = command(folder.path(), &options);
+    let output = check.arg("check").output().await.unwrap();
+    assert!(output.status.success());
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("ha_token"), "{said}");
+    assert!(!said.contains(HOME_TOKEN), "{said}");
 }

@@ -483,6 +483,18 @@ async fn a_message_to_all_reaches_everyone_and_each_reads_it_alone() {
         assert_eq!(told["data"]["message"], message);
     }
     assert_eq!(house.office.next().await["type"], "conversation_update");
+    // Each has a count of its own, which is told to who is here.
+    for socket in [&mut house.tablet, &mut house.user] {
+        let told = socket.next().await;
+        let expected = json!({
+            "unreadCounts": { "wallcast": 1 }, "totalUnread": 1,
+            "timestamp": told["data"]["timestamp"],
+        });
+        assert_eq!(
+            (&told["type"], &told["data"], &told["id"]),
+            (&json!("unread_count_update"), &expected, &json!(null))
+        );
+    }
     let late = house.daemon.api(&person(&house.daemon, "late").await);
     for api in [house.wall(), house.ann()] {
         let unread = api.get("/api/messages/unread").await.expect(200).json;

@@ -238,7 +238,7 @@ async fn who_came_after_is_not_told_what_was_said_to_all_before() {
 
 #[tokio::test]
 async fn a_message_past_its_expiry_is_given_to_nobody() {
-    let house = House::new().await;
+    let mut house = House::new().await;
     let before = house.daemon.words(&house.wall_token).await["lastEventId"].clone();
     let short = json!({ "to": house.to_wall(), "body": "Short", "ttlSeconds": 1 });
     let short = send(&house.admin, short).await.expect(201).json;
@@ -257,6 +257,13 @@ async fn a_message_past_its_expiry_is_given_to_nobody() {
         .expect(200)
         .json;
     assert_eq!(unread["totalUnread"], 1);
+    // What is unread changed by itself.
+    for total in [1, 2, 1] {
+        let told = house.tablet.next_of("unread_count_update").await;
+        assert_eq!(told["data"]["totalUnread"], total);
+        let told = house.tablet.next_of("conversation_update").await;
+        assert_eq!(told["data"]["conversation"]["unread"], total);
+    }
     // Neither to a new session, nor to one that comes back, nor by GET /api/events.
     let mut fresh = house.daemon.listen(&house.wall_token).await;
     assert_eq!(fresh.next().await["data"]["message"], long);
@@ -271,6 +278,9 @@ async fn a_message_past_its_expiry_is_given_to_nobody() {
         back.next_of("conversation_update").await["data"]["conversation"]["lastMessage"],
         long
     );
+    for kind in ["unread_count_update", "conversation_update"] {
+        assert_eq!(back.next().await["type"], kind, "that it is over");
+    }
     back.heard_nothing().await;
     let path = format!("/api/events?after={before}&type=new_message");
     let events = house.wall().get(&path).await.expect(200);
@@ -304,4 +314,47 @@ async fn messages_outlive_a_kill() {
         .expect(200)
         .json;
     assert_eq!(list["messages"][0]["to"]["clientId"], wall);
+}
+
+#[tokio::test]
+async fn what_lapses_while_the_daemon_is_down_or_was_said_to_all_changes_what_is_unread_too() {
+    let mut house = House::new().await;
+    let all = json!({ "to": { "all": true }, "body": "Short", "ttlSeconds": 1 });
+    let all = send(&house.admin, all).await.expect(201).json;
+    // Another has read it, and so it is read as admins see it.
+    let bob = person(&house.daemon, "bob").await;
+    patch(&house.daemon.api(&bob), &all, "read")
+        .await
+        .expect(200);
+    for socket in [&mut house.tablet, &mut house.user] {
+        for total in [1, 0] {
+            let told = socket.next_of("unread_count_update").await;
+            assert_eq!(told["data"]["totalUnread"], total);
+        }
+    }
+    let read = json!({ "to": house.to_wall(), "body": "Read", "ttlSeconds": 1 });
+    let read = send(&house.admin, read).await.expect(201).json;
+    patch(&house.wall(), &read, "read").await.expect(200);
+    let short = json!({ "to": { "userId": "ann" }, "body": "Short", "ttlSeconds": 1 });
+    let sent = send(&house.admin, short).await.expect(201).json;
+    let daemon = house.daemon.kill_and_restart().await;
+    let api = daemon.api(&house.user_token);
+    let counts = until("the end of the message to be told", async || {
+        let path = "/api/events?type=unread_count_update";
+        let events = api.get(path).await.expect(200).json;
+        let events = events["events"].as_array().unwrap().iter();
+        let counts = events.map(|event| event["data"]["totalUnread"].clone());
+        let counts: Vec<_> = counts.collect();
+        (counts.len() > 1).then_some(counts)
+    })
+    .await;
+    assert_eq!(counts, [1, 0]);
+    // Who has read it hears nothing of its end.
+    let wall = daemon.api(&house.wall_token);
+    let events = wall.get("/api/events?type=unread_count_update").await;
+    assert_eq!(
+        events.expect(200).json["events"].as_array().unwrap().len(),
+        2
+    );
+    assert_eq!(sent["status"], "sent");
 }

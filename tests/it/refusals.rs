@@ -205,3 +205,19 @@ async fn lists_come_in_pages_that_meet() {
         assert_eq!(exact["nextCursor"], Value::Null, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_path_that_speaks_websocket_asks_for_an_upgrade_by_get() {
+    let daemon = Daemon::start().await;
+    let stranger = daemon.stranger();
+    for path in ["/ws", "/ws/lockers", "/ws/help", "/ws/events"] {
+        let answer = stranger.get(path).await;
+        assert_eq!(answer.header("upgrade"), Some("websocket"), "{path}");
+        assert_eq!(answer.refused(426), "upgrade_required");
+        for method in ["POST", "PUT", "PATCH", "DELETE", "TRACE"] {
+            let answer = stranger.send_text(method, path, &[], "").await;
+            assert_eq!(answer.header("allow"), Some("GET"), "{method} {path}");
+            assert_eq!(answer.refused(405), "method_not_allowed");
+        }
+    }
+}

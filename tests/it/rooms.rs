@@ -105,12 +105,17 @@ async fn a_client_may_enter_its_areas_and_its_kiosk_and_nothing_else() {
         "forbidden"
     );
     let token = daemon.token(json!({ "role": "admin", "name": "x" })).await;
-    let mut any = daemon.listen(token["token"].as_str().unwrap()).await;
+    let mut any = daemon.connect(token["token"].as_str().unwrap()).await;
+    let own = any.next().await["data"]["connectionId"].clone();
     for n in 0..64 {
         enter(&mut any, "join_room", "room", &json!(format!("any-{n}"))).await;
     }
     let full = any.ask(room("join_room", "room", &json!("one-more"))).await;
     assert_eq!(full["data"]["code"], "too_many_rooms");
+    let mut full = room("join_room", "room", &json!("one-more"));
+    full["connectionId"] = own;
+    let full = daemon.api_of(&token).post("/api/send", full).await;
+    assert_eq!(full.refused(409), "too_many_rooms");
 }
 
 #[tokio::test]

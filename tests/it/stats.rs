@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Api, Daemon, Socket, assert_timestamp, keys};
+use crate::support::{Api, Daemon, Socket, assert_timestamp, keys, until};
 
 const STATS: &str = "/api/v1/websocket/stats";
 const INFO: &str = "/api/websocket/info";
@@ -177,7 +178,7 @@ async fn status_has_seed_3s_shape_and_true_latencies() {
         .expect(200);
     assert_eq!(main.next().await["type"], "alarm");
     // What was handed to the kernel is counted right after it.
-    let status = crate::support::until("the delivery to be counted", async || {
+    let status = until("the delivery to be counted", async || {
         let status = admin.get(STATUS).await.expect(200).json;
         (status["latency_metrics"]["median"] != 0.0).then_some(status)
     })
@@ -243,4 +244,74 @@ async fn only_admins_see_what_is_counted() {
         }
         daemon.stranger().get(path).await.refused(401);
     }
+}
+
+#[tokio::test]
+async fn info_says_where_a_client_belongs_now() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let admin = daemon.local();
+    let tablet = daemon.pair("Wall", &[]).await;
+    let _wall = daemon.listen(&tablet.token).await;
+    let path = format!("/api/clients/{}", tablet.id);
+    for (organization, tenant) in [(json!("o1"), json!("t1")), (json!("o2"), json!(null))] {
+        let body = json!({ "organizationId": organization, "tenantId": tenant });
+        admin.patch(&path, body).await.expect(200);
+        let query = organization.as_str().unwrap();
+        let info = admin.get(&format!("{INFO}?organizationId={query}")).await;
+        let client = info.expect(200).json["data"]["clients"][0].take();
+        assert_eq!(
+            (&client["organizationId"], &client["tenantId"]),
+            (&organization, &tenant)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pong_or_a_poll_shows_that_a_session_is_still_there() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let admin = daemon.local();
+    let tablet = daemon.pair("Wall", &[]).await;
+    let mut socket = daemon.listen(&tablet.token).await;
+    let mut packets = Socket::open(&daemon, "/socket.io/?EIO=4&transport=websocket", None)
+        .await
+        .unwrap();
+    let auth = json!({ "token": tablet.token });
+    packets.send_raw(Message::text(format!("40{auth}"))).await;
+    let seen = async || {
+        let info = admin.get(INFO).await.expect(200).json;
+        let clients = info["data"]["clients"].as_array().unwrap().clone();
+        let seen: Vec<_> = clients
+            .iter()
+            .map(|of| (of["lastSeenAt"].clone(), of["messagesReceived"].clone()))
+            .collect();
+        seen
+    };
+    let before = until("both sessions", async || {
+        let seen = seen().await;
+        (seen.len() == 2).then_some(seen)
+    })
+    .await;
+    until("the pongs to be noticed", async || {
+        socket.send_raw(Message::Pong(Default::default())).await;
+        packets.send_raw(Message::text("3")).await;
+        let now = seen().await;
+        let is_later = |(old, new): (&(Value, Value), &(Value, Value))| {
+            assert_eq!(old.1, new.1, "no message came");
+            old.0.as_str() < new.0.as_str()
+        };
+        before.iter().zip(&now).all(is_later).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tablet_that_waits_to_be_paired_is_no_user_in_the_average() {
+    let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let _wall = daemon.listen(&tablet.token).await;
+    let asked = crate::pairing_asked::ask(&daemon, json!({})).await;
+    let _waiting = daemon.listen(&asked.token).await;
+    let info = daemon.local().get(INFO).await.expect(200).json;
+    assert_eq!(info["data"]["totalConnections"], 2);
+    assert_eq!(info["data"]["averageConnectionsPerUser"], 1.0);
 }

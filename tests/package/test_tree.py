@@ -13,6 +13,7 @@ from support import ROOT, files, read
 NOT_BUILT_OF = {
     ".ci", ".dockerignore", ".github", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "DOCS.md", "Dockerfile",
     "LICENSE", "Makefile", "README.md", "apparmor.txt", "build.yaml", "clippy.toml", "config.yaml", "deny.toml",
+    "docs",
     "icon.png", "logo.png", "packaging", "repository.yaml", "rust-toolchain.toml", "tests", "translations",
 }
 FORMS = {".yaml", ".yml", ".json"}

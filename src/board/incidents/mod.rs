@@ -22,6 +22,8 @@ pub use rows::{find, forget, open, page};
 pub const MAX_OPEN: usize = 100;
 /// Updates that one incident may have.
 pub const MAX_UPDATES: usize = 100;
+/// Bytes of all its updates' messages: each event about the incident holds every one.
+pub const MAX_UPDATE_BYTES: usize = 128 * 1024;
 /// Services that one incident may name.
 pub const MAX_SERVICES: usize = 100;
 
@@ -215,6 +217,15 @@ pub fn add_update(
         return Err(BoardError::TooMany {
             what: "updates of one incident",
             most: MAX_UPDATES,
+            advice: "open another",
+        });
+    }
+    let said = before.updates.iter().map(|update| &update.message);
+    let bytes: usize = said.chain([&message]).map(|text| text.as_str().len()).sum();
+    if bytes > MAX_UPDATE_BYTES {
+        return Err(BoardError::TooMany {
+            what: "bytes in the updates of one incident",
+            most: MAX_UPDATE_BYTES,
             advice: "open another",
         });
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ToSql, params};
 use super::places_of;
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::messages::{Conversation, Party, Unread};
+use crate::messages::{Conversation, Message, Party, Unread};
 use crate::store::row_limit;
 
 /// Messages that an unread count counts at most.
@@ -127,4 +127,37 @@ pub(super) fn unread_in(
         })?
     };
     Ok(u64::try_from(count).unwrap_or_default())
+}
+
+const LAPSES: &str =
+    "expires_at IS NOT NULL AND has_lapsed = 0 AND (status < 2 OR recipient = 'all')";
+
+/// When the next unread message expires that nobody was told of.
+///
+/// # Errors
+/// SQLite's.
+pub fn next_lapse(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    db.prepare_cached(&format!(
+        "SELECT min(expires_at) FROM messages WHERE {LAPSES}"
+    ))?
+    .query_row([], |row| row.get(0))
+}
+
+/// At most `at_most` unread messages that are past their expiry, each given once.
+pub(in crate::messages) fn lapsed(
+    db: &Connection,
+    now: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<Vec<Message>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT seq FROM messages WHERE {LAPSES} AND expires_at <= ?1 LIMIT ?2"
+    ))?;
+    let places = places_of(&mut query, params![now, row_limit(at_most)])?;
+    let mut note = db.prepare_cached("UPDATE messages SET has_lapsed = 1 WHERE seq = ?1")?;
+    let mut lapsed = Vec::new();
+    for seq in places {
+        note.execute([seq])?;
+        lapsed.push(super::at(db, &Party::Admin, seq)?);
+    }
+    Ok(lapsed)
 }

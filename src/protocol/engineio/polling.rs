@@ -74,6 +74,10 @@ impl<S: ByteStream> Polling<S> {
         }
     }
 
+    pub(super) fn heard_at(&self) -> Instant {
+        self.session.lock().heard_at
+    }
+
     pub(super) fn can_send(&self) -> bool {
         self.queue.is_empty() && self.session.lock().outbox.is_empty()
     }

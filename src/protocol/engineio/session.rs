@@ -35,6 +35,8 @@ pub(super) struct State<S> {
     pub(super) phase: Phase,
     pub(super) upgrade: Upgrade<S>,
     pub(super) heartbeat: Heartbeat,
+    /// When the client last polled or pushed.
+    pub(super) heard_at: Instant,
     /// The longest POST body, in bytes.
     pub(super) max_payload: usize,
     /// Pushed by the client, not yet read by the socket.
@@ -89,6 +91,7 @@ impl<S> Session<S> {
             phase: Phase::Open,
             upgrade: Upgrade::None,
             heartbeat,
+            heard_at: Instant::now(),
             max_payload,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
@@ -132,6 +135,8 @@ impl<S> Session<S> {
             return Err(Refusal::BadRequest);
         }
         state.polling = true;
+        state.heard_at = Instant::now();
+        self.task.wake();
         self.post.notify_one();
         Ok(GetTurn {
             session: self,
@@ -152,6 +157,8 @@ impl<S> Session<S> {
             return Err(Refusal::BadRequest);
         }
         state.posting = true;
+        state.heard_at = Instant::now();
+        self.task.wake();
         Ok(PostTurn {
             session: self,
             max_payload: state.max_payload,

@@ -121,6 +121,14 @@ impl<S: ByteStream> Socket<S> {
         }
     }
 
+    /// When the peer last sent anything, a pong or a poll included.
+    pub fn heard_at(&self) -> Instant {
+        match &self.carrier {
+            Carrier::Polling(polling) => polling.heard_at(),
+            Carrier::WebSocket(socket, _) => socket.heard_at(),
+        }
+    }
+
     /// Whether all that was sent is with the kernel or, on polling, with the client's polls.
     pub fn can_send(&self) -> bool {
         match &self.carrier {

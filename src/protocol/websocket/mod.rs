@@ -12,6 +12,7 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 use tungstenite::error::ProtocolError;
 use tungstenite::protocol::{Role, WebSocketConfig};
@@ -66,6 +67,7 @@ pub struct WebSocket<S> {
     choked: bool,
     paused: bool,
     clock: Option<Clock>,
+    heard_at: Instant,
     closing: Option<Box<Closing>>,
     ended: Option<Ended>,
 }
@@ -95,6 +97,7 @@ impl<S: ByteStream> WebSocket<S> {
             choked: false,
             paused: false,
             clock: limits.keepalive.map(Clock::start),
+            heard_at: Instant::now(),
             closing: None,
             ended: None,
         }
@@ -126,6 +129,11 @@ impl<S: ByteStream> WebSocket<S> {
     /// The stream that carries it.
     pub fn stream(&self) -> &S {
         self.core.get_ref().get_ref()
+    }
+
+    /// When the peer last sent anything, a pong included.
+    pub fn heard_at(&self) -> Instant {
+        self.heard_at
     }
 
     /// Whether all that was queued is with the kernel.
@@ -223,6 +231,7 @@ impl<S: ByteStream> WebSocket<S> {
                 Err(error) if would_block(&error) => break,
                 other => other.map_err(ended_by)?,
             };
+            self.heard_at = Instant::now();
             self.heard();
             match message {
                 Message::Text(text) => return Poll::Ready(Ok(Frame::Text(text))),

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::soon;
+use super::{schema, soon};
 
 /// A way to the API, and as whom.
 #[derive(Clone)]
@@ -244,6 +244,7 @@ pub async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Answer {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .expect("HTTP/1.1");
@@ -258,6 +259,8 @@ pub async fn exchange(
         .to_bytes();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let json = serde_json::from_str(&text).unwrap_or_default();
+    let (path, status) = (uri.path(), head.status.as_u16());
+    schema::check(method.as_str(), path, status, &head.headers, &json);
     Answer {
         status: head.status.as_u16(),
         headers: head.headers,

@@ -4,6 +4,7 @@ mod api;
 mod core;
 mod daemon;
 mod events;
+mod schema;
 mod socket;
 
 pub use api::{Answer, Api, exchange, tls_stream};
