@@ -128,7 +128,7 @@ for (const size of LOOKS) {
     await see(page, "51-lost");
     daemon.child.kill("SIGCONT");
     await page.context().setOffline(false);
-    await page.locator(".home:not(.is-stale)").waitFor();
+    await page.locator(".home.is-live:not(.is-stale)").waitFor();
 
     await daemon.admin("PUT", `/api/clients/${id}/areas`, { areaIds: [] });
     await page.getByText("No area yet").waitFor();

@@ -69,7 +69,7 @@ export async function pairedTablet(all, { name = "Kitchen wall", areaIds, ...opt
   const offered = { name, areaIds: areaIds ?? Object.values(areas) };
   const { body } = await daemon.admin("POST", "/api/pairing/codes", offered);
   const tablet = await openTablet(all, { path: `/pair#${body.code}`, ...options });
-  await tablet.page.locator(".home:not(.is-stale)").waitFor();
+  await tablet.page.locator(".home.is-live:not(.is-stale)").waitFor();
   const { body: found } = await daemon.admin("GET", "/api/clients");
   const own = found.clients.filter((client) => client.name === name && client.isOnline);
   tablet.id = own[own.length - 1].id;

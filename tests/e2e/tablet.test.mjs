@@ -8,7 +8,7 @@ import { openTablet, pairedTablet, shareAll, startAll, tile } from "./tablet.mjs
 
 const all = shareAll();
 
-const isFresh = (page) => page.locator(".home:not(.is-stale)").waitFor();
+const isFresh = (page) => page.locator(".home.is-live:not(.is-stale)").waitFor();
 
 test("a tablet asks with its own code, an admin approves it, and it needs no token in a script's reach", async () => {
   const { daemon, areas } = all;

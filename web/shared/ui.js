@@ -149,7 +149,7 @@ export function toast(text, kind) {
 /** Where toasts appear; once in an app. */
 export function Toasts() {
   const [shown, show] = useState(toasts);
-  useEffect(() => {
+  useLayoutEffect(() => {
     showToasts = show;
     return () => (showToasts = () => {});
   }, []);
@@ -161,6 +161,7 @@ export function Toasts() {
 /** Draws again when a store tells that it changed. A store has `subscribe(act)`, which returns how to stop. */
 export function useStore(store) {
   const [, turn] = useState(0);
-  useEffect(() => store.subscribe(() => turn((count) => count + 1)), [store]);
+  // Before anything else can happen: an effect that comes later would miss a change in between.
+  useLayoutEffect(() => store.subscribe(() => turn((count) => count + 1)), [store]);
   return store;
 }

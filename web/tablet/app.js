@@ -1,6 +1,6 @@
 // The tablet's app: finds out who this tablet is, and shows the way in or the house.
 
-import { Toasts, html, render, toast, useEffect, useStore, useState } from "../shared/ui.js";
+import { Toasts, html, render, toast, useEffect, useLayoutEffect, useStore, useState } from "../shared/ui.js";
 import { choose } from "../shared/words.js";
 import { Wallcast } from "../wallcast.js";
 import { Commands } from "./commands.js";
@@ -75,7 +75,7 @@ function PairedTablet() {
   for (const store of [house, device, messages, help]) useStore(store);
   const [chosenId, choose] = useState(areaInAddress());
   const [dialog, open] = useState(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const follow = () => {
       choose(areaInAddress());
       open(null);

@@ -112,7 +112,7 @@ export function Home({ chosenId }) {
     return () => clearInterval(timer);
   }, [house]);
   const chosen = house.area(chosenId) || house.areas[0];
-  return html`<div class=${classes("home", (isStale || house.isStale) && "is-stale")}>
+  return html`<div class=${classes("home", house.isLive && "is-live", (isStale || house.isStale) && "is-stale")}>
     <aside class="side">
       <${Clock} />
       <${Areas} chosen=${chosen} />

@@ -44,9 +44,14 @@ export class House {
     for (const listener of this._listeners) listener();
   }
 
+  /** Whether the house is there and has told everything. */
+  get isLive() {
+    return this.client.state.phase === "online" && this.isCurrent;
+  }
+
   /** Whether what is shown may no longer be true. */
   get isStale() {
-    if (this.client.state.phase === "online" && this.isCurrent) return Date.now() - this.client.heardAt > SILENT_MS;
+    if (this.isLive) return Date.now() - this.client.heardAt > SILENT_MS;
     return Date.now() - this.lostAt > LOST_MS;
   }
 
