@@ -202,6 +202,13 @@ export async function startProxy(t, daemon) {
     mend() {
       isDown = false;
     },
+    /** Nothing passes on the connections that are open, and neither end is told: as while a device sleeps. */
+    fallSilent() {
+      for (const pair of pairs) {
+        pair.silent = true;
+        for (const end of [pair.near, pair.far]) end.unpipe(), end.pause();
+      }
+    },
     /** Our end sees its connections end; the daemon keeps its own, and hears nothing more. */
     leaveHalfOpen() {
       for (const pair of pairs) {
