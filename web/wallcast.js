@@ -46,7 +46,7 @@ const SILENCE_MS = 4000;
 const ANSWER_WITHIN_MS = 3000;
 const ANSWER_AFTER_SLEEP_MS = 600;
 const TICK_MS = 1000;
-/** A tick this late means that the device slept. */
+/** A tick this late, or early, means that the device slept or its clock was set. */
 const SLEEP_MS = 4000;
 const ACK_AFTER_MS = 250;
 const SAVE_AFTER_MS = 500;
@@ -130,9 +130,8 @@ export class Wallcast {
 
   /** A request to the HTTP interface, `path` relative to the base: the answer's JSON, or null. */
   async request(method, path, body, { timeoutMs = REQUEST_WITHIN_MS } = {}) {
-    const response = await within(timeoutMs, this._call(method, path, body));
-    if (response.status === 204) return null;
-    const answer = await response.json().catch(() => null);
+    const read = async (response) => [response, await response.json().catch(() => null)];
+    const [response, answer] = await within(timeoutMs, this._call(method, path, body).then(read));
     if (response.ok) return answer;
     const { error = `The house answered ${response.status}`, code = "http_error" } = answer || {};
     const retry = Number(response.headers.get("retry-after")) * 1000;
@@ -148,8 +147,10 @@ export class Wallcast {
   _open() {
     this._drop();
     const transport = this._choose();
-    this._enter({ phase: "connecting", transport });
     const link = (this._link = { transport });
+    this._enter({ phase: "connecting", transport });
+    // Whoever hears of it may have closed it.
+    if (this._link !== link) return;
     const mine = (act) => (...given) => this._link === link && act(...given);
     const hooks = {
       open: mine(() => expectWords(WORDS_AFTER_OPEN_MS)),
@@ -329,8 +330,10 @@ export class Wallcast {
 
   _tick() {
     const now = Date.now();
-    const late = now - this._lastTick - TICK_MS;
+    const late = Math.abs(now - this._lastTick - TICK_MS);
     this._lastTick = now;
+    // A clock that was set back must not make the past look like the future.
+    this.heardAt = Math.min(this.heardAt, now);
     if (late > SLEEP_MS) return this.check(ANSWER_AFTER_SLEEP_MS);
     if (this.state.phase === "online" && now - this.heardAt > SILENCE_MS) this._probe(ANSWER_WITHIN_MS);
   }
@@ -356,15 +359,15 @@ export class Wallcast {
     const wasOnline = this.state.phase === "online";
     const said = this._lastError || {};
     this._drop();
-    const word = code >= 4400 && code < 4500 ? reason : FINAL.find((one) => one === said.code);
+    const word = code >= 4400 && code < 4500 ? reason || "closed" : FINAL.find((one) => one === said.code);
     if (word && word !== "unauthenticated") return this._ended(word, said.message);
     if (wasOnline && !word) {
       // A connection that held for a while was no failure; what fails at once must not spin.
       if (Date.now() - this._onlineSince > LONGEST_WAIT_MS || silent) this._attempt = 0;
       return this._wait(this._comeBackAfter, silent ? 0 : undefined);
     }
-    this._enter({ phase: "connecting", transport: link.transport });
     const mine = (this._link = { transport: link.transport });
+    this._enter({ phase: "connecting", transport: link.transport });
     const why = refused || (await this._whyRefused());
     if (this._link !== mine) return undefined;
     if (why.status === 401 || why.status === 403) return this._ended(why.code, why.message);
@@ -391,7 +394,7 @@ export class Wallcast {
   _wait(atLeastMs, exactlyMs) {
     const growing = Math.min(FIRST_WAIT_MS * 2 ** this._attempt, LONGEST_WAIT_MS);
     const jittered = growing / 2 + Math.random() * (growing / 2);
-    const wait = exactlyMs === undefined ? Math.max(atLeastMs || 0, jittered) : exactlyMs;
+    const wait = exactlyMs === undefined ? (atLeastMs || 0) + jittered : exactlyMs;
     this._attempt = Math.min(this._attempt + 1, 16);
     this._mustWait = Boolean(atLeastMs);
     this._retry = setTimeout(() => this._open(), wait);
@@ -430,7 +433,8 @@ export class Wallcast {
 
   _load() {
     try {
-      return JSON.parse(this._storage.getItem(this._key)) || {};
+      const kept = JSON.parse(this._storage.getItem(this._key));
+      return Number.isSafeInteger(kept.lastEventId) ? kept : {};
     } catch (error) {
       return {};
     }
@@ -478,7 +482,8 @@ function streamParser(emit) {
     text = lines.pop();
     for (const raw of lines) {
       const line = raw.replace(/\r$/, "");
-      const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line);
+      // Not a dot, which stops at U+2028: people's names may hold one.
+      const [, field, value] = /^([^:]*):? ?([^]*)$/.exec(line);
       if (line === "") {
         if (event.data !== undefined) emit(streamed(event));
         event = {};

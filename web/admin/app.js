@@ -47,7 +47,7 @@ const COUNTS = {
 };
 
 function useRoute() {
-  const read = () => location.hash.slice(1).split("/").map((part) => decodeURIComponent(part));
+  const read = () => location.hash.slice(1).split("/").map(decoded);
   const [route, set] = useState(read);
   useEffect(() => {
     const go = () => set(read());
@@ -55,6 +55,15 @@ function useRoute() {
     return () => removeEventListener("hashchange", go);
   }, []);
   return route;
+}
+
+/** A part of the address, which anybody may have written. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 function App() {

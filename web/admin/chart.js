@@ -63,6 +63,13 @@ export function LatencyChart({ list }) {
   </div>`;
 }
 
+/** A minute to ten; the last one while nothing was measured. */
+function minutes(_chart, from, to) {
+  const end = to ?? Date.now() / 1000;
+  const start = from ?? end - 60;
+  return [Math.max(start, end - 600), Math.max(end, start + 60)];
+}
+
 function options(element) {
   const css = getComputedStyle(element);
   const colour = (name) => css.getPropertyValue(name).trim();
@@ -80,11 +87,11 @@ function options(element) {
     legend: { show: false },
     padding: [12, 8, 0, 0],
     scales: {
-      x: { range: (_, from, to) => [Math.max(from, to - 600), Math.max(to, from + 60)] },
+      x: { range: minutes },
       y: { range: (_, _from, to) => [0, Math.max(5, (to ?? 0) * 1.15)] },
     },
     axes: [
-      { ...axis, values: (_, seconds) => seconds.map((at) => clockTime(at * 1000)), space: 90, size: 28 },
+      { ...axis, values: (_, seconds) => seconds.map((at) => clockTime(at * 1000)), space: 90, size: 32, gap: 9 },
       { ...axis, values: (_, values) => values.map((value) => `${value} ms`), size: 58 },
     ],
     series: [{}, line("--chart-median", 2), line("--chart-p95", 1.5), line("--chart-p99", 1.5)],

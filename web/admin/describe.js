@@ -61,9 +61,14 @@ const SENTENCES = {
 };
 
 /** What happened, in a sentence; the type's name where there is none. */
-export function eventInWords(event) {
-  const sentence = SENTENCES[event.type];
-  return sentence && event.data ? sentence(event.data) : event.type;
+export function eventInWords({ type, data }) {
+  if (!data || !Object.hasOwn(SENTENCES, type)) return type;
+  try {
+    return SENTENCES[type](data);
+  } catch {
+    // An older house's history may lack what the sentence names; that must not take the page down.
+    return type;
+  }
 }
 
 /** One side of a conversation. */

@@ -298,7 +298,13 @@ export function Code({ text, label }) {
 
 /** Tabs within a view; each is a link, so that it can be come back to. */
 export function Tabs({ label, current, tabs }) {
-  return html`<nav class="tabs" aria-label=${label}>
+  const bar = useRef();
+  // On a phone the current one may lie beyond the edge.
+  useEffect(() => {
+    const chosen = bar.current.querySelector("[aria-current]");
+    if (chosen) bar.current.scrollLeft = chosen.offsetLeft - (bar.current.clientWidth - chosen.offsetWidth) / 2;
+  }, [current]);
+  return html`<nav class="tabs" aria-label=${label} ref=${bar}>
     ${tabs.map(
       ([href, text, count]) => html`<a key=${href} href=${href} aria-current=${href === current ? "page" : null}>${text}${count ? html` <${Badge} tone="accent">${count}</${Badge}>` : ""}</a>`,
     )}

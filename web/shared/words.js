@@ -24,7 +24,7 @@ export function prefer(language) {
  * `say(key, values)` puts values into `{name}`; an entry may be a function of the values, for plurals.
  */
 export function choose(tables, languages = preferred()) {
-  const known = languages.map((one) => one.toLowerCase().split("-")[0]).find((one) => tables[one]);
+  const known = languages.map((one) => one.toLowerCase().split("-")[0]).find((one) => Object.keys(tables).includes(one));
   const language = known || "en";
   if (typeof document !== "undefined") document.documentElement.lang = language;
   const say = (key, values = {}) => {

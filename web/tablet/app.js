@@ -7,7 +7,7 @@ import { Commands } from "./commands.js";
 import { Details } from "./details.js";
 import { Device } from "./device.js";
 import { nameOf } from "./entity.js";
-import { App } from "./frame.js";
+import { App, why } from "./frame.js";
 import { Help, HelpDialog } from "./help.js";
 import { Home } from "./home.js";
 import { House } from "./house.js";
@@ -56,7 +56,7 @@ const house = new House(client, (entity, error) => {
   const offline = error && (error.code === "offline" || error.code === "timeout");
   const name = nameOf(entity);
   if (offline) toast(say("not_connected"), "danger");
-  else if (error) toast(say("refused", { name, why: error.message }), "danger");
+  else if (error) toast(say("refused", { name, why: why(say, error) }), "danger");
   else toast(say("did_not_happen", { name }), "danger");
 });
 const messages = new Messages(client);
@@ -65,11 +65,18 @@ const context = { house, device, messages, help, say, language };
 new Commands(client, Object.assign(context, { show: showArea }), storage);
 
 function showArea(id) {
-  history.replaceState(null, "", `#area/${id}`);
+  history.replaceState(null, "", `#area/${encodeURIComponent(id)}`);
   window.dispatchEvent(new Event("hashchange"));
 }
 
-const areaInAddress = () => decodeURIComponent((/^#area\/(.+)$/.exec(location.hash) || [])[1] || "");
+/** The area that the address names; anybody may have written it. */
+function areaInAddress() {
+  try {
+    return decodeURIComponent((/^#area\/(.+)$/.exec(location.hash) || [])[1] || "");
+  } catch (error) {
+    return "";
+  }
+}
 
 function PairedTablet() {
   for (const store of [house, device, messages, help]) useStore(store);

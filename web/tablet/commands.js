@@ -24,7 +24,7 @@ export class Commands {
     if (this._done.includes(command.commandId)) return;
     if (Date.parse(command.expiresAt) < this.client.now()) return;
     this._remember(command.commandId);
-    const act = ACTS[normal(command.type)];
+    const act = ACTS.get(normal(command.type));
     let result;
     try {
       if (!act) throw new Error(`This tablet knows no command ${command.type}`);
@@ -62,7 +62,7 @@ export class Commands {
 
 const normal = (type) => type.toLowerCase().replace(/-/g, "_");
 
-const ACTS = {
+const ACTS = new Map(Object.entries({
   identify({ device }) {
     device.identify();
     return "Its name is on the screen";
@@ -110,7 +110,7 @@ const ACTS = {
     if (typeof language === "string") prefer(language);
     return "Its settings are changed";
   },
-};
+}));
 
 function read(storage) {
   try {

@@ -84,13 +84,15 @@ function Choice({ entity, onClose }) {
   </ul>`;
 }
 
-const DETAILS = { cover: Cover, fan: Fan, input_select: Choice, light: Light, media_player: MediaPlayer, select: Choice };
+const DETAILS = new Map(
+  Object.entries({ cover: Cover, fan: Fan, input_select: Choice, light: Light, media_player: MediaPlayer, select: Choice }),
+);
 
 /** The dialog of an entity; nothing for one that has none. */
 export function Details({ entityId, onClose }) {
   const { house, say } = useApp();
   const entity = house.entity(entityId);
-  const Kind = DETAILS[domainOf(entityId)];
+  const Kind = DETAILS.get(domainOf(entityId));
   if (!Kind) return null;
   return html`<${Dialog} title=${nameOf(entity)} closeLabel=${say("close")} onClose=${onClose}>
     <div class=${house.isStale ? "stack wide is-stale" : "stack wide"}>

@@ -31,6 +31,14 @@ export function age(say, sinceMs, nowMs) {
   return say("days", { n: Math.floor(passed / DAY) });
 }
 
+/** Why the house did not do something, for whoever stands before the tablet. */
+export function why(say, { code, status, message }) {
+  if (code === "offline" || code === "timeout") return say("not_connected");
+  if (code === "rate_limited" || status === 429) return say("too_often");
+  if (code === "unavailable" || status === 502 || status === 503) return say("not_now");
+  return message;
+}
+
 /** A time of day. */
 export const clock = (language, ms) => new Date(ms).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
 

@@ -1,7 +1,7 @@
 // Asking for help, and seeing that somebody comes.
 
 import { Badge, Button, Dialog, Field, html, toast, useState } from "../shared/ui.js";
-import { clock, useApp } from "./frame.js";
+import { clock, useApp, why } from "./frame.js";
 
 /** While a request is open, how often the tablet looks what became of it. */
 const LOOK_MS = 5000;
@@ -68,7 +68,7 @@ export function HelpDialog({ onClose }) {
       await help.ask(category, note.trim());
       again(false);
     } catch (error) {
-      toast(error.code === "offline" ? say("not_connected") : error.message, "danger");
+      toast(why(say, error), "danger");
     }
     busy(false);
   };

@@ -1,7 +1,7 @@
 // What stands before everything else: a message, the clock of an idle tablet, darkness, its name.
 
 import { Button, Icon, html, toast, useEffect, useFocusTrap, useState } from "../shared/ui.js";
-import { age, bareClock, clock, useApp, useNow } from "./frame.js";
+import { age, bareClock, clock, useApp, useNow, why } from "./frame.js";
 import { ICONS } from "./icons.js";
 
 const LEVELS = { warning: "warn", error: "danger", critical: "danger", urgent: "danger" };
@@ -17,7 +17,7 @@ export function MessageOverlay({ message, count }) {
     try {
       await messages.confirm(message);
     } catch (error) {
-      toast(error.code === "offline" ? say("not_connected") : error.message, "danger");
+      toast(why(say, error), "danger");
     }
     busy(false);
   };

@@ -4,7 +4,7 @@ import { Button, Icon, html, useEffect, useMemo, useRef, useState, useStore } fr
 import { generate } from "../vendor/lean-qr/lean-qr.js";
 import { ICONS } from "./icons.js";
 import { CODE_LENGTH, codeIn } from "./pairing.js";
-import { useNow } from "./frame.js";
+import { useNow, why } from "./frame.js";
 import { Scanner, canScan } from "./scanner.js";
 
 /** A QR code as one drawing; always dark on light, since not every camera reads the other way. */
@@ -46,14 +46,14 @@ function OwnCode({ pairing, say }) {
   if (request.phase === "starting" || request.phase === "entering") {
     return html`<p class="lead soft" role="status">${say(request.phase === "entering" ? "pair_entering" : "pair_starting")}</p>`;
   }
-  const why =
+  const said =
     request.phase === "failed"
       ? request.error.code === "offline" || request.error.code === "timeout"
         ? say("pair_offline")
-        : request.error.message
+        : why(say, request.error)
       : say(`pair_${request.phase}`);
   return html`
-    <p class="lead" role="alert">${why}</p>
+    <p class="lead" role="alert">${said}</p>
     ${request.phase === "denied" && request.reason && request.reason !== "denied by admin"
       ? html`<p class="soft">${say("pair_reason", { reason: request.reason })}</p>`
       : null}
@@ -88,9 +88,9 @@ function AdminsCode({ pairing, say }) {
       ? say("code_wrong")
       : retry
         ? say("code_too_many", { minutes: Math.max(1, Math.ceil(retry / 60000)) })
-        : code.error.code === "offline"
+        : code.error.code === "offline" || code.error.code === "timeout"
           ? say("pair_offline")
-          : code.error.message;
+          : why(say, code.error);
   return html`<form
     class="admins-code"
     onSubmit=${(event) => {

@@ -9,6 +9,8 @@ const WITHIN_MS = 3000;
 self.addEventListener("install", (event) => {
   const keep = async () => {
     const page = await fetch(SHELL, { cache: "no-cache" });
+    // A refusal is no app: the browser tries again later.
+    if (!page.ok) throw new Error(`the app's page answered ${page.status}`);
     const links = (await page.clone().text()).match(/assets\/[^"]+/g) || [];
     const cache = await caches.open(NAME);
     await cache.put(SHELL, page);

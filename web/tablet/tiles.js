@@ -219,7 +219,7 @@ function Plain({ entity, area }) {
   return html`<${Tile} entity=${entity} area=${area} says=${says.charAt(0).toUpperCase() + says.slice(1)} />`;
 }
 
-const TILES = {
+const TILES = new Map(Object.entries({
   binary_sensor: BinarySensor,
   climate: Climate,
   cover: Cover,
@@ -233,10 +233,10 @@ const TILES = {
   select: Choice,
   sensor: Sensor,
   switch: Toggle,
-};
+}));
 
 /** The tile of an entity. */
 export function TileOf({ entity, area }) {
-  const kind = TILES[domainOf(entity.entityId)] || Plain;
+  const kind = TILES.get(domainOf(entity.entityId)) || Plain;
   return html`<${kind} entity=${entity} area=${area} key=${entity.entityId} />`;
 }

@@ -10,7 +10,7 @@ import { Sessions, Tokens } from "./tokens.js";
 const PARTS = { tokens: Tokens, sessions: Sessions, certificate: Certificate, examples: Examples };
 
 export function Access({ arg, user }) {
-  const part = arg in PARTS ? arg : "tokens";
+  const part = Object.hasOwn(PARTS, arg) ? arg : "tokens";
   const View = PARTS[part];
   return html`<${Head} title=${t("Access")} />
     <${Tabs} label=${t("Parts of access")} current=${`#access/${part}`}

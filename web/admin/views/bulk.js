@@ -6,12 +6,13 @@ import { outdate } from "../house.js";
 import { CheckList, Dialog, ErrorText, SelectField, toast, useAction, useList } from "../ui.js";
 import { count, t } from "../words.js";
 
-export function areaItems(areas) {
-  return (areas ?? []).map((area) => ({
-    id: area.id,
-    name: area.name,
-    note: area.isEnabled ? undefined : t("switched off"),
-  }));
+export function areaItems(areas = []) {
+  return areas.map((area) => {
+    // Two of one name are told apart by where they come from.
+    const isOneOfTwo = areas.some((other) => other !== area && other.name === area.name);
+    const from = isOneOfTwo && (area.source === "local" ? t("made here") : "Home Assistant");
+    return { id: area.id, name: area.name, note: [from, !area.isEnabled && t("switched off")].filter(Boolean).join(" · ") };
+  });
 }
 
 const HOW = {

@@ -66,7 +66,7 @@ export function Commands({ client }) {
     html`<ul class="rows tight outcomes" aria-label=${t("Last commands")} aria-live="polite">
       ${own.map(
         (command) => html`<li key=${command.id} class="row">
-          <span class="row-main"><strong>${KINDS[command.type]?.name() ?? command.type}</strong>
+          <span class="row-main"><strong>${Object.hasOwn(KINDS, command.type) ? KINDS[command.type].name() : command.type}</strong>
             <span class="quiet">${command.result?.error ?? command.result?.message ?? ""}</span></span>
           <${Ago} at=${command.createdAt} /><${Badge} tone=${TONES[command.status]}>${commandStatus(command.status)}</${Badge}>
         </li>`,

@@ -131,7 +131,7 @@ function Requests({ scanned }) {
     else if (requests.at >= opened && !asked) setLost(true);
   }, [requests.value]);
   const current = asked && open.find((request) => request.pairingId === asked.request.pairingId);
-  return html`<${Panel} title=${t("Tablets that ask")} of=${requests}>
+  return html`<${Panel} title=${t("Tablets that ask")} of=${requests} class=${open.length ? "first" : ""}>
     ${isLost && !open.some(isScanned) && html`<p class="warning" role="alert">${t("The code {code} waits no more. Start the pairing on the tablet again.", { code: scanned })}</p>`}
     <${Loaded} of=${requests}>
       ${open.length === 0

@@ -33,6 +33,8 @@ export const de = {
   connecting: "Verbinde …",
   connected: "Verbunden",
   not_connected: "Keine Verbindung zum Haus",
+  too_often: "Das war zu oft. Warte einen Moment und versuche es noch einmal.",
+  not_now: "Das Haus kann das gerade nicht. Versuche es gleich noch einmal.",
   lost: "Verbindung verloren. So war es um {time}.",
   as_of: "um {time}",
   not_known: "unbekannt",

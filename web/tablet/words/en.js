@@ -36,6 +36,8 @@ export const en = {
   connecting: "Connecting …",
   connected: "Connected",
   not_connected: "Not connected to the house",
+  too_often: "That was too often. Wait a moment and try again.",
+  not_now: "The house cannot do that at the moment. Try again shortly.",
   lost: "Connection lost. This is how it was at {time}.",
   as_of: "at {time}",
   not_known: "not known",
