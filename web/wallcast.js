@@ -149,8 +149,7 @@ export class Wallcast {
     const transport = this._choose();
     const link = (this._link = { transport });
     this._enter({ phase: "connecting", transport });
-    // Whoever hears of it may have closed it.
-    if (this._link !== link) return;
+    if (this._link !== link) return; // Closed by whoever heard of it.
     const mine = (act) => (...given) => this._link === link && act(...given);
     const hooks = {
       open: mine(() => expectWords(WORDS_AFTER_OPEN_MS)),
@@ -289,6 +288,7 @@ export class Wallcast {
     this._saveSoon();
     this._enter({ phase: "online", transport: this._link.transport });
     this._emit("connection", words, {});
+    if (!words.recovered) this._ackSoon(); // Drawn as it is now, nothing before that is still to be done.
   }
 
   _emit(type, data, event) {
@@ -332,8 +332,7 @@ export class Wallcast {
     const now = Date.now();
     const late = Math.abs(now - this._lastTick - TICK_MS);
     this._lastTick = now;
-    // A clock that was set back must not make the past look like the future.
-    this.heardAt = Math.min(this.heardAt, now);
+    this.heardAt = Math.min(this.heardAt, now); // Nothing was heard in the future of a clock set back.
     if (late > SLEEP_MS) return this.check(ANSWER_AFTER_SLEEP_MS);
     if (this.state.phase === "online" && now - this.heardAt > SILENCE_MS) this._probe(ANSWER_WITHIN_MS);
   }
@@ -378,8 +377,7 @@ export class Wallcast {
 
   /** What the house says to somebody whose upgrade failed: the browser does not tell why. */
   _whyRefused() {
-    const isWelcome = () => ({ status: 200 });
-    return this.request("GET", "api/me").then(isWelcome, (error) => error);
+    return this.request("GET", "api/me").then(() => ({ status: 200 }), (error) => error);
   }
 
   _failed(transport) {
@@ -398,8 +396,7 @@ export class Wallcast {
     this._attempt = Math.min(this._attempt + 1, 16);
     this._mustWait = Boolean(atLeastMs);
     this._retry = setTimeout(() => this._open(), wait);
-    const since = Date.now();
-    this._enter({ phase: "waiting", since, retryAt: since + wait });
+    this._enter({ phase: "waiting", retryAt: Date.now() + wait });
   }
 
   _ended(reason, message) {
@@ -414,8 +411,7 @@ export class Wallcast {
     this._mustWait = false;
     for (const timer of link ? [link.timer, link.probe] : []) clearTimeout(timer);
     if (link && link.end) link.end();
-    const lost = new WallcastError("The connection was lost", "offline");
-    for (const { reject } of this._answers.values()) reject(lost);
+    for (const { reject } of this._answers.values()) reject(new WallcastError("The connection was lost", "offline"));
   }
 
   _stop() {
@@ -482,8 +478,7 @@ function streamParser(emit) {
     text = lines.pop();
     for (const raw of lines) {
       const line = raw.replace(/\r$/, "");
-      // Not a dot, which stops at U+2028: people's names may hold one.
-      const [, field, value] = /^([^:]*):? ?([^]*)$/.exec(line);
+      const [, field, value] = /^([^:]*):? ?([^]*)$/.exec(line); // A dot would stop at a name's U+2028.
       if (line === "") {
         if (event.data !== undefined) emit(streamed(event));
         event = {};

@@ -126,6 +126,81 @@ for (const transport of ["websocket", "sse"]) {
   });
 }
 
+/** A house that says what no daemon would, on its event stream; everything else it does not know. */
+async function streamOf(t, frames) {
+  const server = http.createServer((request, response) => {
+    if (request.url !== "/api/events") return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    return frames.forEach((frame) => response.write(frame));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => (server.close(), server.closeAllConnections()));
+  return `http://127.0.0.1:${server.address().port}/`;
+}
+
+const WORDS = 'event: connection\ndata: {"epoch":"e","lastEventId":1,"recovered":false}\n\n';
+
+test("a name may hold what ends a line in JavaScript", async (t) => {
+  const name = "Kitchen\u2028and\u2029hall: two";
+  const base = await streamOf(t, [WORDS, `id: e:2\nevent: area_updated\ndata: ${JSON.stringify({ name })}\n\n`]);
+  const house = new Wallcast({ base, transports: ["sse"] });
+  t.after(() => house.close());
+  const updated = heard(house, "area_updated");
+  house.connect();
+  assert.equal((await updated).data.name, name);
+});
+
+test("a clock that was set back hides no silence", async (t) => {
+  const base = await streamOf(t, [WORDS]);
+  const house = new Wallcast({ base, transports: ["sse"] });
+  t.after(() => house.close());
+  const words = heard(house, "connection");
+  house.connect();
+  await words;
+  const honest = Date.now;
+  t.after(() => (Date.now = honest));
+  Date.now = () => honest() - 3600_000;
+  await phase(house, "waiting");
+});
+
+test("closed by a handler it stays closed", async (t) => {
+  let asked = 0;
+  const house = new Wallcast({ base: "http://127.0.0.1:1/", fetch: () => Promise.reject(new Error(`no network ${++asked}`)), transports: ["sse"] });
+  t.after(() => house.close());
+  house.on("state", ({ phase }) => phase === "connecting" && house.close());
+  house.connect();
+  assert.equal(house.state.phase, "idle");
+  assert.equal(asked, 0);
+});
+
+test("what a storage was spoilt with is no position", async (t) => {
+  const daemon = await startDaemon(t, PLAIN);
+  const tablet = await pair(daemon, "Wall", []);
+  for (const spoilt of ["7", "null", '{"epoch":"e","lastEventId":"x"}', "{"]) {
+    const storage = memory();
+    storage.setItem("wallcast", spoilt);
+    const house = client(t, daemon, { token: tablet.token, storage });
+    const words = heard(house, "connection");
+    house.connect();
+    assert.equal((await words).data.clientId, tablet.id, spoilt);
+    house.close();
+  }
+});
+
+test("a tablet that has drawn everything is behind by nothing", async (t) => {
+  const daemon = await startDaemon(t, PLAIN);
+  const area = await createArea(daemon, "Kitchen");
+  const tablet = await pair(daemon, "Wall", [area]);
+  const behind = async () =>
+    (await daemon.admin("GET", "/api/positions")).body.positions.find(({ clientId }) => clientId === tablet.id).behind.events;
+  assert.ok((await behind()) > 0);
+  const house = client(t, daemon, { token: tablet.token });
+  house.connect();
+  await within("the position", (async () => {
+    while ((await behind()) > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  })());
+});
+
 test("it stays away as long as a house that stops has asked", async (t) => {
   const daemon = await startDaemon(t, PLAIN);
   const tablet = await pair(daemon, "Wall", []);

@@ -75,12 +75,15 @@ export async function call(method, path, body, { token, keyed = method !== "GET"
 /** The answer holds a secret, so the daemon takes no key for it. */
 export const UNKEYED = { keyed: false };
 
+/** More rows than a page can use. */
+export const MOST_ROWS = 5000;
+
 /** Every page of a list, up to `most` rows. */
-export async function listAll(path, plural, most = 5000) {
+export async function listAll(path, plural, most = MOST_ROWS) {
   const rows = [];
   let cursor;
   do {
-    const url = `${path}${path.includes("?") ? "&" : "?"}limit=500${cursor ? `&cursor=${cursor}` : ""}`;
+    const url = `${path}${path.includes("?") ? "&" : "?"}limit=500${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`;
     const answer = await call("GET", url);
     rows.push(...answer[plural]);
     cursor = answer.nextCursor;

@@ -1,7 +1,7 @@
 // What the page knows of the house: lists that are loaded once somebody looks at them, kept true by
 // the events that concern them, and never taken for current while the connection is gone.
 
-import { call, listAll } from "./api.js";
+import { call, listAll, MOST_ROWS } from "./api.js";
 
 /** How each list is loaded. */
 const SOURCES = {
@@ -101,6 +101,14 @@ export function watch(watcher) {
 export function hear(hearer) {
   hearers.add(hearer);
   return () => hearers.delete(hearer);
+}
+
+/** Whether a tablet has a token that stands; undefined while nobody knows. */
+export function isPaired(client) {
+  const { value } = house.lists.tokens;
+  if (!value || value.length >= MOST_ROWS) return undefined;
+  const stands = (token) => !token.revokedAt && new Date(token.expiresAt) > Date.now();
+  return value.some((token) => token.role === "client" && token.subject === client.id && stands(token));
 }
 
 function changed() {

@@ -4,7 +4,7 @@ export { Icon } from "./icons.js";
 export { toast, Toasts } from "./kit.js";
 import { Icon } from "./icons.js";
 import { html, useEffect, useRef, useState } from "./kit.js";
-import { house, hear, outdate, use, watch } from "./house.js";
+import { house, hear, isPaired, outdate, use, watch } from "./house.js";
 import { agoInWords, clockTime, fullTime, t } from "./words.js";
 
 /** Draws the component again after changes of the house. */
@@ -124,7 +124,9 @@ export function Badge({ tone = "quiet", children }) {
 
 /** Presence, in colour and in words. */
 export function Presence({ client, stale }) {
+  useList("tokens");
   if (!client.isActive) return html`<${Badge} tone="quiet">${t("Deactivated")}</${Badge}>`;
+  if (isPaired(client) === false) return html`<${Badge} tone="warn">${t("Not paired")}</${Badge}>`;
   if (stale) return html`<${Badge} tone="quiet">${client.isOnline ? t("Was online") : t("Was offline")}</${Badge}>`;
   return client.isOnline
     ? html`<${Badge} tone="good"><i class="dot"></i>${t("Online")}</${Badge}>`
@@ -244,6 +246,11 @@ export function Dialog({ title, onClose, children, wide }) {
 /** Asks before something happens, and once more where it cannot be taken back. */
 export function Confirm({ title, text, again, action, danger, onConfirm, onClose }) {
   const [isSure, setSure] = useState(!again);
+  const cancel = useRef();
+  // The button that was pressed is gone; what takes its place must not be pressed by the same key.
+  useEffect(() => {
+    if (again && isSure) cancel.current.focus();
+  }, [isSure]);
   const act = useAction(async () => {
     await onConfirm();
     onClose();
@@ -253,7 +260,7 @@ export function Confirm({ title, text, again, action, danger, onConfirm, onClose
     ${again && isSure && html`<p class="warning" role="alert">${again}</p>`}
     <${ErrorText} error=${act.error} />
     <div class="buttons">
-      <button type="button" onClick=${onClose}>${t("Cancel")}</button>
+      <button type="button" ref=${cancel} onClick=${onClose}>${t("Cancel")}</button>
       ${isSure
         ? html`<button key="act" type="button" class=${danger ? "danger" : "primary"} disabled=${act.busy} onClick=${() => act.run()}>${action}</button>`
         : html`<button key="sure" type="button" class="danger quiet-danger" onClick=${() => setSure(true)}>${t("Continue…")}</button>`}

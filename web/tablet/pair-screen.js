@@ -28,6 +28,14 @@ function Countdown({ until, say }) {
   return html`<p class="countdown soft numbers">${say("code_lasts", { time })}</p>`;
 }
 
+function whyNoCode(error, say) {
+  if (error.code === "offline" || error.code === "timeout") return say("pair_offline");
+  if (error.status === 429) return say("pair_too_many", { minutes: minutesOf(error.retryAfterMs || 60000) });
+  return why(say, error);
+}
+
+const minutesOf = (ms) => Math.max(1, Math.ceil(ms / 60000));
+
 function OwnCode({ pairing, say }) {
   const { request } = pairing;
   if (request.phase === "waiting") {
@@ -46,12 +54,7 @@ function OwnCode({ pairing, say }) {
   if (request.phase === "starting" || request.phase === "entering") {
     return html`<p class="lead soft" role="status">${say(request.phase === "entering" ? "pair_entering" : "pair_starting")}</p>`;
   }
-  const said =
-    request.phase === "failed"
-      ? request.error.code === "offline" || request.error.code === "timeout"
-        ? say("pair_offline")
-        : why(say, request.error)
-      : say(`pair_${request.phase}`);
+  const said = request.phase === "failed" ? whyNoCode(request.error, say) : say(`pair_${request.phase}`);
   return html`
     <p class="lead" role="alert">${said}</p>
     ${request.phase === "denied" && request.reason && request.reason !== "denied by admin"
@@ -87,7 +90,7 @@ function AdminsCode({ pairing, say }) {
     : code.error.code === "invalid_code"
       ? say("code_wrong")
       : retry
-        ? say("code_too_many", { minutes: Math.max(1, Math.ceil(retry / 60000)) })
+        ? say("code_too_many", { minutes: minutesOf(retry) })
         : code.error.code === "offline" || code.error.code === "timeout"
           ? say("pair_offline")
           : why(say, code.error);

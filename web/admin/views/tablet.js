@@ -2,7 +2,7 @@
 
 import { html, useState } from "../kit.js";
 import { call } from "../api.js";
-import { outdate } from "../house.js";
+import { isPaired, outdate } from "../house.js";
 import {
   Ago, AsOf, CheckList, Confirm, Empty, ErrorText, Head, Icon, Loaded, Panel, Presence, TextField, toast, useAction, useList,
 } from "../ui.js";
@@ -25,6 +25,7 @@ export function Tablet({ arg: id, rest }) {
     ${client &&
     html`<${Head} title=${client.name}><${Presence} client=${client} stale=${clients.isStale} /></${Head}>
       ${!client.isActive && html`<p class="warning">${t("This tablet is deactivated: its token is refused until it is activated again.")}</p>`}
+      ${client.isActive && isPaired(client) === false && html`<p class="warning">${t("No token of this tablet stands: it was revoked or has expired. Pair it again as an old tablet, or delete it.")} <a href="#pair">${t("Add a tablet")}</a></p>`}
       <div class="columns wide-left">
         <div class="stack">
           <${Assigned} key=${client.assignedAreas.map((area) => area.id).join()} client=${client} />

@@ -516,6 +516,8 @@ export default {
   "what is for namespace {path}": "was dem Namensraum {path} gilt",
   "organisation {id}": "Organisation {id}",
   "tenant {id}": "Mandant {id}",
+  "Not paired": "Nicht gekoppelt",
+  "No token of this tablet stands: it was revoked or has expired. Pair it again as an old tablet, or delete it.": "Keines seiner Tokens gilt: Es wurde widerrufen oder ist abgelaufen. Kopple es neu als altes Tablet oder lösche es.",
   "it is deactivated": "es ist deaktiviert",
   "no token of it stands; pair it again": "keines seiner Tokens gilt; kopple es neu",
   "{n} area can be used.": "{n} Bereich ist nutzbar.",

@@ -9,6 +9,8 @@ export const de = {
   pair_starting: "Das Haus wird gefragt …",
   pair_entering: "Willkommen. Einen Moment …",
   pair_offline: "Das Haus antwortet nicht. Es wird von selbst weiter versucht.",
+  pair_too_many: ({ minutes }) =>
+    `Von hier fragen zu viele Tablets auf einmal. Dieses fragt von selbst wieder in ${minutes === 1 ? "einer Minute" : `${minutes} Minuten`}; der Code eines Admins gilt sofort.`,
   pair_denied: "Die Anfrage wurde abgelehnt.",
   pair_reason: "Der Grund: {reason}",
   pair_expired: "Der Code ist abgelaufen, weil ihn niemand rechtzeitig bestätigt hat.",
@@ -87,7 +89,7 @@ export const de = {
   next: "Weiter",
   lock_it: "Abschließen",
   lock_locked: "Abgeschlossen",
-  lock_unlocked: "Offen",
+  lock_unlocked: "Nicht abgeschlossen",
   lock_locking: "Schließt ab …",
   lock_unlocking: "Schließt auf …",
   lock_jammed: "Klemmt",

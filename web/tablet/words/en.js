@@ -10,6 +10,8 @@ export const en = {
   pair_starting: "Asking the house …",
   pair_entering: "Welcome. One moment …",
   pair_offline: "The house does not answer. It is tried again by itself.",
+  pair_too_many: ({ minutes }) =>
+    `Too many tablets ask from here at once. This one asks again by itself in ${minutes === 1 ? "a minute" : `${minutes} minutes`}; an admin’s code works now.`,
   pair_denied: "An admin has denied this request.",
   pair_reason: "The reason: {reason}",
   pair_expired: "This code has expired, since nobody approved it in time.",
