@@ -169,11 +169,15 @@ test("what a tablet could see is asked with its own rights, and it is revoked wh
   const dialog = page.getByRole("dialog");
   assert.equal(await dialog.getByRole("button", { name: "Revoke Wall" }).count(), 0);
   await dialog.getByRole("button", { name: "Continue…" }).click();
+  await dialog.getByRole("button", { name: "Cancel" }).and(page.locator(":focus")).waitFor();
   await dialog.getByRole("button", { name: "Revoke Wall" }).click();
   await tablet.hears("token_revoked");
   assert.equal(await within("the end", tablet.closed), 4403);
   assert.equal((await house.daemon.as(paired.token)("GET", "/api/me")).status, 401);
   await page.getByRole("button", { name: "Ask again" }).click();
   await page.getByText("no token of it stands").waitFor();
+  await page.getByText("Not paired").waitFor();
+  await visit(page, "tablets");
+  await page.getByRole("listitem").filter({ hasText: "Wall" }).getByText("Not paired").waitFor();
   admin.assertClean();
 });

@@ -183,6 +183,7 @@ test("what a storage was spoilt with is no position", async (t) => {
     const words = heard(house, "connection");
     house.connect();
     assert.equal((await words).data.clientId, tablet.id, spoilt);
+    assert.equal(house.state.transport, "websocket", spoilt);
     house.close();
   }
 });

@@ -95,6 +95,16 @@ test("what is denied or not approved is told, and asked again", async (t) => {
   await page.getByText("This code has expired").waitFor();
 });
 
+test("where too many ask from one place the tablet says so, and takes an admin's code meanwhile", async () => {
+  for (let asked = 0; asked < 3; asked += 1) await all.daemon.as()("POST", "/api/pairing/requests", {});
+  const { page, assertClean } = await openTablet(all);
+  await page.getByText("Too many tablets ask from here at once").waitFor();
+  const { body } = await all.daemon.admin("POST", "/api/pairing/codes", { name: "Fourth" });
+  await page.getByRole("textbox").fill(body.code);
+  await page.locator(".home.is-live").waitFor();
+  assertClean(/status of 429/);
+});
+
 test("a tile does what it says, at once and truthfully", async () => {
   const { house } = all;
   const { page, assertClean } = await pairedTablet(all, { areaIds: [all.areas.living] });
