@@ -117,6 +117,30 @@ test("a cut socket is taken up again; a daemon that is gone is never shown as li
   admin.assertClean(/502|WebSocket connection|Failed to load resource|ERR_/);
 });
 
+test("what the house refuses is told in words, and asked for again without anybody's doing", async (t) => {
+  const house = await startHouse(t);
+  await house.daemon.admin("POST", "/api/lockers", { id: "one", kioskId: "lobby", state: "locked" });
+  const { page } = await signIn(house);
+  const refusals = [
+    [503, { error: "the store cannot write", code: "unavailable" }, "This cannot be done at the moment: the store cannot write."],
+    [429, { error: "slow down", code: "rate_limited" }, "That was too often. Wait 1 seconds"],
+    [500, undefined, "Wallcast answered with status 500."],
+  ];
+  for (const [status, body, words] of refusals) {
+    await visit(page, "areas");
+    await page.route("**/api/lockers*", (route) =>
+      route.fulfill({ status, headers: { "retry-after": "1" }, contentType: "application/json", body: body ? JSON.stringify(body) : "no JSON" }));
+    // As when something happened meanwhile: what was loaded before is old.
+    await page.reload();
+    await isLive(page);
+    await visit(page, "lockers");
+    await page.getByRole("alert").filter({ hasText: words }).waitFor();
+    await page.unroute("**/api/lockers*");
+    await page.locator("main .row", { hasText: "one" }).waitFor();
+    assert.equal(await page.getByRole("alert").count(), 0);
+  }
+});
+
 test("everything can be reached and done by keyboard alone", async (t) => {
   const house = await startHouse(t);
   const admin = await openIngress(house);

@@ -13,6 +13,7 @@ export class ApiError extends Error {
     this.status = status;
     this.code = body?.code ?? (status ? "unexpected" : "unreachable");
     this.field = body?.field;
+    this.retryAfterMs = (Number(retryAfter) || 0) * 1000;
   }
 }
 
@@ -31,7 +32,7 @@ function inWords(status, { code, error }, retryAfter) {
       : t("Home Assistant cannot reach Wallcast. It may be restarting; try again in a moment.");
   }
   if (status === 404) return t("That is not there any more. Somebody may have removed it meanwhile.");
-  return error ? sentence(error) : t("Wallcast answered with status {status}.", { status });
+  return error ? sentence(error) : t("Wallcast answered with status {status}. Try again; if it stays so, Wallcast’s log says why.", { status });
 }
 
 function sentence(text) {

@@ -68,6 +68,8 @@ const KEPT_EVENTS = 1000;
 const KEPT_STATES = 300;
 /** Changes within this time are drawn at once, in milliseconds: a house may tell hundreds a second. */
 const DRAW_MS = 40;
+/** A list that could not be had is asked for again after so many milliseconds. */
+const RETRY_MS = 3000;
 /** Changes within this time are one reload, in milliseconds. */
 const GATHER_MS = 120;
 
@@ -154,7 +156,16 @@ async function load(name, list) {
     list.error = error;
     list.isOld = true;
     if (error.status === 401) setLink({ status: "ended", reason: "unauthenticated" });
+    if (isPassing(error)) {
+      clearTimeout(list.retry);
+      list.retry = setTimeout(() => list.isOld && list.users > 0 && reload(name), Math.max(RETRY_MS, error.retryAfterMs));
+    }
   }
+}
+
+/** What may be well again without anybody doing anything: nobody has to load the page for it. */
+function isPassing({ status }) {
+  return status === 0 || status === 429 || status >= 500;
 }
 
 const gathered = new Set();

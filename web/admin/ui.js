@@ -3,7 +3,7 @@
 export { Icon } from "./icons.js";
 export { toast, Toasts } from "./kit.js";
 import { Icon } from "./icons.js";
-import { html, useEffect, useRef, useState } from "./kit.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./kit.js";
 import { house, hear, isPaired, outdate, use, watch } from "./house.js";
 import { agoInWords, clockTime, fullTime, t } from "./words.js";
 
@@ -224,7 +224,8 @@ export function Switch({ label, on, onChange, disabled }) {
 export function Dialog({ title, onClose, children, wide }) {
   const dialog = useRef();
   const id = useRef(`dialog-${Math.random().toString(36).slice(2)}`).current;
-  useEffect(() => {
+  // Before anything else can happen: keys that come meanwhile are meant for the dialog.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     dialog.current.showModal();
     dialog.current.querySelector("[autofocus], input, select, textarea, .dialog-body button")?.focus();
@@ -248,7 +249,7 @@ export function Confirm({ title, text, again, action, danger, onConfirm, onClose
   const [isSure, setSure] = useState(!again);
   const cancel = useRef();
   // The button that was pressed is gone; what takes its place must not be pressed by the same key.
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (again && isSure) cancel.current.focus();
   }, [isSure]);
   const act = useAction(async () => {

@@ -1,6 +1,6 @@
 // Adding a tablet: it brings a code from here, or it asks and is let in.
 
-import { html, useEffect, useRef, useState } from "../kit.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../kit.js";
 import { call, UNKEYED } from "../api.js";
 import { outdate } from "../house.js";
 import { Ago, CheckList, Copy, Countdown, Dialog, Empty, ErrorText, Head, Icon, Loaded, Panel, SelectField, TextField, toast, useAction, useEvents, useList, useSeconds } from "../ui.js";
@@ -102,7 +102,7 @@ function Code({ offer, onNew, onBack, busy }) {
   const spoken = offer.code.split("").join(" ");
   const place = useRef();
   // The form that was sent is gone, and whoever reads by ear wants the code next.
-  useEffect(() => place.current.focus(), [offer.code]);
+  useLayoutEffect(() => place.current.focus(), [offer.code]);
   return html`<div class="code-offer" tabindex="-1" ref=${place}>
     <div class=${`qr ${isOver ? "over" : ""}`}><img src=${picture} alt=${t("QR code of the address with the code")} width="240" height="240" /></div>
     <p class=${`big-code ${isOver ? "over" : ""}`} aria-label=${t("Code {code}", { code: spoken })}>${offer.code.slice(0, 3)} ${offer.code.slice(3)}</p>

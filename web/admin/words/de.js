@@ -7,7 +7,7 @@ export default {
   "This cannot be done at the moment: {reason} Try again in a moment.": "Das geht gerade nicht: {reason} Versuch es gleich noch einmal.",
   "Home Assistant cannot reach Wallcast. It may be restarting; try again in a moment.": "Home Assistant erreicht Wallcast nicht. Vielleicht startet es gerade neu; versuch es gleich noch einmal.",
   "That is not there any more. Somebody may have removed it meanwhile.": "Das gibt es nicht mehr. Vielleicht hat es inzwischen jemand entfernt.",
-  "Wallcast answered with status {status}.": "Wallcast hat mit Status {status} geantwortet.",
+  "Wallcast answered with status {status}. Try again; if it stays so, Wallcast’s log says why.": "Wallcast hat mit Status {status} geantwortet. Versuche es noch einmal; bleibt es dabei, sagt das Protokoll von Wallcast, warum.",
   "House": "Haus",
   "Overview": "Übersicht",
   "Tablets": "Tablets",
