@@ -227,9 +227,14 @@ export function Dialog({ title, onClose, children, wide }) {
   // Before anything else can happen: keys that come meanwhile are meant for the dialog.
   useLayoutEffect(() => {
     const before = document.activeElement;
-    dialog.current.showModal();
-    dialog.current.querySelector("[autofocus], input, select, textarea, .dialog-body button")?.focus();
-    return () => before?.isConnected && before.focus();
+    const shown = dialog.current;
+    shown.showModal();
+    shown.querySelector("[autofocus], input, select, textarea, .dialog-body button")?.focus();
+    return () => {
+      // What lies behind takes no focus while the dialog is open.
+      shown.close();
+      if (before?.isConnected) before.focus();
+    };
   }, []);
   const cancel = (event) => {
     event.preventDefault();
