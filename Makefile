@@ -71,6 +71,8 @@ dist: deps-dist
 	ls -l dist
 
 deps-e2e: $(VENV)/bin/python
+	command -v chromium >/dev/null || \
+		(apt-get update -qq && apt-get install -y --no-install-recommends chromium)
 	cd tests/e2e && npm ci --no-audit --no-fund
 	$(VENV)/bin/python -m pip install --quiet -r tests/e2e/requirements.txt
 

@@ -58,5 +58,5 @@ export function BulkAreas({ clients, onClose, onDone }) {
 
 /** What a change will do, before it is done. */
 export function effect(tablets) {
-  return tablets === 0 ? t("Nobody is told: this changes nothing.") : count(tablets, "{n} tablet will be told.", "{n} tablets will be told.");
+  return tablets === 0 ? t("No tablet will be told.") : count(tablets, "{n} tablet will be told.", "{n} tablets will be told.");
 }

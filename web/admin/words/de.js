@@ -226,7 +226,7 @@ export default {
   "Give exactly these areas": "Genau diese Bereiche geben",
   "There is no area yet.": "Es gibt noch keinen Bereich.",
   "Apply": "Anwenden",
-  "Nobody is told: this changes nothing.": "Niemand erfährt etwas: Es ändert sich nichts.",
+  "No tablet will be told.": "Kein Tablet erfährt davon.",
   "{n} tablet was changed and told": "{n} Tablet wurde geändert und weiß davon",
   "{n} tablets were changed and told": "{n} Tablets wurden geändert und wissen davon",
   "Areas of {n} tablet": "Bereiche von {n} Tablet",
