@@ -7,10 +7,11 @@ import { CheckList, Dialog, ErrorText, SelectField, toast, useAction, useList } 
 import { count, t } from "../words.js";
 
 export function areaItems(areas = []) {
+  const named = new Map();
+  for (const { name } of areas) named.set(name, (named.get(name) ?? 0) + 1);
   return areas.map((area) => {
-    // Two of one name are told apart by where they come from.
-    const isOneOfTwo = areas.some((other) => other !== area && other.name === area.name);
-    const from = isOneOfTwo && (area.source === "local" ? t("made here") : "Home Assistant");
+    // Those of one name are told apart by where they come from.
+    const from = named.get(area.name) > 1 && (area.source === "local" ? t("made here") : "Home Assistant");
     return { id: area.id, name: area.name, note: [from, !area.isEnabled && t("switched off")].filter(Boolean).join(" · ") };
   });
 }
