@@ -95,7 +95,7 @@ test("many tablets get areas at once", async (t) => {
   for (const name of ["Wall", "Desk"]) await page.getByLabel(`Choose ${name}`).check();
   await page.getByRole("button", { name: "Areas of 2 tablets…" }).click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByText("Nobody is told: this changes nothing.").waitFor();
+  await dialog.getByText("No tablet will be told.").waitFor();
   await dialog.getByLabel("Kitchen").check();
   // One has it already.
   await dialog.getByText("1 tablet will be told.").waitFor();
