@@ -81,12 +81,13 @@ test("on a tablet", async (t) => {
 
   const outcome = async (type, parameters) => {
     const { body: given } = await daemon.admin("POST", "/api/commands", { clientId: tablet.id, type, parameters });
-    for (;;) {
+    for (let looks = 0; looks < 500; looks += 1) {
       const { commands } = (await daemon.admin("GET", "/api/commands?limit=20")).body;
       const found = commands.find(({ id, result }) => id === given.id && result);
       if (found) return found.result;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    return assert.fail(`${type} has no outcome`);
   };
   for (const type of INHERITED) assert.match((await outcome(type)).error, /knows no command/);
   for (const areaId of ["javascript:alert(1)", "https://example.com/", "//example.com", "%", "__proto__"]) {
