@@ -37,6 +37,7 @@ pub(super) struct Refusal {
     /// A word such as `not_found`; some versions give a number.
     #[serde(deserialize_with = "word")]
     pub(super) code: String,
+    #[serde(deserialize_with = "word")]
     pub(super) message: String,
 }
 
@@ -115,5 +116,8 @@ mod tests {
             (refusal.code.as_str(), refusal.message.as_str()),
             ("3", "no")
         );
+        // One that says it otherwise costs nobody the connection.
+        let text = r#"{"id":1,"type":"result","success":false,"error":{"message":null}}"#;
+        assert!(super::messages(text).unwrap()[0].error.is_some());
     }
 }
