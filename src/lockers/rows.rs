@@ -97,10 +97,7 @@ pub fn page(
 }
 
 /// Whether a lock of Home Assistant's is in an area that is enabled.
-pub(super) fn is_in_enabled_area(
-    connection: &Connection,
-    id: &LockerId,
-) -> rusqlite::Result<bool> {
+pub(super) fn is_in_enabled_area(connection: &Connection, id: &LockerId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM lockers l JOIN areas a ON a.id = l.kiosk_id

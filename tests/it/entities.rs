@@ -580,6 +580,27 @@ async fn a_subscription_that_is_refused_or_never_answered_holds_nobody_back() {
 }
 
 #[tokio::test]
+async fn an_event_that_home_assistant_cannot_tell_costs_no_other() {
+    let home = Home::new().await;
+    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    tablet.next_of("entity_states").await;
+    home.core.fail_event("subscribe_entities");
+    home.core.fail_event("subscribe_events");
+    home.core
+        .set_state("light.kitchen", "on", same("light.kitchen"));
+    let told = tablet.next_of("entity_state_changed").await;
+    assert_eq!(told["data"]["new_state"], "on");
+    home.core.house().areas[0]["name"] = "Galley".into();
+    home.core.fire(
+        "area_registry_updated",
+        json!({ "action": "update", "area_id": "kitchen" }),
+    );
+    let told = tablet.next_of("area_updated").await;
+    assert_eq!(told["data"]["name"], "Galley");
+}
+
+#[tokio::test]
 async fn what_stands_tells_on_until_another_has_taken_its_place() {
     for answer in [
         CoreAnswer::Error("unknown_error", "Nope"),
