@@ -22,7 +22,7 @@ use crate::home::{Home, HomeError};
 use crate::hub::{Ending, Session};
 
 /// The user that Supervisor names; a second value would be a forged one.
-const USER_HEADER: &str = "x-remote-user-id";
+pub(super) const USER_HEADER: &str = "x-remote-user-id";
 /// The group whose members are Home Assistant's administrators.
 const ADMINS: &str = "system-admin";
 /// How long an answer is as good as new.
