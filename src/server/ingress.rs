@@ -158,8 +158,8 @@ impl IngressGate {
                     };
                 }
                 Err(error) => {
-                    // One that is there and says no has said so: nothing older counts any more.
-                    if let HomeError::Refused { .. } = error {
+                    // One that is there and does not name them is not away: nothing older counts.
+                    if let HomeError::Refused { .. } | HomeError::Unreadable(_) = error {
                         known.answer = None;
                     }
                     known.failed_at = Some(Instant::now());
