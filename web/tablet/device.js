@@ -1,21 +1,23 @@
 // What this tablet is asked to be: awake, dark, dimmed, named aloud. It keeps its own settings; it knows
 // nothing of the house.
 
+import { Model } from "./model.js";
+
 const KEY = "wallcast.device";
 /** `saverMinutes` 0 is never. `help` is whether the help button is there; an admin's `configure` decides. */
 const DEFAULTS = { saverMinutes: 5, help: true };
 const IDENTIFY_MS = 12000;
 const SIGNS_OF_LIFE = ["pointerdown", "touchstart", "mousedown", "keydown", "wheel"];
 
-export class Device {
+export class Device extends Model {
   constructor(storage) {
+    super();
     this._storage = storage;
     this.settings = Object.assign({}, DEFAULTS, read(storage));
     this.isOff = false;
     this.isIdle = false;
     this.brightness = 100;
     this.identifying = false;
-    this._listeners = new Set();
     this._touchedAt = Date.now();
     for (const sign of SIGNS_OF_LIFE) {
       window.addEventListener(sign, (event) => this._touched(event), { capture: true, passive: false });
@@ -23,16 +25,6 @@ export class Device {
     setInterval(() => this._look(), 1000);
     document.addEventListener("visibilitychange", () => this.stayAwake());
     this.stayAwake();
-  }
-
-  subscribe(listener) {
-    this._listeners.add(listener);
-    return () => this._listeners.delete(listener);
-  }
-
-  _set(change) {
-    Object.assign(this, change);
-    for (const listener of this._listeners) listener();
   }
 
   /** Changes settings and keeps them. */

@@ -2,23 +2,19 @@
 
 import { Badge, Button, Dialog, Field, html, toast, useState } from "../shared/ui.js";
 import { clock, useApp, why } from "./frame.js";
+import { Model } from "./model.js";
 
 /** While a request is open, how often the tablet looks what became of it. */
 const LOOK_MS = 5000;
 const CATEGORIES = ["broken", "hand", "question", "other"];
 
-export class Help {
+export class Help extends Model {
   constructor(client) {
+    super();
     this.client = client;
     this.latest = null;
-    this._listeners = new Set();
     client.on("connection", () => this._look());
     setInterval(() => this.isOpen && this._look(), LOOK_MS);
-  }
-
-  subscribe(listener) {
-    this._listeners.add(listener);
-    return () => this._listeners.delete(listener);
   }
 
   get isOpen() {
@@ -34,8 +30,7 @@ export class Help {
     return this.client
       .request("GET", "api/help?limit=1")
       .then(({ helpRequests }) => {
-        this.latest = helpRequests[0] || null;
-        for (const listener of this._listeners) listener();
+        this._set({ latest: helpRequests[0] || null });
       })
       .catch(() => {});
   }

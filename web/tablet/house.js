@@ -4,6 +4,7 @@
 // if the state that would fulfil it does not come.
 
 import { fulfils, wished } from "./entity.js";
+import { Model } from "./model.js";
 
 /** A tile falls back when nothing has changed for so long. */
 const WISH_MS = 6000;
@@ -12,9 +13,10 @@ const LOST_MS = 3000;
 /** Without a sign of life for so long what is shown may be old, whatever the connection believes. */
 const SILENT_MS = 8000;
 
-export class House {
+export class House extends Model {
   /** `complain(entity, error)` tells of a wish that did not come true; `error` only where there was one. */
   constructor(client, complain) {
+    super();
     this.client = client;
     this.complain = complain;
     this.areas = [];
@@ -24,7 +26,6 @@ export class House {
     this.hasAreas = false;
     this.isCurrent = false;
     this.lostAt = Date.now();
-    this._listeners = new Set();
     client.on("state", (state) => this._onState(state));
     client.on("connection", (words) => this._onWords(words));
     client.on("entity_states", ({ states }) => this._onStates(states));
@@ -33,15 +34,6 @@ export class House {
       // What was missed is in the first words already, which are newer.
       client.on(type, (area, { isReplayed }) => isReplayed || this._onArea(type, area));
     }
-  }
-
-  subscribe(listener) {
-    this._listeners.add(listener);
-    return () => this._listeners.delete(listener);
-  }
-
-  changed() {
-    for (const listener of this._listeners) listener();
   }
 
   /** Whether the house is there and has told everything. */

@@ -1,27 +1,19 @@
 // Messages to this tablet: those that nobody has confirmed yet stand before everything else.
 
+import { Model } from "./model.js";
+
 const SHOWN = 50;
 
-export class Messages {
+export class Messages extends Model {
   constructor(client) {
+    super();
     this.client = client;
     this.all = [];
     this.unread = 0;
-    this._listeners = new Set();
     client.on("connection", () => this._load());
     client.on("new_message", ({ message }) => this._put(message));
     client.on("message_status_update", ({ messageId, status }) => this._mark(messageId, status));
     client.on("unread_count_update", ({ totalUnread }) => this._set({ unread: totalUnread }));
-  }
-
-  subscribe(listener) {
-    this._listeners.add(listener);
-    return () => this._listeners.delete(listener);
-  }
-
-  _set(change) {
-    Object.assign(this, change);
-    for (const listener of this._listeners) listener();
   }
 
   /** Those to be confirmed, the oldest first. */

@@ -2,29 +2,24 @@
 // gets becomes a cookie that no script can read, and is kept nowhere else.
 
 import { Wallcast } from "../wallcast.js";
+import { Model } from "./model.js";
 
 /** A code as admins offer it. */
 export const CODE_LENGTH = 6;
 
-export class Pairing {
+export class Pairing extends Model {
   /** `done({clientId, clientName})` is called once the cookie is there. */
   constructor(base, done) {
+    super();
     this.base = base;
     this.done = done;
     this.http = new Wallcast({ base });
     this.request = { phase: "starting" };
     this.code = { phase: "empty" };
-    this._listeners = new Set();
-  }
-
-  subscribe(listener) {
-    this._listeners.add(listener);
-    return () => this._listeners.delete(listener);
   }
 
   _changed(what, value) {
-    this[what] = value;
-    for (const listener of this._listeners) listener();
+    this._set({ [what]: value });
   }
 
   /** Asks the house for a place, and waits for an admin. */
