@@ -81,17 +81,23 @@ test("an admin's code is scanned where the browser can read one", async () => {
   assertClean();
 });
 
-test("what is denied or not approved is told, and asked again", async (t) => {
-  const own = await startAll(t, { WALLCAST_PAIRING_TTL_SECONDS: "2" });
+test("what is denied is told, and asked again", async (t) => {
+  const own = await startAll(t);
   const { daemon } = own;
   const { page } = await openTablet(own);
   const code = await page.getByTestId("code").textContent();
-  await daemon.admin("POST", `/api/pairing/requests/${code}/deny`, { reason: "Not in the bathroom" });
+  const { status } = await daemon.admin("POST", `/api/pairing/requests/${code}/deny`, { reason: "Not in the bathroom" });
+  assert.equal(status, 200);
   await page.getByText("An admin has denied this request.").waitFor();
   await page.getByText("Not in the bathroom").waitFor();
   await page.getByRole("button", { name: "Show a new code" }).click();
   await page.getByTestId("code").waitFor();
   assert.notEqual(await page.getByTestId("code").textContent(), code);
+});
+
+test("what nobody approves in time is told", async (t) => {
+  const own = await startAll(t, { WALLCAST_PAIRING_TTL_SECONDS: "2" });
+  const { page } = await openTablet(own);
   await page.getByText("This code has expired").waitFor();
 });
 
