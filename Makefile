@@ -5,12 +5,13 @@ TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 VENV = target/venv
 TOOLS = target/tools
 
-.PHONY: help art bench count run test test-rust test-e2e test-package test-image test-all fuzz torture lint dist deps-bench deps-count deps-e2e deps-package deps-image deps-dist
+.PHONY: help art bench count run test test-rust test-e2e test-package test-image test-ha test-all fuzz torture lint dist deps-bench deps-count deps-e2e deps-package deps-image deps-dist
 
 help:
 	@echo "make run       build the daemon and start it on https://localhost:8443"
 	@echo "make test      every test that a change must pass (installs what it needs)"
-	@echo "make test-all  the same, and what is slower: the app's image, the public protocol suites"
+	@echo "make test-ha   against a real Home Assistant Core (installs it: Python 3.13 or 3.14)"
+	@echo "make test-all  all of these, and what is slower: the app's image, the public protocol suites"
 	@echo "make torture   ten minutes of kills, drops and stuck tablets: nothing may be lost"
 	@echo "make bench     what it costs, beside the bare limit and other servers; half an hour"
 	@echo "make count     instructions of the hot paths: none may grow by a tenth"
@@ -39,13 +40,19 @@ test-package: deps-package
 test-image: deps-package deps-image dist
 	$(VENV)/bin/python -m unittest discover tests/image
 
-test-all: test fuzz test-image
+test-all: test fuzz test-ha test-image
 	tests/protocol/public_suites.sh
 
 # The running daemon before schemathesis, for minutes rather than for one; WALLCAST_SEED chooses others.
 fuzz: deps-e2e
 	$(CARGO) build --locked
 	cd tests/e2e && PYTHON=$(CURDIR)/$(VENV)/bin/python WALLCAST_FUZZ=long node --test openapi.test.mjs
+
+# Against a real Home Assistant Core, behind a stand-in Supervisor.
+test-ha:
+	tests/ha/install.sh
+	$(CARGO) build --locked
+	cd tests/ha && npm test
 
 # WALLCAST_TORTURE_SECONDS sets its length, WALLCAST_SEED repeats the choices of a run.
 torture:
@@ -88,6 +95,8 @@ $(TOOLS)/bin/gungraun-runner:
 	$(CARGO) install --locked --root $(TOOLS) --target-dir target/tools/build gungraun-runner@0.20.0
 
 deps-e2e: $(VENV)/bin/python
+	command -v chromium >/dev/null || \
+		(apt-get update -qq && apt-get install -y --no-install-recommends chromium)
 	cd tests/e2e && npm ci --no-audit --no-fund
 	$(VENV)/bin/python -m pip install --quiet -r tests/e2e/requirements.txt
 

@@ -49,3 +49,4 @@ pub mod text;
 pub mod tls;
 pub mod tokens;
 pub mod transport;
+pub mod web;

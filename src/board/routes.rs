@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::incidents::{self, IncidentJson};
 use super::services::{self, ServiceJson};
@@ -35,8 +35,16 @@ pub(super) fn revealed<T>(
 /// board, or none for whatever there is; anyone else gets its own, and may name no other.
 pub async fn status(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let view = view(request.principal()?, named(&request)?)?;
+    Ok(Reply::ok(&shown(&app, view).await?))
+}
+
+/// A whole board as `GET /api/status` answers it.
+///
+/// # Errors
+/// 503 when the store cannot be read.
+pub async fn shown(app: &App, view: View) -> Result<Value, ApiError> {
     let outage = own::outage(&app.store).await;
-    let reply = app.store.read(move |db| {
+    let board = app.store.read(move |db| {
         let worst = match &view {
             View::Everything => overall::worst_of_all(db)?,
             View::Board(board) => overall::worst(db, board)?,
@@ -54,16 +62,16 @@ pub async fn status(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
             View::Everything => Audience::default(),
             View::Board(board) => board,
         };
-        Ok::<_, ApiError>(Reply::ok(&json!({
+        Ok::<_, ApiError>(json!({
             "status": own::worst_as_it_is(worst, outage),
             "organizationId": board.organization_id,
             "tenantId": board.tenant_id,
             "services": services,
             "incidents": incidents,
             "timestamp": Timestamp::now(),
-        })))
+        }))
     });
-    reply.await
+    board.await
 }
 
 fn named(request: &Request) -> Result<Audience, ApiError> {

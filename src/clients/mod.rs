@@ -6,6 +6,7 @@ pub mod position;
 pub mod presence;
 pub mod routes;
 mod rows;
+pub mod view;
 
 use std::str::FromStr;
 

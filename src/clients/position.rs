@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::{Client, ClientError, rows};
 use crate::app::App;
-use crate::auth::{Principal, Subject, entitlement};
+use crate::auth::entitlement;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Namespace};
 use crate::history::{self, Backlog};
-use crate::ids::{ClientId, UserId};
+use crate::ids::ClientId;
 use crate::server::{ApiError, Reply, Request, page};
 
 /// A tablet's position on the wire.
@@ -82,12 +82,7 @@ fn position(
     acked: Option<EventId>,
 ) -> Result<PositionJson, ApiError> {
     let after = acked.unwrap_or_default();
-    let principal = Principal {
-        subject: Subject::Client(client.id.clone()),
-        organization_id: client.organization_id,
-        tenant_id: client.tenant_id,
-        ..Principal::local_admin(UserId::random())
-    };
+    let principal = super::view::principal(&client);
     let spans = entitlement::spans_in(db, &principal, Namespace::Main, after)?;
     let Backlog { events, since } = history::backlog(db, &spans, after)?;
     let waited = since.map_or(0, |since| Timestamp::now().unix_ms() - since.unix_ms());

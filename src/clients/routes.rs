@@ -273,7 +273,11 @@ pub(super) fn own_or_any(request: &Request) -> Result<ClientId, ApiError> {
     client_id(request)
 }
 
-fn client_id(request: &Request) -> Result<ClientId, ApiError> {
+/// The client that the path names.
+///
+/// # Errors
+/// 404 for what is no id.
+pub(super) fn client_id(request: &Request) -> Result<ClientId, ApiError> {
     request
         .parameter("id")
         .parse()

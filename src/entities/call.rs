@@ -137,6 +137,16 @@ pub async fn call(
     })
 }
 
+/// The services that the list allows on this entity, for whoever may control it.
+pub fn permitted(app: &App, entity: &EntityId) -> Vec<&'static str> {
+    let domain = entity.domain();
+    services::of_domain(domain)
+        .iter()
+        .map(|service| service.name)
+        .filter(|name| allow(app, entity, domain, name).is_ok())
+        .collect()
+}
+
 /// The service, if the list allows it on this entity.
 fn allow(
     app: &App,

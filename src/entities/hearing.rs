@@ -27,9 +27,10 @@ impl Entities {
     pub(super) fn hear(&self, number: Number, event: &RawValue) {
         let told = match state::read(event) {
             Ok(told) => told,
+            // It says of no entity that it is gone, and is no answer to what was asked.
             Err(error) => {
                 tracing::warn!(%error, "Home Assistant told states that cannot be read");
-                Vec::new()
+                return;
             }
         };
         let now = Timestamp::now();

@@ -29,7 +29,7 @@ use crate::event::Topic;
 use crate::hub::{CommitListener, Effects, Hub};
 use crate::ids::AreaId;
 
-pub use call::{Asked, Called, call};
+pub use call::{Asked, Called, call, permitted};
 pub use rows::is_in_enabled_area;
 pub use subscribing::run;
 

@@ -260,6 +260,12 @@ pub(super) fn domain(name: &str) -> Option<&'static str> {
     found.map(|(domain, _)| *domain)
 }
 
+/// Every service that is known of a domain.
+pub(super) fn of_domain(name: &str) -> &'static [Service] {
+    let found = DOMAINS.iter().find(|(domain, _)| *domain == name);
+    found.map_or(&[], |(_, services)| services)
+}
+
 /// A service of a domain, if both are known.
 pub(super) fn find(domain: &str, name: &str) -> Option<&'static Service> {
     let (_, services) = DOMAINS.iter().find(|(of, _)| *of == domain)?;

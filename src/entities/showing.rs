@@ -100,6 +100,12 @@ impl Entities {
             .collect()
     }
 
+    /// The states of all entities in these areas, each as JSON.
+    pub fn states_in(&self, areas: &BTreeSet<AreaId>) -> Vec<Box<RawValue>> {
+        let states = self.page(areas, None, usize::MAX).into_iter();
+        states.map(|(_, json)| json).collect()
+    }
+
     /// The device class of an entity as Home Assistant told it.
     pub(super) fn device_class(&self, entity: &EntityId) -> DeviceClass {
         match self.inner().known.get(entity) {

@@ -121,9 +121,12 @@ async fn follow(
         }
     }
     entities.be_current();
-    for number in step.end {
-        entities.release(number);
-        held.remove(&number);
+    // What nothing has taken the place of tells on, until it is asked again.
+    if is_complete {
+        for number in step.end {
+            entities.release(number);
+            held.remove(&number);
+        }
     }
     is_complete
 }

@@ -37,6 +37,7 @@ pub(super) struct Refusal {
     /// A word such as `not_found`; some versions give a number.
     #[serde(deserialize_with = "word")]
     pub(super) code: String,
+    #[serde(deserialize_with = "word")]
     pub(super) message: String,
 }
 
@@ -56,15 +57,48 @@ pub(super) fn line(text: &str) -> String {
 /// The longest of them, in characters.
 const MAX_LINE: usize = 500;
 
+/// Messages of one frame at most: several times as many as Core lets wait for a client.
+const MAX_MESSAGES: usize = 4 * 4096;
+
 /// The messages of one frame: an object, or with `coalesce_messages` an array of them.
 ///
 /// # Errors
-/// What is no such message.
+/// What is no such message, and more of them than Core ever has to tell at once.
 pub(super) fn messages(frame: &str) -> Result<Vec<Message<'_>>, serde_json::Error> {
     if frame.trim_start().starts_with('[') {
-        serde_json::from_str(frame)
+        serde_json::from_str(frame).map(|Many(messages)| messages)
     } else {
         serde_json::from_str(frame).map(|message| vec![message])
+    }
+}
+
+/// As a list that ends before it has grown to many times the frame's size.
+struct Many<'a>(Vec<Message<'a>>);
+
+impl<'de> Deserialize<'de> for Many<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ManyVisitor)
+    }
+}
+
+struct ManyVisitor;
+
+impl<'de> serde::de::Visitor<'de> for ManyVisitor {
+    type Value = Many<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "at most {MAX_MESSAGES} messages")
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Many<'de>, A::Error> {
+        let mut messages = Vec::new();
+        while let Some(message) = list.next_element()? {
+            if messages.len() >= MAX_MESSAGES {
+                return Err(serde::de::Error::invalid_length(messages.len() + 1, &self));
+            }
+            messages.push(message);
+        }
+        Ok(Many(messages))
     }
 }
 
@@ -101,6 +135,13 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_of_countless_messages_is_not_read_to_its_end() {
+        let frame = |count: usize| format!("[{}]", vec![r#"{"type":""}"#; count].join(","));
+        assert_eq!(messages(&frame(MAX_MESSAGES)).unwrap().len(), MAX_MESSAGES);
+        assert!(messages(&frame(MAX_MESSAGES + 1)).is_err());
+    }
+
+    #[test]
     fn what_others_say_is_one_line_and_bounded() {
         assert_eq!(line("no\nadmin\u{1b}[1m"), "no admin [1m");
         assert_eq!(line(&"ä".repeat(9_000)), "ä".repeat(MAX_LINE));
@@ -115,5 +156,8 @@ mod tests {
             (refusal.code.as_str(), refusal.message.as_str()),
             ("3", "no")
         );
+        // One that says it otherwise costs nobody the connection.
+        let text = r#"{"id":1,"type":"result","success":false,"error":{"message":null}}"#;
+        assert!(super::messages(text).unwrap()[0].error.is_some());
     }
 }

@@ -127,10 +127,8 @@ impl Link {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let (_, answer) = timeout(limit, self.ask(command, None))
-            .await
-            .map_err(|_| HomeError::Late)??;
-        timeout(limit, answer).await.map_err(|_| HomeError::Late)?
+        let asked = async { self.ask(command, None).await?.1.await };
+        timeout(limit, asked).await.map_err(|_| HomeError::Late)?
     }
 
     /// Sends a command that subscribes, and hands each of its events to `ear`, in their order and
@@ -283,5 +281,41 @@ impl From<Refusal> for HomeError {
             code: frame::line(&refusal.code),
             message: frame::line(&refusal.message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::time::{Instant, sleep};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+    use crate::home::dial::Line;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_takes_its_limit_and_no_longer_however_late_the_question_goes() {
+        let (ours, mut theirs) = tokio::io::duplex(16);
+        let line: Box<dyn Line> = Box::new(ours);
+        let socket = WebSocketStream::from_raw_socket(line, Role::Client, None).await;
+        let (link, served) = Link::start(socket, String::new());
+        let serving = tokio::spawn(served);
+        let ping = || json!({ "type": "ping" });
+        // One is being written, and as many wait as may.
+        for _ in 0..=SEND_QUEUE {
+            link.tell(ping()).await.unwrap();
+        }
+        let reading = tokio::spawn(async move {
+            sleep(Duration::from_secs(9)).await;
+            let mut read = [0; 1024];
+            while theirs.read(&mut read).await.is_ok_and(|count| count > 0) {}
+        });
+        let began = Instant::now();
+        let answer = link.request::<Value>(ping()).await;
+        assert_eq!(answer, Err(HomeError::Late));
+        assert_eq!(began.elapsed().as_secs(), ANSWER_WITHIN.as_secs());
+        serving.abort();
+        reading.abort();
     }
 }

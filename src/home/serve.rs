@@ -91,9 +91,15 @@ impl Link {
     fn settle(&self, id: u64, result: Result<&str, HomeError>) {
         let (answer, _deaf) = {
             let mut calls = self.calls();
-            let deaf = result.is_err().then(|| calls.ears.remove(&id));
-            (calls.answers.remove(&id), deaf)
+            let answer = calls.answers.remove(&id);
+            // Under the id of a subscription that stands, Core says so of an event that it cannot put
+            // into JSON; those after it come all the same.
+            let is_refused = answer.is_some() && result.is_err();
+            (answer, is_refused.then(|| calls.ears.remove(&id)))
         };
+        if let (None, Err(error)) = (&answer, &result) {
+            tracing::debug!(%error, id, "Home Assistant refuses what nobody waits for");
+        }
         if let Some(answer) = answer {
             answer(result);
         }

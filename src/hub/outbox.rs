@@ -132,13 +132,9 @@ impl Outbox {
             }
             let size = event.data().len();
             if event.is_conflated()
-                && let Some(older) = queue.events.iter_mut().find(|older| event.replaces(older))
+                && let Some(place) = queue.events.iter().position(|older| event.replaces(older))
             {
-                let freed = std::mem::replace(older, event.clone()).data().len();
-                queue.bytes = queue.bytes + size - freed;
-                if queue.bytes > MAX_BYTES && queue.events.len() > 1 {
-                    queue.owe_states();
-                }
+                queue.replace(place, event);
                 return true;
             }
             let is_behind = queue.missed.is_some();
@@ -266,6 +262,24 @@ impl Queue {
     fn has_no_place_for(&self, size: usize) -> bool {
         let is_full = self.events.len() >= MAX_FRAMES || self.bytes + size > MAX_BYTES;
         is_full && !self.events.is_empty()
+    }
+
+    /// Has a state wait instead of an older one: in its place, or at the end where an event that is no
+    /// state came in between, since what the newer one says may be so only after that.
+    fn replace(&mut self, place: usize, newer: &Arc<Event>) {
+        let is_state = |event: &Arc<Event>| event.is_conflated();
+        let older = if self.events.range(place..).all(is_state) {
+            let waiting = self.events.get_mut(place);
+            waiting.map(|older| std::mem::replace(older, newer.clone()))
+        } else {
+            self.events.push_back(newer.clone());
+            self.events.remove(place)
+        };
+        let freed = older.map_or(0, |older| older.data().len());
+        self.bytes = self.bytes + newer.data().len() - freed;
+        if self.bytes > MAX_BYTES && self.events.len() > 1 {
+            self.owe_states();
+        }
     }
 
     /// The newest states will be told instead of those that wait.

@@ -52,7 +52,8 @@ pub fn put(tx: &mut WriteTx<'_>, mut wanted: BTreeMap<LockerId, KioskId>) -> rus
 }
 
 /// Notes what a lock says of itself, and tells it if it is news: not the first word of one of which
-/// nobody had heard. Anything that is no mirrored locker is passed over.
+/// nobody had heard. Anything that is no mirrored locker of an enabled area is passed over, since
+/// nothing is told of others; once its area is enabled the lock is reported again.
 ///
 /// # Errors
 /// SQLite's.
@@ -60,6 +61,9 @@ pub fn report(tx: &mut WriteTx<'_>, id: &LockerId, state: State) -> rusqlite::Re
     let Some(before) = rows::find(tx.connection(), id)?.filter(|locker| locker.is_mirrored) else {
         return Ok(());
     };
+    if !rows::is_in_enabled_area(tx.connection(), id)? {
+        return Ok(());
+    }
     let mut locker = Locker {
         state,
         ..before.clone()

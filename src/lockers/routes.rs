@@ -16,7 +16,7 @@ use crate::server::{ApiError, Reply, Request, page};
 /// A locker on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LockerJson {
+pub struct LockerJson {
     id: LockerId,
     kiosk_id: KioskId,
     state: State,

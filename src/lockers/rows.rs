@@ -96,6 +96,16 @@ pub fn page(
     }
 }
 
+/// Whether a lock of Home Assistant's is in an area that is enabled.
+pub(super) fn is_in_enabled_area(connection: &Connection, id: &LockerId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM lockers l JOIN areas a ON a.id = l.kiosk_id
+             WHERE l.id = ?1 AND a.is_enabled)",
+        )?
+        .query_row([id], |row| row.get(0))
+}
+
 /// Every locker that is a lock of Home Assistant's.
 pub(super) fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Locker>> {
     connection

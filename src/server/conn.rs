@@ -9,13 +9,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::handover::Handover;
+use super::ingress::USER_HEADER;
+use super::spelling;
 use super::stream::Counted;
 use super::{ApiError, Entrance, Incoming, Peer, Response, Stream, respond};
 use crate::app::App;
@@ -58,6 +60,19 @@ pub(super) async fn serve_tcp(
     tokio::spawn(serve_http(app, stream, Some(address.ip()), entrance));
 }
 
+/// Whether what a connection on the ingress listener says of its user is to be passed over; none when the
+/// connection is over.
+async fn is_doubtful(app: &App, stream: &Stream, entrance: Entrance) -> Option<bool> {
+    let (Entrance::Ingress, Stream::Plain(stream)) = (entrance, stream) else {
+        return Some(false);
+    };
+    let looked = tokio::time::timeout(HEADER_TIMEOUT, spelling::is_doubtful(stream.get_ref()));
+    tokio::select! {
+        looked = looked => looked.ok()?.ok(),
+        () = app.shutdown.begun() => None,
+    }
+}
+
 /// Serves a connection of the command line until it ends.
 pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
     let stream = Stream::Local(Counted::new(stream, None));
@@ -65,6 +80,14 @@ pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
 }
 
 async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entrance: Entrance) {
+    let is_stranger = entrance == Entrance::Ingress && !may_use_ingress(&app.config, address);
+    let is_doubtful = match is_stranger {
+        true => false,
+        false => match is_doubtful(&app, &stream, entrance).await {
+            Some(is_doubtful) => is_doubtful,
+            None => return,
+        },
+    };
     let (progress, seat) = (stream.progress(), stream.seat());
     // One that comes during the stop may still ask once: a polling client fetches its last words.
     let is_late = app.shutdown.has_begun();
@@ -78,11 +101,20 @@ async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entr
             request.extensions_mut().insert(seat.clone());
         }
         async move {
-            if entrance == Entrance::Ingress && !may_use_ingress(&app.config, address) {
+            if is_stranger {
                 return Ok::<Response, Infallible>(not_supervisor());
             }
+            if is_doubtful {
+                request.headers_mut().remove(USER_HEADER);
+            }
             let address = address.map(|peer| real_address(peer, request.headers(), &app.config));
-            let response = respond(app, request, Peer { entrance, address }).await;
+            let mut response = respond(app, request, Peer { entrance, address }).await;
+            // Of a connection there the first request alone was looked at.
+            if entrance == Entrance::Ingress && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             match claimed.claim(response) {
                 Some(response) => Ok(response),
                 // The task below takes the connection away with this request unanswered.

@@ -60,15 +60,16 @@ pub fn credential_of(
         }
         return Ok(Some((Credential::parse(token.trim()), Source::Header)));
     }
-    if let Some(id) = cookie(headers) {
-        return Ok(Some((Credential::SessionId(id), Source::Cookie)));
-    }
     let in_query = query.and_then(|query| {
         form_urlencoded::parse(query.as_bytes())
             .find(|(key, _)| key == SESSION_COOKIE)
             .map(|(_, id)| id.into_owned())
     });
-    Ok(in_query.map(|id| (Credential::SessionId(id), Source::Query)))
+    // What a page chose to say goes before what its browser adds by itself.
+    if let Some(id) = in_query {
+        return Ok(Some((Credential::SessionId(id), Source::Query)));
+    }
+    Ok(cookie(headers).map(|id| (Credential::SessionId(id), Source::Cookie)))
 }
 
 /// The session id in the cookie, if there is one.

@@ -22,7 +22,7 @@ use crate::home::{Home, HomeError};
 use crate::hub::{Ending, Session};
 
 /// The user that Supervisor names; a second value would be a forged one.
-const USER_HEADER: &str = "x-remote-user-id";
+pub(super) const USER_HEADER: &str = "x-remote-user-id";
 /// The group whose members are Home Assistant's administrators.
 const ADMINS: &str = "system-admin";
 /// How long an answer is as good as new.
@@ -158,8 +158,8 @@ impl IngressGate {
                     };
                 }
                 Err(error) => {
-                    // One that is there and says no has said so: nothing older counts any more.
-                    if let HomeError::Refused { .. } = error {
+                    // One that is there and does not name them is not away: nothing older counts.
+                    if let HomeError::Refused { .. } | HomeError::Unreadable(_) = error {
                         known.answer = None;
                     }
                     known.failed_at = Some(Instant::now());

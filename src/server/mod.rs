@@ -20,6 +20,7 @@ mod request;
 mod response;
 mod router;
 mod seats;
+mod spelling;
 mod stream;
 
 pub use conn::serve_local;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -115,6 +115,11 @@ impl Request {
             .filter(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
             .collect()
+    }
+
+    /// A header's value, as far as it is text.
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// Who asks, on routes that need to know.

@@ -110,7 +110,10 @@ impl Reply {
 
     /// As hyper sends it. API answers are never cached.
     pub fn into_response(self) -> Response {
-        let has_body = self.status != StatusCode::NO_CONTENT;
+        let has_body = !matches!(
+            self.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
         let mut response = hyper::Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;

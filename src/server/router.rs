@@ -18,7 +18,7 @@ use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
 use crate::{
     areas, audit, board, broadcast, clients, commands, entities, help, lockers, messages, openapi,
-    pairing, stats, tokens, transport,
+    pairing, stats, system, tokens, transport, web,
 };
 
 /// A request as hyper hands it over.
@@ -100,14 +100,20 @@ macro_rules! routes {
 }
 
 static ROUTES: &[Route] = routes![
-    GET    "/"                                    Page   pages::start,
-    GET    "/start.css"                           Public pages::style,
-    GET    "/icon.svg"                            Public pages::icon,
+    GET    "/"                                    Page   web::routes::home,
+    GET    "/pair"                                Page   web::routes::tablet,
+    GET    "/admin"                               Page   web::routes::to_admin,
+    GET    "/admin/"                              Page   web::routes::admin,
+    GET    "/assets/{version}/{*path}"            Public web::routes::asset,
+    GET    "/wallcast.js"                         Public web::routes::client_module,
+    GET    "/sw.js"                               Public web::routes::service_worker,
+    GET    "/manifest.webmanifest"                Public web::routes::manifest,
     GET    "/ca.crt"                              Public pages::authority,
     GET    "/health"                              Public health::get,
     GET    "/metrics"                             Admin  stats::routes::metrics,
     GET    "/api/openapi.json"                    Public openapi::get,
     GET    "/api/me"                              Proven tokens::routes::me,
+    GET    "/api/house"                           Admin  system::routes::house,
     GET    "/api/audit"                           Admin  audit::routes::list,
     GET    "/api/events"                          Known  events::list,
     GET    "/api/areas"                           House  areas::routes::list,
@@ -122,6 +128,7 @@ static ROUTES: &[Route] = routes![
     PUT    "/api/clients/{id}"                    Admin  clients::routes::change,
     PATCH  "/api/clients/{id}"                    Admin  clients::routes::change,
     DELETE "/api/clients/{id}"                    Admin  clients::routes::delete,
+    GET    "/api/clients/{id}/view"               Admin  clients::view::get,
     GET    "/api/clients/{id}/position"           House  clients::position::get,
     PUT    "/api/clients/{id}/areas"              Admin  clients::routes::set_areas,
     POST   "/api/clients/{id}/areas/{area_id}"    Admin  clients::routes::add_area,
@@ -235,8 +242,9 @@ async fn answer(app: &Arc<App>, request: Incoming, peer: Peer) -> Response {
     let result = match find(request.method(), request.uri().path()) {
         Ok((route, parameters)) => {
             let page = route.access == Access::Page;
+            let root = if route.path == "/admin/" { "../" } else { "" };
             match run(app, route, parameters, request, peer).await {
-                Err(error) if page => Ok(pages::refusal(&error)),
+                Err(error) if page => Ok(pages::refusal(&error, root)),
                 result => result,
             }
         }
@@ -397,7 +405,9 @@ mod tests {
                 .path
                 .replace("{id}", "x")
                 .replace("{area_id}", "y")
-                .replace("{jti}", "z");
+                .replace("{jti}", "z")
+                .replace("{version}", "v")
+                .replace("{*path}", "a/b.js");
             let (found, _) = find(&route.method, &path).unwrap();
             assert_eq!((found.path, &found.method), (route.path, &route.method));
         }

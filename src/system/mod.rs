@@ -3,6 +3,7 @@
 
 mod events;
 mod process;
+pub mod routes;
 mod watch;
 
 use std::time::{Duration, Instant};

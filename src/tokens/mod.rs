@@ -13,7 +13,8 @@ use crate::ids::{Jti, OrganizationId, PairingId, TenantId};
 use crate::store::WriteTx;
 
 pub use rows::{
-    find, find_by_claim, find_by_session, find_unused_by_pairing, known_since, page, standing,
+    find, find_by_claim, find_by_session, find_unused_by_pairing, has_standing, known_since, page,
+    standing,
 };
 
 /// Session ids of one token at most; a further one ends the oldest.

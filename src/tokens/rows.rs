@@ -155,6 +155,25 @@ pub fn standing(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec
         .collect()
 }
 
+/// Whether any token of a principal stands.
+///
+/// # Errors
+/// SQLite's.
+pub fn has_standing(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM tokens WHERE role = ?1 AND subject = ?2
+             AND revoked_at IS NULL AND min(expires_at, stands_until) > ?3)",
+        )?
+        .query_row(params![subject.role().as_str(), subject.id(), now], |row| {
+            row.get(0)
+        })
+}
+
 /// Since when a principal has tokens, as far as they are kept.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ const PATIENCE_MS = 20_000;
 /** Starts a daemon; the test's end stops it and removes its data folder. */
 export async function startDaemon(t, options = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), "wallcast-e2e-"));
-  const daemon = { folder };
+  const daemon = { folder, log: "" };
   t.after(async () => {
     daemon.child.kill("SIGKILL");
     await daemon.exited;
@@ -38,10 +38,13 @@ export async function startDaemon(t, options = {}) {
   const admin = await daemon.local("POST", "/api/tokens", { role: "admin", name: "e2e" });
   daemon.adminToken = admin.body.token;
   daemon.admin = daemon.as(admin.body.token);
-  /** Ends it by this signal and starts it again, same folder, same port. */
-  daemon.restart = async (signal) => {
+  /** A line on its standard input, as `hassio.addon_stdin` writes one. */
+  daemon.type = (line) => daemon.child.stdin.write(`${line}\n`);
+  /** Ends it by this signal, does something meanwhile, and starts it again, same folder, same port. */
+  daemon.restart = async (signal, meanwhile = () => {}) => {
     daemon.child.kill(signal);
     await daemon.exited;
+    await meanwhile();
     await launch(daemon, options, daemon.port);
   };
   return daemon;
@@ -55,9 +58,11 @@ async function launch(daemon, options, port) {
       WALLCAST_LISTEN: `127.0.0.1:${port}`,
       ...options,
     },
-    stdio: ["ignore", "pipe", "inherit"].map((mode, fd) =>
-      fd === 2 && !process.env.WALLCAST_E2E_LOG ? "ignore" : mode,
-    ),
+    stdio: "pipe",
+  });
+  daemon.child.stderr.setEncoding("utf8").on("data", (text) => {
+    daemon.log += text;
+    if (process.env.WALLCAST_E2E_LOG) process.stderr.write(text);
   });
   daemon.exited = new Promise((resolve) => daemon.child.once("exit", resolve));
   const lines = createInterface({ input: daemon.child.stdout });
@@ -65,6 +70,7 @@ async function launch(daemon, options, port) {
   const portOf = (listener) => Number(new RegExp(`${listener}=127\\.0\\.0\\.1:(\\d+)`).exec(line)?.[1]);
   daemon.port = portOf("https");
   daemon.plainPort = portOf("plain");
+  daemon.ingressPort = portOf("ingress");
 }
 
 /** Makes an area and gives its id. */
@@ -195,6 +201,13 @@ export async function startProxy(t, daemon) {
     },
     mend() {
       isDown = false;
+    },
+    /** Nothing passes on the connections that are open, and neither end is told: as while a device sleeps. */
+    fallSilent() {
+      for (const pair of pairs) {
+        pair.silent = true;
+        for (const end of [pair.near, pair.far]) end.unpipe(), end.pause();
+      }
     },
     /** Our end sees its connections end; the daemon keeps its own, and hears nothing more. */
     leaveHalfOpen() {

@@ -580,6 +580,68 @@ async fn a_subscription_that_is_refused_or_never_answered_holds_nobody_back() {
 }
 
 #[tokio::test]
+async fn an_event_that_home_assistant_cannot_tell_costs_no_other() {
+    let home = Home::new().await;
+    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    tablet.next_of("entity_states").await;
+    home.core.fail_event("subscribe_entities");
+    home.core.fail_event("subscribe_events");
+    home.core
+        .set_state("light.kitchen", "on", same("light.kitchen"));
+    let told = tablet.next_of("entity_state_changed").await;
+    assert_eq!(told["data"]["new_state"], "on");
+    home.core.house().areas[0]["name"] = "Galley".into();
+    home.core.fire(
+        "area_registry_updated",
+        json!({ "action": "update", "area_id": "kitchen" }),
+    );
+    let told = tablet.next_of("area_updated").await;
+    assert_eq!(told["data"]["name"], "Galley");
+}
+
+#[tokio::test]
+async fn what_stands_tells_on_until_another_has_taken_its_place() {
+    for answer in [
+        CoreAnswer::Error("unknown_error", "Nope"),
+        CoreAnswer::Frame(
+            r#"[{"id":ID,"type":"result","success":true},{"id":ID,"type":"event","event":{"a":[]}}]"#
+                .to_owned(),
+        ),
+    ] {
+        let home = Home::new().await;
+        let wall = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
+        let mut tablet = home.daemon.listen(&wall.token).await;
+        assert_eq!(shown(&tablet.next_of("entity_states").await).len(), 3);
+        let asked = home.core.heard("subscribe_entities").len();
+        home.core
+            .house()
+            .answers
+            .insert("subscribe_entities".to_owned(), answer);
+        home.admin
+            .patch("/api/areas/hall/toggle", json!({}))
+            .await
+            .expect(200);
+        assert_eq!(tablet.next().await["type"], "area_disabled");
+        home.core.until_heard("subscribe_entities", asked + 1).await;
+        let mut before = "off";
+        for after in ["on", "off", "on"] {
+            home.core.set_state("light.hall", after, json!({}));
+            home.core
+                .set_state("light.kitchen", after, same("light.kitchen"));
+            let told = tablet.next_of("entity_state_changed").await;
+            assert_eq!(
+                (&told["data"]["old_state"], &told["data"]["new_state"]),
+                (&json!(before), &json!(after))
+            );
+            assert_eq!(told["data"]["entity_id"], "light.kitchen");
+            before = after;
+        }
+        assert!(home.core.heard("unsubscribe_events").is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_burst_costs_a_slow_tablet_no_more_than_what_it_shows_and_the_newest_wins() {
     const ENTITIES: usize = 300;
     const ROUNDS: usize = 20;
@@ -779,6 +841,55 @@ async fn locks_of_mirrored_areas_are_lockers_whose_changes_are_told() {
     ] {
         assert_eq!(refused.refused(409), "mirrored");
     }
+}
+
+#[tokio::test]
+async fn a_lock_of_a_disabled_area_is_told_as_no_locker_wherever_else_it_is_seen() {
+    let home = Home::with(|house| {
+        house.area("hall", "Hall");
+        house.entity("lock.front", Some("hall"), None);
+        house
+            .states
+            .insert("lock.front".to_owned(), state("locked", "lock.front"));
+    })
+    .await;
+    let body = json!({ "name": "Porch", "entityIds": ["lock.front"] });
+    let porch = home.admin.post("/api/areas", body).await.expect(201).json;
+    let porch = porch["id"].as_str().unwrap().to_owned();
+    let wall = home.daemon.pair("Wall", &["hall", &porch]).await;
+    let mut tablet = home.daemon.listen(&wall.token).await;
+    tablet.next_of("entity_states").await;
+    let locker = async || {
+        let locker = home.admin.get("/api/lockers/lock.front").await;
+        locker.expect(200).json["state"].clone()
+    };
+    until("its state", async || {
+        (locker().await == "locked").then_some(())
+    })
+    .await;
+    let mut room = Socket::open(&home.daemon, "/ws/lockers", Some(&wall.token))
+        .await
+        .unwrap();
+    room.next_of("connection").await;
+    room.send(json!({ "type": "join_room", "room": "hall" }))
+        .await;
+    room.next_of("room_joined").await;
+    let toggle = "/api/areas/hall/toggle";
+    home.admin.patch(toggle, json!({})).await.expect(200);
+    for state in ["unlocked", "jammed"] {
+        home.core.set_state("lock.front", state, json!({}));
+        let told = tablet.next_of("entity_state_changed").await;
+        assert_eq!(told["data"]["areaIds"], json!([porch]));
+    }
+    room.heard_nothing().await;
+    assert_eq!(locker().await, "locked");
+    // Told once it may be.
+    home.admin.patch(toggle, json!({})).await.expect(200);
+    let told = room.next_of("locker_state_changed").await;
+    assert_eq!(
+        (&told["data"]["oldState"], &told["data"]["newState"]),
+        (&json!("locked"), &json!("jammed"))
+    );
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::listeners::assert_strict;
 use crate::support::{Answer, Api, Daemon};
+use crate::web::assert_strict;
 
 const FROM_US: (&str, &str) = ("INGRESS_FROM", "127.0.0.1");
 const LISTEN: (&str, &str) = ("INGRESS_LISTEN", "127.0.0.1:0");
@@ -22,7 +22,7 @@ async fn any_peer_but_supervisors_proxy_gets_403() {
         "/",
         "/health",
         "/api/areas",
-        "/start.css",
+        "/wallcast.js",
         "/ws",
         "/socket.io/",
     ] {
@@ -65,7 +65,9 @@ async fn nobody_passes_while_home_assistant_cannot_be_asked_who_is_an_admin() {
         );
         assert_strict(page.header("content-security-policy").expect("a policy"));
         assert!(page.text.contains(reason), "{}", page.text);
-        person.get("/start.css").await.expect(200);
+        let style = page.text.split('"').find(|link| link.ends_with(".css"));
+        let style = format!("/{}", style.expect("a style sheet"));
+        person.get(&style).await.expect(200);
     }
 }
 

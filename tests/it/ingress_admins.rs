@@ -145,6 +145,20 @@ async fn who_is_no_admin_any_more_is_sent_away_when_home_assistant_is_back() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_read_is_no_absence_and_closes() {
+    let (core, daemon) = start().await;
+    let admin = socket(&daemon, "admin").await;
+    let nonsense = CoreAnswer::Result(json!([{ "name": "without an id" }]));
+    core.house()
+        .answers
+        .insert("config/auth/list".to_owned(), nonsense);
+    core.cut();
+    assert_eq!(closed(admin, Duration::from_secs(30)).await, 4000);
+    let refused = person(&daemon, "admin").get("/api/me").await;
+    assert_eq!(refused.refused(403), "not_an_admin");
+}
+
+#[tokio::test]
 async fn who_is_no_admin_any_more_is_sent_away_within_the_minute() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;

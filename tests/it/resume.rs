@@ -337,11 +337,12 @@ async fn resume_takes_over_the_rooms_of_the_old_session_and_what_was_told_there(
     old.close().await;
     rename(&admin, &area, ["A"]).await;
     let mut new = daemon.listen(&tablet.token).await;
-    new.send(json!({
-        "type": "resume", "connectionId": words["connectionId"],
+    let resume = json!({
+        "type": "resume", "requestId": 1, "connectionId": words["connectionId"],
         "lastEventId": words["lastEventId"], "epoch": words["epoch"],
-    }))
-    .await;
+    });
+    // Once it is answered, the rooms are the new session's.
+    assert_eq!(new.ask(resume).await["type"], "result");
     rename(&admin, &area, ["B"]).await;
     let mut told = Vec::new();
     for _ in 0..4 {

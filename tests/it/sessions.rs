@@ -46,6 +46,13 @@ async fn a_session_id_is_taken_by_cookie_and_by_bearer_and_on_sockets_by_query()
     let mut socket = Socket::open_with(&daemon, "/ws", &[("cookie", &session.cookie)]).await;
     let socket = socket.as_mut().ok().unwrap();
     assert_eq!(socket.next().await["data"]["clientId"], tablet.id);
+    // What a page says goes before what its browser adds by itself.
+    let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let (admin, _) = open(&daemon, token["token"].as_str().unwrap()).await;
+    let both = format!("/ws{query}");
+    let mut socket = Socket::open_with(&daemon, &both, &[("cookie", &admin.cookie)]).await;
+    let socket = socket.as_mut().ok().unwrap();
+    assert_eq!(socket.next().await["data"]["clientId"], tablet.id);
     // Elsewhere a session id does not belong in a URL.
     let answer = daemon.stranger().get(&format!("/api/me{query}")).await;
     assert_eq!(answer.refused(401), "unauthenticated");

@@ -100,6 +100,23 @@ fn of_one_entity_only_the_newest_state_waits() {
 }
 
 #[test]
+fn a_newer_state_is_not_told_before_what_came_before_it() {
+    let hub = Hub::new();
+    let session = enter(&hub, client("a"), &[Topic::All]);
+    hub.publish(state("light.a", "on"));
+    hub.publish(state("light.b", "on"));
+    hub.publish(event(1, &[Topic::All]));
+    hub.publish(state("light.a", "off"));
+    hub.publish(state("light.a", "dim"));
+    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+        panic!()
+    };
+    let order: Vec<_> = events.iter().map(|event| event.is_conflated()).collect();
+    assert_eq!(order, [true, false, true]);
+    assert_eq!(events[2].data(), r#"{"state":"dim"}"#);
+}
+
+#[test]
 fn while_a_session_reads_from_history_states_are_owed_and_do_not_wait() {
     let hub = Hub::new();
     let session = enter(&hub, client("a"), &[Topic::All]);

@@ -198,6 +198,18 @@ impl Core {
         }
     }
 
+    /// Says of each subscription of this type that an event of it cannot be told, as Core does of bad
+    /// data.
+    pub fn fail_event(&self, kind: &str) {
+        let error = json!({ "code": "unknown_error", "message": "Invalid JSON in response" });
+        for line in &self.house().lines {
+            let of_kind = line.subscriptions.iter().filter(|(_, c)| c["type"] == kind);
+            let failed =
+                |(id, _)| json!({ "id": id, "type": "result", "success": false, "error": error });
+            line.send(of_kind.map(failed).collect());
+        }
+    }
+
     /// Removes an entity's state and tells whoever subscribed it.
     pub fn remove_state(&self, entity: &str) {
         let mut house = self.house();

@@ -1,0 +1,55 @@
+//! Lays every file of `web/` into the binary, as it is and compressed (see `src/web`).
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn main() -> io::Result<()> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("web");
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    println!("cargo::rerun-if-changed=web");
+    let mut files = Vec::new();
+    walk(&root, &mut files)?;
+    files.sort();
+    let mut table = String::from("&[\n");
+    for (index, path) in files.iter().enumerate() {
+        let plain = fs::read(path)?;
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&plain)?;
+        let gzip = encoder.finish()?;
+        // What does not become smaller, such as a picture, is not kept twice.
+        let gzip = if gzip.len() < plain.len() {
+            gzip
+        } else {
+            Vec::new()
+        };
+        let packed = out.join(format!("{index}.gz"));
+        fs::write(&packed, gzip)?;
+        let name = path.strip_prefix(&root).map_err(io::Error::other)?;
+        let name = name.to_string_lossy().replace('\\', "/");
+        table.push_str(&format!(
+            "    ({name:?}, include_bytes!({path:?}), include_bytes!({packed:?})),\n"
+        ));
+    }
+    table.push_str("]\n");
+    fs::write(out.join("web.rs"), table)
+}
+
+fn variable(name: &str) -> io::Result<String> {
+    std::env::var(name).map_err(io::Error::other)
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
