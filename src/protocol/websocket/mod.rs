@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 use tungstenite::error::ProtocolError;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message};
 
@@ -29,8 +30,10 @@ use super::{ByteStream, Ended, Event, Frame};
 const READ_BUFFER: usize = 512;
 
 /// Frames are gathered up to about this many bytes for one write and so, under TLS, one record.
-/// The buffer that gathers them keeps its size, so this is also what a busy socket holds on to.
 const BATCH: usize = 4096;
+
+/// The longest header of a frame that is not masked (RFC 6455 section 5.2).
+const MAX_HEADER: usize = 10;
 
 /// The longest payload of a ping, pong or close (RFC 6455 section 5.5), which no message limit forbids.
 const MAX_CONTROL: usize = 125;
@@ -287,24 +290,35 @@ impl<S: ByteStream> WebSocket<S> {
             if self.unflushed && self.flush()?.is_pending() {
                 return Ok(Poll::Pending);
             }
-            let mut batch = 0;
-            while batch < BATCH {
-                let Some(frame) = self.queue.pop_front() else {
-                    break;
-                };
-                batch += frame.len();
-                self.queued_bytes -= frame.len();
-                self.write(match frame {
-                    Frame::Text(text) => Message::Text(text),
-                    Frame::Binary(bytes) => Message::Binary(bytes),
-                })?;
-            }
-            if !self.unflushed {
+            if self.queue.is_empty() {
                 // An idle socket holds no queue memory.
                 self.queue = VecDeque::new();
                 return Ok(Poll::Ready(()));
             }
+            let batch = self.next_batch().map_err(ended_by)?;
+            self.unflushed = true;
+            let put = self.core.get_mut().put(batch);
+            put.map_err(|error| Ended::Transport(error.kind()))?;
         }
+    }
+
+    /// The next queued frames as bytes. The core has nothing to write then, so they are not given to
+    /// it: it would copy them to a buffer that it keeps.
+    fn next_batch(&mut self) -> tungstenite::Result<Vec<u8>> {
+        let mut batch = Vec::with_capacity(self.queued_bytes.min(BATCH) + MAX_HEADER);
+        while batch.len() < BATCH
+            && let Some(frame) = self.queue.pop_front()
+        {
+            self.queued_bytes -= frame.len();
+            let (kind, payload) = match frame {
+                Frame::Text(text) => (Data::Text, text.into()),
+                Frame::Binary(bytes) => (Data::Binary, bytes),
+            };
+            let message =
+                tungstenite::protocol::frame::Frame::message(payload, OpCode::Data(kind), true);
+            message.format(&mut batch)?;
+        }
+        Ok(batch)
     }
 
     fn write(&mut self, message: Message) -> Result<(), Ended> {
