@@ -9,7 +9,7 @@ use std::vec::IntoIter;
 use tokio::sync::Notify;
 use tokio::task::{coop, yield_now};
 
-use super::Session;
+use super::{Ending, Session};
 
 /// As many sessions are few: they come before those of larger publications.
 const FEW: usize = 32;
@@ -79,7 +79,8 @@ fn serve(session: &Session) {
     let deliver = AssertUnwindSafe(|| session.outbox().deliver(session));
     if catch_unwind(deliver).is_err() {
         tracing::error!(connection = %session.id(), "an event could not be handed on");
-        session.outbox().gate().wake();
+        // It may be lost to this connection, but not to whoever comes back.
+        session.end(Ending::TryAgain, None);
     }
 }
 

@@ -20,7 +20,8 @@ pub trait Wire: Send {
     fn cut(&mut self);
 }
 
-/// Where bytes of a connection are handed to the kernel, and nowhere else; all its sessions share it.
+/// Where bytes of a connection are handed to the kernel as long as a session of it lives, and nowhere
+/// else; all its sessions share it.
 /// An ending passes through it, so that nothing leaves for a session after its end but what the end
 /// itself says: revoking is a barrier (contract 6.2).
 pub struct Gate<W: ?Sized = dyn Wire> {

@@ -1,6 +1,6 @@
 //! Who is connected, on which topics, and the one door by which events reach them.
 //!
-//! Never awaits and never blocks: an event is pushed into the outbox of each session that listens
+//! Telling never awaits: an event is pushed into the outbox of each session that listens
 //! on one of its topics, and a full outbox is that session's matter. Hears of changes from the
 //! store's writer alone, after each commit and in its order. A second node would come in here,
 //! through [`Hub::publish`].
@@ -143,18 +143,14 @@ impl Hub {
     /// Ends an old session of the principal in the same namespace, whose place `session` takes by
     /// message (contract 4.5, `resume`).
     pub fn supersede(&self, session: &Session, old: &ConnectionId) {
-        let twin = {
-            let mut registry = self.registry();
-            let twin = registry
-                .find(old)
-                .filter(|twin| twin.is_twin_of(session) && twin.number() != session.number());
-            if let Some(twin) = &twin {
-                self.forget(&mut registry, twin);
-            }
-            twin
-        };
+        let twin = self
+            .registry()
+            .find(old)
+            .filter(|twin| twin.is_twin_of(session) && twin.number() != session.number());
         if let Some(twin) = twin {
+            // Found as long as it has not ended: a revocation may come now.
             twin.end(Ending::Superseded, None);
+            self.forget(&mut self.registry(), &twin);
         }
     }
 
@@ -162,6 +158,7 @@ impl Hub {
     /// this comes: the key is the session's own number.
     pub fn unregister(&self, session: &Session) {
         session.close_inbox();
+        session.outbox().retire();
         let mut registry = self.registry();
         if self.forget(&mut registry, session) {
             let count = registry.count_of(session.subject());

@@ -134,6 +134,12 @@ impl Outbox {
         self.queue().is_open = false;
     }
 
+    /// Its session leaves: once this has returned nobody hands on what waits.
+    pub(super) fn retire(&self) {
+        let _wire = self.gate.enter();
+        self.close();
+    }
+
     /// Takes at most `limit` events, or says that the session has ended or fell behind. For the
     /// connection's task, which hands them on before anything else.
     pub fn drain(&self, limit: usize) -> Drained {

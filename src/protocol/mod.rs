@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Invariants:
-//! * One task owns a socket and drives it through `poll_event`; reading, writing, heartbeat and upgrade all happen in there.
+//! * One task owns a socket and drives it through `poll_event`: reading, heartbeat and upgrade happen in there. What is
+//!   queued is written there as well, or by `flush_now`, which whoever holds the socket's lock may call.
 //! * A frame is encoded once and its bytes are shared by every socket that sends it.
 //! * Whatever a peer may send is bounded, and nothing it sends can panic.
 

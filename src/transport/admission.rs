@@ -96,6 +96,7 @@ impl Connection {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
         if let AuthError::Store(_) = error {
             // Stock clients come back after a close, and would not after a refusal.
+            self.desk().give_up();
             return Err(Ending::TryAgain.into());
         }
         self.tell_connect_error(path, error.code(), &error.to_string());

@@ -24,6 +24,10 @@ impl Connection {
         let Some(slot) = self.slots.get(index) else {
             return Ok(());
         };
+        if let Some(session) = slot.session() {
+            // What comes from here on is told after the answer, which may take its time.
+            session.outbox().close();
+        }
         let (namespace, is_live) = (slot.namespace, slot.is_live());
         let mark = message.request;
         let command = Command::parse(&message.kind, message.fields);

@@ -26,7 +26,7 @@ impl Connection {
             let recalled = Box::pin(feed.read_on(&self.app.store, BATCH)).await;
             let recalled = recalled.map_err(|error| {
                 tracing::warn!(%error, "the history could not be read for a slow session");
-                self.gate.enter().carrier.discard_unsent();
+                self.gate.enter().give_up();
                 Parting::from(Ending::TryAgain)
             })?;
             let frames: Vec<Frame> = match recalled {

@@ -1,5 +1,5 @@
-//! The one loop of a connection: it reads commands, drains the outboxes of its sessions, keeps the
-//! deadlines and ends what must end.
+//! The one loop of a connection: it reads commands, drains the outboxes of its sessions where the
+//! courier cannot, keeps the deadlines and ends what must end.
 //!
 //! JSON WebSocket and server-sent events have one session from the start; Socket.IO one for each
 //! namespace that was entered.
@@ -345,7 +345,7 @@ impl Connection {
             }
             Inbound::Nothing => Ok(()),
             Inbound::Broken { code, reason } => {
-                self.desk().carrier.discard_unsent();
+                self.desk().give_up();
                 Err(Parting::Break { code, reason })
             }
         }
@@ -389,5 +389,15 @@ impl Connection {
             gate: self.gate.clone(),
             past,
         }
+    }
+}
+
+impl Drop for Connection {
+    /// Where the task failed: what the hub still knows of it would keep the socket open for good.
+    fn drop(&mut self) {
+        for session in self.slots.iter().filter_map(Slot::session) {
+            self.app.hub.unregister(session);
+        }
+        drop(self.desk().carrier.take());
     }
 }

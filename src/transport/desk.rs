@@ -15,6 +15,8 @@ pub(super) struct Desk {
     pub(super) carrier: Carrier,
     pub(super) ledger: Ledger,
     hub: Arc<Hub>,
+    /// What was queued is dropped: the connection ends, and nothing may follow in its place.
+    is_given_up: bool,
 }
 
 impl Desk {
@@ -23,7 +25,15 @@ impl Desk {
             carrier,
             ledger: Ledger::default(),
             hub,
+            is_given_up: false,
         }
+    }
+
+    /// Drops what is queued and not begun, since the connection is about to end; false when something
+    /// is stuck half-way.
+    pub(super) fn give_up(&mut self) -> bool {
+        self.is_given_up = true;
+        self.carrier.discard_unsent()
     }
 
     /// Hands events for a session to the kernel, as far as it takes them at once: true if it took all.
@@ -50,7 +60,7 @@ impl Desk {
 
 impl Wire for Desk {
     fn deliver(&mut self, session: &Session) -> bool {
-        if !self.carrier.can_send() {
+        if self.is_given_up || !self.carrier.can_send() {
             return false;
         }
         let Some(events) = session.outbox().take_open(BATCH) else {

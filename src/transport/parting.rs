@@ -55,7 +55,7 @@ impl Connection {
             }
             slot.leave(&self.app);
         }
-        if !self.desk().carrier.discard_unsent() {
+        if !self.desk().give_up() {
             return Err(Parting::Drop);
         }
         // What was dropped may have been for the connection's other sessions: they come back, and
@@ -126,7 +126,7 @@ impl Connection {
             Err(parting) => parting,
             Ok(()) if is_written => Ending::Shutdown.into(),
             Ok(()) => {
-                self.desk().carrier.discard_unsent();
+                self.desk().give_up();
                 Ending::Shutdown.into()
             }
         }
@@ -159,7 +159,7 @@ impl Connection {
         self.slots.iter_mut().for_each(Slot::look_again);
         if self.stalls_at().is_some_and(|at| now >= at) {
             tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
-            self.desk().carrier.discard_unsent();
+            self.desk().give_up();
             return Err(Ending::Stalled.into());
         }
         if let Some(slot) = self.slots.iter().find(|slot| slot.has_expired()) {

@@ -34,6 +34,7 @@ impl Connection {
         let standing = self.app.store.between_commits(look).await;
         let standing = standing.map_err(|error| {
             tracing::warn!(%error, "the history could not be read for a session that resumes");
+            self.gate.enter().give_up();
             Parting::from(Ending::TryAgain)
         })?;
         if let Some(old) = old {
@@ -45,6 +46,7 @@ impl Connection {
                 .write(move |tx| rooms::take_over(tx, &session, &old));
             taken.await.map_err(|error| {
                 tracing::warn!(%error, "the rooms of a session that resumes could not be taken over");
+                self.gate.enter().give_up();
                 Parting::from(Ending::TryAgain)
             })?;
         }

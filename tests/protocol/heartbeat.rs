@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use wallcast::protocol::engineio::Config;
-use wallcast::protocol::{Ended, Event};
+use wallcast::protocol::{Ended, Event, Frame};
 
 use crate::support::{Echo, Lab};
 
@@ -25,6 +25,22 @@ async fn the_first_ping_comes_after_the_interval() {
     assert_eq!(driver.await.unwrap(), Event::Closed(Ended::PingTimeout));
     assert_eq!(start.elapsed().as_secs(), 4 * 25 + 20);
     assert_eq!(lab.get(&session).await.status, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_waits_for_a_poll_holds_up_nothing() {
+    let (lab, mut opened) = Lab::new(Config::default());
+    let (session, mut socket) = lab.polling(&mut opened).await;
+    let pinged = tokio::time::timeout(Duration::from_secs(30), socket.event()).await;
+    assert!(pinged.is_err(), "nothing is to be told of a ping");
+    // Nobody would be told that it was fetched.
+    assert!(socket.can_send());
+    socket.send(Frame::text("4later"));
+    assert!(!socket.can_send());
+    let polled = async { lab.get(&session).await.body };
+    let (body, told) = tokio::join!(polled, socket.event());
+    assert_eq!(body, "2\u{1e}4later");
+    assert_eq!(told, Event::Flushed);
 }
 
 #[tokio::test(start_paused = true)]

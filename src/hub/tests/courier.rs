@@ -129,3 +129,40 @@ async fn what_comes_before_what_waits_is_told_by_the_connections_task_alone() {
         "nobody else tells an end"
     );
 }
+
+#[tokio::test]
+async fn a_session_that_left_is_told_nothing_more_although_it_was_called() {
+    let house = House::new();
+    let session = house.enter("a", &[Topic::All]);
+    let other = house.enter("b", &[Topic::All]);
+    house.hub.publish(event(1, &[Topic::All]));
+    house.hub.unregister(&session);
+    house.until_told(1).await;
+    assert_eq!(house.told(), [other.number()]);
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_ends_alone() {
+    struct Faulty;
+    impl Wire for Faulty {
+        fn deliver(&mut self, _: &Session) -> bool {
+            panic!("a fault of this connection")
+        }
+        fn cut(&mut self) {}
+    }
+    let house = House::new();
+    let faulty = Arc::new(Session::new(
+        ConnectionId::random(),
+        principal(client("a"), "jti"),
+        Namespace::Main,
+        Dialect::Json,
+        None,
+        Arc::new(Gate::new(Faulty)),
+    ));
+    register(&house.hub, &faulty, &[Topic::All], usize::MAX);
+    let other = house.enter("b", &[Topic::All]);
+    house.hub.publish(event(1, &[Topic::All]));
+    house.until_told(1).await;
+    assert_eq!(house.told(), [other.number()]);
+    assert_eq!(ending(&faulty), Some(Ending::TryAgain));
+}

@@ -79,7 +79,8 @@ impl<S: ByteStream> Polling<S> {
     }
 
     pub(super) fn can_send(&self) -> bool {
-        self.queue.is_empty() && self.session.lock().outbox.is_empty()
+        // A ping that waits for a poll is told of by no `Flushed`.
+        self.queue.is_empty() && !self.session.lock().outbox.iter().any(is_message)
     }
 
     pub(super) fn send(&mut self, frame: Frame) {

@@ -16,7 +16,7 @@ use super::timer::Timer;
 use crate::protocol::websocket::WebSocket;
 use crate::protocol::{ByteStream, Ended, Event, Frame};
 
-/// The server's end of one Engine.IO connection. Nothing moves unless `poll_event` is called.
+/// The server's end of one Engine.IO connection. Nothing moves unless `poll_event` or `flush_now` is called.
 ///
 /// The frames it gives and takes are whole message packets: text with its leading `4`, or binary.
 pub struct Socket<S: ByteStream> {

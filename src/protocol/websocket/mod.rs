@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455) over any async stream, for one task; never spawns, never blocks, offers no extension.
+//! WebSocket (RFC 6455) over any async stream, for one task at a time; never spawns, never blocks, offers no extension.
 
 mod closing;
 mod handshake;
@@ -57,7 +57,7 @@ impl Default for Limits {
     }
 }
 
-/// The server's end of a WebSocket. Nothing moves unless `poll_event` is called.
+/// The server's end of a WebSocket. Nothing moves unless `poll_event` or `flush_now` is called.
 pub struct WebSocket<S> {
     core: tungstenite::WebSocket<Polled<S>>,
     queue: VecDeque<Frame>,
@@ -82,7 +82,7 @@ impl<S: ByteStream> WebSocket<S> {
     pub fn new(stream: S, read: Bytes, limits: Limits) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            // Only a flush writes, so that a batch stays in one piece.
+            // Only a flush writes what the core has to say by itself: pings, pongs and the close.
             .write_buffer_size(usize::MAX - 1)
             .max_message_size(Some(limits.max_message))
             .max_frame_size(Some(limits.max_message.max(MAX_CONTROL)));
@@ -225,6 +225,8 @@ impl<S: ByteStream> WebSocket<S> {
             }
             let was_choked = self.choked;
             if self.pump()?.is_pending() {
+                // Be it only a ping: whoever waits to send is told once it has left.
+                self.owes_flushed = true;
                 return Poll::Pending;
             }
             if mem::take(&mut self.owes_flushed) {

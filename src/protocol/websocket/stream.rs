@@ -1,4 +1,4 @@
-//! Lets tungstenite's blocking-style core work on an async stream for the one task that polls it; never touches the bytes.
+//! Lets tungstenite's blocking-style core work on an async stream for the one task that it wakes; never touches the bytes.
 
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
