@@ -101,7 +101,7 @@ pub(super) async fn enter_as(
                     let id = id.parse().unwrap_or_else(|_| UserId::random());
                     Grant {
                         principal: Principal::local_admin(id),
-                        first_use_of: None,
+                        first_use: None,
                     }
                 }
                 (None, Proof::Credential(_)) => return Err(AuthError::Missing),
@@ -171,7 +171,7 @@ pub(super) async fn enter_as(
                     granted,
                     pending,
                 },
-                grant.first_use_of,
+                grant.first_use,
             ))
         })
         .await?;
@@ -258,7 +258,7 @@ pub(super) async fn renew(
                 return Ok::<_, AuthError>((None, None));
             }
             session.retoken(grant.principal.clone());
-            Ok((Some(grant.principal), grant.first_use_of))
+            Ok((Some(grant.principal), grant.first_use))
         })
         .await?;
     app.note_first_use(first_use).await;
