@@ -291,6 +291,10 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         // Nobody listens while the daemon stops.
         let _ = changes.send(change);
     });
+    for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
+        let hub = hub.clone();
+        tokio::spawn(async move { hub.carry().await });
+    }
     tokio::spawn(presence::run(store.clone(), hub.clone(), clients_changes));
     tokio::spawn(messages::presence::run(
         store.clone(),

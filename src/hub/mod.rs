@@ -6,6 +6,7 @@
 //! through [`Hub::publish`].
 
 mod census;
+mod courier;
 mod effects;
 mod ending;
 mod inbox;
@@ -18,6 +19,7 @@ mod states;
 mod tests;
 mod traffic;
 mod verbs;
+mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,16 +29,18 @@ pub use effects::{CommitListener, Effects, EndSessions, Moved, RoomOf, Whom};
 pub use ending::Ending;
 pub use inbox::{NotPosted, Post};
 pub use latency::{Deliveries, Percentiles, WINDOW};
-pub use outbox::{Drained, Outbox, Signal};
+pub use outbox::{Drained, Outbox};
 pub use session::{Address, Dialect, Session, SessionNumber};
 pub use traffic::{SessionTraffic, Totals, Traffic};
+pub use wire::{Signal, Wire};
 
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::{Announcement, Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
 use crate::history::Span;
 use crate::ids::ConnectionId;
-use registry::Registry;
+use courier::Courier;
+use registry::{Registry, Told};
 
 /// The hub; share it by `Arc`.
 #[derive(Default)]
@@ -45,6 +49,7 @@ pub struct Hub {
     /// Sessions that proved who they are, for `heartbeat` and `/health`.
     sessions: AtomicUsize,
     traffic: Traffic,
+    courier: Courier,
     /// Told when a client's or person's first session opens or its last one ends.
     on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
     /// Told what whoever is outside may want to know.
@@ -178,6 +183,7 @@ impl Hub {
             }
             registry.deliver(&event)
         };
+        let told = self.call(told);
         tracing::info!(
             event = %event.kind(),
             id = event.id().map(EventId::get),
@@ -190,21 +196,29 @@ impl Hub {
 
     /// Tells every session `heartbeat` (contract 4.2), which also moves a quiet tablet's position.
     pub fn heartbeat(&self, epoch: &Epoch) -> usize {
-        let mut registry = self.registry();
-        let now = Timestamp::now();
-        let data = serde_json::json!({
-            "timestamp": now,
-            "clients": self.session_count(),
-            "lastEventId": registry.last_event,
-        });
-        let position = Position {
-            epoch: epoch.clone(),
-            id: registry.last_event,
+        let told = {
+            let mut registry = self.registry();
+            let now = Timestamp::now();
+            let data = serde_json::json!({
+                "timestamp": now,
+                "clients": self.session_count(),
+                "lastEventId": registry.last_event,
+            });
+            let position = Position {
+                epoch: epoch.clone(),
+                id: registry.last_event,
+            };
+            let beat = NewEvent::new(Kind::HEARTBEAT, &data, Vec::new());
+            let beat = Event::ephemeral(beat, now).with_position(position);
+            registry.deliver_everywhere(&Arc::new(beat))
         };
-        let beat = NewEvent::new(Kind::HEARTBEAT, &data, Vec::new());
-        registry.deliver_everywhere(&Arc::new(
-            Event::ephemeral(beat, now).with_position(position),
-        ))
+        self.call(told)
+    }
+
+    /// Carries events from outboxes to the kernel, for ever. Several may run at once; without any
+    /// nobody is told.
+    pub async fn carry(&self) {
+        self.courier.run().await;
     }
 
     /// Sessions that have proven who they are.
@@ -261,6 +275,12 @@ impl Hub {
     /// Sets where the history stands at the start.
     pub fn start_at(&self, last: EventId) {
         self.registry().last_event = last;
+    }
+
+    /// Has served who has something to be told. Returns how many were told.
+    fn call(&self, told: Told) -> usize {
+        self.courier.call(told.idle);
+        told.count
     }
 
     fn forget(&self, registry: &mut Registry, session: &Session) -> bool {

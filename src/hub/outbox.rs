@@ -1,82 +1,16 @@
 //! What waits to be written to one session: bounded, empty while idle, shared bytes only.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::task::AtomicWaker;
-
-use super::Ending;
+use super::{Ending, Session, Signal};
 use crate::event::{Event, EventId};
 
 /// Events that may wait for one session (contract 4.6).
 const MAX_FRAMES: usize = 256;
 /// Bytes of event data that may wait for one session (contract 4.6).
 const MAX_BYTES: usize = 256 * 1024;
-
-/// Wakes the one task that owns a connection; all sessions of the connection share it.
-#[derive(Default)]
-pub struct Signal {
-    is_woken: AtomicBool,
-    task: AtomicWaker,
-    gate: Mutex<()>,
-    cut: OnceLock<Box<dyn Fn() + Send + Sync>>,
-}
-
-impl std::fmt::Debug for Signal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Signal")
-    }
-}
-
-impl Signal {
-    /// Wakes the task, or lets its next wait return at once.
-    pub fn wake(&self) {
-        self.is_woken.store(true, Ordering::Release);
-        self.task.wake();
-    }
-
-    /// Held while bytes are handed to the kernel. Ending a session waits for it once, so that after
-    /// an end nothing goes out but what the end itself says: revoking is a barrier (contract 6.2).
-    pub fn gate(&self) -> MutexGuard<'_, ()> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What else an end must take back: frames that wait where the connection's task need not be
-    /// asked for them. It runs under the gate. Only the first call counts.
-    pub fn on_end(&self, cut: Box<dyn Fn() + Send + Sync>) {
-        // A connection has one carrier, which sets this once.
-        let _ = self.cut.set(cut);
-    }
-
-    /// Takes back what is out of the task's reach. Call with the gate held, so that the task lays out
-    /// last words only after it.
-    pub(super) fn cut(&self) {
-        if let Some(cut) = self.cut.get() {
-            cut();
-        }
-    }
-
-    /// Waits until something was queued or ended. For the owning task alone; cancel safe.
-    pub async fn woken(&self) {
-        let take = || self.is_woken.swap(false, Ordering::Acquire);
-        poll_fn(|cx| {
-            if take() {
-                return Poll::Ready(());
-            }
-            self.task.register(cx.waker());
-            // It may have come just before the task was registered.
-            match take() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        })
-        .await;
-    }
-}
 
 /// The queue of one session.
 #[derive(Debug)]
@@ -88,12 +22,26 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<Arc<Event>>,
+    /// The connection's task has told all that comes before these events, so that others may hand
+    /// them on as well.
+    is_open: bool,
     bytes: usize,
     /// The first durable event that found no place: from there on history must be read.
     missed: Option<EventId>,
     /// States found no place, or are to be told anew: the newest of each is told at once instead.
     owes_states: bool,
     ended: Option<(Ending, Option<Arc<Event>>)>,
+}
+
+/// What became of an event that was laid into an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// The session has ended, or there was no place.
+    Refused,
+    /// It waits behind others.
+    Queued,
+    /// It is the only one that waits: somebody has to be called.
+    First,
 }
 
 /// What an outbox had for its session.
@@ -115,54 +63,79 @@ impl Outbox {
         }
     }
 
-    /// The wake-up of the connection's task.
+    /// The gate of the connection, and the wake-up of its task.
     pub fn signal(&self) -> &Signal {
         &self.signal
     }
 
-    /// Queues an event. False when the session has ended or the queue is full: an ephemeral event
+    /// Queues an event. Refused when the session has ended or the queue is full: an ephemeral event
     /// is dropped then, a durable one is remembered as missed. A state takes the place of an older
     /// one that still waits; where there is none, or the session reads from history, the newest
     /// states are owed instead of all that wait. So durable events find the places of states.
-    pub(super) fn push(&self, event: &Arc<Event>) -> bool {
-        let first = {
-            let mut queue = self.queue();
-            if queue.ended.is_some() {
-                return false;
-            }
-            let size = event.data().len();
-            if event.is_conflated()
-                && let Some(place) = queue.events.iter().position(|older| event.replaces(older))
-            {
-                queue.replace(place, event);
-                return true;
-            }
-            let is_behind = queue.missed.is_some();
-            if event.is_conflated() {
-                if queue.owes_states || is_behind || queue.has_no_place_for(size) {
-                    queue.owe_states();
-                    return false;
-                }
-            } else if event.id().is_some() && !is_behind && queue.has_no_place_for(size) {
-                queue.give_up_states();
-            }
-            if is_behind || queue.has_no_place_for(size) {
-                if let (None, Some(id)) = (queue.missed, event.id()) {
-                    queue.missed = Some(id);
-                }
-                return false;
-            }
-            queue.bytes += size;
-            queue.events.push_back(event.clone());
-            queue.events.len() == 1
-        };
-        if first {
-            self.signal.wake();
+    pub(super) fn push(&self, event: &Arc<Event>) -> Pushed {
+        let mut queue = self.queue();
+        if queue.ended.is_some() {
+            return Pushed::Refused;
         }
-        true
+        let size = event.data().len();
+        if event.is_conflated()
+            && let Some(place) = queue.events.iter().position(|older| event.replaces(older))
+        {
+            queue.replace(place, event);
+            return Pushed::Queued;
+        }
+        let is_behind = queue.missed.is_some();
+        if event.is_conflated() {
+            if queue.owes_states || is_behind || queue.has_no_place_for(size) {
+                queue.owe_states();
+                return Pushed::Refused;
+            }
+        } else if event.id().is_some() && !is_behind && queue.has_no_place_for(size) {
+            queue.give_up_states();
+        }
+        if is_behind || queue.has_no_place_for(size) {
+            if let (None, Some(id)) = (queue.missed, event.id()) {
+                queue.missed = Some(id);
+            }
+            return Pushed::Refused;
+        }
+        queue.bytes += size;
+        queue.events.push_back(event.clone());
+        match queue.events.len() {
+            1 => Pushed::First,
+            _ => Pushed::Queued,
+        }
     }
 
-    /// Takes at most `limit` events, or says that the session has ended or fell behind.
+    /// Has what waits handed to the kernel through the connection's gate, and its task woken where
+    /// that is not all there is to do. `session` is the one that this outbox is of.
+    pub(super) fn deliver(&self, session: &Session) {
+        if !self.signal.gate().deliver(session) {
+            self.signal.wake();
+        }
+    }
+
+    /// Takes at most `limit` events, for whoever is at the gate but is not the connection's task:
+    /// none if the task has to tell something before them, or has to end the session.
+    pub fn take_open(&self, limit: usize) -> Option<VecDeque<Arc<Event>>> {
+        let mut queue = self.queue();
+        let is_free = queue.is_open && queue.ended.is_none();
+        is_free.then(|| queue.take(limit))
+    }
+
+    /// All that comes before what waits here is told, or queued at the gate: from here on others may
+    /// hand on what waits. An outbox begins closed.
+    pub fn open(&self) {
+        self.queue().is_open = true;
+    }
+
+    /// The connection's task has something to tell before what waits.
+    pub fn close(&self) {
+        self.queue().is_open = false;
+    }
+
+    /// Takes at most `limit` events, or says that the session has ended or fell behind. For the
+    /// connection's task, which hands them on before anything else.
     pub fn drain(&self, limit: usize) -> Drained {
         let mut queue = self.queue();
         if let Some((ending, last_words)) = &queue.ended {
@@ -171,14 +144,7 @@ impl Outbox {
         if let (Some(id), true) = (queue.missed, queue.events.is_empty()) {
             return Drained::Missed(id);
         }
-        if queue.events.len() <= limit {
-            // As it is: an idle session keeps no buffer.
-            queue.bytes = 0;
-            return Drained::Events(mem::take(&mut queue.events));
-        }
-        let taken: VecDeque<_> = queue.events.drain(..limit).collect();
-        queue.bytes -= taken.iter().map(|event| event.data().len()).sum::<usize>();
-        Drained::Events(taken)
+        Drained::Events(queue.take(limit))
     }
 
     /// Whether events wait, or states or history are to be told instead of some.
@@ -258,6 +224,17 @@ impl Outbox {
 }
 
 impl Queue {
+    fn take(&mut self, limit: usize) -> VecDeque<Arc<Event>> {
+        if self.events.len() <= limit {
+            // As it is: an idle session keeps no buffer.
+            self.bytes = 0;
+            return mem::take(&mut self.events);
+        }
+        let taken: VecDeque<_> = self.events.drain(..limit).collect();
+        self.bytes -= taken.iter().map(|event| event.data().len()).sum::<usize>();
+        taken
+    }
+
     /// One event may always wait, however large.
     fn has_no_place_for(&self, size: usize) -> bool {
         let is_full = self.events.len() >= MAX_FRAMES || self.bytes + size > MAX_BYTES;

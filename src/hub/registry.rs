@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::outbox::Pushed;
 use super::{Session, SessionNumber, Whom};
 use crate::auth::{Subject, entitlement};
 use crate::event::{Event, EventId, Kind, Topic};
@@ -40,6 +41,25 @@ pub(super) struct Registry {
 struct Listener {
     sessions: Sessions,
     topics: HashSet<Topic>,
+}
+
+/// Who took an event.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// How many sessions.
+    pub(super) count: usize,
+    /// Those of them that had nothing else to be told, so that nobody is about to serve them.
+    pub(super) idle: Vec<Arc<Session>>,
+}
+
+impl Told {
+    fn offer(&mut self, session: &Arc<Session>, event: &Arc<Event>, publication: u64) {
+        let pushed = session.offer(event, publication);
+        self.count += usize::from(pushed != Pushed::Refused);
+        if pushed == Pushed::First {
+            self.idle.push(session.clone());
+        }
+    }
 }
 
 impl Registry {
@@ -197,25 +217,26 @@ impl Registry {
             .unwrap_or_default()
     }
 
-    /// Offers the event to the sessions of each of its topics; returns how many took it.
-    pub(super) fn deliver(&mut self, event: &Arc<Event>) -> usize {
+    /// Offers the event to the sessions of each of its topics.
+    pub(super) fn deliver(&mut self, event: &Arc<Event>) -> Told {
         self.publication += 1;
-        let publication = self.publication;
-        event
-            .topics()
-            .iter()
-            .filter_map(|topic| self.by_topic.get(topic))
-            .flat_map(BTreeMap::values)
-            .filter(|session| session.offer(event, publication))
-            .count()
+        let mut told = Told::default();
+        for sessions in event.topics().iter().filter_map(|of| self.by_topic.get(of)) {
+            for session in sessions.values() {
+                told.offer(session, event, self.publication);
+            }
+        }
+        told
     }
 
-    /// Offers the event to these sessions; returns how many took it.
-    pub(super) fn offer_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> usize {
+    /// Offers the event to these sessions.
+    pub(super) fn offer_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> Told {
         self.publication += 1;
-        let publication = self.publication;
-        let took = |session: &&Arc<Session>| session.offer(event, publication);
-        sessions.iter().filter(took).count()
+        let mut told = Told::default();
+        for session in sessions {
+            told.offer(session, event, self.publication);
+        }
+        told
     }
 
     /// Who listens on a topic.
@@ -276,14 +297,14 @@ impl Registry {
             .collect()
     }
 
-    /// Offers the event to every session there is; returns how many took it.
-    pub(super) fn deliver_everywhere(&mut self, event: &Arc<Event>) -> usize {
+    /// Offers the event to every session there is.
+    pub(super) fn deliver_everywhere(&mut self, event: &Arc<Event>) -> Told {
         self.publication += 1;
-        let publication = self.publication;
-        self.sessions
-            .values()
-            .filter(|session| session.offer(event, publication))
-            .count()
+        let mut told = Told::default();
+        for session in self.sessions.values() {
+            told.offer(session, event, self.publication);
+        }
+        told
     }
 
     /// The sessions of an order to end or change some.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::inbox::{Inbox, NotPosted, Post};
-use super::outbox::Signal;
+use super::outbox::Pushed;
 use super::traffic::SessionTraffic;
-use super::{Ending, Moved, Outbox};
+use super::{Ending, Moved, Outbox, Signal};
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Event, Kind, Namespace};
@@ -226,23 +226,26 @@ impl Session {
     ) {
         let signal = self.outbox.signal();
         {
-            let _gate = signal.gate();
+            let mut gate = signal.gate();
             let mut is_new = self.outbox.seal(ending, last_words.clone());
             for other in others.iter().filter(|other| self.shares_connection(other)) {
                 is_new |= other.outbox.seal(ending, last_words.clone());
             }
             // Said again, it would take back the last words that the task has laid out meanwhile.
             if is_new {
-                signal.cut();
+                gate.cut();
             }
         }
         signal.wake();
     }
 
     /// Queues an event unless this publication has reached the session already or its namespace
-    /// does not hear the type. True when it was queued.
-    pub(super) fn offer(&self, event: &Arc<Event>, publication: u64) -> bool {
-        self.hears(event.kind(), publication) && self.outbox.push(event)
+    /// does not hear the type.
+    pub(super) fn offer(&self, event: &Arc<Event>, publication: u64) -> Pushed {
+        match self.hears(event.kind(), publication) {
+            true => self.outbox.push(event),
+            false => Pushed::Refused,
+        }
     }
 
     /// Whether its namespace hears the type, and this publication has not reached it before.

@@ -24,7 +24,7 @@ impl Hub {
         for (matched, sessions) in registry.groups(topics) {
             let event = make(&matched).published_now();
             self.traffic.published(&event);
-            told += registry.offer_to(&sessions, &Arc::new(event));
+            told += self.call(registry.offer_to(&sessions, &Arc::new(event)));
         }
         if told > 0 {
             // Thousands a second may come: the one line an event is for those that are kept.

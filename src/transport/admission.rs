@@ -60,8 +60,7 @@ impl Connection {
         auth: Option<&RawValue>,
     ) -> Result<(), Parting> {
         let Some(namespace) = Namespace::from_path(path) else {
-            self.carrier
-                .send(socketio::connect_error(path, "Invalid namespace", None));
+            self.send(socketio::connect_error(path, "Invalid namespace", None));
             return Ok(());
         };
         if self.slots.iter().any(|slot| slot.namespace == namespace) {
@@ -76,8 +75,7 @@ impl Connection {
         };
         let id = ConnectionId::random();
         let Some(proof) = proof else {
-            self.carrier
-                .send(socketio::connect(path, id.as_str(), None));
+            self.send(socketio::connect(path, id.as_str(), None));
             self.admit(namespace, id);
             return Ok(());
         };
@@ -85,8 +83,7 @@ impl Connection {
         match entry::enter(&self.app, proof, newcomer).await {
             Ok(entered) => {
                 let (id, pid) = (entered.session.id().clone(), entered.pid(&self.app.signer));
-                self.carrier
-                    .send(socketio::connect(path, id.as_str(), Some(&pid)));
+                self.send(socketio::connect(path, id.as_str(), Some(&pid)));
                 self.admit(namespace, id);
                 self.welcome(self.slots.len() - 1, entered);
                 Ok(())
@@ -119,7 +116,7 @@ impl Connection {
         let data = json!({ "code": code, "message": text });
         let data = serde_json::value::to_raw_value(&data).ok();
         let packet = socketio::connect_error(path, "Authentication error", data.as_deref());
-        self.carrier.send(packet);
+        self.send(packet);
     }
 
     pub(super) async fn authenticate(
@@ -208,7 +205,7 @@ impl Connection {
             return;
         }
         for event in slot.drain(1) {
-            self.carrier.send(self.codec.event(namespace, &event));
+            self.send_event(namespace, &event);
             self.count_told(namespace);
         }
     }
@@ -224,7 +221,8 @@ impl Connection {
         }
         let namespace = slot.namespace;
         self.permit.proven();
-        self.carrier
+        self.desk()
+            .carrier
             .set_max_message(self.app.config.max_message_bytes);
         tracing::info!(
             who = %entered.principal.subject,
@@ -248,7 +246,7 @@ impl Connection {
                 if entered.pending.is_empty() {
                     words = words.with_position(entered.position());
                 }
-                self.carrier.send(self.codec.event(namespace, &words));
+                self.send_event(namespace, &words);
                 self.count_told(namespace);
             }
         }
@@ -256,13 +254,13 @@ impl Connection {
             self.tell(namespace, &Kind::RESYNC_REQUIRED, &lost);
         }
         if let Some(event) = &entered.granted {
-            self.carrier.send(self.codec.event(namespace, event));
+            self.send_event(namespace, event);
             self.count_told(namespace);
         }
         // A session without a position gets the snapshots before what waits for it (contract 4.4).
         self.tell_first_states(index);
         for event in &entered.pending {
-            self.carrier.send(self.codec.event(namespace, event));
+            self.send_event(namespace, event);
             self.count_told(namespace);
         }
     }

@@ -149,7 +149,7 @@ impl Connection {
 
     fn reply(&mut self, namespace: Namespace, mark: RequestMark, data: Value) {
         if let Some(frame) = self.codec.reply(namespace, mark, data) {
-            self.carrier.send(frame);
+            self.send(frame);
             self.count_told(namespace);
         }
     }
@@ -157,7 +157,7 @@ impl Connection {
     /// Acts on one message that came by `POST /api/send`, while messages are taken at all.
     pub(super) async fn act_on_post(&mut self) -> Result<(), Parting> {
         let is_behind = self.slots.iter().any(Slot::is_behind);
-        if self.carrier.is_full(is_behind) {
+        if self.desk().carrier.is_full(is_behind) {
             return Ok(());
         }
         let mut posts = self.slots.iter().map(Slot::take_post).enumerate();

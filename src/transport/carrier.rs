@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::protocol::engineio;
 use crate::protocol::sse::EventStream;
 use crate::protocol::websocket::WebSocket;
-use crate::protocol::{Event, Frame};
+use crate::protocol::{Ended, Event, Frame};
 use crate::server::Stream;
 
 /// Frames that may wait for the peer before nothing more is read from it.
@@ -28,6 +28,8 @@ enum Line {
     Engine(Box<engineio::Socket<Stream>>),
     /// Server-sent events.
     Events(Box<EventStream<Stream>>),
+    /// It was taken, to be closed.
+    Gone,
 }
 
 impl Carrier {
@@ -71,6 +73,7 @@ impl Carrier {
                 socket.poll_event(cx)
             }
             Line::Events(stream) => stream.poll_event(cx),
+            Line::Gone => Poll::Ready(Event::Closed(Ended::Peer { code: None })),
         };
         if let Poll::Ready(Event::Flushed) = event {
             self.backlog = 0;
@@ -84,7 +87,7 @@ impl Carrier {
         match &self.line {
             Line::WebSocket(socket) => Some(socket.heard_at()),
             Line::Engine(socket) => Some(socket.heard_at()),
-            Line::Events(_) => None,
+            Line::Events(_) | Line::Gone => None,
         }
     }
 
@@ -94,6 +97,7 @@ impl Carrier {
             Line::WebSocket(socket) => socket.can_send(),
             Line::Engine(socket) => socket.can_send(),
             Line::Events(stream) => stream.can_send(),
+            Line::Gone => false,
         }
     }
 
@@ -104,16 +108,17 @@ impl Carrier {
             Line::WebSocket(socket) => socket.send(frame),
             Line::Engine(socket) => socket.send(frame),
             Line::Events(stream) => stream.send(frame),
+            Line::Gone => {}
         }
     }
 
     /// Writes what is queued as far as the peer takes it at once; true when all of it is with the
-    /// kernel, and then no `Flushed` says so. Call under the gate.
+    /// kernel, and then no `Flushed` says so.
     pub(super) fn flush_now(&mut self) -> bool {
         let is_flushed = match &mut self.line {
             Line::WebSocket(socket) => socket.flush_now(),
             Line::Engine(socket) => socket.flush_now(),
-            Line::Events(_) => false,
+            Line::Events(_) | Line::Gone => false,
         };
         if is_flushed {
             self.backlog = 0;
@@ -127,15 +132,15 @@ impl Carrier {
             Line::WebSocket(socket) => socket.discard_unsent(),
             Line::Engine(socket) => socket.discard_unsent(),
             Line::Events(stream) => stream.discard_unsent(),
+            Line::Gone => true,
         }
     }
 
-    /// Takes back, from any thread, what was laid out for a poll and not fetched yet.
-    pub(super) fn cutter(&self) -> Box<dyn Fn() + Send + Sync> {
-        match &self.line {
-            // What these have not written yet is with their own task, behind the gate.
-            Line::WebSocket(_) | Line::Events(_) => Box::new(|| {}),
-            Line::Engine(socket) => Box::new(socket.cutter()),
+    /// Takes back what was laid out for a poll and not fetched yet. What the others have not written
+    /// is still queued, and the connection's task drops it.
+    pub(super) fn cut(&self) {
+        if let Line::Engine(socket) = &self.line {
+            socket.cut();
         }
     }
 
@@ -144,7 +149,7 @@ impl Carrier {
         match &mut self.line {
             Line::WebSocket(socket) => socket.set_max_message(bytes),
             Line::Engine(socket) => socket.set_max_payload(bytes),
-            Line::Events(_) => {}
+            Line::Events(_) | Line::Gone => {}
         }
     }
 
@@ -155,8 +160,17 @@ impl Carrier {
             Line::WebSocket(socket) => socket.stream(),
             Line::Engine(socket) => socket.stream()?,
             Line::Events(events) => events.stream(),
+            Line::Gone => return None,
         };
         Some(stream.progress().last())
+    }
+
+    /// Takes it out of its place, to be closed; what is left there neither takes nor gives anything.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            line: std::mem::replace(&mut self.line, Line::Gone),
+            backlog: 0,
+        }
     }
 
     /// Writes what is queued and closes.
@@ -165,6 +179,7 @@ impl Carrier {
             Line::WebSocket(socket) => socket.close(code, reason).await,
             Line::Engine(socket) => socket.close(code, reason).await,
             Line::Events(stream) => stream.close().await,
+            Line::Gone => {}
         }
     }
 }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::connection::{BATCH, Connection};
 use super::feed::Recalled;
-use super::ledger;
 use super::parting::Parting;
 use super::position::Gap;
+use super::{codec, desk, ledger};
 use crate::event::Kind;
 use crate::hub::Ending;
+use crate::protocol::Frame;
 
 impl Connection {
     /// Hands one page of history to each session that is behind, as far as the carrier takes it.
     pub(super) async fn catch_up(&mut self) -> Result<(), Parting> {
-        if !self.carrier.can_send() {
+        if !self.can_send() {
             return Ok(());
         }
         for slot in &mut self.slots {
@@ -25,25 +26,25 @@ impl Connection {
             let recalled = Box::pin(feed.read_on(&self.app.store, BATCH)).await;
             let recalled = recalled.map_err(|error| {
                 tracing::warn!(%error, "the history could not be read for a slow session");
-                self.carrier.discard_unsent();
+                desk::enter(&self.desk).carrier.discard_unsent();
                 Parting::from(Ending::TryAgain)
             })?;
-            match recalled {
+            let frames: Vec<Frame> = match recalled {
                 Recalled::Events(events) => {
-                    for event in &events {
-                        self.carrier.send(self.codec.event(namespace, event));
-                    }
-                    let session = slot.session().map(Arc::as_ref);
-                    ledger::count_sent(&self.app.hub, session, events.len());
+                    let frame = |event| codec::frame(self.codec.dialect(), namespace, event);
+                    events.iter().map(frame).collect()
                 }
                 Recalled::TooOld(standing) => {
-                    let (kind, lost) =
-                        (Kind::RESYNC_REQUIRED, standing.resync_required(Gap::TooOld));
-                    self.carrier
-                        .send(self.codec.direct(namespace, &kind, &lost));
-                    let session = slot.session().map(Arc::as_ref);
-                    ledger::count_sent(&self.app.hub, session, 1);
+                    let lost = standing.resync_required(Gap::TooOld);
+                    let kind = Kind::RESYNC_REQUIRED;
+                    vec![self.codec.direct(namespace, &kind, &lost)]
                 }
+            };
+            let session = slot.session().map(Arc::as_ref);
+            ledger::count_sent(&self.app.hub, session, frames.len());
+            let mut desk = desk::enter(&self.desk);
+            for frame in frames {
+                desk.carrier.send(frame);
             }
             // Another page may wait although this one held nothing for the carrier to flush.
             self.signal.wake();

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
 use crate::event::{Event, Kind, Namespace, direct_json, direct_sse, to_json};
-use crate::hub::Ending;
+use crate::hub::{Dialect, Ending};
 use crate::protocol::Frame;
 use crate::protocol::socketio::{self, AttachmentLimits, Packet};
 use crate::server::Fields;
@@ -117,12 +117,12 @@ impl Codec {
         }
     }
 
-    /// An event's frame: shared bytes.
-    pub(super) fn event(&self, namespace: Namespace, event: &Event) -> Frame {
+    /// Which dialect it is.
+    pub(super) fn dialect(&self) -> Dialect {
         match self {
-            Self::Json => Frame::Text(event.as_json()),
-            Self::SocketIo(_) => Frame::Text(event.as_socketio(namespace)),
-            Self::Sse => Frame::Text(event.as_sse()),
+            Self::Json => Dialect::Json,
+            Self::SocketIo(_) => Dialect::SocketIo,
+            Self::Sse => Dialect::Sse,
         }
     }
 
@@ -178,6 +178,15 @@ impl Codec {
             }
         }
     }
+}
+
+/// An event's frame in a dialect: shared bytes.
+pub(super) fn frame(dialect: Dialect, namespace: Namespace, event: &Event) -> Frame {
+    Frame::Text(match dialect {
+        Dialect::Json => event.as_json(),
+        Dialect::SocketIo => event.as_socketio(namespace),
+        Dialect::Sse => event.as_sse(),
+    })
 }
 
 /// JSON text of our own as it is spliced into a packet.

@@ -6,17 +6,18 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::carrier::Carrier;
-use super::codec::{Codec, Inbound};
+use super::codec::{self, Codec, Inbound};
+use super::desk::{self, Desk};
 use super::entities::Calls;
 use super::entry::{Newcomer, Proof};
-use super::ledger::{self, Ledger};
+use super::ledger;
 use super::parting::Parting;
 use super::position::{Asked, Past};
 use super::rate::Rate;
@@ -24,8 +25,8 @@ use super::slot::Slot;
 use super::{SocketPermit, answer};
 use crate::app::App;
 use crate::auth::Credential;
-use crate::event::{Kind, Namespace};
-use crate::hub::{Dialect, Signal};
+use crate::event::{Event, Kind, Namespace};
+use crate::hub::Signal;
 use crate::ids::ConnectionId;
 use crate::protocol::{Event as CarrierEvent, Frame};
 use crate::server::Peer;
@@ -61,7 +62,7 @@ impl Handshake {
 /// An open connection and its sessions.
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
-    pub(super) carrier: Carrier,
+    pub(super) desk: Arc<Mutex<Desk>>,
     pub(super) codec: Codec,
     pub(super) peer: Peer,
     pub(super) handshake: Handshake,
@@ -75,7 +76,6 @@ pub(super) struct Connection {
     /// Since when something waits to be written.
     pub(super) waiting_since: Option<Instant>,
     pub(super) rate: Rate,
-    pub(super) ledger: Ledger,
     pub(super) calls: Calls,
     /// When its sessions last learned that the peer said something.
     heard_at: Instant,
@@ -91,23 +91,21 @@ impl Connection {
         handshake: Handshake,
         permit: SocketPermit,
     ) -> Self {
-        let signal = Arc::<Signal>::default();
-        signal.on_end(carrier.cutter());
+        let desk = Arc::new(Mutex::new(Desk::new(carrier, app.hub.clone())));
         Self {
             rate: Rate::new(app.config.messages_per_second),
             _busy: app.shutdown.busy(),
             app,
-            carrier,
+            signal: Arc::new(Signal::new(desk.clone())),
+            desk,
             codec,
             peer,
             handshake,
             slots: Vec::new(),
-            signal,
             permit,
             refusals: 0,
             unproven_since: Instant::now(),
             waiting_since: None,
-            ledger: Ledger::default(),
             calls: Calls::default(),
             heard_at: Instant::now(),
         }
@@ -129,14 +127,15 @@ impl Connection {
             slot.leave(&self.app);
         }
         tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
+        let mut carrier = self.desk().carrier.take();
         match parting {
             Parting::End(ending) => {
                 for frame in self.codec.goodbye(ending) {
-                    self.carrier.send(frame);
+                    carrier.send(frame);
                 }
-                self.carrier.close(ending.code(), ending.word()).await;
+                carrier.close(ending.code(), ending.word()).await;
             }
-            Parting::Break { code, reason } => self.carrier.close(code, reason).await,
+            Parting::Break { code, reason } => carrier.close(code, reason).await,
             Parting::Drop => {}
         }
     }
@@ -166,7 +165,7 @@ impl Connection {
                 Some(deadline) if deadline < alarm.deadline() => alarm.as_mut().reset(deadline),
                 _ => {}
             }
-            let is_idle = self.carrier.can_send();
+            let is_idle = self.can_send();
             // The ends come first: a peer that never pauses may not put them off. What is queued
             // comes before the carrier only while the carrier has nothing left to write.
             let heard = tokio::select! {
@@ -195,7 +194,7 @@ impl Connection {
                     return Parting::Drop;
                 }
                 Some(CarrierEvent::Flushed) => {
-                    self.ledger.flushed(&self.app.hub);
+                    self.desk().flushed();
                     Ok(())
                 }
                 None => Ok(()),
@@ -206,23 +205,23 @@ impl Connection {
         }
     }
 
-    /// The carrier's next event. Bytes are handed to the kernel only under the signal's gate and
-    /// only while no session is to be ended: that is the barrier of contract 6.2.
+    /// The carrier's next event. Nothing is written once a session is to be ended: that is the
+    /// barrier of contract 6.2.
     pub(super) async fn next_event(&mut self) -> Option<CarrierEvent> {
         let Self {
-            carrier,
+            desk,
             slots,
-            signal,
             heard_at,
             ..
         } = self;
         poll_fn(|cx| {
-            let _gate = signal.gate();
+            let mut desk = desk::enter(desk);
             if slots.iter().any(Slot::has_ended) {
                 return Poll::Ready(None);
             }
-            let event = carrier.poll_event(slots.iter().any(Slot::is_behind), cx);
-            if let Some(at) = carrier.heard_at().filter(|at| at > heard_at) {
+            let is_behind = slots.iter().any(Slot::is_behind);
+            let event = desk.carrier.poll_event(is_behind, cx);
+            if let Some(at) = desk.carrier.heard_at().filter(|at| at > heard_at) {
                 *heard_at = at;
                 ledger::note_heard(slots);
             }
@@ -242,43 +241,56 @@ impl Connection {
 
     /// Hands on what waits, unless a session is to be ended: then it is false.
     fn hand_on(&mut self) -> bool {
-        if self.carrier.can_send() {
+        if self.can_send() {
             for slot in &self.slots {
                 slot.prepare_states(&self.app);
             }
         }
-        let _gate = self.signal.gate();
+        let mut desk = desk::enter(&self.desk);
         if self.slots.iter().any(Slot::has_ended) {
             return false;
         }
-        if self.carrier.can_send() {
-            for slot in &mut self.slots {
-                let events = slot.drain(BATCH);
+        if desk.carrier.can_send() {
+            for feed in self.slots.iter_mut().filter_map(Slot::feed) {
+                let events = feed.drain(BATCH);
+                if !feed.is_behind() {
+                    feed.session().outbox().open();
+                }
                 if events.is_empty() {
                     continue;
                 }
-                for event in &events {
-                    self.carrier.send(self.codec.event(slot.namespace, event));
-                }
-                let session = slot.session().map(Arc::as_ref);
-                ledger::count_sent(&self.app.hub, session, events.len());
-                if !self.carrier.flush_now() {
-                    self.ledger.expect(&events);
-                    continue;
-                }
-                self.ledger.flushed(&self.app.hub);
-                ledger::delivered(&self.app.hub, &events);
-                if slot.has_more() {
+                let is_told = desk.tell(feed.session(), &events);
+                if is_told && feed.session().outbox().has_more() {
                     // Nothing is left that would tell of having been flushed, and so bring a turn.
                     self.signal.wake();
                 }
             }
         }
-        self.waiting_since = match self.carrier.can_send() {
+        self.waiting_since = match desk.carrier.can_send() {
             true => None,
             false => self.waiting_since.or_else(|| Some(Instant::now())),
         };
         true
+    }
+
+    /// Goes to the gate. What is called meanwhile must not go there as well.
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        desk::enter(&self.desk)
+    }
+
+    /// Whether all that was handed to the carrier is with the kernel.
+    pub(super) fn can_send(&self) -> bool {
+        self.desk().carrier.can_send()
+    }
+
+    /// Queues a frame.
+    pub(super) fn send(&self, frame: Frame) {
+        self.desk().carrier.send(frame);
+    }
+
+    /// Queues an event for the session in a namespace.
+    pub(super) fn send_event(&self, namespace: Namespace, event: &Event) {
+        self.send(codec::frame(self.codec.dialect(), namespace, event));
     }
 
     /// `error` as every dialect has it (contract 4.2).
@@ -289,7 +301,7 @@ impl Connection {
 
     /// A message for one session alone.
     pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &serde_json::Value) {
-        self.carrier.send(self.codec.direct(namespace, kind, data));
+        self.send(self.codec.direct(namespace, kind, data));
         self.count_told(namespace);
     }
 
@@ -335,7 +347,7 @@ impl Connection {
             }
             Inbound::Nothing => Ok(()),
             Inbound::Broken { code, reason } => {
-                self.carrier.discard_unsent();
+                self.desk().carrier.discard_unsent();
                 Err(Parting::Break { code, reason })
             }
         }
@@ -371,15 +383,10 @@ impl Connection {
 
     /// A place for a session in a namespace, before it is proven.
     pub(super) fn newcomer(&self, id: &ConnectionId, namespace: Namespace, past: Past) -> Newcomer {
-        let dialect = match self.codec {
-            Codec::Json => Dialect::Json,
-            Codec::SocketIo(_) => Dialect::SocketIo,
-            Codec::Sse => Dialect::Sse,
-        };
         Newcomer {
             id: id.clone(),
             namespace,
-            dialect,
+            dialect: self.codec.dialect(),
             address: self.peer.address,
             signal: self.signal.clone(),
             past,

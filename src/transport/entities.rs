@@ -71,7 +71,7 @@ impl Connection {
             return;
         };
         let states = self.app.entities.states_for(session.subject());
-        self.carrier.send(self.codec.event(namespace, &states));
+        self.send_event(namespace, &states);
         self.count_told(namespace);
         if mark.is_some() {
             let data = serde_json::from_str(states.data()).unwrap_or_default();

@@ -105,6 +105,7 @@ impl Feed {
         match self.session.outbox().drain(limit) {
             Drained::Events(events) => events,
             Drained::Missed(first) => {
+                self.session.outbox().close();
                 self.behind.push_back(Behind {
                     reached: first.previous(),
                     until: None,
@@ -121,6 +122,7 @@ impl Feed {
     pub(super) fn rewind(&mut self, to: EventId) -> Option<EventId> {
         let until = self.told_after;
         (to < until).then(|| {
+            self.session.outbox().close();
             self.behind.push_front(Behind {
                 reached: to,
                 until: Some(until),

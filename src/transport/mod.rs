@@ -1,7 +1,8 @@
 //! The session loop and the dialects: bytes in, commands out; events in, bytes out.
 //!
 //! Makes no decision about areas or clients. One task owns a connection, whatever carries it, and
-//! drains the outboxes of its sessions.
+//! drains the outboxes of its sessions; where nothing else is to be done the hub's courier does so,
+//! at the connection's gate.
 
 mod admission;
 mod answer;
@@ -10,6 +11,7 @@ mod catch_up;
 mod codec;
 mod command;
 mod connection;
+mod desk;
 mod entities;
 mod entry;
 mod feed;

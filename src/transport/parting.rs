@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::codec::Codec;
+use super::codec::{self, Codec};
 use super::connection::Connection;
+use super::desk;
 use super::slot::Slot;
 use crate::event::{Kind, Namespace};
 use crate::hub::Ending;
@@ -41,7 +42,7 @@ impl Connection {
     pub(super) fn end_sessions(&mut self) -> Result<(), Parting> {
         let (ended, going_on): (Vec<_>, Vec<_>) = {
             // Sessions that end together are seen to end together.
-            let _gate = self.signal.gate();
+            let _gate = desk::enter(&self.desk);
             if !self.slots.iter().any(Slot::has_ended) {
                 return Ok(());
             }
@@ -55,7 +56,7 @@ impl Connection {
             }
             slot.leave(&self.app);
         }
-        if !self.carrier.discard_unsent() {
+        if !self.desk().carrier.discard_unsent() {
             return Err(Parting::Drop);
         }
         // What was dropped may have been for the connection's other sessions: they come back, and
@@ -63,7 +64,7 @@ impl Connection {
         let mut parting = Ending::TryAgain.into();
         for (namespace, ending, last_words) in orders {
             if let Some(event) = last_words {
-                self.carrier.send(self.codec.event(namespace, &event));
+                self.send_event(namespace, &event);
             }
             if let Err(last) = self.part(namespace, ending) {
                 parting = last;
@@ -79,7 +80,7 @@ impl Connection {
         if let (Codec::SocketIo(_), true) = (&self.codec, ending.is_final()) {
             self.tell_error(namespace, ending.word(), ending.message());
             let goodbye = socketio::disconnect(namespace.path());
-            self.carrier.send(goodbye);
+            self.send(goodbye);
             if !self.slots.is_empty() {
                 return Ok(());
             }
@@ -98,17 +99,22 @@ impl Connection {
                 continue;
             };
             let namespace = slot.namespace;
-            for event in slot.drain(usize::MAX) {
-                self.carrier.send(self.codec.event(namespace, &event));
+            {
+                // At the gate, so that nobody hands on what comes after these before them.
+                let mut desk = desk::enter(&self.desk);
+                for event in slot.drain(usize::MAX) {
+                    let frame = codec::frame(self.codec.dialect(), namespace, &event);
+                    desk.carrier.send(frame);
+                }
             }
             self.tell(namespace, &Kind::SERVER_SHUTDOWN, &data);
             if let Some(frame) = self.codec.pace(after) {
-                self.carrier.send(frame);
+                self.send(frame);
             }
         }
         // Written under the gate, so that a revocation still comes in between.
         let written = async {
-            while !self.carrier.can_send() {
+            while !self.can_send() {
                 match self.next_event().await {
                     Some(CarrierEvent::Closed(_)) | None => break,
                     Some(_) => {}
@@ -121,7 +127,7 @@ impl Connection {
             Err(parting) => parting,
             Ok(()) if is_written => Ending::Shutdown.into(),
             Ok(()) => {
-                self.carrier.discard_unsent();
+                self.desk().carrier.discard_unsent();
                 Ending::Shutdown.into()
             }
         }
@@ -144,7 +150,7 @@ impl Connection {
 
     /// When the peer has taken nothing for too long, as far as something waits for it.
     fn stalls_at(&self) -> Option<Instant> {
-        let (since, taken) = (self.waiting_since?, self.carrier.last_taken()?);
+        let (since, taken) = (self.waiting_since?, self.desk().carrier.last_taken()?);
         Some(since.max(taken) + STALL)
     }
 
@@ -154,7 +160,7 @@ impl Connection {
         self.slots.iter_mut().for_each(Slot::look_again);
         if self.stalls_at().is_some_and(|at| now >= at) {
             tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
-            self.carrier.discard_unsent();
+            self.desk().carrier.discard_unsent();
             return Err(Ending::Stalled.into());
         }
         if let Some(slot) = self.slots.iter().find(|slot| slot.has_expired()) {

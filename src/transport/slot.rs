@@ -111,12 +111,6 @@ impl Slot {
         }
     }
 
-    /// Whether its outbox has something to say still, be it that something did not fit.
-    pub(super) fn has_more(&self) -> bool {
-        self.session()
-            .is_some_and(|session| session.outbox().has_more())
-    }
-
     /// A message that was posted to its session.
     pub(super) fn take_post(&self) -> Option<Post> {
         self.session()?.take_post()

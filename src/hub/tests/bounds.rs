@@ -267,13 +267,18 @@ fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
 
 #[test]
 fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let signal = Arc::<Signal>::default();
-    let cuts = Arc::new(AtomicUsize::new(0));
-    let counted = cuts.clone();
-    signal.on_end(Box::new(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-    }));
+    #[derive(Default)]
+    struct Cuts(usize);
+    impl Wire for Cuts {
+        fn deliver(&mut self, _: &Session) -> bool {
+            false
+        }
+        fn cut(&mut self) {
+            self.0 += 1;
+        }
+    }
+    let wire = Arc::<Mutex<Cuts>>::default();
+    let signal = Arc::new(Signal::new(wire.clone()));
     let of_one = |namespace| {
         Arc::new(Session::new(
             ConnectionId::random(),
@@ -291,5 +296,5 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
     // Last words are laid out after the first cut: another would take them back.
     let client = "a".parse().unwrap();
     assert_eq!(hub.disconnect_client(&client, Ending::Revoked), 2);
-    assert_eq!(cuts.load(Ordering::Relaxed), 1);
+    assert_eq!(wire.lock().unwrap().0, 1);
 }

@@ -89,20 +89,15 @@ impl<S: ByteStream> Polling<S> {
 
     pub(super) fn discard_unsent(&mut self) {
         self.queue.clear();
+        self.cut();
+    }
+
+    /// Drops what waits for the next poll.
+    pub(super) fn cut(&self) {
         self.session
             .lock()
             .outbox
             .retain(|frame| !is_message(frame));
-    }
-
-    /// Drops what waits for the next poll, whoever calls and whenever.
-    pub(super) fn cutter(&self) -> impl Fn() + Send + Sync + use<S> {
-        let session = Arc::downgrade(&self.session);
-        move || {
-            if let Some(session) = session.upgrade() {
-                session.lock().outbox.retain(|frame| !is_message(frame));
-            }
-        }
     }
 
     pub(super) fn set_max_payload(&mut self, bytes: usize) {

@@ -166,17 +166,11 @@ impl<S: ByteStream> Socket<S> {
         }
     }
 
-    /// Takes back, from any thread, the packets that were laid out for a poll and not fetched yet. On a
-    /// WebSocket there are none: nothing is written but by the task that drives the socket.
-    pub fn cutter(&self) -> impl Fn() + Send + Sync + use<S> {
-        let cut = match &self.carrier {
-            Carrier::Polling(polling) => Some(polling.cutter()),
-            Carrier::WebSocket(..) => None,
-        };
-        move || {
-            if let Some(cut) = &cut {
-                cut();
-            }
+    /// Takes back the packets that were laid out for a poll and not fetched yet. On a WebSocket there
+    /// are none.
+    pub fn cut(&self) {
+        if let Carrier::Polling(polling) = &self.carrier {
+            polling.cut();
         }
     }
 

@@ -1,0 +1,91 @@
+//! A connection as the hub sees it: its wire, behind a gate, and the wake-up of the task that owns it.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use futures_util::task::AtomicWaker;
+
+use super::Session;
+
+/// The writing end of a connection. Whoever has it locked is at the gate: bytes are handed to the
+/// kernel there and nowhere else, and an ending passes through it. So nothing leaves for a session
+/// after its end but what the end itself says: revoking is a barrier (contract 6.2).
+pub trait Wire: Send {
+    /// Hands what waits for a session of the connection to the kernel. False if the connection's task
+    /// must see to the session: something is to be told first, or the peer does not take all of it.
+    fn deliver(&mut self, session: &Session) -> bool;
+
+    /// Takes back what is laid out for the peer to fetch, where the task need not be asked for it.
+    fn cut(&mut self);
+}
+
+/// All sessions of a connection share it: the gate, and the wake-up of the one task that owns the
+/// connection.
+pub struct Signal {
+    is_woken: AtomicBool,
+    task: AtomicWaker,
+    wire: Arc<Mutex<dyn Wire>>,
+}
+
+impl std::fmt::Debug for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signal")
+    }
+}
+
+impl Signal {
+    /// Of the connection that writes to this wire.
+    pub fn new(wire: Arc<Mutex<dyn Wire>>) -> Self {
+        Self {
+            is_woken: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+            wire,
+        }
+    }
+
+    /// Wakes the task, or lets its next wait return at once.
+    pub fn wake(&self) {
+        self.is_woken.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Waits until something was queued or ended. For the owning task alone; cancel safe.
+    pub async fn woken(&self) {
+        let take = || self.is_woken.swap(false, Ordering::Acquire);
+        poll_fn(|cx| {
+            if take() {
+                return Poll::Ready(());
+            }
+            self.task.register(cx.waker());
+            // It may have come just before the task was registered.
+            match take() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    pub(super) fn gate(&self) -> MutexGuard<'_, dyn Wire + 'static> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A wire that takes nothing, for tests of what lies before it.
+#[cfg(test)]
+impl Wire for () {
+    fn deliver(&mut self, _: &Session) -> bool {
+        false
+    }
+
+    fn cut(&mut self) {}
+}
+
+#[cfg(test)]
+impl Default for Signal {
+    fn default() -> Self {
+        Self::new(Arc::new(Mutex::new(())))
+    }
+}
