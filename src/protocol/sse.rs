@@ -12,15 +12,12 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use hyper::Version;
-use hyper::header::{CONNECTION, DATE, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 use tokio::io::{AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::{ByteStream, Ended, Event, Frame};
+use super::{ByteStream, Ended, Event, Frame, head};
 
 /// After this long without a word a comment goes out, which keeps proxies from closing.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -29,11 +26,6 @@ const COMMENT: &str = ": keep-alive\n\n";
 const BATCH: usize = 16 * 1024;
 /// The longest that saying goodbye may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// RFC 9110 section 5.6.7.
-const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
 
 /// The server's end of one event stream. Nothing moves unless `poll_event` is called.
 ///
@@ -216,7 +208,7 @@ fn broken(error: io::Error) -> Ended {
     Ended::Transport(error.kind())
 }
 
-/// The head as it goes over the wire (RFC 9112 section 2.1). The connection is not used again.
+/// The head as it goes over the wire. The connection is not used again.
 fn written(mut head: Parts, is_chunked: bool) -> Vec<u8> {
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -224,16 +216,5 @@ fn written(mut head: Parts, is_chunked: bool) -> Vec<u8> {
         let chunked = HeaderValue::from_static("chunked");
         head.headers.insert(TRANSFER_ENCODING, chunked);
     }
-    let now = OffsetDateTime::now_utc().format(HTTP_DATE);
-    if let Some(now) = now.ok().and_then(|now| HeaderValue::try_from(now).ok()) {
-        head.headers.insert(DATE, now);
-    }
-    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
-    for (name, value) in &head.headers {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.extend_from_slice(part);
-        }
-    }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
+    head::written(head)
 }

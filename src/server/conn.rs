@@ -149,7 +149,7 @@ async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entr
     match served.await {
         Ok(Some(taker)) => {
             if let Some(parts) = connection.into_parts() {
-                taker(parts.io.into_inner());
+                taker(parts.io.into_inner(), parts.read_buf);
             }
         }
         Ok(None) => {}

@@ -111,21 +111,15 @@ impl Connection {
         }
     }
 
+    /// Has it carried by this from now on; one that enters before it is answered has none at first.
+    pub(super) fn carry(&mut self, carrier: Carrier) {
+        self.desk().carrier = carrier;
+    }
+
     /// Serves until the connection ends.
     pub(super) async fn run(mut self) {
-        let opened = match self.codec {
-            // Boxed, as is all that is done now and then: a task is as large as the largest thing it
-            // may ever do, and thousands of them do nothing.
-            Codec::Json | Codec::Sse => Box::pin(self.open_json()).await,
-            Codec::SocketIo(_) => Ok(()),
-        };
-        let parting = match opened {
-            Ok(()) => self.serve().await,
-            Err(parting) => parting,
-        };
-        for slot in self.slots.drain(..) {
-            slot.leave(&self.app);
-        }
+        let parting = self.serve().await;
+        self.leave_all();
         tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
         let mut carrier = self.desk().carrier.take();
         match parting {
@@ -137,6 +131,12 @@ impl Connection {
             }
             Parting::Break { code, reason } => carrier.close(code, reason).await,
             Parting::Drop => {}
+        }
+    }
+
+    fn leave_all(&mut self) {
+        for slot in self.slots.drain(..) {
+            slot.leave(&self.app);
         }
     }
 
@@ -391,5 +391,12 @@ impl Connection {
             signal: self.signal.clone(),
             past,
         }
+    }
+}
+
+/// A connection that was given up while it was opened has sessions too.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.leave_all();
     }
 }

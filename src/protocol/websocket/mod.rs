@@ -12,6 +12,7 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use hyper::http::response::Parts;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 use tungstenite::error::ProtocolError;
@@ -19,11 +20,11 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message};
 
 use self::closing::Closing;
-pub use self::handshake::{HandshakeError, UpgradeError, Upgrading, accept, is_upgrade};
+pub use self::handshake::{HandshakeError, UpgradeError, Upgrading, accept, answer, is_upgrade};
 pub use self::keepalive::Keepalive;
 use self::keepalive::{Clock, Due};
 use self::stream::Polled;
-use super::{ByteStream, Ended, Event, Frame};
+use super::{ByteStream, Ended, Event, Frame, head};
 
 /// First size of the read buffer; it is allocated for every socket, and control messages are short.
 const READ_BUFFER: usize = 512;
@@ -106,6 +107,15 @@ impl<S: ByteStream> WebSocket<S> {
         }
     }
 
+    /// A socket on a stream whose opening handshake is answered with this head ([`answer`]), together
+    /// with the first frames; `read` is what came after the request.
+    pub fn opening(stream: S, head: Parts, read: Bytes, limits: Limits) -> Self {
+        let mut socket = Self::new(stream, read, limits);
+        socket.core.get_mut().begin_with(head::written(head));
+        socket.owes_flushed = true;
+        socket
+    }
+
     /// Waits for the next event. Cancel safe.
     pub async fn event(&mut self) -> Event {
         poll_fn(|cx| self.poll_event(cx)).await
@@ -141,7 +151,7 @@ impl<S: ByteStream> WebSocket<S> {
 
     /// Whether all that was queued is with the kernel.
     pub fn can_send(&self) -> bool {
-        self.queue.is_empty() && !self.unflushed
+        self.queue.is_empty() && !self.unflushed && !self.core.get_ref().owes_head()
     }
 
     /// Queues a frame; `poll_event` writes it. The queue is the caller's to bound, by `can_send` and `Flushed`.
@@ -299,6 +309,7 @@ impl<S: ByteStream> WebSocket<S> {
                     Frame::Binary(bytes) => Message::Binary(bytes),
                 })?;
             }
+            self.unflushed |= self.core.get_ref().owes_head();
             if !self.unflushed {
                 // An idle socket holds no queue memory.
                 self.queue = VecDeque::new();

@@ -17,6 +17,8 @@ pub(super) struct Polled<S> {
     waker: Waker,
     /// What the next reads give: bytes, none of them at the stream's end, or its error.
     ahead: Option<io::Result<Bytes>>,
+    /// What goes before the first bytes that are written, and together with them.
+    head: Vec<u8>,
 }
 
 /// Bytes that are read ahead.
@@ -28,7 +30,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
             stream,
             waker: Waker::noop().clone(),
             ahead: None,
+            head: Vec::new(),
         }
+    }
+
+    /// Has these bytes go before all others.
+    pub(super) fn begin_with(&mut self, head: Vec<u8>) {
+        self.head = head;
+    }
+
+    /// Whether bytes that go before the others are still here.
+    pub(super) fn owes_head(&self) -> bool {
+        !self.head.is_empty()
     }
 
     /// The stream itself.
@@ -94,12 +107,24 @@ impl<S: AsyncRead + Unpin> Read for Polled<S> {
 
 impl<S: AsyncWrite + Unpin> Write for Polled<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.head.is_empty() {
+            // The core flushes after it has written.
+            self.head.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
         let cx = &mut Context::from_waker(&self.waker);
         block(Pin::new(&mut self.stream).poll_write(cx, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let cx = &mut Context::from_waker(&self.waker);
+        while !self.head.is_empty() {
+            match block(Pin::new(&mut self.stream).poll_write(cx, &self.head))? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written if written == self.head.len() => self.head = Vec::new(),
+                written => drop(self.head.drain(..written)),
+            }
+        }
         block(Pin::new(&mut self.stream).poll_flush(cx))
     }
 }
