@@ -93,7 +93,7 @@ pub(super) async fn enter_as(
     let max_sessions = app.config.max_sessions_per_client;
     let (entered, first_use) = app
         .store
-        .between_commits(move |db, last_event| {
+        .glance(move |db, last_event| {
             let now = Timestamp::now();
             let grant = match (&presented, proof) {
                 (Some(presented), _) => auth::authenticate(db, &pairings, presented, now)?,
@@ -251,7 +251,7 @@ pub(super) async fn renew(
     let pairings = app.pairings.clone();
     let (renewed, first_use) = app
         .store
-        .between_commits(move |db, _| {
+        .glance(move |db, _| {
             let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
             if !session.principal().hears_as(&grant.principal) {
