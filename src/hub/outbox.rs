@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Ending, Session, Signal};
+use super::{Ending, Gate, Session};
 use crate::event::{Event, EventId};
 
 /// Events that may wait for one session (contract 4.6).
@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Outbox {
     queue: Mutex<Queue>,
-    signal: Arc<Signal>,
+    gate: Arc<Gate>,
 }
 
 #[derive(Debug, Default)]
@@ -56,16 +56,16 @@ pub enum Drained {
 }
 
 impl Outbox {
-    pub(super) fn new(signal: Arc<Signal>) -> Self {
+    pub(super) fn new(gate: Arc<Gate>) -> Self {
         Self {
             queue: Mutex::default(),
-            signal,
+            gate,
         }
     }
 
-    /// The gate of the connection, and the wake-up of its task.
-    pub fn signal(&self) -> &Signal {
-        &self.signal
+    /// The gate of its connection.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Queues an event. Refused when the session has ended or the queue is full: an ephemeral event
@@ -110,8 +110,8 @@ impl Outbox {
     /// Has what waits handed to the kernel through the connection's gate, and its task woken where
     /// that is not all there is to do. `session` is the one that this outbox is of.
     pub(super) fn deliver(&self, session: &Session) {
-        if !self.signal.gate().deliver(session) {
-            self.signal.wake();
+        if !self.gate.enter().deliver(session) {
+            self.gate.wake();
         }
     }
 
@@ -168,13 +168,13 @@ impl Outbox {
     /// told and it does not read from history.
     pub fn owe_states(&self) {
         self.queue().owe_states();
-        self.signal.wake();
+        self.gate.wake();
     }
 
     /// Has the session look again whether it can be told the states that it is owed, if it is.
     pub fn remind_of_states(&self) {
         if self.queue().owes_states {
-            self.signal.wake();
+            self.gate.wake();
         }
     }
 
@@ -205,8 +205,8 @@ impl Outbox {
         self.queue().ended.is_some()
     }
 
-    /// Empties the queue for good; false if that was done before. Call with the signal's gate held,
-    /// and [`Signal::cut`] with it if it was true.
+    /// Empties the queue for good; false if that was done before. Call with the gate entered,
+    /// and [`Wire::cut`](super::Wire::cut) there if it was true.
     pub(super) fn seal(&self, ending: Ending, last_words: Option<Arc<Event>>) -> bool {
         let mut queue = self.queue();
         if queue.ended.is_some() {

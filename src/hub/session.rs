@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::inbox::{Inbox, NotPosted, Post};
 use super::outbox::Pushed;
 use super::traffic::SessionTraffic;
-use super::{Ending, Moved, Outbox, Signal};
+use super::{Ending, Gate, Moved, Outbox};
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Event, Kind, Namespace};
@@ -80,14 +80,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that waits to be registered. `signal` wakes the task that owns the connection.
+    /// A session that waits to be registered. `gate` is its connection's.
     pub fn new(
         id: ConnectionId,
         principal: Principal,
         namespace: Namespace,
         dialect: Dialect,
         address: Option<Address>,
-        signal: Arc<Signal>,
+        gate: Arc<Gate>,
     ) -> Self {
         Self {
             number: SessionNumber::next(),
@@ -98,7 +98,7 @@ impl Session {
             namespace,
             dialect,
             address,
-            outbox: Outbox::new(signal),
+            outbox: Outbox::new(gate),
             inbox: Inbox::default(),
             traffic: SessionTraffic::begin(),
             delivered: AtomicU64::new(0),
@@ -151,7 +151,7 @@ impl Session {
 
     /// Whether both are of one connection: each of its namespaces is a session (contract 4.1).
     pub fn shares_connection(&self, other: &Self) -> bool {
-        std::ptr::eq(self.outbox.signal(), other.outbox.signal())
+        std::ptr::addr_eq(self.outbox.gate(), other.outbox.gate())
     }
 
     /// Whether the other may take its place: the same principal's, in the same namespace.
@@ -175,7 +175,7 @@ impl Session {
     /// When too many wait already, or the session has ended.
     pub fn post(&self, post: Post) -> Result<(), NotPosted> {
         self.inbox.push(post)?;
-        self.outbox.signal().wake();
+        self.outbox.gate().wake();
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl Session {
             .principal
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = principal;
-        self.outbox.signal().wake();
+        self.outbox.gate().wake();
     }
 
     /// Says from now on that its client belongs there.
@@ -224,19 +224,19 @@ impl Session {
         ending: Ending,
         last_words: Option<Arc<Event>>,
     ) {
-        let signal = self.outbox.signal();
+        let gate = self.outbox.gate();
         {
-            let mut gate = signal.gate();
+            let mut wire = gate.enter();
             let mut is_new = self.outbox.seal(ending, last_words.clone());
             for other in others.iter().filter(|other| self.shares_connection(other)) {
                 is_new |= other.outbox.seal(ending, last_words.clone());
             }
             // Said again, it would take back the last words that the task has laid out meanwhile.
             if is_new {
-                gate.cut();
+                wire.cut();
             }
         }
-        signal.wake();
+        gate.wake();
     }
 
     /// Queues an event unless this publication has reached the session already or its namespace

@@ -33,7 +33,7 @@ fn session_in(namespace: Namespace, principal: Principal) -> Arc<Session> {
         namespace,
         Dialect::Json,
         None,
-        Arc::default(),
+        Arc::<Gate<()>>::default(),
     ))
 }
 
@@ -407,7 +407,7 @@ fn a_session_is_found_by_its_id_until_it_leaves_and_a_successor_of_the_id_stays(
         Namespace::Main,
         Dialect::Json,
         None,
-        Arc::default(),
+        Arc::<Gate<()>>::default(),
     ));
     let found = || hub.session(old.id()).map(|session| session.number());
     assert_eq!(found(), Some(old.number()));

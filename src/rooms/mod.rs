@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::auth::Principal;
     use crate::event::EventId;
-    use crate::hub::{Dialect, Signal};
+    use crate::hub::{Dialect, Gate};
     use crate::ids::UserId;
     use crate::store::DataFolder;
 
@@ -243,7 +243,7 @@ mod tests {
                 Namespace::Main,
                 Dialect::Json,
                 None,
-                Arc::<Signal>::default(),
+                Arc::<Gate<()>>::default(),
             ));
             hub.register(session.clone(), &[], &[], usize::MAX);
             session

@@ -165,7 +165,7 @@ impl Connection {
             return Ok(());
         };
         // Another may wait.
-        self.signal.wake();
+        self.gate.wake();
         self.count_received(index);
         let request = Some(RequestMark::Post(post.answer));
         if !self.rate.allows(Instant::now()) {

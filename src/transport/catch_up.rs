@@ -7,7 +7,7 @@ use super::connection::{BATCH, Connection};
 use super::feed::Recalled;
 use super::parting::Parting;
 use super::position::Gap;
-use super::{codec, desk, ledger};
+use super::{codec, ledger};
 use crate::event::Kind;
 use crate::hub::Ending;
 use crate::protocol::Frame;
@@ -26,7 +26,7 @@ impl Connection {
             let recalled = Box::pin(feed.read_on(&self.app.store, BATCH)).await;
             let recalled = recalled.map_err(|error| {
                 tracing::warn!(%error, "the history could not be read for a slow session");
-                desk::enter(&self.desk).carrier.discard_unsent();
+                self.gate.enter().carrier.discard_unsent();
                 Parting::from(Ending::TryAgain)
             })?;
             let frames: Vec<Frame> = match recalled {
@@ -42,12 +42,12 @@ impl Connection {
             };
             let session = slot.session().map(Arc::as_ref);
             ledger::count_sent(&self.app.hub, session, frames.len());
-            let mut desk = desk::enter(&self.desk);
+            let mut desk = self.gate.enter();
             for frame in frames {
                 desk.carrier.send(frame);
             }
             // Another page may wait although this one held nothing for the carrier to flush.
-            self.signal.wake();
+            self.gate.wake();
         }
         Ok(())
     }

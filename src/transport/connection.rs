@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::carrier::Carrier;
 use super::codec::{self, Codec, Inbound};
-use super::desk::{self, Desk};
+use super::desk::Desk;
 use super::entities::Calls;
 use super::entry::{Newcomer, Proof};
 use super::ledger;
@@ -26,7 +26,7 @@ use super::{SocketPermit, answer};
 use crate::app::App;
 use crate::auth::Credential;
 use crate::event::{Event, Kind, Namespace};
-use crate::hub::Signal;
+use crate::hub::Gate;
 use crate::ids::ConnectionId;
 use crate::protocol::{Event as CarrierEvent, Frame};
 use crate::server::Peer;
@@ -62,12 +62,11 @@ impl Handshake {
 /// An open connection and its sessions.
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
-    pub(super) desk: Arc<Mutex<Desk>>,
+    pub(super) gate: Arc<Gate<Desk>>,
     pub(super) codec: Codec,
     pub(super) peer: Peer,
     pub(super) handshake: Handshake,
     pub(super) slots: Vec<Slot>,
-    pub(super) signal: Arc<Signal>,
     pub(super) permit: SocketPermit,
     /// Tokens that were refused on it.
     pub(super) refusals: usize,
@@ -91,13 +90,12 @@ impl Connection {
         handshake: Handshake,
         permit: SocketPermit,
     ) -> Self {
-        let desk = Arc::new(Mutex::new(Desk::new(carrier, app.hub.clone())));
+        let gate = Arc::new(Gate::new(Desk::new(carrier, app.hub.clone())));
         Self {
             rate: Rate::new(app.config.messages_per_second),
             _busy: app.shutdown.busy(),
             app,
-            signal: Arc::new(Signal::new(desk.clone())),
-            desk,
+            gate,
             codec,
             peer,
             handshake,
@@ -141,7 +139,7 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Parting {
-        let (app, signal) = (self.app.clone(), self.signal.clone());
+        let (app, gate) = (self.app.clone(), self.gate.clone());
         let mut stopping = pin!(app.shutdown.begun());
         let mut alarm = pin!(sleep(IDLE));
         loop {
@@ -177,9 +175,9 @@ impl Connection {
                         Err(parting) => return parting,
                     }
                 }
-                () = signal.woken(), if is_idle => None,
+                () = gate.woken(), if is_idle => None,
                 event = self.next_event() => event,
-                () = signal.woken(), if !is_idle => None,
+                () = gate.woken(), if !is_idle => None,
             };
             let after = match heard {
                 Some(CarrierEvent::Message(frame)) => {
@@ -209,13 +207,13 @@ impl Connection {
     /// barrier of contract 6.2.
     pub(super) async fn next_event(&mut self) -> Option<CarrierEvent> {
         let Self {
-            desk,
+            gate,
             slots,
             heard_at,
             ..
         } = self;
         poll_fn(|cx| {
-            let mut desk = desk::enter(desk);
+            let mut desk = gate.enter();
             if slots.iter().any(Slot::has_ended) {
                 return Poll::Ready(None);
             }
@@ -246,7 +244,7 @@ impl Connection {
                 slot.prepare_states(&self.app);
             }
         }
-        let mut desk = desk::enter(&self.desk);
+        let mut desk = self.gate.enter();
         if self.slots.iter().any(Slot::has_ended) {
             return false;
         }
@@ -262,7 +260,7 @@ impl Connection {
                 let is_told = desk.tell(feed.session(), &events);
                 if is_told && feed.session().outbox().has_more() {
                     // Nothing is left that would tell of having been flushed, and so bring a turn.
-                    self.signal.wake();
+                    self.gate.wake();
                 }
             }
         }
@@ -275,7 +273,7 @@ impl Connection {
 
     /// Goes to the gate. What is called meanwhile must not go there as well.
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
-        desk::enter(&self.desk)
+        self.gate.enter()
     }
 
     /// Whether all that was handed to the carrier is with the kernel.
@@ -388,7 +386,7 @@ impl Connection {
             namespace,
             dialect: self.codec.dialect(),
             address: self.peer.address,
-            signal: self.signal.clone(),
+            gate: self.gate.clone(),
             past,
         }
     }

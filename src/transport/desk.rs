@@ -1,7 +1,7 @@
 //! What a connection writes to, behind its gate: its task and the hub's courier take turns there.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::carrier::Carrier;
 use super::codec;
@@ -62,9 +62,4 @@ impl Wire for Desk {
     fn cut(&mut self) {
         self.carrier.cut();
     }
-}
-
-/// Enters the gate of a connection.
-pub(super) fn enter(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }

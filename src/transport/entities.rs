@@ -89,7 +89,7 @@ impl Connection {
             let text = "Home Assistant has yet to answer others of yours; this was not acted on";
             return self.fail(namespace, mark, "rate_limited", text);
         }
-        let (app, signal) = (self.app.clone(), self.signal.clone());
+        let (app, gate) = (self.app.clone(), self.gate.clone());
         let actor = Actor::new(session.subject(), &self.peer);
         // What was begun is finished, also when the connection ends meanwhile.
         tokio::spawn(async move {
@@ -99,7 +99,7 @@ impl Connection {
                 mark,
                 outcome: called.map(|called| json!(called)),
             });
-            signal.wake();
+            gate.wake();
         });
     }
 

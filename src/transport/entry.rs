@@ -16,7 +16,7 @@ use crate::clients::{Acks, ClientError};
 use crate::clock::Timestamp;
 use crate::commands;
 use crate::event::{Epoch, Event, EventId, Kind, Namespace, Position};
-use crate::hub::{Dialect, Session, Signal};
+use crate::hub::{Dialect, Gate, Session};
 use crate::ids::{ConnectionId, UserId};
 use crate::messages::{self, Party};
 use crate::{pairing, rooms};
@@ -40,7 +40,7 @@ pub(super) struct Newcomer {
     pub(super) namespace: Namespace,
     pub(super) dialect: Dialect,
     pub(super) address: Option<std::net::IpAddr>,
-    pub(super) signal: Arc<Signal>,
+    pub(super) gate: Arc<Gate>,
     pub(super) past: Past,
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn enter_as(
                 newcomer.namespace,
                 newcomer.dialect,
                 newcomer.address,
-                newcomer.signal,
+                newcomer.gate,
             ));
             if entities.concerns(session.subject())
                 && Kind::ENTITY_STATES.is_heard_in(newcomer.namespace)

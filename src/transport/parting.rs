@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::codec::{self, Codec};
 use super::connection::Connection;
-use super::desk;
 use super::slot::Slot;
 use crate::event::{Kind, Namespace};
 use crate::hub::Ending;
@@ -42,7 +41,7 @@ impl Connection {
     pub(super) fn end_sessions(&mut self) -> Result<(), Parting> {
         let (ended, going_on): (Vec<_>, Vec<_>) = {
             // Sessions that end together are seen to end together.
-            let _gate = desk::enter(&self.desk);
+            let _desk = self.gate.enter();
             if !self.slots.iter().any(Slot::has_ended) {
                 return Ok(());
             }
@@ -101,7 +100,7 @@ impl Connection {
             let namespace = slot.namespace;
             {
                 // At the gate, so that nobody hands on what comes after these before them.
-                let mut desk = desk::enter(&self.desk);
+                let mut desk = self.gate.enter();
                 for event in slot.drain(usize::MAX) {
                     let frame = codec::frame(self.codec.dialect(), namespace, &event);
                     desk.carrier.send(frame);

@@ -249,7 +249,7 @@ fn an_ended_session_takes_nothing_more_and_its_queue_is_empty() {
 fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
     let hub = Arc::new(Hub::new());
     let session = enter(&hub, client("a"), &[]);
-    let gate = session.outbox().signal().gate();
+    let gate = session.outbox().gate().enter();
     let (done, is_done) = mpsc::channel();
     let ender = {
         let session = session.clone();
@@ -277,8 +277,7 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
             self.0 += 1;
         }
     }
-    let wire = Arc::<Mutex<Cuts>>::default();
-    let signal = Arc::new(Signal::new(wire.clone()));
+    let gate = Arc::new(Gate::new(Cuts::default()));
     let of_one = |namespace| {
         Arc::new(Session::new(
             ConnectionId::random(),
@@ -286,7 +285,7 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
             namespace,
             Dialect::SocketIo,
             None,
-            signal.clone(),
+            gate.clone(),
         ))
     };
     let hub = Hub::new();
@@ -296,5 +295,5 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
     // Last words are laid out after the first cut: another would take them back.
     let client = "a".parse().unwrap();
     assert_eq!(hub.disconnect_client(&client, Ending::Revoked), 2);
-    assert_eq!(wire.lock().unwrap().0, 1);
+    assert_eq!(gate.enter().0, 1);
 }

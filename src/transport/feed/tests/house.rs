@@ -13,7 +13,7 @@ use crate::auth::{KEY_BYTES, Principal, Signer, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, Namespace, NewEvent, Topic};
 use crate::history;
-use crate::hub::{Dialect, Hub, RoomOf, Session};
+use crate::hub::{Dialect, Gate, Hub, RoomOf, Session};
 use crate::ids::{ConnectionId, UserId};
 use crate::store::{DataFolder, Store, StoreError, WriteTx};
 use crate::transport::connection::BATCH;
@@ -81,8 +81,8 @@ impl House {
                 subject: subject(who),
                 ..Principal::local_admin(UserId::random())
             };
-            let signal = Arc::default();
-            let session = Session::new(id, principal, namespace, Dialect::Json, None, signal);
+            let gate = Arc::<Gate<()>>::default();
+            let session = Session::new(id, principal, namespace, Dialect::Json, None, gate);
             let session = Arc::new(session);
             feed::register(&hub, db, &session, start.after, last, usize::MAX)?;
             Ok::<_, StoreError>((session, start, pid))

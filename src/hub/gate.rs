@@ -1,17 +1,16 @@
-//! A connection as the hub sees it: its wire, behind a gate, and the wake-up of the task that owns it.
+//! A connection as the hub sees it: a gate with its wire behind it, and the wake-up of the task that
+//! owns it.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
 
 use super::Session;
 
-/// The writing end of a connection. Whoever has it locked is at the gate: bytes are handed to the
-/// kernel there and nowhere else, and an ending passes through it. So nothing leaves for a session
-/// after its end but what the end itself says: revoking is a barrier (contract 6.2).
+/// The writing end of a connection.
 pub trait Wire: Send {
     /// Hands what waits for a session of the connection to the kernel. False if the connection's task
     /// must see to the session: something is to be told first, or the peer does not take all of it.
@@ -21,31 +20,39 @@ pub trait Wire: Send {
     fn cut(&mut self);
 }
 
-/// All sessions of a connection share it: the gate, and the wake-up of the one task that owns the
-/// connection.
-pub struct Signal {
+/// Where bytes of a connection are handed to the kernel, and nowhere else; all its sessions share it.
+/// An ending passes through it, so that nothing leaves for a session after its end but what the end
+/// itself says: revoking is a barrier (contract 6.2).
+pub struct Gate<W: ?Sized = dyn Wire> {
     is_woken: AtomicBool,
     task: AtomicWaker,
-    wire: Arc<Mutex<dyn Wire>>,
+    wire: Mutex<W>,
 }
 
-impl std::fmt::Debug for Signal {
+impl<W: ?Sized> std::fmt::Debug for Gate<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Signal")
+        f.write_str("Gate")
     }
 }
 
-impl Signal {
+impl<W> Gate<W> {
     /// Of the connection that writes to this wire.
-    pub fn new(wire: Arc<Mutex<dyn Wire>>) -> Self {
+    pub fn new(wire: W) -> Self {
         Self {
             is_woken: AtomicBool::new(false),
             task: AtomicWaker::new(),
-            wire,
+            wire: Mutex::new(wire),
         }
     }
+}
 
-    /// Wakes the task, or lets its next wait return at once.
+impl<W: ?Sized> Gate<W> {
+    /// Locks the wire. Whoever does so must not go to the gate of any connection meanwhile.
+    pub fn enter(&self) -> MutexGuard<'_, W> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the connection's task, or lets its next wait return at once.
     pub fn wake(&self) {
         self.is_woken.store(true, Ordering::Release);
         self.task.wake();
@@ -67,10 +74,6 @@ impl Signal {
         })
         .await;
     }
-
-    pub(super) fn gate(&self) -> MutexGuard<'_, dyn Wire + 'static> {
-        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A wire that takes nothing, for tests of what lies before it.
@@ -84,8 +87,8 @@ impl Wire for () {
 }
 
 #[cfg(test)]
-impl Default for Signal {
+impl Default for Gate<()> {
     fn default() -> Self {
-        Self::new(Arc::new(Mutex::new(())))
+        Self::new(())
     }
 }
