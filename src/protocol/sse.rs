@@ -12,8 +12,11 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use hyper::Version;
-use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, DATE, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 use tokio::io::{AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
@@ -26,6 +29,11 @@ const COMMENT: &str = ": keep-alive\n\n";
 const BATCH: usize = 16 * 1024;
 /// The longest that saying goodbye may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// RFC 9110 section 5.6.7.
+const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
 
 /// The server's end of one event stream. Nothing moves unless `poll_event` is called.
 ///
@@ -216,5 +224,9 @@ fn written(mut head: Parts, is_chunked: bool) -> Vec<u8> {
         let chunked = HeaderValue::from_static("chunked");
         head.headers.insert(TRANSFER_ENCODING, chunked);
     }
-    head::written(head)
+    let now = OffsetDateTime::now_utc().format(HTTP_DATE);
+    if let Some(now) = now.ok().and_then(|now| HeaderValue::try_from(now).ok()) {
+        head.headers.insert(DATE, now);
+    }
+    head::written(&head)
 }

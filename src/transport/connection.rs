@@ -10,6 +10,7 @@ use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::carrier::Carrier;
@@ -298,7 +299,7 @@ impl Connection {
     }
 
     /// A message for one session alone.
-    pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &serde_json::Value) {
+    pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &impl Serialize) {
         self.send(self.codec.direct(namespace, kind, data));
         self.count_told(namespace);
     }

@@ -111,7 +111,7 @@ impl<S: ByteStream> WebSocket<S> {
     /// with the first frames; `read` is what came after the request.
     pub fn opening(stream: S, head: Parts, read: Bytes, limits: Limits) -> Self {
         let mut socket = Self::new(stream, read, limits);
-        socket.core.get_mut().begin_with(head::written(head));
+        socket.core.get_mut().begin_with(head::written(&head));
         socket.owes_flushed = true;
         socket
     }
