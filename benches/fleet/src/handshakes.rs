@@ -15,7 +15,6 @@ use crate::subject::{Server, Subject};
 use crate::tablet::{self, Socket};
 use crate::{http, table};
 
-/// No more than rustls remembers by itself, for servers that make no tickets of their own.
 const TABLETS: usize = 200;
 const ROUNDS: usize = 10;
 /// How long a server is left alone after all its tablets went.
