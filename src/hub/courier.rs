@@ -2,6 +2,7 @@
 //! session that is told. What it cannot finish at once it leaves to the connection's task.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::IntoIter;
 
@@ -59,7 +60,7 @@ impl Courier {
                     self.called.notify_one();
                 }
                 for session in &round {
-                    session.outbox().deliver(session);
+                    serve(session);
                 }
                 drop(round);
                 yield_now().await;
@@ -70,6 +71,15 @@ impl Courier {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What goes wrong with one connection is no matter of the others.
+fn serve(session: &Session) {
+    let deliver = AssertUnwindSafe(|| session.outbox().deliver(session));
+    if catch_unwind(deliver).is_err() {
+        tracing::error!(connection = %session.id(), "an event could not be handed on");
+        session.outbox().gate().wake();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod census;
+mod courier;
 
 use std::sync::mpsc;
 

@@ -128,7 +128,7 @@ async fn open_websocket(
     let limits = app.websocket_limits();
     // The answer and the first words leave together.
     let taker = move |stream: Stream, head, read| {
-        let socket = WebSocket::opening(stream, head, read, limits);
+        let socket = WebSocket::opening(stream, &head, read, limits);
         connection.carry(Carrier::websocket(socket));
         if let Some(entered) = entered {
             connection.greet(0, &entered);
@@ -192,7 +192,7 @@ async fn open_socketio(
     }
     Ok(match app.engine.accept(&request) {
         Ok((response, opening)) => server::hand_over(response, move |stream, head, read| {
-            opened(opening.on(stream, head, read));
+            opened(opening.on(stream, &head, read));
         }),
         Err(refusal) => refusal,
     })

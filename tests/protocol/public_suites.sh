@@ -22,6 +22,8 @@ trap 'exit 1' INT TERM
 # start EXAMPLE: runs it on a free port and sets $port.
 start() {
     cargo build --quiet --example "$1"
+    # An earlier server's port is not to be read from it.
+    : >"$work/$1.log"
     "${CARGO_TARGET_DIR:-target}/debug/examples/$1" 0 >"$work/$1.log" &
     server=$!
     port=

@@ -305,7 +305,7 @@ pub struct Opening<S> {
 impl<S: ByteStream> Opening<S> {
     /// The connection on this stream: the answer's head goes out with its first packets. `read` is
     /// what came after the request.
-    pub fn on(self, stream: S, head: Parts, read: Bytes) -> Socket<S> {
+    pub fn on(self, stream: S, head: &Parts, read: Bytes) -> Socket<S> {
         let carrier = WebSocket::opening(stream, head, read, self.engine.limits());
         self.engine.socket(self.id, carrier)
     }

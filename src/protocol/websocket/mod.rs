@@ -16,6 +16,7 @@ use hyper::http::response::Parts;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 use tungstenite::error::ProtocolError;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message};
 
@@ -30,8 +31,10 @@ use super::{ByteStream, Ended, Event, Frame, head};
 const READ_BUFFER: usize = 512;
 
 /// Frames are gathered up to about this many bytes for one write and so, under TLS, one record.
-/// The buffer that gathers them keeps its size, so this is also what a busy socket holds on to.
 const BATCH: usize = 4096;
+
+/// The longest header of a frame that is not masked (RFC 6455 section 5.2).
+const MAX_HEADER: usize = 10;
 
 /// The longest payload of a ping, pong or close (RFC 6455 section 5.5), which no message limit forbids.
 const MAX_CONTROL: usize = 125;
@@ -58,6 +61,8 @@ impl Default for Limits {
 /// The server's end of a WebSocket. Nothing moves unless `poll_event` is called.
 pub struct WebSocket<S> {
     core: tungstenite::WebSocket<Polled<S>>,
+    /// The handshake's answer, where it is to leave with the first frames.
+    head: Vec<u8>,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
     /// The core or the stream below it holds bytes that are not with the kernel yet.
@@ -93,6 +98,7 @@ impl<S: ByteStream> WebSocket<S> {
                 role,
                 Some(config),
             ),
+            head: Vec::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             unflushed: false,
@@ -109,11 +115,12 @@ impl<S: ByteStream> WebSocket<S> {
 
     /// A socket on a stream whose opening handshake is answered with this head ([`answer`]), together
     /// with the first frames; `read` is what came after the request.
-    pub fn opening(stream: S, head: Parts, read: Bytes, limits: Limits) -> Self {
-        let mut socket = Self::new(stream, read, limits);
-        socket.core.get_mut().begin_with(head::written(&head));
-        socket.owes_flushed = true;
-        socket
+    pub fn opening(stream: S, head: &Parts, read: Bytes, limits: Limits) -> Self {
+        Self {
+            head: head::written(head),
+            owes_flushed: true,
+            ..Self::new(stream, read, limits)
+        }
     }
 
     /// Waits for the next event. Cancel safe.
@@ -151,7 +158,7 @@ impl<S: ByteStream> WebSocket<S> {
 
     /// Whether all that was queued is with the kernel.
     pub fn can_send(&self) -> bool {
-        self.queue.is_empty() && !self.unflushed && !self.core.get_ref().owes_head()
+        self.queue.is_empty() && self.head.is_empty() && !self.unflushed
     }
 
     /// Queues a frame; `poll_event` writes it. The queue is the caller's to bound, by `can_send` and `Flushed`.
@@ -224,7 +231,7 @@ impl<S: ByteStream> WebSocket<S> {
         self.poll_clock(cx)?;
         loop {
             // Reading comes first, so that the answers to a burst leave in one write, but it may not starve the writing.
-            if self.queued_bytes >= BATCH {
+            if self.queued_bytes >= BATCH || !self.head.is_empty() {
                 let _ = self.pump()?;
             }
             if let Poll::Ready(frame) = self.poll_read()? {
@@ -297,25 +304,36 @@ impl<S: ByteStream> WebSocket<S> {
             if self.unflushed && self.flush()?.is_pending() {
                 return Ok(Poll::Pending);
             }
-            let mut batch = 0;
-            while batch < BATCH {
-                let Some(frame) = self.queue.pop_front() else {
-                    break;
-                };
-                batch += frame.len();
-                self.queued_bytes -= frame.len();
-                self.write(match frame {
-                    Frame::Text(text) => Message::Text(text),
-                    Frame::Binary(bytes) => Message::Binary(bytes),
-                })?;
-            }
-            self.unflushed |= self.core.get_ref().owes_head();
-            if !self.unflushed {
+            if self.queue.is_empty() && self.head.is_empty() {
                 // An idle socket holds no queue memory.
                 self.queue = VecDeque::new();
                 return Ok(Poll::Ready(()));
             }
+            let batch = self.next_batch().map_err(ended_by)?;
+            self.unflushed = true;
+            let put = self.core.get_mut().put(batch);
+            put.map_err(|error| Ended::Transport(error.kind()))?;
         }
+    }
+
+    /// The next queued frames as bytes. The core has nothing to write then, so they are not given to
+    /// it: it would copy them to a buffer that it keeps.
+    fn next_batch(&mut self) -> tungstenite::Result<Vec<u8>> {
+        let mut batch = mem::take(&mut self.head);
+        batch.reserve_exact(self.queued_bytes.min(BATCH) + MAX_HEADER);
+        while batch.len() < BATCH
+            && let Some(frame) = self.queue.pop_front()
+        {
+            self.queued_bytes -= frame.len();
+            let (kind, payload) = match frame {
+                Frame::Text(text) => (Data::Text, text.into()),
+                Frame::Binary(bytes) => (Data::Binary, bytes),
+            };
+            let message =
+                tungstenite::protocol::frame::Frame::message(payload, OpCode::Data(kind), true);
+            message.format(&mut batch)?;
+        }
+        Ok(batch)
     }
 
     fn write(&mut self, message: Message) -> Result<(), Ended> {

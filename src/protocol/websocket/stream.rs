@@ -17,8 +17,8 @@ pub(super) struct Polled<S> {
     waker: Waker,
     /// What the next reads give: bytes, none of them at the stream's end, or its error.
     ahead: Option<io::Result<Bytes>>,
-    /// What goes before the first bytes that are written, and together with them.
-    head: Vec<u8>,
+    /// What was put and has not left: it goes before all that is written later.
+    rest: Vec<u8>,
 }
 
 /// Bytes that are read ahead.
@@ -30,18 +30,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
             stream,
             waker: Waker::noop().clone(),
             ahead: None,
-            head: Vec::new(),
+            rest: Vec::new(),
         }
-    }
-
-    /// Has these bytes go before all others.
-    pub(super) fn begin_with(&mut self, head: Vec<u8>) {
-        self.head = head;
-    }
-
-    /// Whether bytes that go before the others are still here.
-    pub(super) fn owes_head(&self) -> bool {
-        !self.head.is_empty()
     }
 
     /// The stream itself.
@@ -66,6 +56,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
             self.ahead = Some(read.map(|()| Bytes::copy_from_slice(buffer.filled())));
         }
         true
+    }
+
+    /// Takes all of these bytes; what the stream does not take of them at once leaves by a flush. Call
+    /// only after one.
+    pub(super) fn put(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        self.rest = bytes;
+        match self.write_rest() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_rest(&mut self) -> io::Result<()> {
+        while !self.rest.is_empty() {
+            let cx = &mut Context::from_waker(&self.waker);
+            let taken = block(Pin::new(&mut self.stream).poll_write(cx, &self.rest))?;
+            match taken {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                all if all == self.rest.len() => self.rest = Vec::new(),
+                some => drop(self.rest.drain(..some)),
+            }
+        }
+        Ok(())
     }
 
     /// Ends the writing side, with TLS's close alert where there is TLS.
@@ -105,26 +118,16 @@ impl<S: AsyncRead + Unpin> Read for Polled<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Write for Polled<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for Polled<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.head.is_empty() {
-            // The core flushes after it has written.
-            self.head.extend_from_slice(bytes);
-            return Ok(bytes.len());
-        }
+        self.write_rest()?;
         let cx = &mut Context::from_waker(&self.waker);
         block(Pin::new(&mut self.stream).poll_write(cx, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.write_rest()?;
         let cx = &mut Context::from_waker(&self.waker);
-        while !self.head.is_empty() {
-            match block(Pin::new(&mut self.stream).poll_write(cx, &self.head))? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written if written == self.head.len() => self.head = Vec::new(),
-                written => drop(self.head.drain(..written)),
-            }
-        }
         block(Pin::new(&mut self.stream).poll_flush(cx))
     }
 }
