@@ -63,6 +63,7 @@ bench: deps-bench
 	$(CARGO) build --release --locked --workspace
 	target/release/fleet --report docs/performance.md compare
 	target/release/fleet --report docs/performance.md growth
+	target/release/fleet --report docs/performance.md handshakes
 	target/release/fleet --report docs/performance.md durable
 	target/release/fleet --report docs/performance.md ephemeral
 	$(CARGO) bench --locked --bench durability

@@ -32,6 +32,7 @@ use crate::shutdown::{self, Shutdown};
 use crate::store::{self, DataFolder, OpenError, Store, StoreError};
 use crate::system::{self, System};
 use crate::tls::{self, Certificates, Upkeep};
+use crate::tokens::FirstUses;
 use crate::transport::{Engine, MAX_UNPROVEN_MESSAGE, Sockets};
 
 /// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
@@ -49,6 +50,8 @@ pub struct App {
     pub signer: Signer,
     /// Pairings that wait.
     pub pairings: Arc<Pairings>,
+    /// When tokens were first used.
+    pub first_uses: Arc<FirstUses>,
     /// How far tablets are.
     pub acks: Arc<Acks>,
     /// Ends commands and unread messages at their time.
@@ -149,6 +152,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     ));
     tokio::spawn(
         app.acks
+            .clone()
+            .run(app.store.clone(), app.shutdown.clone()),
+    );
+    tokio::spawn(
+        app.first_uses
             .clone()
             .run(app.store.clone(), app.shutdown.clone()),
     );
@@ -312,6 +320,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
             ..engineio::Config::default()
         }),
         pairings: Arc::default(),
+        first_uses: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
         ingress: IngressGate::new(&config, home.clone()),

@@ -105,8 +105,20 @@ pub enum Presented {
 pub struct Grant {
     /// Whose it is.
     pub principal: Principal,
-    /// Set when the token was never used before: its first use ends the pairing behind it.
-    pub first_use_of: Option<Jti>,
+    /// Set when the token was never used before.
+    pub first_use: Option<FirstUse>,
+}
+
+/// The first use of a token, which is to be remembered.
+#[derive(Debug)]
+pub struct FirstUse {
+    /// Of which token.
+    pub jti: Jti,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it ends the pairing behind the token, which must be stored before anything is
+    /// answered (contract 6.2).
+    pub ends_pairing: bool,
 }
 
 /// Checks signature and expiry; asks nobody.
@@ -154,9 +166,14 @@ pub fn authenticate(
     if expires_at <= now {
         return Err(AuthError::Expired);
     }
+    let first_use = token.first_used_at.is_none().then(|| FirstUse {
+        jti: token.jti.clone(),
+        at: now,
+        ends_pairing: token.is_asked_for(now),
+    });
     let mut principal = Principal {
         subject: token.subject,
-        jti: Some(token.jti.clone()),
+        jti: Some(token.jti),
         expires_at: Some(expires_at),
         email: token.email,
         organization_id: token.organization_id,
@@ -172,7 +189,7 @@ pub fn authenticate(
     }
     Ok(Grant {
         principal,
-        first_use_of: token.first_used_at.is_none().then_some(token.jti),
+        first_use,
     })
 }
 
@@ -198,6 +215,6 @@ fn pairing_grant(
             organization_id: None,
             tenant_id: None,
         },
-        first_use_of: None,
+        first_use: None,
     })
 }

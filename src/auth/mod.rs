@@ -9,7 +9,7 @@ mod jwt;
 mod limits;
 mod principal;
 
-pub use credential::{AuthError, Credential, Grant, Presented, authenticate, present};
+pub use credential::{AuthError, Credential, FirstUse, Grant, Presented, authenticate, present};
 pub use jwt::{Claims, KEY_BYTES, Signer};
 pub use limits::{ConnectionLimits, Place};
 pub use principal::{Principal, Role, Subject};

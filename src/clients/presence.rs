@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::{events, rows};
@@ -14,39 +15,46 @@ use crate::hub::{Hub, Presence};
 use crate::ids::ClientId;
 use crate::store::{Store, StoreError};
 
+/// Changes that are read and written together at most, as when all tablets come back at once.
+const TOGETHER: usize = 64;
+
 /// Serves until the hub is gone. Hears of clients alone.
 pub async fn run(store: Store, hub: Arc<Hub>, mut changes: mpsc::UnboundedReceiver<Presence>) {
-    while let Some(change) = changes.recv().await {
-        let Subject::Client(client) = change.subject else {
-            continue;
-        };
-        if let Err(error) = tell(&store, &hub, &client, change.sessions).await {
-            tracing::warn!(%client, %error, "presence could not be told");
+    let mut waiting = Vec::new();
+    while changes.recv_many(&mut waiting, TOGETHER).await > 0 {
+        let clients = waiting.drain(..).filter_map(|change| match change.subject {
+            Subject::Client(client) => Some((client, change.sessions)),
+            _ => None,
+        });
+        if let Err(error) = tell(&store, &hub, clients.collect()).await {
+            tracing::warn!(%error, "presence could not be told");
         }
     }
 }
 
-async fn tell(
-    store: &Store,
-    hub: &Hub,
-    client: &ClientId,
-    sessions: usize,
-) -> Result<(), StoreError> {
+async fn tell(store: &Store, hub: &Hub, changes: Vec<(ClientId, usize)>) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    let id = client.clone();
-    let client = if sessions == 0 {
+    let has_left = changes.iter().any(|(_, sessions)| *sessions == 0);
+    let known = |db: &Connection, changes: Vec<(ClientId, usize)>| {
+        let known = |(id, sessions)| Ok(rows::find(db, &id)?.map(|client| (client, sessions)));
+        changes
+            .into_iter()
+            .map(known)
+            .collect::<Result<Vec<_>, StoreError>>()
+    };
+    let found = if has_left {
         store
             .write(move |tx| {
-                rows::set_last_seen(tx.connection(), &id, tx.now())?;
-                Ok::<_, StoreError>(rows::find(tx.connection(), &id)?)
+                for (id, _) in changes.iter().filter(|(_, sessions)| *sessions == 0) {
+                    rows::set_last_seen(tx.connection(), id, tx.now())?;
+                }
+                known(tx.connection(), changes)
             })
             .await?
     } else {
-        store
-            .read(move |db| Ok::<_, StoreError>(rows::find(db, &id)?))
-            .await?
+        store.read(move |db| known(db, changes)).await?
     };
-    if let Some(client) = client {
+    for (client, sessions) in found.into_iter().flatten() {
         let event = events::presence(&client.id, &client.name, sessions, now);
         hub.publish(Event::ephemeral(event, now));
         hub.announce(events::announced(&client, sessions, now));

@@ -15,6 +15,7 @@
 //! * Whatever a peer may send is bounded, and nothing it sends can panic.
 
 pub mod engineio;
+mod head;
 pub mod socketio;
 pub mod sse;
 pub mod websocket;

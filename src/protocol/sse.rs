@@ -20,7 +20,7 @@ use time::macros::format_description;
 use tokio::io::{AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::{ByteStream, Ended, Event, Frame};
+use super::{ByteStream, Ended, Event, Frame, head};
 
 /// After this long without a word a comment goes out, which keeps proxies from closing.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -216,7 +216,7 @@ fn broken(error: io::Error) -> Ended {
     Ended::Transport(error.kind())
 }
 
-/// The head as it goes over the wire (RFC 9112 section 2.1). The connection is not used again.
+/// The head as it goes over the wire. The connection is not used again.
 fn written(mut head: Parts, is_chunked: bool) -> Vec<u8> {
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -228,12 +228,5 @@ fn written(mut head: Parts, is_chunked: bool) -> Vec<u8> {
     if let Some(now) = now.ok().and_then(|now| HeaderValue::try_from(now).ok()) {
         head.headers.insert(DATE, now);
     }
-    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
-    for (name, value) in &head.headers {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.extend_from_slice(part);
-        }
-    }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
+    head::written(&head)
 }

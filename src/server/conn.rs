@@ -42,7 +42,8 @@ pub(super) async fn serve_tcp(
     }
     let stream = if entrance == Entrance::Public {
         let handshake = tls::accept(app.certificates.server_config(), stream);
-        match tokio::time::timeout(TLS_TIMEOUT, handshake).await {
+        // Boxed, so that the handshake's memory is gone while the connection lives.
+        match Box::pin(tokio::time::timeout(TLS_TIMEOUT, handshake)).await {
             Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
             Ok(Err(error)) => {
                 tracing::debug!(from = %address, %error, "TLS handshake failed");
@@ -56,8 +57,7 @@ pub(super) async fn serve_tcp(
     } else {
         Stream::Plain(stream)
     };
-    // A fresh task, so that the handshake's memory is gone while the connection lives.
-    tokio::spawn(serve_http(app, stream, Some(address.ip()), entrance));
+    serve_http(app, stream, Some(address.ip()), entrance).await;
 }
 
 /// Whether what a connection on the ingress listener says of its user is to be passed over; none when the
@@ -149,7 +149,7 @@ async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entr
     match served.await {
         Ok(Some(taker)) => {
             if let Some(parts) = connection.into_parts() {
-                taker(parts.io.into_inner());
+                taker(parts.io.into_inner(), parts.read_buf);
             }
         }
         Ok(None) => {}

@@ -3,11 +3,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use hyper::http::response::Parts;
 
 use super::{Response, Stream};
 
-type Taker = Box<dyn FnOnce(Stream, Parts) + Send>;
+type Taker = Box<dyn FnOnce(Stream, Parts, Bytes) + Send>;
 
 /// Marks an answer whose connection changes hands.
 #[derive(Clone)]
@@ -28,10 +29,11 @@ pub(super) struct Handover(Shared<Leaving>);
 struct Shared<T>(Arc<Mutex<Option<T>>>);
 
 /// An answer of which only the head counts: with it, as it is when it would be sent, and once all
-/// earlier answers have left, the connection is given to `taker`, which sends both.
+/// earlier answers have left, the connection is given to `taker`, which sends both, and so is what was
+/// read after the request.
 pub fn hand_over(
     mut response: Response,
-    taker: impl FnOnce(Stream, Parts) + Send + 'static,
+    taker: impl FnOnce(Stream, Parts, Bytes) + Send + 'static,
 ) -> Response {
     let mark = Mark(Shared::default());
     mark.0.put(Box::new(taker));
@@ -52,9 +54,9 @@ impl Handover {
     }
 
     /// Who takes the connection over, once it is to be.
-    pub(super) fn take(&self) -> Option<impl FnOnce(Stream) + use<>> {
+    pub(super) fn take(&self) -> Option<impl FnOnce(Stream, Bytes) + use<>> {
         let Leaving { head, taker } = self.0.take()?;
-        Some(move |stream| taker(stream, head))
+        Some(move |stream, read| taker(stream, head, read))
     }
 }
 

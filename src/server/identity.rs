@@ -6,7 +6,7 @@ use hyper::{HeaderMap, StatusCode};
 use super::cors::{Site, site_of};
 use super::{ApiError, Caller, Entrance, Peer};
 use crate::app::App;
-use crate::auth::{self, AuthError, Credential, Presented, Principal};
+use crate::auth::{self, AuthError, Credential, FirstUse, Presented, Principal};
 use crate::clock::Timestamp;
 use crate::ids::UserId;
 use crate::tokens;
@@ -135,7 +135,7 @@ pub async fn prove(app: &App, credential: &Credential) -> Result<Principal, Auth
         .store
         .read(move |db| auth::authenticate(db, &pairings, &presented, Timestamp::now()))
         .await?;
-    app.note_first_use(grant.first_use_of).await;
+    app.note_first_use(grant.first_use).await;
     Ok(grant.principal)
 }
 
@@ -173,10 +173,21 @@ fn foreign_origin() -> ApiError {
 }
 
 impl App {
-    /// Remembers a token's first use. A store that cannot write now costs nothing but that the
-    /// pairing's answer may be asked for a little longer.
-    pub async fn note_first_use(&self, jti: Option<crate::ids::Jti>) {
-        let Some(jti) = jti else { return };
+    /// Remembers a token's first use, at once where that ends a pairing. A store that cannot write
+    /// now costs nothing but that the pairing's answer may be asked for a little longer.
+    pub async fn note_first_use(&self, first: Option<FirstUse>) {
+        let Some(FirstUse {
+            jti,
+            at,
+            ends_pairing,
+        }) = first
+        else {
+            return;
+        };
+        if !ends_pairing {
+            self.first_uses.note(jti, at);
+            return;
+        }
         let noted = self
             .store
             .write(move |tx| Ok::<_, crate::store::StoreError>(tokens::mark_first_use(tx, &jti)?));

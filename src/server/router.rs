@@ -211,7 +211,8 @@ static BY_PATH: LazyLock<matchit::Router<Vec<&'static Route>>> = LazyLock::new(|
 pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let method = request.method().clone();
-    let route = pattern(request.uri().path());
+    let is_logged = tracing::enabled!(tracing::Level::DEBUG);
+    let route = is_logged.then(|| pattern(request.uri().path()));
     let mut response = if transport::is_socket(&request) {
         let seat = request.extensions().get::<Arc<Seat>>().cloned();
         let response = transport::open(&app, request, peer).await;

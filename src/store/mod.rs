@@ -57,6 +57,7 @@ const PROBE_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Store {
     writes: mpsc::Sender<Command>,
+    writer: writer::Shared,
     reads: mpsc::Sender<Option<Read>>,
     epoch: Epoch,
     broken_since: watch::Receiver<Option<Timestamp>>,
@@ -89,20 +90,22 @@ impl Store {
 
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
-        let writer = writer::Writer {
+        let writer = writer::Shared::new(writer::Writer {
             connection: write_connection,
             opened: folder::Opened::at(&path)?,
             listener,
             epoch: epoch.clone(),
             last,
             broken_since: broken,
-        };
-        spawn("store-writer", move || writer.run(write_queue))?;
+        });
+        let of_thread = writer.clone();
+        spawn("store-writer", move || of_thread.run(write_queue))?;
         spawn("store-reader", move || {
             reader::run(read_connection, read_queue)
         })?;
         Ok(Self {
             writes,
+            writer,
             reads,
             epoch,
             broken_since,
@@ -160,16 +163,32 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job = Command::Look(Box::new(move |connection, last| {
-            // Whoever asked may be gone; then nobody needs the answer.
-            let _ = answer.send(look(connection, last));
-        }));
-        self.writes
-            .send(job)
-            .await
-            .map_err(|_| StoreError::Stopped)?;
+        let (look, answered) = answering(look);
+        self.queue(look).await?;
         answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// The same, but on the caller's own thread if nobody writes just now: two changes of thread cost
+    /// more than to read a few rows. For looks that read no more than that.
+    ///
+    /// # Errors
+    /// As [`Store::between_commits`].
+    pub async fn glance<T, E, F>(&self, look: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
+    {
+        let (look, answered) = answering(look);
+        if let Err(look) = self.writer.glance(look) {
+            self.queue(look).await?;
+        }
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    async fn queue(&self, look: writer::Look) -> Result<(), StoreError> {
+        let sent = self.writes.send(Command::Look(look)).await;
+        sent.map_err(|_| StoreError::Stopped)
     }
 
     /// Reads one consistent moment, after every commit that was answered.
@@ -252,6 +271,21 @@ pub fn inspect(folder: &Path) -> Result<String, OpenError> {
 /// A number of rows as SQLite takes it for `LIMIT`.
 pub fn row_limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// A look that sends its answer to whoever waits for it.
+fn answering<T, E, F>(look: F) -> (writer::Look, oneshot::Receiver<Result<T, E>>)
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    let look = move |connection: &Connection, last| {
+        // Whoever asked may be gone; then nobody needs the answer.
+        let _ = answer.send(look(connection, last));
+    };
+    (Box::new(look), answered)
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {

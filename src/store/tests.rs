@@ -306,13 +306,22 @@ async fn many_writers_share_few_commits() {
 #[tokio::test]
 async fn between_two_commits_the_store_and_the_hub_are_of_one_moment() {
     let house = House::new();
-    let looks = (0..100).map(|_| {
+    let look = || {
         let told = house.told.clone();
-        house.store.between_commits(move |db, last| {
+        move |db: &Connection, last: EventId| {
             let told = told.ids();
             let newest = told.last().copied().unwrap_or(0);
             Ok::<_, StoreError>((last.get(), newest, rows(db), history::last_id(db)?.get()))
-        })
+        }
+    };
+    let looks = (0..100).map(|n| {
+        let (store, look) = (house.store.clone(), look());
+        async move {
+            match n % 2 {
+                0 => store.between_commits(look).await,
+                _ => store.glance(look).await,
+            }
+        }
     });
     let writes = (0..100).map(|n| {
         house.store.write(move |tx| match n % 3 {
@@ -327,6 +336,47 @@ async fn between_two_commits_the_store_and_the_hub_are_of_one_moment() {
     }
     let kept = wrote.iter().filter(|written| written.is_ok()).count();
     assert_eq!(house.told.ids().len(), kept);
+}
+
+#[tokio::test]
+async fn a_glance_waits_for_whoever_writes_and_for_nobody_else() {
+    let house = House::new();
+    let glance = || {
+        let glance = |_: &Connection, last: EventId| Ok::<_, StoreError>(last.get());
+        house.store.glance(glance)
+    };
+    assert_eq!(house.store.write(publish).await.unwrap(), 1);
+    // The writing thread may be about to let go still.
+    let seen = loop {
+        match glance().now_or_never() {
+            Some(seen) => break seen,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(seen.unwrap(), 1);
+
+    let release = house.hold().await;
+    let mut write = Box::pin(house.store.write(publish));
+    assert!(write.as_mut().now_or_never().is_none());
+    let mut waiting = Box::pin(glance());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    drop(release);
+    assert_eq!(write.await.unwrap(), 2);
+    assert_eq!(
+        waiting.await.unwrap(),
+        2,
+        "as every look, after what was asked before"
+    );
+
+    let panics = house
+        .store
+        .glance(|_, _| -> Result<(), StoreError> { panic!("in a glance") });
+    assert!(matches!(panics.await, Err(StoreError::Stopped)));
+    assert_eq!(
+        house.store.write(publish).await.unwrap(),
+        3,
+        "nothing is left open"
+    );
 }
 
 #[tokio::test]

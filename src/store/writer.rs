@@ -4,8 +4,9 @@
 //! waiting window: a lone write is committed at once, and what queues meanwhile shares the next
 //! commit.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -108,8 +109,24 @@ pub(super) struct Writer {
     pub(super) broken_since: watch::Sender<Option<Timestamp>>,
 }
 
-impl Writer {
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+/// The writer, for its thread and for looks that need not wait for it; none once it has ended. It is
+/// held over whole commits, what they tell included.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Option<Writer>>>);
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Shared {
+    pub(super) fn new(writer: Writer) -> Self {
+        Self(Arc::new(Mutex::new(Some(writer))))
+    }
+
+    /// The writing thread: it ends when it is told to, or when every handle to the store is gone.
+    pub(super) fn run(&self, mut queue: mpsc::Receiver<Command>) {
         while let Some(first) = queue.blocking_recv() {
             let mut batch = vec![first];
             while batch.len() < MAX_BATCH {
@@ -118,15 +135,32 @@ impl Writer {
                     Err(_) => break,
                 }
             }
-            if self.serve(batch) == After::End {
+            let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let after = writer.as_mut().map(|writer| writer.serve(batch));
+            if after != Some(After::GoOn) {
                 break;
             }
         }
-        if let Err((_, error)) = self.connection.close() {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err((_, error))) = writer.take().map(|writer| writer.connection.close()) {
             tracing::warn!(%error, "the database could not be closed in order; nothing is lost");
         }
     }
 
+    /// Looks here and now if nobody writes or looks just then; else it gives the look back.
+    pub(super) fn glance(&self, look: Look) -> Result<(), Look> {
+        match self.0.try_lock() {
+            Ok(writer) => match writer.as_ref() {
+                Some(writer) => writer.look(vec![look]),
+                None => return Err(look),
+            },
+            Err(_) => return Err(look),
+        }
+        Ok(())
+    }
+}
+
+impl Writer {
     /// Looks come after the writes of their batch: whoever asked for both had the write answered first.
     fn serve(&mut self, batch: Vec<Command>) -> After {
         let mut after = After::GoOn;
@@ -142,13 +176,26 @@ impl Writer {
         if !jobs.is_empty() {
             self.commit(jobs);
         }
+        if !looks.is_empty() {
+            self.look(looks);
+        }
+        after
+    }
+
+    /// Looks within one read transaction: else SQLite would lock and unlock for each statement.
+    fn look(&self, looks: Vec<Look>) {
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
+        let begun = run("BEGIN");
         for look in looks {
             let guarded = AssertUnwindSafe(|| look(&self.connection, self.last));
             if catch_unwind(guarded).is_err() {
                 tracing::error!("a look between commits panicked");
             }
         }
-        after
+        // Nothing was written, so however the transaction ends is right; but it must end.
+        if begun.is_ok() && run("COMMIT").is_err() {
+            let _ = run("ROLLBACK");
+        }
     }
 
     fn commit(&mut self, jobs: Vec<Box<dyn Job>>) {

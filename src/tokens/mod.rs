@@ -1,6 +1,7 @@
 //! Tokens and session ids: issuing, refreshing, revoking. The store knows a token's claims and
 //! `jti`, never the token; a session id it knows as SHA-256.
 
+mod first_uses;
 pub mod routes;
 mod rows;
 
@@ -12,6 +13,7 @@ use crate::hub::{Ending, Whom};
 use crate::ids::{Jti, OrganizationId, PairingId, TenantId};
 use crate::store::WriteTx;
 
+pub use first_uses::FirstUses;
 pub use rows::{
     find, find_by_claim, find_by_session, find_unused_by_pairing, has_standing, known_since, page,
     standing,
@@ -112,6 +114,12 @@ impl Token {
             organization_id: self.organization_id.as_ref().map(ToString::to_string),
             tenant_id: self.tenant_id.as_ref().map(ToString::to_string),
         }
+    }
+
+    /// Whether a pairing's answer may still be asked for that is this token.
+    pub fn is_asked_for(&self, now: Timestamp) -> bool {
+        let is_open = |answer: &PairingAnswer| answer.until > now;
+        self.first_used_at.is_none() && self.pairing.as_ref().is_some_and(is_open)
     }
 
     /// Who comes with this token.

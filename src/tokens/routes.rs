@@ -20,7 +20,7 @@ use crate::server::{ApiError, Entrance, Fields, Reply, Request, SESSION_COOKIE, 
 /// A token's life in seconds: a second to ten years.
 const TTL: std::ops::RangeInclusive<i64> = 1..=10 * 366 * 86_400;
 
-fn show(token: &Token) -> Value {
+fn show(app: &App, token: &Token) -> Value {
     json!({
         "jti": token.jti,
         "role": token.subject.role(),
@@ -32,7 +32,7 @@ fn show(token: &Token) -> Value {
         "createdAt": token.issued_at,
         "expiresAt": token.expires_at.min(token.stands_until),
         "revokedAt": token.revoked_at,
-        "firstUsedAt": token.first_used_at,
+        "firstUsedAt": app.first_uses.known(&token.jti, token.first_used_at),
         "createdBy": token.created_by,
     })
 }
@@ -47,7 +47,7 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         .await?;
     let key = |token: &Token| (token.issued_at.unix_ms(), token.jti.to_string());
     Ok(page::reply("tokens", tokens, limit, key, |token| {
-        show(&token)
+        show(&app, &token)
     }))
 }
 
@@ -149,7 +149,7 @@ fn answer_with_token(app: &App, token: &Token) -> Result<Value, ApiError> {
         .signer
         .sign(&token.claims())
         .map_err(PairingError::from)?;
-    let mut answer = show(token);
+    let mut answer = show(app, token);
     if let Some(answer) = answer.as_object_mut() {
         answer.insert("token".to_owned(), signed.into());
     }
@@ -195,7 +195,7 @@ pub async fn refresh(app: Arc<App>, request: Request) -> Result<Reply, ApiError>
     match caller.session_hash {
         None => answer_with_token(&app, &token).map(|answer| Reply::ok(&answer)),
         Some(hash) => {
-            let reply = Reply::ok(&show(&token));
+            let reply = Reply::ok(&show(&app, &token));
             // The browser would drop the cookie when the old token's life is over.
             let own = |id: &String| super::hash_of(id) == hash;
             Ok(match request.session_cookie().filter(own) {

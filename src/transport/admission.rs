@@ -23,23 +23,24 @@ use crate::protocol::socketio;
 const MAX_REFUSALS: usize = 8;
 
 impl Connection {
-    /// Opens the one session of a JSON WebSocket or an event stream.
-    pub(super) async fn open_json(&mut self) -> Result<(), Parting> {
+    /// Opens the one session of a JSON WebSocket or an event stream, before its handshake is answered:
+    /// a wrong token fails the handshake (contract 3). None is returned, and the session has to
+    /// authenticate, if the handshake brings no proof.
+    ///
+    /// # Errors
+    /// Why the proof does not stand.
+    pub(super) async fn open(&mut self) -> Result<Option<Box<Entered>>, AuthError> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
         let Some(proof) = self.handshake.proof() else {
             self.admit(namespace, id);
-            return Ok(());
+            return Ok(None);
         };
         let past = Past::at(self.handshake.position.take());
-        match entry::enter(&self.app, proof, self.newcomer(&id, namespace, past)).await {
-            Ok(entered) => {
-                self.admit(namespace, id);
-                self.welcome(self.slots.len() - 1, entered);
-                Ok(())
-            }
-            // The token fell between the handshake and here.
-            Err(error) => self.refuse_token(namespace, &error, None),
-        }
+        let newcomer = self.newcomer(&id, namespace, past);
+        let entered = entry::enter(&self.app, proof, newcomer).await?;
+        self.admit(namespace, id);
+        self.seat(0, &entered);
+        Ok(Some(Box::new(entered)))
     }
 
     /// Makes the place of a session that is about to prove itself. Beside a proven one it has time
@@ -211,8 +212,14 @@ impl Connection {
         }
     }
 
-    /// The session is live: the first words (contract 4.4).
+    /// A session that entered is live: it takes its place, and is told the first words.
     fn welcome(&mut self, index: usize, entered: Entered) {
+        self.seat(index, &entered);
+        self.greet(index, &entered);
+    }
+
+    /// The place is that of a session which entered, and leaves with it.
+    fn seat(&mut self, index: usize, entered: &Entered) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -220,8 +227,15 @@ impl Connection {
         if let Some(feed) = slot.feed() {
             feed.was_told_first(entered.pending.iter().filter_map(Event::id).collect());
         }
-        let namespace = slot.namespace;
         self.permit.proven();
+    }
+
+    /// The first words (contract 4.4).
+    pub(super) fn greet(&mut self, index: usize, entered: &Entered) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        let namespace = slot.namespace;
         self.desk()
             .carrier
             .set_max_message(self.app.config.max_message_bytes);

@@ -28,11 +28,19 @@ enum Line {
     Engine(Box<engineio::Socket<Stream>>),
     /// Server-sent events.
     Events(Box<EventStream<Stream>>),
-    /// It was taken, to be closed.
+    /// It is not there yet, or was taken to be closed.
     Gone,
 }
 
 impl Carrier {
+    /// That of a connection which is not handed over yet.
+    pub(super) fn none() -> Self {
+        Self {
+            line: Line::Gone,
+            backlog: 0,
+        }
+    }
+
     pub(super) fn websocket(socket: WebSocket<Stream>) -> Self {
         Self {
             line: Line::WebSocket(Box::new(socket)),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
@@ -127,7 +128,7 @@ impl Codec {
     }
 
     /// A message for one session alone.
-    pub(super) fn direct(&self, namespace: Namespace, kind: &Kind, data: &Value) -> Frame {
+    pub(super) fn direct(&self, namespace: Namespace, kind: &Kind, data: &impl Serialize) -> Frame {
         match self {
             Self::Json => Frame::Text(direct_json(kind, &to_json(data), Timestamp::now()).into()),
             Self::SocketIo(_) => {
@@ -190,7 +191,7 @@ pub(super) fn frame(dialect: Dialect, namespace: Namespace, event: &Event) -> Fr
 }
 
 /// JSON text of our own as it is spliced into a packet.
-fn raw(data: &Value) -> Box<RawValue> {
+fn raw(data: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(data).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 

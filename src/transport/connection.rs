@@ -10,6 +10,7 @@ use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::carrier::Carrier;
@@ -109,21 +110,15 @@ impl Connection {
         }
     }
 
+    /// Has it carried by this from now on; one that enters before it is answered has none at first.
+    pub(super) fn carry(&mut self, carrier: Carrier) {
+        self.desk().carrier = carrier;
+    }
+
     /// Serves until the connection ends.
     pub(super) async fn run(mut self) {
-        let opened = match self.codec {
-            // Boxed, as is all that is done now and then: a task is as large as the largest thing it
-            // may ever do, and thousands of them do nothing.
-            Codec::Json | Codec::Sse => Box::pin(self.open_json()).await,
-            Codec::SocketIo(_) => Ok(()),
-        };
-        let parting = match opened {
-            Ok(()) => self.serve().await,
-            Err(parting) => parting,
-        };
-        for slot in self.slots.drain(..) {
-            slot.leave(&self.app);
-        }
+        let parting = self.serve().await;
+        self.leave_all();
         tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
         let mut carrier = self.desk().carrier.take();
         match parting {
@@ -135,6 +130,12 @@ impl Connection {
             }
             Parting::Break { code, reason } => carrier.close(code, reason).await,
             Parting::Drop => {}
+        }
+    }
+
+    fn leave_all(&mut self) {
+        for slot in self.slots.drain(..) {
+            slot.leave(&self.app);
         }
     }
 
@@ -298,7 +299,7 @@ impl Connection {
     }
 
     /// A message for one session alone.
-    pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &serde_json::Value) {
+    pub(super) fn tell(&mut self, namespace: Namespace, kind: &Kind, data: &impl Serialize) {
         self.send(self.codec.direct(namespace, kind, data));
         self.count_told(namespace);
     }
@@ -393,11 +394,10 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Where the task failed: what the hub still knows of it would keep the socket open for good.
+    /// One that was given up while it was opened, or whose task failed, has sessions still: what the hub
+    /// knows of them would keep the socket open for good.
     fn drop(&mut self) {
-        for session in self.slots.iter().filter_map(Slot::session) {
-            self.app.hub.unregister(session);
-        }
+        self.leave_all();
         drop(self.desk().carrier.take());
     }
 }

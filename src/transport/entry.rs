@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::command::Authenticate;
@@ -11,7 +12,8 @@ use super::pid::Pid;
 use super::position::{Outcome, Past, Standing, Start};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
-use crate::auth::{self, AuthError, Credential, Grant, Principal, Signer, Subject};
+use crate::auth::entitlement;
+use crate::auth::{self, AuthError, Credential, Grant, Principal, Role, Signer, Subject};
 use crate::clients::{Acks, ClientError};
 use crate::clock::Timestamp;
 use crate::commands;
@@ -59,6 +61,25 @@ pub(super) struct Entered {
     pub(super) pending: Vec<Event>,
 }
 
+/// What a session is told first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FirstWords<'a> {
+    assigned_areas: Vec<AreaJson>,
+    client_id: &'a str,
+    #[serde(rename = "client_id")]
+    own_id: &'a str,
+    connection_id: &'a ConnectionId,
+    epoch: &'a str,
+    last_event_id: EventId,
+    message: &'static str,
+    recovered: bool,
+    role: Role,
+    status: &'static str,
+    timestamp: Timestamp,
+    user_id: &'a str,
+}
+
 /// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
 /// it or, where it goes on from an earlier one, left to the history: nothing is missed and nothing
 /// comes twice.
@@ -93,7 +114,7 @@ pub(super) async fn enter_as(
     let max_sessions = app.config.max_sessions_per_client;
     let (entered, first_use) = app
         .store
-        .between_commits(move |db, last_event| {
+        .glance(move |db, last_event| {
             let now = Timestamp::now();
             let grant = match (&presented, proof) {
                 (Some(presented), _) => auth::authenticate(db, &pairings, presented, now)?,
@@ -101,7 +122,7 @@ pub(super) async fn enter_as(
                     let id = id.parse().unwrap_or_else(|_| UserId::random());
                     Grant {
                         principal: Principal::local_admin(id),
-                        first_use_of: None,
+                        first_use: None,
                     }
                 }
                 (None, Proof::Credential(_)) => return Err(AuthError::Missing),
@@ -160,7 +181,11 @@ pub(super) async fn enter_as(
                 session.outbox().owe_states();
             }
             let (after, last) = (start.after, last_event);
-            feed::register(&hub, db, &session, after, last, max_sessions)?;
+            let rooms = match start.continues {
+                Some(_) => entitlement::rooms(db, session.id(), last)?,
+                None => Vec::new(),
+            };
+            feed::register(&hub, db, &session, &rooms, after, last, max_sessions)?;
             Ok((
                 Entered {
                     session,
@@ -171,7 +196,7 @@ pub(super) async fn enter_as(
                     granted,
                     pending,
                 },
-                grant.first_use_of,
+                grant.first_use,
             ))
         })
         .await?;
@@ -251,14 +276,14 @@ pub(super) async fn renew(
     let pairings = app.pairings.clone();
     let (renewed, first_use) = app
         .store
-        .between_commits(move |db, _| {
+        .glance(move |db, _| {
             let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
             if !session.principal().hears_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));
             }
             session.retoken(grant.principal.clone());
-            Ok((Some(grant.principal), grant.first_use_of))
+            Ok((Some(grant.principal), grant.first_use))
         })
         .await?;
     app.note_first_use(first_use).await;
@@ -274,32 +299,27 @@ fn not_granted(error: pairing::PairingError) -> AuthError {
 
 impl Entered {
     /// `connected` or `connection` (contract 4.4).
-    pub(super) fn first_words(&self) -> Value {
+    pub(super) fn first_words(&self) -> FirstWords<'_> {
         let connection = self.session.id();
         let client = match self.principal.client_id() {
             Some(id) => id.as_str(),
             None => connection.as_str(),
         };
-        let areas: Vec<_> = self
-            .areas
-            .iter()
-            .cloned()
-            .map(AreaJson::for_client)
-            .collect();
-        json!({
-            "status": "connected",
-            "clientId": client,
-            "client_id": client,
-            "connectionId": connection,
-            "userId": self.principal.subject.id(),
-            "role": self.principal.role(),
-            "message": "Connected to Wallcast",
-            "assignedAreas": areas,
-            "epoch": self.standing.epoch.as_str(),
-            "lastEventId": self.standing.last,
-            "recovered": self.start.outcome == Outcome::Recovered,
-            "timestamp": Timestamp::now(),
-        })
+        let areas = self.areas.iter().cloned();
+        FirstWords {
+            assigned_areas: areas.map(AreaJson::for_client).collect(),
+            client_id: client,
+            own_id: client,
+            connection_id: connection,
+            epoch: self.standing.epoch.as_str(),
+            last_event_id: self.standing.last,
+            message: "Connected to Wallcast",
+            recovered: self.start.outcome == Outcome::Recovered,
+            role: self.principal.role(),
+            status: "connected",
+            timestamp: Timestamp::now(),
+            user_id: self.principal.subject.id(),
+        }
     }
 
     /// After which event it begins.

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::position::Standing;
 use crate::auth::entitlement;
 use crate::event::{Event, EventId, Namespace};
-use crate::history;
+use crate::history::{self, Span};
 use crate::hub::{Drained, Hub, Session};
 use crate::store::{Store, StoreError};
 
@@ -50,7 +50,7 @@ pub(super) enum Recalled {
 
 /// Lets a session hear everything of its own after `after`: what was committed already, up to
 /// `last`, is left to history. Call between two commits
-/// ([`Store::between_commits`]).
+/// ([`Store::between_commits`]). `rooms` are those of the session that it continues.
 ///
 /// # Errors
 /// SQLite's.
@@ -58,16 +58,16 @@ pub(super) fn register(
     hub: &Hub,
     db: &Connection,
     session: &Arc<Session>,
+    rooms: &[Span],
     after: EventId,
     last: EventId,
     max_sessions: usize,
 ) -> rusqlite::Result<()> {
     let spans = entitlement::spans(db, &session.principal(), last)?;
-    let rooms = entitlement::rooms(db, session.id(), last)?;
     if after < last {
         session.outbox().start_behind(after.next());
     }
-    hub.register(session.clone(), &spans, &rooms, max_sessions);
+    hub.register(session.clone(), &spans, rooms, max_sessions);
     Ok(())
 }
 

@@ -36,11 +36,13 @@ use hyper::{Method, StatusCode};
 
 use crate::app::App;
 use crate::event::Namespace;
-use crate::protocol::{engineio, websocket};
+use crate::protocol::engineio;
+use crate::protocol::websocket::{self, WebSocket};
 use crate::server::{self, ApiError, Entrance, Incoming, Peer, Response, Stream};
 use carrier::Carrier;
 use codec::Codec;
 use connection::{Connection, Handshake};
+use entry::Entered;
 use position::PositionAsked;
 
 pub use send::send;
@@ -101,7 +103,7 @@ pub async fn open(app: &Arc<App>, request: Incoming, peer: Peer) -> Response {
 
 async fn open_websocket(
     app: &Arc<App>,
-    mut request: Incoming,
+    request: Incoming,
     peer: Peer,
 ) -> Result<Response, ApiError> {
     let namespace = websocket_namespace(request.uri().path())
@@ -117,34 +119,42 @@ async fn open_websocket(
         )
         .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
     }
+    let response = websocket::answer(&request).map_err(|error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", error.to_string())
+    })?;
     let mut handshake = presented(app, &request, &peer).await?;
-    let proof = match &handshake.credential {
-        Some(credential) => server::prove(app, credential).await.map(|_| true),
-        None => Ok(handshake.local_admin.is_some()),
-    };
-    let permit = app.sockets.permit(app, &peer, matches!(proof, Ok(true)))?;
-    // Where a wrong token came in the handshake itself the handshake fails (contract 3); it has
-    // been counted all the same.
-    proof?;
-    let (response, upgraded) = websocket::accept::<Stream, _>(&mut request, app.websocket_limits())
-        .map_err(|error| {
-            ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", error.to_string())
-        })?;
     handshake.namespace = namespace;
-    let app = app.clone();
-    tokio::spawn(async move {
-        match upgraded.await {
-            Ok(socket) => {
-                let carrier = Carrier::websocket(socket);
-                let connection =
-                    Connection::new(app, carrier, Codec::Json, peer, handshake, permit);
-                // A fresh task, so that nothing of the handshake lives as long as the session.
-                tokio::spawn(connection.run());
-            }
-            Err(error) => tracing::debug!(%error, "a WebSocket upgrade was not completed"),
+    let (mut connection, entered) = enter(app, peer, handshake, Codec::Json).await?;
+    let limits = app.websocket_limits();
+    // The answer and the first words leave together.
+    let taker = move |stream: Stream, head, read| {
+        let socket = WebSocket::opening(stream, &head, read, limits);
+        connection.carry(Carrier::websocket(socket));
+        if let Some(entered) = entered {
+            connection.greet(0, &entered);
         }
-    });
-    Ok(response)
+        tokio::spawn(connection.run());
+    };
+    Ok(server::hand_over(response, taker))
+}
+
+/// Lets in whoever opens a connection of one session with a token, in one look at the store. A wrong
+/// token fails the handshake (contract 3), and counts against its address all the same, as none does.
+async fn enter(
+    app: &Arc<App>,
+    peer: Peer,
+    handshake: Handshake,
+    codec: Codec,
+) -> Result<(Connection, Option<Box<Entered>>), ApiError> {
+    let permit = app.sockets.permit(app)?;
+    let carrier = Carrier::none();
+    let mut connection = Connection::new(app.clone(), carrier, codec, peer, handshake, permit);
+    let entered = connection.open().await;
+    if !matches!(entered, Ok(Some(_))) {
+        let Connection { permit, peer, .. } = &mut connection;
+        app.sockets.count_stranger(permit, peer)?;
+    }
+    Ok((connection, entered?))
 }
 
 async fn open_socketio(
@@ -166,7 +176,10 @@ async fn open_socketio(
         Some(credential) => server::prove(app, credential).await.is_ok(),
         None => handshake.local_admin.is_some(),
     };
-    let permit = app.sockets.permit(app, &peer, proven)?;
+    let mut permit = app.sockets.permit(app)?;
+    if !proven {
+        app.sockets.count_stranger(&mut permit, &peer)?;
+    }
     let owner = app.clone();
     let opened = move |socket: engineio::Socket<Stream>| {
         let carrier = Carrier::engine(socket);
@@ -174,7 +187,15 @@ async fn open_socketio(
         let connection = Connection::new(owner, carrier, codec, peer, handshake, permit);
         tokio::spawn(connection.run());
     };
-    Ok(app.engine.handle(request, opened).await)
+    if !websocket::is_upgrade(&request) {
+        return Ok(app.engine.handle(request, opened).await);
+    }
+    Ok(match app.engine.accept(&request) {
+        Ok((response, opening)) => server::hand_over(response, move |stream, head, read| {
+            opened(opening.on(stream, &head, read));
+        }),
+        Err(refusal) => refusal,
+    })
 }
 
 /// Whether an Engine.IO request goes on with a session rather than opening one.

@@ -36,30 +36,16 @@ impl Sockets {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Admits one more socket. One whose handshake has proven a token is not held to the limit of
-    /// its address.
+    /// Admits one more socket.
     ///
     /// # Errors
-    /// 503 when the house is full, 429 when the address has tried too often.
-    pub(super) fn permit(
-        &self,
-        app: &App,
-        peer: &Peer,
-        is_proven: bool,
-    ) -> Result<SocketPermit, ApiError> {
+    /// 503 when the house is full.
+    pub(super) fn permit(&self, app: &App) -> Result<SocketPermit, ApiError> {
         if app.shutdown.has_begun() {
             return Err(ApiError::unavailable(
                 "Wallcast is stopping; connect again in a moment",
             ));
         }
-        let place = match peer.address {
-            Some(address) if !is_proven => {
-                let taken = self.limits.take(address, Instant::now());
-                let refused = |wait| ApiError::too_many("Too many new connections; wait", wait);
-                Some(taken.map_err(refused)?)
-            }
-            _ => None,
-        };
         let room = |open| (open < app.config.max_connections).then_some(open + 1);
         let counted = self
             .open
@@ -71,8 +57,25 @@ impl Sockets {
         }
         Ok(SocketPermit {
             open: self.open.clone(),
-            place,
+            place: None,
         })
+    }
+
+    /// Holds a socket whose handshake has proven no token to the limit of its address.
+    ///
+    /// # Errors
+    /// 429 when the address has tried too often.
+    pub(super) fn count_stranger(
+        &self,
+        permit: &mut SocketPermit,
+        peer: &Peer,
+    ) -> Result<(), ApiError> {
+        if let Some(address) = peer.address {
+            let taken = self.limits.take(address, Instant::now());
+            let refused = |wait| ApiError::too_many("Too many new connections; wait", wait);
+            permit.place = Some(taken.map_err(refused)?);
+        }
+        Ok(())
     }
 }
 

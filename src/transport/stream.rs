@@ -9,8 +9,7 @@ use hyper::header::{ACCEPT, HeaderName};
 
 use super::carrier::Carrier;
 use super::codec::Codec;
-use super::connection::Connection;
-use super::presented;
+use super::{enter, presented};
 use crate::app::App;
 use crate::auth::AuthError;
 use crate::protocol::sse::EventStream;
@@ -43,25 +42,24 @@ pub(super) async fn open(
     peer: Peer,
 ) -> Result<Response, ApiError> {
     let handshake = presented(app, &request, &peer).await?;
-    let proof = match (&handshake.local_admin, &handshake.credential) {
-        (Some(_), _) => Ok(()),
-        (None, Some(credential)) => server::prove(app, credential).await.map(drop),
-        (None, None) => Err(AuthError::Missing),
-    };
     if request.method() == Method::HEAD {
-        proof?;
+        match (&handshake.local_admin, &handshake.credential) {
+            (Some(_), _) => {}
+            (None, Some(credential)) => drop(server::prove(app, credential).await?),
+            (None, None) => return Err(AuthError::Missing.into()),
+        }
         return Ok(head());
     }
-    // A wrong token counts against its address, as on a WebSocket.
-    let permit = app.sockets.permit(app, &peer, proof.is_ok())?;
-    proof?;
-    let (app, version) = (app.clone(), request.version());
-    Ok(server::hand_over(head(), move |stream: Stream, head| {
+    let (mut connection, entered) = enter(app, peer, handshake, Codec::Sse).await?;
+    let entered = entered.ok_or(AuthError::Missing)?;
+    let version = request.version();
+    let taker = move |stream: Stream, head, _| {
         stream.give_up_after(SILENCE);
-        let carrier = Carrier::events(EventStream::new(stream, head, version));
-        let connection = Connection::new(app, carrier, Codec::Sse, peer, handshake, permit);
+        connection.carry(Carrier::events(EventStream::new(stream, head, version)));
+        connection.greet(0, &entered);
         tokio::spawn(connection.run());
-    }))
+    };
+    Ok(server::hand_over(head(), taker))
 }
 
 fn head() -> Response {

@@ -2,8 +2,9 @@
 //! (contract 3 and 4.4).
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Daemon, Socket, assert_timestamp, keys};
+use crate::support::{Daemon, Socket, assert_timestamp, keys, soon, tls_stream};
 
 /// The keys of the first words.
 pub const FIRST_WORDS: [&str; 12] = [
@@ -184,4 +185,29 @@ async fn a_cookie_counts_for_our_own_pages_and_for_no_browser() {
         101,
         "a token that a page had to know is no cookie"
     );
+}
+
+#[tokio::test]
+async fn sockets_that_are_given_up_while_they_open_leave_no_session() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    let handshake = format!(
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         authorization: Bearer {}\r\n\r\n",
+        tablet.token
+    );
+    for _ in 0..20 {
+        let mut stream = tls_stream(daemon.https, daemon.tls.clone()).await;
+        stream.write_all(handshake.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+    }
+    let listening = daemon.listen(&tablet.token).await;
+    let path = format!("/api/clients/{}", tablet.id);
+    soon("the others to be gone", async {
+        while admin.get(&path).await.expect(200).json["sessions"] != 1 {}
+    })
+    .await;
+    drop(listening);
 }

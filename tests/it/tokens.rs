@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::pairing_asked::ask;
-use crate::support::Daemon;
+use crate::support::{Daemon, assert_timestamp};
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_the_list_knows_it_without() {
@@ -36,6 +36,27 @@ async fn a_token_is_shown_once_and_the_list_knows_it_without() {
     }
     assert!(kept.get("token").is_none());
     assert_eq!(kept["revokedAt"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_first_use_is_shown_at_once_and_outlives_a_stop() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.admin().await;
+    let made = daemon.token(json!({ "role": "user", "name": "x" })).await;
+    let used = async |api: &crate::support::Api| {
+        let list = api.get("/api/tokens").await.expect(200).json;
+        let tokens = list["tokens"].as_array().unwrap().iter();
+        let mut own = tokens.filter(|token| token["jti"] == made["jti"]);
+        own.next().unwrap()["firstUsedAt"].clone()
+    };
+    assert_eq!(used(&admin).await, Value::Null);
+    daemon.listen(made["token"].as_str().unwrap()).await;
+    let first = used(&admin).await;
+    assert_timestamp(&first);
+    daemon.listen(made["token"].as_str().unwrap()).await;
+
+    let daemon = daemon.restart().await;
+    assert_eq!(used(&daemon.local()).await, first);
 }
 
 #[tokio::test]

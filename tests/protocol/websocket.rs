@@ -317,6 +317,34 @@ async fn queued_frames_leave_in_one_write() {
     assert_eq!(writes.load(Ordering::Relaxed), 1);
 }
 
+#[tokio::test]
+async fn the_handshakes_answer_leaves_with_the_first_frames_and_before_all_else() {
+    let (mut client, server) = duplex(64 * 1024);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let answer = hyper::Response::builder().status(101);
+    let (head, ()) = answer
+        .header("upgrade", "websocket")
+        .body(())
+        .unwrap()
+        .into_parts();
+    // A ping that came too early is answered in its turn.
+    let ping = Bytes::from_static(b"\x89\x80\x00\x00\x00\x00");
+    let stream = Counting(server, writes.clone());
+    let mut socket = WebSocket::opening(stream, &head, ping, QUIET);
+    assert!(!socket.can_send());
+    socket.send(text("dropped"));
+    assert!(socket.discard_unsent(), "the answer stays");
+    socket.send(text("first words"));
+    assert_eq!(socket.event().await, Event::Flushed);
+    assert!(socket.can_send());
+    assert_eq!(writes.load(Ordering::Relaxed), 2);
+
+    let expected = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n\x81\x0bfirst words\x8a\x00";
+    let mut heard = vec![0; expected.len()];
+    client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, expected);
+}
+
 /// Both ends of a TLS connection over a pipe.
 async fn tls(
     capacity: usize,

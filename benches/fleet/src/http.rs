@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -19,24 +20,33 @@ use tokio_rustls::client::TlsStream;
 
 use crate::Outcome;
 
-/// TLS as every tablet of the fleet speaks it: 1.3, and each handshake a full one.
-static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+/// TLS as the tablets of a fleet speak it: 1.3, and each handshake a full one.
+pub static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| tls(None));
+
+/// TLS 1.3 that remembers sessions of so many servers, or that makes each handshake a full one.
+pub fn tls(sessions: Option<usize>) -> Arc<ClientConfig> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring speaks TLS 1.3")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
-    config.resumption = rustls::client::Resumption::disabled();
+    config.resumption = match sessions {
+        Some(servers) => Resumption::in_memory_sessions(servers),
+        None => Resumption::disabled(),
+    };
     Arc::new(config)
-});
+}
 
 /// Opens TLS over TCP.
-pub async fn connect(address: SocketAddr) -> Outcome<TlsStream<TcpStream>> {
+pub async fn connect(
+    tls: &Arc<ClientConfig>,
+    address: SocketAddr,
+) -> Outcome<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
     let name = ServerName::try_from("localhost")?;
-    Ok(TlsConnector::from(TLS.clone()).connect(name, tcp).await?)
+    Ok(TlsConnector::from(tls.clone()).connect(name, tcp).await?)
 }
 
 /// A client of one connection.
@@ -47,7 +57,7 @@ pub struct Http {
 
 impl Http {
     pub async fn open(address: SocketAddr, token: Option<&str>) -> Outcome<Self> {
-        let stream = TokioIo::new(connect(address).await?);
+        let stream = TokioIo::new(connect(&TLS, address).await?);
         let (sender, connection) = http1::handshake(stream).await?;
         tokio::spawn(connection);
         Ok(Self {

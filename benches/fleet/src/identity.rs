@@ -15,5 +15,7 @@ pub fn server_config() -> Result<ServerConfig, Box<dyn std::error::Error>> {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
     config.send_tls13_tickets = 1;
+    // Of the sessions that rustls remembers by itself, newer ones would push out those of a fleet.
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     Ok(config)
 }

@@ -10,6 +10,7 @@ mod core;
 mod durable;
 mod ephemeral;
 mod growth;
+mod handshakes;
 mod house;
 mod http;
 mod process;
@@ -52,6 +53,8 @@ enum What {
     Compare(Compare),
     /// Wallcast as a house grows
     Growth,
+    /// What it costs that tablets come back, by full and by resumed handshakes
+    Handshakes,
     /// How quickly a durable change is told
     Durable,
     /// How quickly a state of Home Assistant's is told
@@ -113,6 +116,10 @@ fn run(flags: &Flags) -> Outcome<String> {
             What::Growth => {
                 let charts = growth::measure(&flags.programs).await?;
                 ("growth", table::of_charts(&charts), charts)
+            }
+            What::Handshakes => {
+                let text = handshakes::measure(&flags.programs).await?;
+                ("handshakes", text, Vec::new())
             }
             What::Durable => {
                 let text = durable::measure(&flags.programs).await?;

@@ -13,7 +13,7 @@ use crate::tablet::{self, Heard};
 use crate::{Outcome, process};
 
 /// Handshakes that run at once.
-const OPENING: usize = 32;
+pub const OPENING: usize = 32;
 /// Publications by which the cost of one that nobody hears is measured.
 const UNHEARD: u32 = 500;
 /// How long the server is left alone before its memory is read.

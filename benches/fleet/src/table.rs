@@ -92,7 +92,11 @@ pub fn deliveries(samples: &[Sample]) -> Chart {
 }
 
 fn median(row: &[&Sample], figure: fn(&Sample) -> f64) -> f64 {
-    let mut figures: Vec<f64> = row.iter().map(|sample| figure(sample)).collect();
+    middle(row.iter().map(|sample| figure(sample)).collect())
+}
+
+/// The median; of none it is 0.
+pub fn middle(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hdrhistogram::Histogram;
+use rustls::ClientConfig;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -103,12 +104,27 @@ pub async fn open(
     token: Option<String>,
     heard: Arc<Heard>,
 ) -> Outcome<()> {
+    let socket = enter(&http::TLS, address, dialect, token).await?;
+    tokio::spawn(listen(socket, heard));
+    Ok(())
+}
+
+/// Opens a socket and hears its first words.
+pub async fn enter(
+    tls: &Arc<ClientConfig>,
+    address: SocketAddr,
+    dialect: Dialect,
+    token: Option<String>,
+) -> Outcome<Socket> {
     let path = match dialect {
         Dialect::Json => "/ws",
         Dialect::SocketIo => "/socket.io/?EIO=4&transport=websocket",
     };
     let bearer = token.as_deref().filter(|_| dialect == Dialect::Json);
-    let mut socket = connect(address, path, bearer).await?;
+    let mut socket = connect_with(tls, address, path, bearer).await?;
+    if bearer.is_some() {
+        text(&mut socket).await?;
+    }
     if dialect == Dialect::SocketIo {
         let open = text(&mut socket).await?;
         if !open.starts_with('0') {
@@ -125,13 +141,21 @@ pub async fn open(
             return Err(format!("no Socket.IO CONNECT but {connect}").into());
         }
     }
-    tokio::spawn(listen(socket, heard));
-    Ok(())
+    Ok(socket)
 }
 
 /// Opens a WebSocket over TLS.
 pub async fn connect(address: SocketAddr, path: &str, token: Option<&str>) -> Outcome<Socket> {
-    let stream = http::connect(address).await?;
+    connect_with(&http::TLS, address, path, token).await
+}
+
+async fn connect_with(
+    tls: &Arc<ClientConfig>,
+    address: SocketAddr,
+    path: &str,
+    token: Option<&str>,
+) -> Outcome<Socket> {
+    let stream = http::connect(tls, address).await?;
     let mut request = format!("wss://localhost{path}").into_client_request()?;
     if let Some(token) = token {
         let bearer = format!("Bearer {token}").parse()?;

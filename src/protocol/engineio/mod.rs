@@ -26,6 +26,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Body;
+use hyper::http::response::Parts;
 use hyper::{Method, Request, Response};
 use tokio::time::{Instant, timeout};
 
@@ -37,7 +38,7 @@ use self::request::Query;
 pub use self::request::Transport;
 use self::session::Session;
 pub use self::socket::Socket;
-use super::websocket::{self, Limits};
+use super::websocket::{self, Limits, WebSocket};
 use super::{ByteStream, Ended, Frame};
 
 /// How an engine behaves.
@@ -201,16 +202,42 @@ impl<S: ByteStream> Engine<S> {
         tokio::spawn(async move {
             let patience = engine.shared.config.upgrade_timeout;
             if let Ok(Ok(carrier)) = timeout(patience, upgrading).await {
-                let handshake = Frame::text(engine.handshake(&id, ""));
-                open(Socket::websocket(
-                    id,
-                    carrier,
-                    engine.heartbeat(),
-                    handshake,
-                ));
+                open(engine.socket(id, carrier));
             }
         });
         Ok(response)
+    }
+
+    /// Answers a request that opens a connection as a WebSocket, as [`Engine::handle`] does, but for
+    /// a connection that is taken out of the server's hands: nothing of the answer is sent before
+    /// the [`Opening`] is given the stream.
+    ///
+    /// # Errors
+    /// The answer that refuses it.
+    pub fn accept<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<(Response<Full<Bytes>>, Opening<S>), Response<Full<Bytes>>> {
+        let opening = || {
+            let query = Query::parse(request.uri().query().unwrap_or_default())?;
+            if request.method() != Method::GET {
+                return Err(Refusal::BadHandshakeMethod);
+            }
+            if query.transport != Transport::WebSocket {
+                return Err(Refusal::BadRequest);
+            }
+            query.check_version()?;
+            new_sid()
+        };
+        let id = opening().map_err(Refusal::response)?;
+        let response = websocket::answer(request).map_err(websocket::HandshakeError::response)?;
+        let engine = self.clone();
+        Ok((response, Opening { engine, id }))
+    }
+
+    fn socket(&self, id: Arc<str>, carrier: WebSocket<S>) -> Socket<S> {
+        let handshake = Frame::text(self.handshake(&id, ""));
+        Socket::websocket(id, carrier, self.heartbeat(), handshake)
     }
 
     fn upgrade<B>(&self, request: &mut Request<B>, session: &Session<S>) -> Response<Full<Bytes>> {
@@ -266,6 +293,21 @@ impl<S> Shared<S> {
             .get(sid)
             .cloned()
             .ok_or(Refusal::UnknownSession)
+    }
+}
+
+/// A connection that opens as a WebSocket, once it has its stream.
+pub struct Opening<S> {
+    engine: Engine<S>,
+    id: Arc<str>,
+}
+
+impl<S: ByteStream> Opening<S> {
+    /// The connection on this stream: the answer's head goes out with its first packets. `read` is
+    /// what came after the request.
+    pub fn on(self, stream: S, head: &Parts, read: Bytes) -> Socket<S> {
+        let carrier = WebSocket::opening(stream, head, read, self.engine.limits());
+        self.engine.socket(self.id, carrier)
     }
 }
 

@@ -88,6 +88,20 @@ pub fn accept<S, B>(
     request: &mut Request<B>,
     limits: Limits,
 ) -> Result<(Response<Full<Bytes>>, Upgrading<S>), HandshakeError> {
+    let response = answer(request)?;
+    let upgrading = Upgrading {
+        upgrade: hyper::upgrade::on(request),
+        limits,
+        stream: PhantomData,
+    };
+    Ok((response, upgrading))
+}
+
+/// The 101 alone, for a connection that is taken out of the server's hands: [`WebSocket::opening`].
+///
+/// # Errors
+/// Why it is no handshake.
+pub fn answer<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, HandshakeError> {
     if request.method() != Method::GET || request.version() != Version::HTTP_11 {
         return Err(HandshakeError::Method);
     }
@@ -115,12 +129,7 @@ pub fn accept<S, B>(
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    let upgrading = Upgrading {
-        upgrade: hyper::upgrade::on(request),
-        limits,
-        stream: PhantomData,
-    };
-    Ok((response, upgrading))
+    Ok(response)
 }
 
 /// Ready when hyper has sent the 101 and given the connection up.

@@ -12,6 +12,7 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use hyper::http::response::Parts;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 use tungstenite::error::ProtocolError;
@@ -20,11 +21,11 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message};
 
 use self::closing::Closing;
-pub use self::handshake::{HandshakeError, UpgradeError, Upgrading, accept, is_upgrade};
+pub use self::handshake::{HandshakeError, UpgradeError, Upgrading, accept, answer, is_upgrade};
 pub use self::keepalive::Keepalive;
 use self::keepalive::{Clock, Due};
 use self::stream::Polled;
-use super::{ByteStream, Ended, Event, Frame};
+use super::{ByteStream, Ended, Event, Frame, head};
 
 /// First size of the read buffer; it is allocated for every socket, and control messages are short.
 const READ_BUFFER: usize = 512;
@@ -60,6 +61,8 @@ impl Default for Limits {
 /// The server's end of a WebSocket. Nothing moves unless `poll_event` or `flush_now` is called.
 pub struct WebSocket<S> {
     core: tungstenite::WebSocket<Polled<S>>,
+    /// The handshake's answer, where it is to leave with the first frames.
+    head: Vec<u8>,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
     /// The core or the stream below it holds bytes that are not with the kernel yet.
@@ -95,6 +98,7 @@ impl<S: ByteStream> WebSocket<S> {
                 role,
                 Some(config),
             ),
+            head: Vec::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             unflushed: false,
@@ -106,6 +110,16 @@ impl<S: ByteStream> WebSocket<S> {
             heard_at: Instant::now(),
             closing: None,
             ended: None,
+        }
+    }
+
+    /// A socket on a stream whose opening handshake is answered with this head ([`answer`]), together
+    /// with the first frames; `read` is what came after the request.
+    pub fn opening(stream: S, head: &Parts, read: Bytes, limits: Limits) -> Self {
+        Self {
+            head: head::written(head),
+            owes_flushed: true,
+            ..Self::new(stream, read, limits)
         }
     }
 
@@ -144,7 +158,7 @@ impl<S: ByteStream> WebSocket<S> {
 
     /// Whether all that was queued is with the kernel.
     pub fn can_send(&self) -> bool {
-        self.queue.is_empty() && !self.unflushed
+        self.queue.is_empty() && self.head.is_empty() && !self.unflushed
     }
 
     /// Queues a frame; `poll_event` writes it. The queue is the caller's to bound, by `can_send` and `Flushed`.
@@ -217,7 +231,7 @@ impl<S: ByteStream> WebSocket<S> {
         self.poll_clock(cx)?;
         loop {
             // Reading comes first, so that the answers to a burst leave in one write, but it may not starve the writing.
-            if self.queued_bytes >= BATCH {
+            if self.queued_bytes >= BATCH || !self.head.is_empty() {
                 let _ = self.pump()?;
             }
             if let Poll::Ready(frame) = self.poll_read()? {
@@ -292,7 +306,7 @@ impl<S: ByteStream> WebSocket<S> {
             if self.unflushed && self.flush()?.is_pending() {
                 return Ok(Poll::Pending);
             }
-            if self.queue.is_empty() {
+            if self.queue.is_empty() && self.head.is_empty() {
                 // An idle socket holds no queue memory.
                 self.queue = VecDeque::new();
                 return Ok(Poll::Ready(()));
@@ -307,7 +321,8 @@ impl<S: ByteStream> WebSocket<S> {
     /// The next queued frames as bytes. The core has nothing to write then, so they are not given to
     /// it: it would copy them to a buffer that it keeps.
     fn next_batch(&mut self) -> tungstenite::Result<Vec<u8>> {
-        let mut batch = Vec::with_capacity(self.queued_bytes.min(BATCH) + MAX_HEADER);
+        let mut batch = mem::take(&mut self.head);
+        batch.reserve_exact(self.queued_bytes.min(BATCH) + MAX_HEADER);
         while batch.len() < BATCH
             && let Some(frame) = self.queue.pop_front()
         {

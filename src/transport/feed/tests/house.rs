@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::model::Room;
 use super::operations::{Change, News, To, Who};
+use crate::auth::entitlement;
 use crate::auth::{KEY_BYTES, Principal, Signer, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, Kind, Namespace, NewEvent, Topic};
@@ -84,7 +85,8 @@ impl House {
             let gate = Arc::<Gate<()>>::default();
             let session = Session::new(id, principal, namespace, Dialect::Json, None, gate);
             let session = Arc::new(session);
-            feed::register(&hub, db, &session, start.after, last, usize::MAX)?;
+            let rooms = entitlement::rooms(db, session.id(), last)?;
+            feed::register(&hub, db, &session, &rooms, start.after, last, usize::MAX)?;
             Ok::<_, StoreError>((session, start, pid))
         });
         entered.await.unwrap()
