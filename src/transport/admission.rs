@@ -30,6 +30,8 @@ impl Connection {
             self.admit(namespace, id);
             return Ok(());
         };
+        // Nothing asks for it again.
+        self.handshake.credential = None;
         let past = Past::at(self.handshake.position.take());
         match entry::enter(&self.app, proof, self.newcomer(&id, namespace, past)).await {
             Ok(entered) => {

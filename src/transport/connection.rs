@@ -101,7 +101,8 @@ impl Connection {
             codec,
             peer,
             handshake,
-            slots: Vec::new(),
+            // Most connections have one session.
+            slots: Vec::with_capacity(1),
             signal,
             permit,
             refusals: 0,
@@ -114,10 +115,30 @@ impl Connection {
     }
 
     /// Serves until the connection ends.
-    pub(super) async fn run(mut self) {
-        let opened = match self.codec {
+    ///
+    /// As an `async fn` it would hold the connection twice, as its argument and as its variable.
+    #[allow(clippy::manual_async_fn, reason = "half as large as an async fn")]
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            let parting = self.part_at_last().await;
             // Boxed, as is all that is done now and then: a task is as large as the largest thing it
             // may ever do, and thousands of them do nothing.
+            match parting {
+                Parting::End(ending) => {
+                    let close = self.carrier.close(ending.code(), ending.word());
+                    Box::pin(close).await;
+                }
+                Parting::Break { code, reason } => {
+                    Box::pin(self.carrier.close(code, reason)).await;
+                }
+                Parting::Drop => {}
+            }
+        }
+    }
+
+    /// Serves until there is a reason to end, and says what is said last.
+    async fn part_at_last(&mut self) -> Parting {
+        let opened = match self.codec {
             Codec::Json | Codec::Sse => Box::pin(self.open_json()).await,
             Codec::SocketIo(_) => Ok(()),
         };
@@ -129,16 +150,12 @@ impl Connection {
             slot.leave(&self.app);
         }
         tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
-        match parting {
-            Parting::End(ending) => {
-                for frame in self.codec.goodbye(ending) {
-                    self.carrier.send(frame);
-                }
-                self.carrier.close(ending.code(), ending.word()).await;
+        if let Parting::End(ending) = parting {
+            for frame in self.codec.goodbye(ending) {
+                self.carrier.send(frame);
             }
-            Parting::Break { code, reason } => self.carrier.close(code, reason).await,
-            Parting::Drop => {}
         }
+        parting
     }
 
     async fn serve(&mut self) -> Parting {
