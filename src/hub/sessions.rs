@@ -63,7 +63,10 @@ impl Sessions {
     }
 
     /// Those with a higher number, or all.
-    pub(super) fn after(&self, number: Option<SessionNumber>) -> impl Iterator<Item = &Arc<Session>> {
+    pub(super) fn after(
+        &self,
+        number: Option<SessionNumber>,
+    ) -> impl Iterator<Item = &Arc<Session>> {
         let (one, many) = match self {
             Self::One(one) => (Some(one), None),
             Self::Many(many) => {
