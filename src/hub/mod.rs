@@ -15,6 +15,7 @@ mod latency;
 mod outbox;
 mod registry;
 mod session;
+mod sessions;
 mod states;
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,11 @@
 //! They hold only who is connected, so that an event costs what is told, not how many clients
 //! there are.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::ops::Bound;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::outbox::Pushed;
+use super::sessions::Sessions;
 use super::{Session, SessionNumber, Whom};
 use crate::auth::{Subject, entitlement};
 use crate::event::{Event, EventId, Kind, Topic};
@@ -15,8 +15,6 @@ use crate::ids::{AreaId, ConnectionId};
 
 /// Rewound sessions that are remembered.
 const MAX_REWOUND: usize = 1024;
-
-type Sessions = BTreeMap<SessionNumber, Arc<Session>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -76,27 +74,27 @@ impl Registry {
         if listener.sessions.is_empty() {
             self.waiting += usize::from(is_waiting(session.subject()));
         }
-        listener.sessions.insert(session.number(), session.clone());
+        listener.sessions.insert(session.clone());
         for topic in topics {
             listener.topics.insert(topic.clone());
             self.by_topic
                 .entry(topic.clone())
                 .or_default()
-                .insert(session.number(), session.clone());
+                .insert(session.clone());
         }
         if let Some(topic) = entitlement::of_namespace(session.subject(), session.namespace()) {
             self.by_topic
                 .entry(topic)
                 .or_default()
-                .insert(session.number(), session.clone());
+                .insert(session.clone());
         }
         self.by_id.insert(session.id().clone(), session.clone());
-        self.sessions.insert(session.number(), session);
+        self.sessions.insert(session);
     }
 
     /// Removes a session by its own number; false when it is not there.
     pub(super) fn remove(&mut self, number: SessionNumber) -> bool {
-        let Some(session) = self.sessions.remove(&number) else {
+        let Some(session) = self.sessions.remove(number) else {
             return false;
         };
         for room in self.rooms.remove(&number).unwrap_or_default() {
@@ -113,7 +111,7 @@ impl Registry {
             self.by_id.remove(session.id());
         }
         if let Some(listener) = self.by_subject.get_mut(session.subject()) {
-            listener.sessions.remove(&number);
+            listener.sessions.remove(number);
             for topic in &listener.topics {
                 drop_from(&mut self.by_topic, topic, number);
             }
@@ -134,12 +132,10 @@ impl Registry {
     pub(super) fn join(&mut self, subject: &Subject, topic: &Topic) {
         if let Some(listener) = self.by_subject.get_mut(subject) {
             listener.topics.insert(topic.clone());
-            self.by_topic.entry(topic.clone()).or_default().extend(
-                listener
-                    .sessions
-                    .iter()
-                    .map(|(number, session)| (*number, session.clone())),
-            );
+            let hearers = self.by_topic.entry(topic.clone()).or_default();
+            for session in listener.sessions.values() {
+                hearers.insert(session.clone());
+            }
         }
     }
 
@@ -147,8 +143,8 @@ impl Registry {
     pub(super) fn leave(&mut self, subject: &Subject, topic: &Topic) {
         if let Some(listener) = self.by_subject.get_mut(subject) {
             listener.topics.remove(topic);
-            for number in listener.sessions.keys() {
-                drop_from(&mut self.by_topic, topic, *number);
+            for session in listener.sessions.values() {
+                drop_from(&mut self.by_topic, topic, session.number());
             }
         }
     }
@@ -179,7 +175,7 @@ impl Registry {
         self.by_topic
             .entry(room.clone())
             .or_default()
-            .insert(number, session.clone());
+            .insert(session.clone());
     }
 
     /// The session of that id is in the room from now on.
@@ -244,7 +240,7 @@ impl Registry {
         self.by_topic
             .get(topic)
             .into_iter()
-            .flat_map(BTreeMap::values)
+            .flat_map(Sessions::values)
     }
 
     /// The areas on whose topics a principal listens.
@@ -266,14 +262,14 @@ impl Registry {
         topics
             .iter()
             .filter_map(|topic| self.by_topic.get(topic))
-            .flat_map(BTreeMap::values)
+            .flat_map(Sessions::values)
             .filter(|session| session.hears(kind, publication))
             .count()
     }
 
     /// How many sessions listen on a topic.
     pub(super) fn listeners(&self, topic: &Topic) -> usize {
-        self.by_topic.get(topic).map_or(0, BTreeMap::len)
+        self.by_topic.get(topic).map_or(0, Sessions::len)
     }
 
     /// Sessions that listen on the topic, or all, by their number.
@@ -287,14 +283,8 @@ impl Registry {
             Some(topic) => self.by_topic.get(topic),
             None => Some(&self.sessions),
         };
-        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let sessions = listening
-            .into_iter()
-            .flat_map(|of| of.range((after, Bound::Unbounded)));
-        sessions
-            .map(|(_, session)| session.clone())
-            .take(limit)
-            .collect()
+        let sessions = listening.into_iter().flat_map(|of| of.after(after));
+        sessions.take(limit).cloned().collect()
     }
 
     /// Offers the event to every session there is.
@@ -362,7 +352,7 @@ fn is_waiting(subject: &Subject) -> bool {
 
 fn drop_from(by_topic: &mut HashMap<Topic, Sessions>, topic: &Topic, number: SessionNumber) {
     if let Some(sessions) = by_topic.get_mut(topic) {
-        sessions.remove(&number);
+        sessions.remove(number);
         if sessions.is_empty() {
             by_topic.remove(topic);
         }

@@ -12,9 +12,9 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_rustls::server::TlsStream;
 
 use super::seats::Seat;
+use crate::tls::TlsStream;
 
 /// How long a peer may take nothing of what is written to it.
 const STALL: Duration = Duration::from_secs(30);

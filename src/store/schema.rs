@@ -66,6 +66,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         .map_err(fail)?;
     migrate(&mut connection, path, MIGRATIONS)?;
     keep_statements(&connection).map_err(fail)?;
+    // The check has filled the cache with pages that nobody asked for.
+    connection.release_memory().map_err(fail)?;
     Ok(connection)
 }
 

@@ -15,6 +15,7 @@ mod local;
 mod names;
 mod read;
 mod resolver;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -35,7 +36,8 @@ pub use host::{HostSource, Survey};
 pub use leaf::Leaf;
 pub use local::{Keep, KeepError, Kept, KeptCertificate};
 pub use names::{AltName, CertificateNames, HostFacts, HostName, NameError};
-pub use resolver::{SwapResolver, accept, server_config};
+pub use resolver::{SwapResolver, server_config};
+pub use stream::{TlsStream, accept};
 pub use upkeep::Upkeep;
 
 /// The wall clock; tests move it.

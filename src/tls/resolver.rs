@@ -6,14 +6,10 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{Accept, TlsAcceptor};
+use rustls::{CipherSuite, ServerConfig};
 
 /// Sessions remembered for clients without tickets (TLS 1.2 session ids); 0.6 kB each.
 const REMEMBERED_SESSIONS: usize = 256;
-/// Bytes one connection may have encrypted but not yet sent; rustls would hold 64 KiB for a slow reader.
-const SEND_BUFFER: usize = 16 * 1024;
 
 /// The crypto of the whole program; never taken from the process-wide default.
 ///
@@ -69,17 +65,4 @@ pub fn server_config(resolver: Arc<SwapResolver>) -> Result<Arc<ServerConfig>, r
     config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
-}
-
-/// Starts the handshake on an accepted socket, its send buffer bounded. The caller awaits it in the
-/// connection's own task and under its own time limit.
-pub fn accept<IO>(config: Arc<ServerConfig>, socket: IO) -> Accept<IO>
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
-    TlsAcceptor::from(config).accept_with(socket, bound_send_buffer)
-}
-
-fn bound_send_buffer(connection: &mut ServerConnection) {
-    connection.set_buffer_limit(Some(SEND_BUFFER));
 }

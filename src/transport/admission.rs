@@ -35,6 +35,8 @@ impl Connection {
             self.admit(namespace, id);
             return Ok(None);
         };
+        // Nothing asks for it again.
+        self.handshake.credential = None;
         let past = Past::at(self.handshake.position.take());
         let newcomer = self.newcomer(&id, namespace, past);
         let entered = entry::enter(&self.app, proof, newcomer).await?;

@@ -100,7 +100,8 @@ impl Connection {
             codec,
             peer,
             handshake,
-            slots: Vec::new(),
+            // Most connections have one session.
+            slots: Vec::with_capacity(1),
             permit,
             refusals: 0,
             unproven_since: Instant::now(),
@@ -116,20 +117,27 @@ impl Connection {
     }
 
     /// Serves until the connection ends.
-    pub(super) async fn run(mut self) {
-        let parting = self.serve().await;
-        self.leave_all();
-        tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
-        let mut carrier = self.desk().carrier.take();
-        match parting {
-            Parting::End(ending) => {
-                for frame in self.codec.goodbye(ending) {
-                    carrier.send(frame);
+    ///
+    /// As an `async fn` it would hold the connection twice, as its argument and as its variable.
+    #[allow(clippy::manual_async_fn, reason = "half as large as an async fn")]
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            let parting = self.serve().await;
+            self.leave_all();
+            tracing::info!(from = %self.peer.shown(), ?parting, "disconnected");
+            let mut carrier = self.desk().carrier.take();
+            // Boxed, as is all that is done now and then: a task is as large as the largest thing it
+            // may ever do, and thousands of them do nothing.
+            match parting {
+                Parting::End(ending) => {
+                    for frame in self.codec.goodbye(ending) {
+                        carrier.send(frame);
+                    }
+                    Box::pin(carrier.close(ending.code(), ending.word())).await;
                 }
-                carrier.close(ending.code(), ending.word()).await;
+                Parting::Break { code, reason } => Box::pin(carrier.close(code, reason)).await,
+                Parting::Drop => {}
             }
-            Parting::Break { code, reason } => carrier.close(code, reason).await,
-            Parting::Drop => {}
         }
     }
 

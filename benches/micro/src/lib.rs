@@ -8,7 +8,7 @@ use wallcast::auth::{Principal, Subject};
 use wallcast::clock::Timestamp;
 use wallcast::event::{Epoch, Event, EventId, Kind, Namespace, NewEvent, Position, Topic};
 use wallcast::history::Span;
-use wallcast::hub::{Dialect, Hub, Session};
+use wallcast::hub::{Dialect, Gate, Hub, Session, Wire};
 use wallcast::ids::{ConnectionId, UserId};
 use wallcast::protocol::Frame;
 use wallcast::protocol::socketio::{AttachmentLimits, Decoder};
@@ -18,6 +18,17 @@ use wallcast::store::{DataFolder, Store};
 pub struct House {
     pub hub: Arc<Hub>,
     pub sessions: Vec<Arc<Session>>,
+}
+
+/// A connection without a peer.
+struct Nowhere;
+
+impl Wire for Nowhere {
+    fn deliver(&mut self, _: &Session) -> bool {
+        false
+    }
+
+    fn cut(&mut self) {}
 }
 
 /// A house with so many tablets, of which `listening` have the area that [`event`] is of.
@@ -35,7 +46,7 @@ pub fn house(tablets: usize, listening: usize) -> House {
                 Namespace::Main,
                 Dialect::Json,
                 None,
-                Arc::default(),
+                Arc::new(Gate::new(Nowhere)),
             ));
             let area = if number < listening {
                 "kitchen"

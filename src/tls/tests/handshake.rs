@@ -6,7 +6,7 @@ use rustls::{CipherSuite, HandshakeKind};
 
 use super::*;
 
-async fn opened() -> (Certificates, CertificateDer<'static>) {
+pub(super) async fn opened() -> (Certificates, CertificateDer<'static>) {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let now: Now = Arc::new(OffsetDateTime::now_utc);
     let (certificates, _) = Certificates::open(Setup {

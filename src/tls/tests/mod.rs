@@ -4,6 +4,7 @@ mod authority;
 mod files;
 mod handshake;
 mod renewal;
+mod stream;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio_rustls::{TlsConnector, client, server};
+use tokio_rustls::{TlsConnector, client};
 
 use super::resolver::provider;
 use super::*;
@@ -112,7 +113,7 @@ fn client_of(
 /// Both ends of one TLS session.
 struct Session {
     client: client::TlsStream<DuplexStream>,
-    server: server::TlsStream<DuplexStream>,
+    server: TlsStream<DuplexStream>,
 }
 
 impl Session {
