@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -15,11 +16,14 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::subject::Dialect;
-use crate::{Outcome, clock, http};
+use crate::{Outcome, clock, http, latency};
 
 /// Engine.IO's ping and pong.
 const PING: &str = "2";
 const PONG: &str = "3";
+
+/// Handshakes that run at once.
+const OPENING: usize = 32;
 
 /// An open WebSocket of a tablet's.
 pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
@@ -46,8 +50,7 @@ pub struct Tally {
 impl Tally {
     fn new() -> Self {
         Self {
-            // Three digits, up to an hour; the bounds are constants that the crate takes.
-            latency: Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("valid bounds"),
+            latency: latency::histogram(),
             lost: 0,
             repeated: 0,
         }
@@ -126,6 +129,28 @@ pub async fn open(
         }
     }
     tokio::spawn(listen(socket, heard));
+    Ok(())
+}
+
+/// Opens a socket for each token, and waits for all of them.
+pub async fn open_all(
+    address: SocketAddr,
+    dialect: Dialect,
+    tokens: Vec<Option<String>>,
+    heard: &Arc<Heard>,
+) -> Outcome<()> {
+    let mut opening = JoinSet::new();
+    for token in tokens {
+        if opening.len() >= OPENING
+            && let Some(opened) = opening.join_next().await
+        {
+            opened??;
+        }
+        opening.spawn(open(address, dialect, token, heard.clone()));
+    }
+    while let Some(opened) = opening.join_next().await {
+        opened??;
+    }
     Ok(())
 }
 
