@@ -14,8 +14,10 @@ use crate::{Outcome, house};
 
 /// Paired clients of a house, of which one is connected.
 const CLIENTS: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Events that the largest house keeps, more and more.
-const KEPT: [usize; 3] = [1_000, 10_000, 100_000];
+/// Events that the smallest house keeps.
+const FEW: usize = 2_000;
+/// Events that the largest house keeps, more and more; pairing its clients makes some 20,000.
+const KEPT: [usize; 3] = [25_000, 50_000, 100_000];
 /// Events that a tablet missed, of however many are kept.
 const MISSED: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 /// How often each is measured; the middle counts.
@@ -34,6 +36,7 @@ struct House {
 pub async fn measure(programs: &Path) -> Outcome<Vec<Chart>> {
     let mut changes = Vec::new();
     let mut starts = Vec::new();
+    let mut replays = Vec::new();
     let mut largest = None;
     for clients in CLIENTS {
         eprintln!("growth: {clients} clients");
@@ -43,27 +46,22 @@ pub async fn measure(programs: &Path) -> Outcome<Vec<Chart>> {
         changes.push((clients as f64, house.change().await?));
         let (house, within) = house.start_again().await?;
         starts.push((clients as f64, within));
+        if replays.is_empty() {
+            house.keep(FEW).await?;
+            replays.push(house.replays(FEW).await?);
+        }
         largest = Some(house);
     }
     let mut house = largest.ok_or("no house was measured")?;
     let mut full_starts = Vec::new();
-    let mut replays = Vec::new();
-    let mut kept = house.last_event().await?.0;
-    for wanted in KEPT {
-        eprintln!("growth: {wanted} events of one area");
-        house::events(&house.server, wanted - kept.min(wanted), &house.kitchen).await?;
-        kept = house.last_event().await?.0;
+    for kept in KEPT {
+        eprintln!("growth: {kept} events");
+        house.keep(kept).await?;
         let within;
         (house, within) = house.start_again().await?;
         full_starts.push((kept as f64, within));
-        if wanted == KEPT[0] || wanted == KEPT[KEPT.len() - 1] {
-            let points = house.replays(wanted).await?;
-            replays.push(Line {
-                name: format!("{wanted} kept"),
-                points,
-            });
-        }
     }
+    replays.push(house.replays(KEPT[KEPT.len() - 1]).await?);
     let one = |points| {
         vec![Line {
             name: "Wallcast".to_owned(),
@@ -147,6 +145,12 @@ impl House {
         Ok((self, middle(taken)))
     }
 
+    /// Renames the kitchen until so many events are kept.
+    async fn keep(&self, events: usize) -> Outcome<()> {
+        let (kept, _) = self.last_event().await?;
+        house::events(&self.server, events.saturating_sub(kept), &self.kitchen).await
+    }
+
     /// The newest event and its epoch, as the tablet is told when it comes.
     async fn last_event(&self) -> Outcome<(usize, String)> {
         let mut socket = tablet::connect(self.server.address, "/ws", Some(&self.tablet)).await?;
@@ -158,7 +162,7 @@ impl House {
     }
 
     /// Processor time by what was missed, of so many events kept.
-    async fn replays(&self, kept: usize) -> Outcome<Vec<(f64, f64)>> {
+    async fn replays(&self, kept: usize) -> Outcome<Line> {
         let (last, epoch) = self.last_event().await?;
         let mut points = Vec::new();
         for missed in MISSED.into_iter().filter(|missed| *missed < kept) {
@@ -178,7 +182,10 @@ impl House {
             }
             points.push((missed as f64, middle(costs)));
         }
-        Ok(points)
+        Ok(Line {
+            name: format!("{kept} kept"),
+            points,
+        })
     }
 }
 
