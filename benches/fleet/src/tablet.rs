@@ -32,7 +32,7 @@ pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
 #[derive(Debug)]
 pub struct Heard {
     tally: Mutex<Tally>,
-    /// Events heard, for whoever waits until a number is reached.
+    /// Events heard or passed over, for whoever waits until a number is reached.
     count: watch::Sender<usize>,
 }
 
@@ -65,7 +65,12 @@ impl Heard {
         })
     }
 
-    /// Waits until so many events were heard since the fleet began.
+    /// Events heard or passed over since the fleet began.
+    pub fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Waits until so many events were heard or passed over since the fleet began.
     pub async fn until(&self, count: usize) -> Outcome<()> {
         let mut watch = self.count.subscribe();
         watch.wait_for(|heard| *heard >= count).await?;
@@ -83,19 +88,22 @@ impl Heard {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn note(&self, last: &mut u64, number: u64, sent: u64) {
+    /// `last` is the number that the tablet heard last, none before the first.
+    fn note(&self, last: &mut Option<u64>, number: u64, sent: u64) {
+        let newer = number - last.unwrap_or(number.saturating_sub(1)).min(number);
         {
             let mut tally = self.tally();
             tally
                 .latency
                 .saturating_record(clock::nanos().saturating_sub(sent));
-            match number.checked_sub(*last) {
-                None | Some(0) => tally.repeated += 1,
-                Some(gap) => tally.lost += gap - 1,
+            match newer {
+                0 => tally.repeated += 1,
+                _ => tally.lost += newer - 1,
             }
         }
-        *last = number.max(*last);
-        self.count.send_modify(|count| *count += 1);
+        *last = (*last).max(Some(number));
+        let newer = usize::try_from(newer).unwrap_or(usize::MAX);
+        self.count.send_modify(|count| *count += newer);
     }
 }
 
@@ -180,7 +188,7 @@ pub async fn text(socket: &mut Socket) -> Outcome<String> {
 }
 
 async fn listen(mut socket: Socket, heard: Arc<Heard>) {
-    let mut last = 0;
+    let mut last = None;
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else {
             continue;
