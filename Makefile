@@ -2,6 +2,8 @@
 
 CARGO ?= cargo
 TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+NATIVE = $(shell uname -m)-unknown-linux-musl
+MEASURED = target/bench/programs
 VENV = target/venv
 COUNT = target/x86_64-unknown-linux-musl/release/count
 
@@ -60,17 +62,18 @@ torture:
 	$(CARGO) test --locked --test durability torture -- --ignored --nocapture
 
 # Half an hour on two cores that do nothing else. Writes its tables into docs/performance.md.
-# Data folders lie beside the build, on its disk: /tmp may be memory, where lasting costs nothing. The
-# daemon is built by itself: together with the fleet it would have features that it is not shipped with.
+# Wallcast is measured as it ships, which decides its allocator. Data folders lie beside the build, on its
+# disk: /tmp may be memory, where lasting costs nothing.
 bench: export TMPDIR = $(CURDIR)/target/bench
-bench: deps-bench
-	mkdir -p $(TMPDIR)
-	$(CARGO) build --release --locked
+bench: deps-bench deps-dist
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CARGO) zigbuild --release --locked --target $(NATIVE)
 	$(CARGO) build --release --locked -p fleet
-	target/release/fleet --report docs/performance.md durable
-	target/release/fleet --report docs/performance.md ephemeral
-	target/release/fleet --report docs/performance.md growth
-	target/release/fleet --report docs/performance.md compare
+	install -D target/$(NATIVE)/release/wallcast $(MEASURED)/wallcast
+	install target/release/limit target/release/socketioxide $(MEASURED)
+	target/release/fleet --programs $(MEASURED) --report docs/performance.md durable
+	target/release/fleet --programs $(MEASURED) --report docs/performance.md ephemeral
+	target/release/fleet --programs $(MEASURED) --report docs/performance.md growth
+	target/release/fleet --programs $(MEASURED) --report docs/performance.md compare
 	$(CARGO) bench --locked --bench durability
 	$(CARGO) bench --locked -p micro --bench time
 
