@@ -41,7 +41,6 @@ pub fn put(tx: &mut WriteTx<'_>, wanted: Mirrored) -> rusqlite::Result<bool> {
             entity_ids: wanted.entity_ids,
             is_enabled: true,
             source: Source::HomeAssistant,
-            client_ids: Vec::new(),
             created_at: tx.now(),
             updated_at: tx.now(),
         };

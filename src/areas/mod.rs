@@ -43,8 +43,6 @@ pub struct Area {
     pub is_enabled: bool,
     /// Where it comes from.
     pub source: Source,
-    /// Which clients have it.
-    pub client_ids: Vec<ClientId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -241,7 +239,6 @@ pub fn create(
         entity_ids,
         is_enabled,
         source: Source::Local,
-        client_ids: Vec::new(),
         created_at: tx.now(),
         updated_at: tx.now(),
     };
@@ -361,13 +358,14 @@ pub enum Orphans {
 fn remove(tx: &mut WriteTx<'_>, area: Area) -> rusqlite::Result<()> {
     tx.publish(AreaEvent::Removed(Removal::Deleted).build(&area, tx.now()))?;
     rooms::tell(tx, &area, RoomAction::Deleted)?;
-    for client in &area.client_ids {
+    let clients = rows::clients_of(tx.connection(), &area.id)?;
+    for client in &clients {
         let subject = Subject::Client(client.clone());
         tx.leave(subject, Topic::Area(area.id.clone()));
     }
     rows::delete(tx.connection(), &area.id)?;
     tx.show_area(area.id.clone(), Vec::new());
-    for client in area.client_ids {
+    for client in clients {
         rooms::expel(tx, &Subject::Client(client), area.id.as_str())?;
     }
     Ok(())

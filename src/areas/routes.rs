@@ -30,15 +30,18 @@ pub async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let client = principal.client_id().cloned();
     let areas = app
         .store
-        .read(move |db| Ok::<_, ApiError>(super::page(db, client.as_ref(), after, limit + 1)?))
+        .read(move |db| {
+            let areas = super::page(db, client.as_ref(), after, limit + 1)?.into_iter();
+            let shown = areas.map(|area| AreaJson::shown_to(db, &principal, area));
+            Ok::<_, ApiError>(shown.collect::<rusqlite::Result<Vec<_>>>()?)
+        })
         .await?;
-    let show = |area| AreaJson::shown_to(&principal, area);
     Ok(page::reply(
         "areas",
         areas,
         limit,
-        |area| area.room_id,
-        show,
+        AreaJson::room_id,
+        |area| area,
     ))
 }
 
@@ -59,10 +62,11 @@ pub async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
                     return Err(ApiError::forbidden());
                 }
             }
-            super::find(db, &id?)?.ok_or_else(|| ApiError::not_found("area"))
+            let area = super::find(db, &id?)?.ok_or_else(|| ApiError::not_found("area"))?;
+            Ok(AreaJson::shown_to(db, &principal, area)?)
         })
         .await?;
-    Ok(Reply::ok(&AreaJson::shown_to(&principal, area)))
+    Ok(Reply::ok(&area))
 }
 
 /// `POST /api/areas`
@@ -75,7 +79,7 @@ pub async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     request
         .write(&app.store, move |tx| {
             let area = super::create(tx, name, entity_ids, is_enabled, &actor)?;
-            Ok(Reply::created(&AreaJson::for_admin(area)))
+            Ok(Reply::created(&AreaJson::for_admin(tx.connection(), area)?))
         })
         .await
 }
@@ -128,7 +132,7 @@ async fn apply(app: &App, request: &Request, patch: AreaPatch) -> Result<Reply, 
     request
         .write(&app.store, move |tx| {
             let area = super::change(tx, &id, patch, &actor)?;
-            Ok::<_, ApiError>(Reply::ok(&AreaJson::for_admin(area)))
+            Ok::<_, ApiError>(Reply::ok(&AreaJson::for_admin(tx.connection(), area)?))
         })
         .await
 }

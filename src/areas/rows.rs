@@ -7,8 +7,7 @@ use crate::ids::{AreaId, ClientId};
 use crate::store::row_limit;
 
 const COLUMNS: &str = "a.room_id, a.id, a.name, a.is_enabled, a.source, a.created_at, a.updated_at,
-    (SELECT json_group_array(e.entity_id ORDER BY e.position) FROM area_entities e WHERE e.area_id = a.id),
-    (SELECT json_group_array(c.client_id ORDER BY c.client_id) FROM client_areas c WHERE c.area_id = a.id)";
+    (SELECT json_group_array(e.entity_id ORDER BY e.position) FROM area_entities e WHERE e.area_id = a.id)";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Area> {
     let source: String = row.get(4)?;
@@ -27,10 +26,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Area> {
         entity_ids: texts(row, 7)?
             .into_iter()
             .map(|id| EntityId(id.into()))
-            .collect(),
-        client_ids: texts(row, 8)?
-            .iter()
-            .filter_map(|id| id.parse().ok())
             .collect(),
     })
 }
@@ -114,6 +109,20 @@ pub fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Area>> {
 /// SQLite's.
 pub fn of_client(connection: &Connection, client: &ClientId) -> rusqlite::Result<Vec<Area>> {
     page(connection, Some(client), 0, usize::MAX)
+}
+
+/// Which clients have the area. Asked for where it is shown and no more: there may be thousands.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn clients_of(
+    connection: &Connection,
+    area: &AreaId,
+) -> rusqlite::Result<Vec<ClientId>> {
+    connection
+        .prepare_cached("SELECT client_id FROM client_areas WHERE area_id = ?1 ORDER BY client_id")?
+        .query_map([area], |row| row.get(0))?
+        .collect()
 }
 
 /// Whether the client has the area.

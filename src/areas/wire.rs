@@ -1,8 +1,9 @@
 //! An area as JSON, for whoever shows one.
 
+use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{Area, AreaName, EntityId};
+use super::{Area, AreaName, EntityId, rows};
 use crate::auth::Principal;
 use crate::clock::Timestamp;
 use crate::ids::{AreaId, ClientId};
@@ -41,20 +42,34 @@ impl AreaJson {
     }
 
     /// As an admin sees it.
-    pub fn for_admin(area: Area) -> Self {
-        let client_ids = Some(area.client_ids.clone());
-        Self {
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn for_admin(connection: &Connection, area: Area) -> rusqlite::Result<Self> {
+        let client_ids = Some(rows::clients_of(connection, &area.id)?);
+        Ok(Self {
             client_ids,
             ..Self::for_client(area)
-        }
+        })
     }
 
     /// As this caller may see it.
-    pub fn shown_to(principal: &Principal, area: Area) -> Self {
-        if principal.is_admin() {
-            Self::for_admin(area)
-        } else {
-            Self::for_client(area)
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn shown_to(
+        connection: &Connection,
+        principal: &Principal,
+        area: Area,
+    ) -> rusqlite::Result<Self> {
+        match principal.is_admin() {
+            true => Self::for_admin(connection, area),
+            false => Ok(Self::for_client(area)),
         }
+    }
+
+    /// Its place in a list.
+    pub(super) fn room_id(&self) -> i64 {
+        self.room_id
     }
 }

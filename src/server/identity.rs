@@ -6,7 +6,7 @@ use hyper::{HeaderMap, StatusCode};
 use super::cors::{Site, site_of};
 use super::{ApiError, Caller, Entrance, Peer};
 use crate::app::App;
-use crate::auth::{self, AuthError, Credential, FirstUse, Presented, Principal};
+use crate::auth::{self, AuthError, Credential, FirstUse, Principal};
 use crate::clock::Timestamp;
 use crate::ids::UserId;
 use crate::tokens;
@@ -112,9 +112,9 @@ pub(super) async fn identify(
                 return Err(foreign_origin());
             }
             let principal = prove(app, &credential).await?;
-            let session_hash = match auth::present(&app.signer, &credential)? {
-                Presented::SessionHash(hash) => Some(hash),
-                Presented::Claims(_) => None,
+            let session_hash = match &credential {
+                Credential::SessionId(id) => Some(tokens::hash_of(id)),
+                Credential::Token(_) => None,
             };
             Ok(Some(Caller {
                 principal,

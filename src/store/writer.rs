@@ -220,9 +220,7 @@ impl Writer {
                     StoreError::Unavailable("SQLite ended the transaction by itself".into())
                 }))
         } else {
-            self.connection
-                .execute_batch("COMMIT")
-                .map_err(StoreError::from)
+            self.execute("COMMIT").map_err(StoreError::from)
         };
         match outcome {
             Ok(()) => {
@@ -260,7 +258,13 @@ impl Writer {
 
     fn begin(&self) -> Result<(), StoreError> {
         self.opened.check()?;
-        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+        Ok(self.execute("BEGIN IMMEDIATE")?)
+    }
+
+    /// One of the few statements around every change, prepared once.
+    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([])?;
+        Ok(())
     }
 
     /// Runs one change in its savepoint; `last` moves on only if the change is kept.
@@ -277,7 +281,7 @@ impl Writer {
             let ended = "SQLite ended the transaction by itself".to_owned();
             return ran(job, Some(StoreError::Unavailable(ended)));
         }
-        if let Err(error) = self.connection.execute_batch("SAVEPOINT change") {
+        if let Err(error) = self.execute("SAVEPOINT change") {
             return ran(job, Some(error.into()));
         }
         let written_before = self.connection.total_changes();
@@ -294,7 +298,7 @@ impl Writer {
             Err(_) => Err(StoreError::Panicked),
         };
         match finished {
-            Ok(Some((effects, reached))) => match self.connection.execute_batch("RELEASE change") {
+            Ok(Some((effects, reached))) => match self.execute("RELEASE change") {
                 Ok(()) => {
                     *last = reached;
                     let wrote = self.connection.total_changes() != written_before;

@@ -30,7 +30,8 @@ pub struct Line {
 }
 
 impl Chart {
-    /// The chart as an SVG document. Where no x is 0 their axis is logarithmic; y begins at 0.
+    /// The chart as an SVG document. Where no x is 0 their axis is logarithmic; y begins at 0, unless
+    /// it spans so much that its axis is logarithmic too.
     pub fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let first = points().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
@@ -40,9 +41,9 @@ impl Chart {
             points().map(|(x, _)| *x).fold(first, f64::max),
         );
         let span = (scale(last) - low).max(f64::MIN_POSITIVE);
-        let top = ceiling(points().map(|(_, y)| *y).fold(0.0, f64::max));
+        let marks = marks(points().map(|(_, y)| *y));
         let at_x = |x: f64| LEFT + (scale(x) - low) / span * (WIDTH - LEFT - RIGHT);
-        let at_y = |y: f64| HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM);
+        let at_y = |y: f64| HEIGHT - BOTTOM - marks.share(y) * (HEIGHT - TOP - BOTTOM);
 
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
@@ -53,9 +54,8 @@ impl Chart {
         put(&mut svg, LEFT, 22.0, "start", self.title);
         put(&mut svg, LEFT, HEIGHT - 12.0, "start", self.x);
         put(&mut svg, 8.0, TOP - 4.0, "start", self.y);
-        for step in 0..=4 {
-            let value = top * f64::from(step) / 4.0;
-            let y = at_y(value);
+        for value in &marks.values {
+            let y = at_y(*value);
             let _ = writeln!(svg, "<path d=\"M{LEFT} {y:.1}H{end}\" stroke=\"#ddd\"/>");
             put(&mut svg, LEFT - 8.0, y + 4.0, "end", &value.to_string());
         }
@@ -94,18 +94,60 @@ impl Chart {
                     "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>"
                 );
             }
-            if let Some((x, y)) = line.points.last() {
-                put(
-                    &mut svg,
-                    at_x(*x) + 8.0,
-                    at_y(*y) + 4.0,
-                    "start",
-                    &line.name,
-                );
-            }
+        }
+        let ends = self.lines.iter().filter_map(|line| {
+            let (x, y) = line.points.last()?;
+            Some((at_x(*x) + 8.0, at_y(*y) + 4.0, &line.name))
+        });
+        let mut ends: Vec<_> = ends.collect();
+        ends.sort_by(|(_, one, _), (_, other, _)| one.total_cmp(other));
+        let mut free = f64::NEG_INFINITY;
+        for (x, y, name) in ends {
+            // Names that would lie on each other move down.
+            let y = y.max(free);
+            free = y + 13.0;
+            put(&mut svg, x, y, "start", name);
         }
         svg.push_str("</svg>\n");
         svg
+    }
+}
+
+/// The marks on the axis of y, lowest first.
+struct Marks {
+    values: Vec<f64>,
+    is_logarithmic: bool,
+}
+
+impl Marks {
+    /// How far up the axis a value is, 0 to 1.
+    fn share(&self, value: f64) -> f64 {
+        let (first, last) = match self.values.as_slice() {
+            [first, .., last] => (*first, *last),
+            _ => (0.0, 1.0),
+        };
+        match self.is_logarithmic {
+            true => (value / first).ln() / (last / first).ln(),
+            false => (value - first) / (last - first),
+        }
+    }
+}
+
+/// Five from 0, or each power of ten where values span more than a factor of twenty.
+fn marks(values: impl Iterator<Item = f64> + Clone) -> Marks {
+    let lowest = values.clone().fold(f64::INFINITY, f64::min);
+    let highest = values.fold(0.0, f64::max);
+    if lowest > 0.0 && highest / lowest > 20.0 {
+        let powers = lowest.log10().floor() as i32..=highest.log10().ceil() as i32;
+        return Marks {
+            values: powers.map(|power| 10_f64.powi(power)).collect(),
+            is_logarithmic: true,
+        };
+    }
+    let top = ceiling(highest);
+    Marks {
+        values: (0..=4).map(|step| top * f64::from(step) / 4.0).collect(),
+        is_logarithmic: false,
     }
 }
 

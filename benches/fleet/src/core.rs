@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::Outcome;
+use crate::{Outcome, clock};
 
 /// A running stand-in; it ends with its runtime.
 pub struct Core {
@@ -72,10 +72,10 @@ impl Core {
             .any(|open| open.entities.iter().any(|known| known == entity))
     }
 
-    /// Tells the state `state-NUMBER` of an entity.
-    pub fn tell(&self, entity: &str, number: u64) {
-        let attributes = json!({ "padding": "x".repeat(60) });
-        let plus = json!({ "s": format!("state-{number}"), "a": attributes });
+    /// Tells a state of an entity, numbered, and with the time of its sending.
+    pub fn tell(&self, entity: &str, state: &str, number: usize) {
+        let attributes = json!({ "number": number, "sent": clock::nanos() });
+        let plus = json!({ "s": state, "a": attributes });
         let subscriptions = self.shared.subscriptions();
         for subscription in subscriptions.iter() {
             if subscription.entities.iter().any(|known| known == entity) {

@@ -1,5 +1,5 @@
-//! How quickly a state of Home Assistant's is told, which nobody keeps; and whether one tablet's is as
-//! quick while thousands of others are told something else.
+//! How quickly one tablet is told while others are left alone, and while thousands of others are told
+//! something else: a state of Home Assistant's, which nobody keeps, and a change, which lasts.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,7 +8,6 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::core::Core;
@@ -16,102 +15,101 @@ use crate::http::Http;
 use crate::publisher::Publisher;
 use crate::subject::{Dialect, Server, Subject};
 use crate::tablet::{self, Heard};
-use crate::{Outcome, clock, house};
+use crate::{Outcome, clock, house, latency};
 
 const TABLETS: usize = 100;
 const CROWD: usize = 5_000;
-/// Handshakes that run at once.
-const OPENING: usize = 32;
-/// States, at twenty a second.
-const STATES: u64 = 400;
+/// Where the crowd belongs, and nobody else.
+const ORGANIZATION: &str = "crowd";
+/// Told one after the other, at twenty a second.
+const TOLD: usize = 300;
 const EVERY: Duration = Duration::from_millis(50);
-/// The entity of the tablet that is watched, and that of the others.
+/// The entity of the tablet that is alone, and that of the hundred.
 const OWN: &str = "sensor.own";
 const SHARED: &str = "sensor.shared";
 
-/// Measures and says it in words.
+/// Measures and says it in a table.
 pub async fn measure(programs: &Path) -> Outcome<String> {
     let (watched, options) = Watched::start().await?;
     let server = Server::start_with(Subject::WallcastJson, programs, options).await?;
-    let own = pair(&server, OWN, 1).await?.remove(0);
-    watched.open(server.address, own).await?;
-    let alone = watched.measure(OWN).await?;
-
-    let shared = pair(&server, SHARED, TABLETS).await?;
-    let last = shared.last().ok_or("there are tablets")?.clone();
-    let heard = crowd(&server, shared.into_iter().skip(1).collect()).await?;
-    // Of a hundred tablets one is watched; it is told as the others are, in no order of its own.
-    watched.open(server.address, last).await?;
-    let among = watched.measure(SHARED).await?;
-    drop(heard);
-
-    let tokens = server.tokens(CROWD).await?.into_iter().flatten().collect();
-    let heard = crowd(&server, tokens).await?;
-    let mut publisher = Publisher::broadcasting(&server).await?;
-    let mut total = 0;
-    let mut measuring = std::pin::pin!(watched.measure(SHARED));
-    let beside = loop {
-        total += CROWD;
-        let broadcast = async {
-            publisher.publish().await?;
-            heard.until(total).await
-        };
-        tokio::select! {
-            told = &mut measuring => break told?,
-            told = broadcast => told?,
-        }
+    // Whoever is watched goes first: what the crowd takes of the fleet's core is not the server's.
+    rustix::process::nice(19)?;
+    let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
+    let own = house::area_of(&mut http, OWN).await?;
+    let shared = house::area_of(&mut http, SHARED).await?;
+    let own_token = house::pair(&server, 1, &own).await?.remove(0);
+    let mut shared_tokens = house::pair(&server, TABLETS, &shared).await?;
+    let shared_token = shared_tokens.remove(0);
+    let hundred = Heard::new();
+    tablet::open_all(server.address, Dialect::Json, some(shared_tokens), &hundred).await?;
+    let look = |what: What, token: &str| Look {
+        address: server.address,
+        admin: server.admin_token.clone(),
+        token: token.to_owned(),
+        what,
     };
-    let line = |what: &str, of: &Histogram<u64>| {
-        let millis = |quantile| of.value_at_quantile(quantile) as f64 / 1e6;
-        format!(
-            "| {what} | {:.2} ms | {:.2} ms |\n",
-            millis(0.5),
-            millis(0.99)
-        )
-    };
-    Ok(format!(
-        "| a state, from Home Assistant to the tablet's frame | p50 | p99 |\n| --- | --- | --- |\n{}{}{}",
-        line("for one tablet", &alone),
-        line(&format!("for {TABLETS} tablets"), &among),
-        line(
-            &format!(
-                "for {TABLETS} tablets, while {CROWD} others are told broadcast after broadcast"
+    let looks = || {
+        [
+            (
+                "a state, for one tablet",
+                look(What::State(OWN), &own_token),
             ),
-            &beside
-        ),
+            (
+                "a state, for 100 tablets",
+                look(What::State(SHARED), &shared_token),
+            ),
+            (
+                "a durable change, for one tablet",
+                look(What::Change(own.clone()), &own_token),
+            ),
+        ]
+    };
+    let mut alone = Vec::new();
+    for (_, look) in looks() {
+        alone.push(watched.look(look).await?);
+    }
+
+    eprintln!("ephemeral: {CROWD} more");
+    let heard = Heard::new();
+    let tokens = server.tokens(CROWD, Some(ORGANIZATION)).await?;
+    tablet::open_all(server.address, Dialect::Json, tokens, &heard).await?;
+    let mut publisher = Publisher::broadcasting_to(&server, ORGANIZATION).await?;
+    let (mut total, mut text) = (0, String::new());
+    for ((what, look), alone) in looks().into_iter().zip(alone) {
+        let mut looking = std::pin::pin!(watched.look(look));
+        let beside = loop {
+            total += CROWD;
+            let broadcast = async {
+                publisher.publish().await?;
+                heard.until(total).await
+            };
+            let mut broadcast = std::pin::pin!(broadcast);
+            tokio::select! {
+                told = &mut looking => {
+                    broadcast.await?;
+                    break told?;
+                }
+                told = &mut broadcast => told?,
+            }
+        };
+        text.push_str(&row(what, &alone, &beside));
+    }
+    Ok(format!(
+        "| from its sending to the tablet's frame | p50 | p99 | p50, crowd told | p99, crowd told |\n\
+         | --- | --- | --- | --- | --- |\n{text}\n\
+         \"Crowd told\": meanwhile {CROWD} other tablets are told broadcast after broadcast, {} in all.\n",
+        total / CROWD
     ))
 }
 
-/// Tablets that see an entity.
-async fn pair(server: &Server, entity: &str, count: usize) -> Outcome<Vec<String>> {
-    let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
-    let area = json!({ "name": entity, "entityIds": [entity] });
-    let area = http.post("/api/areas", &area).await?;
-    let area = area["id"].as_str().ok_or("an area has an id")?;
-    house::pair(server, count, area).await
+fn row(what: &str, alone: &Histogram<u64>, beside: &Histogram<u64>) -> String {
+    let [a, b, c, d] = [(alone, 0.5), (alone, 0.99), (beside, 0.5), (beside, 0.99)]
+        .map(|(of, quantile)| latency::millis(of, quantile));
+    format!("| {what} | {a:.2} ms | {b:.2} ms | {c:.2} ms | {d:.2} ms |\n")
 }
 
-/// Opens a socket for each token.
-async fn crowd(server: &Server, tokens: Vec<String>) -> Outcome<std::sync::Arc<Heard>> {
-    let heard = Heard::new();
-    let mut opening = JoinSet::new();
-    for token in tokens {
-        if opening.len() >= OPENING
-            && let Some(opened) = opening.join_next().await
-        {
-            opened??;
-        }
-        opening.spawn(tablet::open(
-            server.address,
-            Dialect::Json,
-            Some(token),
-            heard.clone(),
-        ));
-    }
-    while let Some(opened) = opening.join_next().await {
-        opened??;
-    }
-    Ok(heard)
+fn some(tokens: Vec<String>) -> Vec<Option<String>> {
+    tokens.into_iter().map(Some).collect()
 }
 
 /// A tablet and the Home Assistant that tells it states, in a thread of their own: it is the server's
@@ -120,14 +118,28 @@ struct Watched {
     orders: mpsc::UnboundedSender<Order>,
 }
 
-enum Order {
-    Open(SocketAddr, String, oneshot::Sender<Outcome<()>>),
-    Measure(&'static str, oneshot::Sender<Outcome<Histogram<u64>>>),
+type Order = (Look, oneshot::Sender<Outcome<Histogram<u64>>>);
+
+/// What to measure.
+struct Look {
+    address: SocketAddr,
+    /// Who makes changes.
+    admin: Option<String>,
+    /// Who is told.
+    token: String,
+    what: What,
+}
+
+enum What {
+    /// A state of this entity.
+    State(&'static str),
+    /// A change of this area.
+    Change(String),
 }
 
 impl Watched {
     async fn start() -> Outcome<(Self, Vec<(&'static str, String)>)> {
-        let (orders, taken) = mpsc::unbounded_channel();
+        let (orders, mut taken) = mpsc::unbounded_channel::<Order>();
         let (options, ready) = oneshot::channel();
         std::thread::spawn(move || -> Outcome<()> {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -136,58 +148,54 @@ impl Watched {
             runtime.block_on(async {
                 let core = Core::start().await?;
                 let _ = options.send(core.options());
-                follow(&core, taken).await;
+                while let Some((look, answer)) = taken.recv().await {
+                    let _ = answer.send(look.measure(&core).await);
+                }
                 Ok(())
             })
         });
         Ok((Self { orders }, ready.await?))
     }
 
-    async fn open(&self, address: SocketAddr, token: String) -> Outcome<()> {
+    async fn look(&self, look: Look) -> Outcome<Histogram<u64>> {
         let (answer, answered) = oneshot::channel();
-        self.orders.send(Order::Open(address, token, answer))?;
-        answered.await?
-    }
-
-    async fn measure(&self, entity: &'static str) -> Outcome<Histogram<u64>> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.send(Order::Measure(entity, answer))?;
+        self.orders.send((look, answer))?;
         answered.await?
     }
 }
 
-async fn follow(core: &Core, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut socket = None;
-    while let Some(order) = orders.recv().await {
-        match order {
-            Order::Open(address, token, answer) => {
-                let opened = tablet::connect(address, "/ws", Some(&token)).await;
-                let _ = answer.send(opened.map(|opened| socket = Some(opened)));
-            }
-            Order::Measure(entity, answer) => {
-                let told = match &mut socket {
-                    Some(socket) => told(core, entity, socket).await,
-                    None => Err("no tablet is open".into()),
-                };
-                let _ = answer.send(told);
-            }
+impl Look {
+    /// From the sending to the tablet's frame, again and again.
+    async fn measure(self, core: &Core) -> Outcome<Histogram<u64>> {
+        let mut socket = tablet::connect(self.address, "/ws", Some(&self.token)).await?;
+        let mut http = Http::open(self.address, self.admin.as_deref()).await?;
+        if let What::State(entity) = self.what {
+            core.until_subscribed(entity).await?;
         }
+        let mut taken = latency::histogram();
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for number in 1..=TOLD {
+            ticks.tick().await;
+            let begun = clock::nanos();
+            let mark = format!("state-{begun}");
+            let told = async {
+                while !tablet::text(&mut socket).await?.contains(&mark) {}
+                Outcome::Ok(clock::nanos())
+            };
+            let heard_at = match &self.what {
+                What::State(entity) => {
+                    core.tell(entity, &mark, number);
+                    told.await?
+                }
+                What::Change(area) => {
+                    let (path, name) = (format!("/api/areas/{area}"), json!({ "name": mark }));
+                    let (heard_at, _) = tokio::try_join!(told, http.put(&path, &name))?;
+                    heard_at
+                }
+            };
+            taken.saturating_record(heard_at.saturating_sub(begun));
+        }
+        Ok(taken)
     }
-}
-
-/// From Home Assistant's frame to the tablet's, again and again.
-async fn told(core: &Core, entity: &str, socket: &mut tablet::Socket) -> Outcome<Histogram<u64>> {
-    core.until_subscribed(entity).await?;
-    let mut taken = Histogram::new(3)?;
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for number in 1..=STATES {
-        ticks.tick().await;
-        let begun = clock::nanos();
-        core.tell(entity, number);
-        let mark = format!("\"state-{number}\"");
-        while !tablet::text(socket).await?.contains(&mark) {}
-        taken.saturating_record(clock::nanos() - begun);
-    }
-    Ok(taken)
 }

@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::Outcome;
-use crate::round::{OPENING, per};
+use crate::round::per;
 use crate::subject::{Server, Subject};
-use crate::tablet::{self, Socket};
+use crate::tablet::{self, OPENING, Socket};
 use crate::{http, table};
 
 const TABLETS: usize = 200;
@@ -30,7 +30,7 @@ pub async fn measure(programs: &Path) -> Outcome<String> {
     let mut text = "| server | full µs | resumed µs |\n| --- | --- | --- |\n".to_owned();
     for subject in SUBJECTS {
         let server = Server::start(subject, programs).await?;
-        let tokens = server.tokens(TABLETS).await?;
+        let tokens = server.tokens(TABLETS, None).await?;
         let full = vec![http::tls(None); TABLETS];
         let own: Vec<_> = (0..TABLETS).map(|_| http::tls(Some(1))).collect();
         // Tokens are used for the first time, and tickets are given.

@@ -19,6 +19,13 @@ pub async fn area(http: &mut Http, name: &str) -> Outcome<String> {
     Ok(answer["id"].as_str().ok_or("an area has an id")?.to_owned())
 }
 
+/// Makes an area with one entity, called like it, and gives its id.
+pub async fn area_of(http: &mut Http, entity: &str) -> Outcome<String> {
+    let area = json!({ "name": entity, "entityIds": [entity] });
+    let answer = http.post("/api/areas", &area).await?;
+    Ok(answer["id"].as_str().ok_or("an area has an id")?.to_owned())
+}
+
 /// Pairs so many tablets that have the area, and gives their tokens.
 pub async fn pair(server: &Server, count: usize, area: &str) -> Outcome<Vec<String>> {
     let area = area.to_owned();

@@ -7,12 +7,15 @@
 mod chart;
 mod clock;
 mod core;
+mod disk;
 mod durable;
 mod ephemeral;
 mod growth;
 mod handshakes;
 mod house;
 mod http;
+mod latency;
+mod machine;
 mod process;
 mod publisher;
 mod report;
@@ -21,6 +24,7 @@ mod sample;
 mod subject;
 mod table;
 mod tablet;
+mod weight;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -57,8 +61,10 @@ enum What {
     Handshakes,
     /// How quickly a durable change is told
     Durable,
-    /// How quickly a state of Home Assistant's is told
+    /// How quickly one tablet is told, also while thousands of others are
     Ephemeral,
+    /// What the static binaries weigh
+    Weight,
 }
 
 #[derive(Args)]
@@ -67,7 +73,7 @@ struct Compare {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "limit,wallcast-json,wallcast-socketio,socketioxide,seed0"
+        default_value = "limit,wallcast-json,wallcast-socketio,wallcast-ephemeral,socketioxide,seed0"
     )]
     servers: Vec<Subject>,
     /// Sockets to open, one measurement for each number
@@ -79,8 +85,8 @@ struct Compare {
     /// Deliveries that one measurement of the cost of a delivery takes
     #[arg(long, default_value_t = 200_000)]
     deliveries: usize,
-    /// Seconds of 20 events a second by which latency is measured
-    #[arg(long, default_value_t = 10)]
+    /// Seconds of events by which latency is measured
+    #[arg(long, default_value_t = 5)]
     latency_seconds: u64,
     /// Where to write every sample as one JSON object a line
     #[arg(long)]
@@ -102,6 +108,10 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> Outcome<String> {
     process::allow_many_files()?;
+    let machine = match flags.what {
+        What::Weight => machine::compiler(),
+        _ => machine::describe(&flags.programs),
+    };
     process::pin_to(process::LOAD_CORE)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -110,8 +120,9 @@ fn run(flags: &Flags) -> Outcome<String> {
         Outcome::Ok(match &flags.what {
             What::Compare(compare) => {
                 let samples = compare.run(&flags.programs).await?;
-                let charts = vec![table::deliveries(&samples)];
-                ("compare", table::of(&samples), charts)
+                let deliveries = table::deliveries(&samples);
+                let text = format!("{}\n{}", table::of(&samples), table::growth(&deliveries));
+                ("compare", text, vec![deliveries])
             }
             What::Growth => {
                 let charts = growth::measure(&flags.programs).await?;
@@ -129,8 +140,10 @@ fn run(flags: &Flags) -> Outcome<String> {
                 let text = ephemeral::measure(&flags.programs).await?;
                 ("ephemeral", text, Vec::new())
             }
+            What::Weight => ("weight", weight::measure()?, Vec::new()),
         })
     })?;
+    let text = format!("{}\n\n{machine}\n", text.trim());
     if let Some(page) = &flags.report {
         report::put(page, name, &text, &charts)?;
     }

@@ -3,23 +3,30 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+use crate::core::Core;
+use crate::http::Http;
 use crate::publisher::Publisher;
 use crate::sample::Sample;
 use crate::subject::{Server, Subject};
 use crate::tablet::{self, Heard};
-use crate::{Outcome, process};
+use crate::{Outcome, house, latency, process};
 
-/// Handshakes that run at once.
-pub const OPENING: usize = 32;
+/// What every tablet sees, where states are told.
+const ENTITY: &str = "sensor.shared";
+/// Between two states that nobody hears: no answer says when one is done.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How often an event is published to measure latency, unless that makes more than so many
+/// deliveries a second: from there on it is a queue that would be measured.
+const EVENTS_A_SECOND: usize = 20;
+const DELIVERIES_A_SECOND: usize = 20_000;
 /// Publications by which the cost of one that nobody hears is measured.
 const UNHEARD: u32 = 500;
 /// How long the server is left alone before its memory is read.
 const SETTLING: Duration = Duration::from_secs(2);
 /// How long deliveries may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to measure.
 pub struct Round {
@@ -32,13 +39,32 @@ pub struct Round {
 
 impl Round {
     pub async fn run(&self) -> Outcome<Sample> {
-        let server = Server::start(self.subject, &self.programs).await?;
+        let core = match self.subject {
+            Subject::WallcastStates => Some(Core::start().await?),
+            _ => None,
+        };
+        let options = core.as_ref().map(Core::options).unwrap_or_default();
+        let server = Server::start_with(self.subject, &self.programs, options).await?;
         let resident_at_start = server.process.memory()?.resident;
-        let tokens = server.tokens(self.sockets).await?;
-        let mut publisher = Publisher::broadcasting(&server).await?;
+        let (tokens, mut publisher) = match &core {
+            None => (
+                server.tokens(self.sockets, None).await?,
+                Publisher::broadcasting(&server).await?,
+            ),
+            Some(core) => {
+                let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
+                let area = house::area_of(&mut http, ENTITY).await?;
+                let tokens = house::pair(&server, self.sockets, &area).await?;
+                let tokens = tokens.into_iter().map(Some).collect();
+                (tokens, Publisher::telling(&server, core, ENTITY).await?)
+            }
+        };
         let publication = per(UNHEARD as usize, &server.process, async {
             for _ in 0..UNHEARD {
                 publisher.publish().await?;
+                if core.is_some() {
+                    sleep(PAUSE).await;
+                }
             }
             Ok(())
         })
@@ -46,18 +72,15 @@ impl Round {
         sleep(SETTLING).await;
         let before = server.process.memory()?.proportional;
         let heard = Heard::new();
-        let handshake = per(
-            self.sockets,
-            &server.process,
-            self.open(&server, tokens, &heard),
-        )
-        .await?;
+        let opening = tablet::open_all(server.address, self.subject.dialect(), tokens, &heard);
+        let handshake = per(self.sockets, &server.process, opening).await?;
         sleep(SETTLING).await;
         let after = server.process.memory()?.proportional;
 
-        // One event warms what is made lazily, and proves that every socket hears.
+        // One event warms what is made lazily, and proves that every socket hears. What is told to
+        // whoever comes has been heard by now.
+        let mut total = heard.count() + self.sockets;
         publisher.publish().await?;
-        let mut total = self.sockets;
         timeout(PATIENCE, heard.until(total)).await??;
         heard.take();
 
@@ -74,7 +97,8 @@ impl Round {
         let mut tally = heard.take();
         let (mut lost, mut repeated) = (tally.lost, tally.repeated);
 
-        let mut ticks = interval(Duration::from_millis(50));
+        let a_second = EVENTS_A_SECOND.min((DELIVERIES_A_SECOND / self.sockets).max(1));
+        let mut ticks = interval(Duration::from_secs(1) / u32::try_from(a_second)?);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = Instant::now() + Duration::from_secs(self.latency_seconds);
         while Instant::now() < end {
@@ -86,7 +110,6 @@ impl Round {
         tally = heard.take();
         lost += tally.lost;
         repeated += tally.repeated;
-        let millis = |quantile| tally.latency.value_at_quantile(quantile) as f64 / 1e6;
         Ok(Sample {
             subject: self.subject,
             sockets: self.sockets,
@@ -95,33 +118,11 @@ impl Round {
             handshake,
             publication,
             delivery,
-            latency_p50: millis(0.5),
-            latency_p99: millis(0.99),
+            latency_p50: latency::millis(&tally.latency, 0.5),
+            latency_p99: latency::millis(&tally.latency, 0.99),
             lost,
             repeated,
         })
-    }
-
-    async fn open(
-        &self,
-        server: &Server,
-        tokens: Vec<Option<String>>,
-        heard: &std::sync::Arc<Heard>,
-    ) -> Outcome<()> {
-        let mut opening = JoinSet::new();
-        for token in tokens {
-            if opening.len() >= OPENING
-                && let Some(opened) = opening.join_next().await
-            {
-                opened??;
-            }
-            let (address, dialect) = (server.address, self.subject.dialect());
-            opening.spawn(tablet::open(address, dialect, token, heard.clone()));
-        }
-        while let Some(opened) = opening.join_next().await {
-            opened??;
-        }
-        Ok(())
     }
 }
 

@@ -12,9 +12,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::Outcome;
-use crate::house;
 use crate::process::{Process, SERVER_CORE};
+use crate::{Outcome, disk, house};
 
 /// A server, and the dialect in which it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +22,8 @@ pub enum Subject {
     Limit,
     WallcastJson,
     WallcastSocketIo,
+    /// The first, told states of Home Assistant's, which nobody keeps.
+    WallcastStates,
     /// The socketioxide crate.
     Socketioxide,
     /// socket.io on Node with better-sqlite3, as the first of Wallcast's sources describes it.
@@ -36,10 +37,11 @@ pub enum Dialect {
     SocketIo,
 }
 
-const NAMES: [(Subject, &str); 5] = [
+const NAMES: [(Subject, &str); 6] = [
     (Subject::Limit, "limit"),
     (Subject::WallcastJson, "wallcast-json"),
     (Subject::WallcastSocketIo, "wallcast-socketio"),
+    (Subject::WallcastStates, "wallcast-ephemeral"),
     (Subject::Socketioxide, "socketioxide"),
     (Subject::Seed0, "seed0"),
 ];
@@ -47,13 +49,16 @@ const NAMES: [(Subject, &str); 5] = [
 impl Subject {
     pub fn dialect(self) -> Dialect {
         match self {
-            Self::Limit | Self::WallcastJson => Dialect::Json,
+            Self::Limit | Self::WallcastJson | Self::WallcastStates => Dialect::Json,
             Self::WallcastSocketIo | Self::Socketioxide | Self::Seed0 => Dialect::SocketIo,
         }
     }
 
     pub fn is_wallcast(self) -> bool {
-        matches!(self, Self::WallcastJson | Self::WallcastSocketIo)
+        matches!(
+            self,
+            Self::WallcastJson | Self::WallcastSocketIo | Self::WallcastStates
+        )
     }
 
     fn command(self, programs: &Path, folder: &Path) -> Command {
@@ -63,7 +68,9 @@ impl Subject {
             Self::Limit => command.arg(programs.join("limit")),
             Self::Socketioxide => command.arg(programs.join("socketioxide")),
             Self::Seed0 => command.args(["node", "benches/peers/seed0/server.mjs"]),
-            Self::WallcastJson | Self::WallcastSocketIo => command.arg(programs.join("wallcast")),
+            Self::WallcastJson | Self::WallcastSocketIo | Self::WallcastStates => {
+                command.arg(programs.join("wallcast"))
+            }
         };
         command
             .env("WALLCAST_DATA_DIR", folder)
@@ -120,7 +127,7 @@ impl Server {
         programs: &Path,
         options: Vec<(&'static str, String)>,
     ) -> Outcome<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = disk::folder()?;
         let admin_token = match subject.is_wallcast() {
             true => Some(admin_token(programs, folder.path()).await?),
             false => None,
@@ -183,8 +190,13 @@ impl Server {
         self.folder.path()
     }
 
-    /// A token for each of so many tablets; none where the server asks for none.
-    pub async fn tokens(&self, count: usize) -> Outcome<Vec<Option<String>>> {
+    /// A token for each of so many tablets, which belong to an organisation of Wallcast's if one is
+    /// named; none where the server asks for none.
+    pub async fn tokens(
+        &self,
+        count: usize,
+        organization: Option<&'static str>,
+    ) -> Outcome<Vec<Option<String>>> {
         if let Subject::Limit | Subject::Socketioxide = self.subject {
             return Ok(vec![None; count]);
         }
@@ -195,7 +207,10 @@ impl Server {
         house::share_out(self, count, move |http, number| {
             Box::pin(async move {
                 let subject = format!("tablet-{number}");
-                let body = json!({ "role": "user", "subject": subject, "name": subject });
+                let mut body = json!({ "role": "user", "subject": subject, "name": subject });
+                if let Some(organization) = organization {
+                    body["organizationId"] = json!(organization);
+                }
                 let answer = http.post(path, &body).await?;
                 let token = answer["token"].as_str().ok_or("no token in the answer")?;
                 Ok(Some(token.to_owned()))

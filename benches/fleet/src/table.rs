@@ -53,19 +53,39 @@ pub fn of(samples: &[Sample]) -> String {
     text
 }
 
-/// Markdown, one row for each point of a chart with one line.
+/// Markdown, one row for each point of the charts.
 pub fn of_charts(charts: &[Chart]) -> String {
     let mut text = String::from("| what | of | |\n| --- | --- | --- |\n");
     for chart in charts {
-        for (x, y) in chart.lines.iter().flat_map(|line| &line.points) {
-            let _ = writeln!(
-                text,
-                "| {} | {x} {} | {y:.1} {} |",
-                chart.title, chart.x, chart.y
-            );
+        for line in &chart.lines {
+            let of = match chart.lines.len() {
+                1 => String::new(),
+                _ => format!(", {}", line.name),
+            };
+            for (x, y) in &line.points {
+                let (title, unit_x, unit_y) = (chart.title, chart.x, chart.y);
+                let _ = writeln!(text, "| {title} | {x} {unit_x}{of} | {y:.1} {unit_y} |");
+            }
         }
     }
     text
+}
+
+/// Markdown: what a delivery to many sockets costs against one to few.
+pub fn growth(deliveries: &Chart) -> String {
+    let mut text = String::new();
+    for line in &deliveries.lines {
+        if let (Some((few, little)), Some((many, much))) = (line.points.first(), line.points.last())
+            && many > few
+        {
+            let ratio = much / little;
+            let _ = writeln!(text, "| {} | {ratio:.2} | {few} to {many} |", line.name);
+        }
+    }
+    match text.as_str() {
+        "" => text,
+        rows => format!("| server | a delivery grows × | sockets |\n| --- | --- | --- |\n{rows}"),
+    }
 }
 
 /// What a delivery costs by the number of sockets, a line for each server.

@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -16,11 +17,14 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::subject::Dialect;
-use crate::{Outcome, clock, http};
+use crate::{Outcome, clock, http, latency};
 
 /// Engine.IO's ping and pong.
 const PING: &str = "2";
 const PONG: &str = "3";
+
+/// Handshakes that run at once.
+pub const OPENING: usize = 32;
 
 /// An open WebSocket of a tablet's.
 pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
@@ -29,7 +33,7 @@ pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
 #[derive(Debug)]
 pub struct Heard {
     tally: Mutex<Tally>,
-    /// Events heard, for whoever waits until a number is reached.
+    /// Events heard or passed over, for whoever waits until a number is reached.
     count: watch::Sender<usize>,
 }
 
@@ -47,8 +51,7 @@ pub struct Tally {
 impl Tally {
     fn new() -> Self {
         Self {
-            // Three digits, up to an hour; the bounds are constants that the crate takes.
-            latency: Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("valid bounds"),
+            latency: latency::histogram(),
             lost: 0,
             repeated: 0,
         }
@@ -63,7 +66,12 @@ impl Heard {
         })
     }
 
-    /// Waits until so many events were heard since the fleet began.
+    /// Events heard or passed over since the fleet began.
+    pub fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Waits until so many events were heard or passed over since the fleet began.
     pub async fn until(&self, count: usize) -> Outcome<()> {
         let mut watch = self.count.subscribe();
         watch.wait_for(|heard| *heard >= count).await?;
@@ -81,19 +89,22 @@ impl Heard {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn note(&self, last: &mut u64, number: u64, sent: u64) {
+    /// `last` is the number that the tablet heard last, none before the first.
+    fn note(&self, last: &mut Option<u64>, number: u64, sent: u64) {
+        let newer = number - last.unwrap_or(number.saturating_sub(1)).min(number);
         {
             let mut tally = self.tally();
             tally
                 .latency
                 .saturating_record(clock::nanos().saturating_sub(sent));
-            match number.checked_sub(*last) {
-                None | Some(0) => tally.repeated += 1,
-                Some(gap) => tally.lost += gap - 1,
+            match newer {
+                0 => tally.repeated += 1,
+                _ => tally.lost += newer - 1,
             }
         }
-        *last = number.max(*last);
-        self.count.send_modify(|count| *count += 1);
+        *last = (*last).max(Some(number));
+        let newer = usize::try_from(newer).unwrap_or(usize::MAX);
+        self.count.send_modify(|count| *count += newer);
     }
 }
 
@@ -144,6 +155,28 @@ pub async fn enter(
     Ok(socket)
 }
 
+/// Opens a socket for each token, and waits for all of them.
+pub async fn open_all(
+    address: SocketAddr,
+    dialect: Dialect,
+    tokens: Vec<Option<String>>,
+    heard: &Arc<Heard>,
+) -> Outcome<()> {
+    let mut opening = JoinSet::new();
+    for token in tokens {
+        if opening.len() >= OPENING
+            && let Some(opened) = opening.join_next().await
+        {
+            opened??;
+        }
+        opening.spawn(open(address, dialect, token, heard.clone()));
+    }
+    while let Some(opened) = opening.join_next().await {
+        opened??;
+    }
+    Ok(())
+}
+
 /// Opens a WebSocket over TLS.
 pub async fn connect(address: SocketAddr, path: &str, token: Option<&str>) -> Outcome<Socket> {
     connect_with(&http::TLS, address, path, token).await
@@ -179,7 +212,7 @@ pub async fn text(socket: &mut Socket) -> Outcome<String> {
 }
 
 async fn listen(mut socket: Socket, heard: Arc<Heard>) {
-    let mut last = 0;
+    let mut last = None;
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else {
             continue;

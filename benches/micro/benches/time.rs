@@ -1,8 +1,12 @@
 //! Times the codecs, the hub's fan-out and the store's commit: `cargo bench -p micro --bench time`.
 
+use std::sync::Arc;
+
 use divan::{Bencher, black_box};
+use tempfile::TempDir;
 use wallcast::event::Namespace;
-use wallcast::store::StoreError;
+use wallcast::hub::Hub;
+use wallcast::store::{DataFolder, Store, StoreError};
 
 fn main() {
     divan::main();
@@ -53,7 +57,7 @@ fn fan_out(bencher: Bencher<'_, '_>, listening: usize) {
 
 #[divan::bench]
 fn commit(bencher: Bencher<'_, '_>) {
-    let (_folder, store) = micro::store();
+    let (_folder, store) = store();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");
@@ -63,4 +67,12 @@ fn commit(bencher: Bencher<'_, '_>) {
             Ok::<_, StoreError>(())
         }))
     });
+}
+
+/// A store in a folder of its own.
+fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = DataFolder::claim(folder.path()).expect("the folder is ours");
+    let store = Store::open(&data, Arc::new(Hub::new())).expect("a new store opens");
+    (folder, store)
 }

@@ -1,9 +1,8 @@
-//! What the micro-benchmarks measure, ready to run: a hub with sessions, events, frames, a store.
+//! What the micro-benchmarks measure, ready to run: a hub with sessions, events, frames.
 
 use std::sync::Arc;
 
 use serde_json::json;
-use tempfile::TempDir;
 use wallcast::auth::{Principal, Subject};
 use wallcast::clock::Timestamp;
 use wallcast::event::{Epoch, Event, EventId, Kind, Namespace, NewEvent, Position, Topic};
@@ -12,7 +11,6 @@ use wallcast::hub::{Dialect, Gate, Hub, Session, Wire};
 use wallcast::ids::{ConnectionId, UserId};
 use wallcast::protocol::Frame;
 use wallcast::protocol::socketio::{AttachmentLimits, Decoder};
-use wallcast::store::{DataFolder, Store};
 
 /// A hub, and the sessions that keep listening on it.
 pub struct House {
@@ -92,14 +90,6 @@ pub fn decoder() -> Decoder {
 /// A Socket.IO event with a callback, as a tablet sends it.
 pub fn frame() -> Frame {
     Frame::text(r#"421["subscribe_room",{"room_id":12}]"#)
-}
-
-/// A store in a folder of its own.
-pub fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let data = DataFolder::claim(folder.path()).expect("the folder is ours");
-    let store = Store::open(&data, Arc::new(Hub::new())).expect("a new store opens");
-    (folder, store)
 }
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
