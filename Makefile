@@ -114,10 +114,11 @@ deps-image:
 art: deps-package
 	$(VENV)/bin/python packaging/draw.py
 
-# The C parts (SQLite, ring) are cross-compiled by zig, which comes as a Python package.
+# The C parts (SQLite, ring) are cross-compiled by zig, which comes as a Python package. 0.15 has musl's own
+# allocator; 0.17 another, which takes half as much again and gives nothing back (docs/performance.md).
 deps-dist: $(VENV)/bin/python
 	rustup target add $(TARGETS)
-	$(VENV)/bin/python -m pip install --quiet ziglang==0.17.1 cargo-zigbuild==0.24.0
+	$(VENV)/bin/python -m pip install --quiet ziglang==0.15.2 cargo-zigbuild==0.24.0
 
 $(VENV)/bin/python:
 	python3 -m venv $(VENV) || (apt-get install -y python3-venv && python3 -m venv $(VENV))

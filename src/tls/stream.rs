@@ -210,13 +210,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         }
         self.sealed.extend_from_slice(came.filled());
         let advanced = self.advance(&Wish::Nothing);
-        // What it owes the peer leaves with this, as far as it can: an alert, the answer to new keys.
-        let sent = self.poll_unsent(cx);
-        advanced?;
-        match sent {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(())),
+        if advanced.is_err() {
+            // The alert leaves if it can; the rest of what is laid out waits for a write, as it would
+            // without this.
+            let _ = self.poll_unsent(cx);
         }
+        Poll::Ready(advanced.map(drop))
     }
 
     /// Ready when the kernel has all that is laid out.
