@@ -88,7 +88,8 @@ impl<S: ByteStream> WebSocket<S> {
         Self {
             core: tungstenite::WebSocket::from_partially_read(
                 stream,
-                read.into(),
+                // Not `into`: that would keep all of hyper's buffer, be there nothing in it.
+                read.to_vec(),
                 role,
                 Some(config),
             ),
