@@ -39,6 +39,7 @@ use crate::event::Namespace;
 use crate::protocol::engineio;
 use crate::protocol::websocket::{self, WebSocket};
 use crate::server::{self, ApiError, Entrance, Incoming, Peer, Response, Stream};
+use crate::store::StoreError;
 use carrier::Carrier;
 use codec::Codec;
 use connection::{Connection, Handshake};
@@ -149,7 +150,14 @@ async fn enter(
     let permit = app.sockets.permit(app)?;
     let carrier = Carrier::none();
     let mut connection = Connection::new(app.clone(), carrier, codec, peer, handshake, permit);
-    let entered = connection.open().await;
+    // A task of its own: a peer that goes meanwhile must not stop it half-way. What it has opened
+    // then leaves again as it is dropped.
+    let opening = tokio::spawn(async move {
+        let entered = connection.open().await;
+        (connection, entered)
+    });
+    let opened = opening.await.map_err(|_| StoreError::Panicked)?;
+    let (mut connection, entered) = opened;
     if !matches!(entered, Ok(Some(_))) {
         let Connection { permit, peer, .. } = &mut connection;
         app.sockets.count_stranger(permit, peer)?;
