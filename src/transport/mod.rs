@@ -39,6 +39,7 @@ use crate::event::Namespace;
 use crate::protocol::engineio;
 use crate::protocol::websocket::{self, WebSocket};
 use crate::server::{self, ApiError, Entrance, Incoming, Peer, Response, Stream};
+use crate::store::StoreError;
 use carrier::Carrier;
 use codec::Codec;
 use connection::{Connection, Handshake};
@@ -146,15 +147,37 @@ async fn enter(
     handshake: Handshake,
     codec: Codec,
 ) -> Result<(Connection, Option<Box<Entered>>), ApiError> {
-    let permit = app.sockets.permit(app)?;
+    let permit = match app.sockets.permit(app) {
+        Ok(permit) => permit,
+        Err(full) => {
+            // A stranger who tries too often hears that instead.
+            if !is_proven(app, &handshake).await {
+                app.sockets.count_stranger(&peer)?;
+            }
+            return Err(full);
+        }
+    };
     let carrier = Carrier::none();
     let mut connection = Connection::new(app.clone(), carrier, codec, peer, handshake, permit);
-    let entered = connection.open().await;
+    // A task of its own: a peer that goes meanwhile must not stop it half-way. What it has opened
+    // then leaves again as it is dropped.
+    let opening = tokio::spawn(async move {
+        let entered = connection.open().await;
+        (connection, entered)
+    });
+    let opened = opening.await.map_err(|_| StoreError::Panicked)?;
+    let (mut connection, entered) = opened;
     if !matches!(entered, Ok(Some(_))) {
-        let Connection { permit, peer, .. } = &mut connection;
-        app.sockets.count_stranger(permit, peer)?;
+        connection.permit.place = app.sockets.count_stranger(&connection.peer)?;
     }
     Ok((connection, entered?))
+}
+
+async fn is_proven(app: &App, handshake: &Handshake) -> bool {
+    match &handshake.credential {
+        Some(credential) => server::prove(app, credential).await.is_ok(),
+        None => handshake.local_admin.is_some(),
+    }
 }
 
 async fn open_socketio(
@@ -171,15 +194,13 @@ async fn open_socketio(
         return Ok(response.await);
     }
     let handshake = presented(app, &request, &peer).await?;
-    let proven = match &handshake.credential {
-        // A wrong token is told by CONNECT_ERROR, once the namespace is asked for (contract 3).
-        Some(credential) => server::prove(app, credential).await.is_ok(),
-        None => handshake.local_admin.is_some(),
+    // A wrong token is told by CONNECT_ERROR, once the namespace is asked for (contract 3).
+    let place = match is_proven(app, &handshake).await {
+        true => None,
+        false => app.sockets.count_stranger(&peer)?,
     };
     let mut permit = app.sockets.permit(app)?;
-    if !proven {
-        app.sockets.count_stranger(&mut permit, &peer)?;
-    }
+    permit.place = place;
     let owner = app.clone();
     let opened = move |socket: engineio::Socket<Stream>| {
         let carrier = Carrier::engine(socket);
@@ -194,7 +215,7 @@ async fn open_socketio(
         Ok((response, opening)) => server::hand_over(response, move |stream, head, read| {
             opened(opening.on(stream, &head, read));
         }),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     })
 }
 

@@ -19,7 +19,7 @@ pub struct Sockets {
 #[derive(Debug)]
 pub struct SocketPermit {
     open: Arc<AtomicUsize>,
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
 }
 
 impl Sockets {
@@ -61,21 +61,15 @@ impl Sockets {
         })
     }
 
-    /// Holds a socket whose handshake has proven no token to the limit of its address.
+    /// Holds a socket whose handshake has proven no token to the limit of its address. The place is its
+    /// permit's, which gives it back once it proves one.
     ///
     /// # Errors
     /// 429 when the address has tried too often.
-    pub(super) fn count_stranger(
-        &self,
-        permit: &mut SocketPermit,
-        peer: &Peer,
-    ) -> Result<(), ApiError> {
-        if let Some(address) = peer.address {
-            let taken = self.limits.take(address, Instant::now());
-            let refused = |wait| ApiError::too_many("Too many new connections; wait", wait);
-            permit.place = Some(taken.map_err(refused)?);
-        }
-        Ok(())
+    pub(super) fn count_stranger(&self, peer: &Peer) -> Result<Option<Place>, ApiError> {
+        let refused = |wait| ApiError::too_many("Too many new connections; wait", wait);
+        let take = |address| self.limits.take(address, Instant::now());
+        peer.address.map(take).transpose().map_err(refused)
     }
 }
 

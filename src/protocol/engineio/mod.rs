@@ -41,6 +41,9 @@ pub use self::socket::Socket;
 use super::websocket::{self, Limits, WebSocket};
 use super::{ByteStream, Ended, Frame};
 
+/// What a request is answered with, whole.
+pub type Answer = Response<Full<Bytes>>;
+
 /// How an engine behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -124,7 +127,7 @@ impl<S: ByteStream> Engine<S> {
         &self,
         request: Request<B>,
         open: impl FnOnce(Socket<S>) + Send + 'static,
-    ) -> Response<Full<Bytes>>
+    ) -> Answer
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -138,7 +141,7 @@ impl<S: ByteStream> Engine<S> {
         &self,
         mut request: Request<B>,
         open: impl FnOnce(Socket<S>) + Send + 'static,
-    ) -> Result<Response<Full<Bytes>>, Refusal>
+    ) -> Result<Answer, Refusal>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -171,7 +174,7 @@ impl<S: ByteStream> Engine<S> {
         }
     }
 
-    fn open_polling(&self, open: impl FnOnce(Socket<S>)) -> Result<Response<Full<Bytes>>, Refusal> {
+    fn open_polling(&self, open: impl FnOnce(Socket<S>)) -> Result<Answer, Refusal> {
         let config = &self.shared.config;
         let id = new_sid()?;
         let handshake = self.handshake(&id, r#""websocket""#);
@@ -192,7 +195,7 @@ impl<S: ByteStream> Engine<S> {
         &self,
         request: &mut Request<B>,
         open: impl FnOnce(Socket<S>) + Send + 'static,
-    ) -> Result<Response<Full<Bytes>>, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let id = new_sid()?;
         let (response, upgrading) = match websocket::accept(request, self.limits()) {
             Ok(accepted) => accepted,
@@ -214,10 +217,7 @@ impl<S: ByteStream> Engine<S> {
     ///
     /// # Errors
     /// The answer that refuses it.
-    pub fn accept<B>(
-        &self,
-        request: &Request<B>,
-    ) -> Result<(Response<Full<Bytes>>, Opening<S>), Response<Full<Bytes>>> {
+    pub fn accept<B>(&self, request: &Request<B>) -> Result<(Answer, Opening<S>), Box<Answer>> {
         let opening = || {
             let query = Query::parse(request.uri().query().unwrap_or_default())?;
             if request.method() != Method::GET {
@@ -229,8 +229,8 @@ impl<S: ByteStream> Engine<S> {
             query.check_version()?;
             new_sid()
         };
-        let id = opening().map_err(Refusal::response)?;
-        let response = websocket::answer(request).map_err(websocket::HandshakeError::response)?;
+        let id = opening().map_err(|refusal| Box::new(refusal.response()))?;
+        let response = websocket::answer(request).map_err(|error| Box::new(error.response()))?;
         let engine = self.clone();
         Ok((response, Opening { engine, id }))
     }
@@ -240,7 +240,7 @@ impl<S: ByteStream> Engine<S> {
         Socket::websocket(id, carrier, self.heartbeat(), handshake)
     }
 
-    fn upgrade<B>(&self, request: &mut Request<B>, session: &Session<S>) -> Response<Full<Bytes>> {
+    fn upgrade<B>(&self, request: &mut Request<B>, session: &Session<S>) -> Answer {
         let (response, upgrading) = match websocket::accept(request, self.limits()) {
             Ok(accepted) => accepted,
             Err(error) => return error.response(),
