@@ -142,7 +142,9 @@ impl Shared {
             }
         }
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Err((_, error))) = writer.take().map(|writer| writer.connection.close()) {
+        if let Some(writer) = writer.take()
+            && let Err((_, error)) = writer.connection.close()
+        {
             tracing::warn!(%error, "the database could not be closed in order; nothing is lost");
         }
     }

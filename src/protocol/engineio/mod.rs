@@ -210,29 +210,31 @@ impl<S: ByteStream> Engine<S> {
 
     /// Answers a request that opens a connection as a WebSocket, as [`Engine::handle`] does, but for
     /// a connection that is taken out of the server's hands: nothing of the answer is sent before
-    /// the [`Opening`] is given the stream.
-    ///
-    /// # Errors
-    /// The answer that refuses it.
-    pub fn accept<B>(
-        &self,
-        request: &Request<B>,
-    ) -> Result<(Response<Full<Bytes>>, Opening<S>), Response<Full<Bytes>>> {
-        let opening = || {
-            let query = Query::parse(request.uri().query().unwrap_or_default())?;
-            if request.method() != Method::GET {
-                return Err(Refusal::BadHandshakeMethod);
-            }
-            if query.transport != Transport::WebSocket {
-                return Err(Refusal::BadRequest);
-            }
-            query.check_version()?;
-            new_sid()
+    /// the [`Opening`] is given the stream. There is none where the answer refuses it.
+    pub fn accept<B>(&self, request: &Request<B>) -> (Response<Full<Bytes>>, Option<Opening<S>>) {
+        let id = match Self::opening_sid(request) {
+            Ok(id) => id,
+            Err(refusal) => return (refusal.response(), None),
         };
-        let id = opening().map_err(Refusal::response)?;
-        let response = websocket::answer(request).map_err(websocket::HandshakeError::response)?;
-        let engine = self.clone();
-        Ok((response, Opening { engine, id }))
+        match websocket::answer(request) {
+            Ok(response) => {
+                let engine = self.clone();
+                (response, Some(Opening { engine, id }))
+            }
+            Err(error) => (error.response(), None),
+        }
+    }
+
+    fn opening_sid<B>(request: &Request<B>) -> Result<Arc<str>, Refusal> {
+        let query = Query::parse(request.uri().query().unwrap_or_default())?;
+        if request.method() != Method::GET {
+            return Err(Refusal::BadHandshakeMethod);
+        }
+        if query.transport != Transport::WebSocket {
+            return Err(Refusal::BadRequest);
+        }
+        query.check_version()?;
+        new_sid()
     }
 
     fn socket(&self, id: Arc<str>, carrier: WebSocket<S>) -> Socket<S> {
