@@ -212,10 +212,10 @@ async fn open_socketio(
         return Ok(app.engine.handle(request, opened).await);
     }
     Ok(match app.engine.accept(&request) {
-        Ok((response, opening)) => server::hand_over(response, move |stream, head, read| {
+        (response, Some(opening)) => server::hand_over(response, move |stream, head, read| {
             opened(opening.on(stream, &head, read));
         }),
-        Err(refusal) => *refusal,
+        (refusal, None) => refusal,
     })
 }
 

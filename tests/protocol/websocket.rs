@@ -267,6 +267,8 @@ async fn pings_that_nobody_lets_us_answer_do_not_pile_up() {
     let (mut sink, mut stream) = client.0.split();
     let reading = tokio::spawn(async move { while stream.next().await.is_some() {} });
     let writing = tokio::spawn(async move { sink.send(Message::text("there")).await });
+    // Whoever waited to send hears that the pongs have left.
+    assert_eq!(socket.event().await, Event::Flushed);
     assert_eq!(socket.event().await, Event::Message(text("there")));
     writing.await.unwrap().unwrap();
     drop(socket);

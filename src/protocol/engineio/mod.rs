@@ -41,9 +41,6 @@ pub use self::socket::Socket;
 use super::websocket::{self, Limits, WebSocket};
 use super::{ByteStream, Ended, Frame};
 
-/// What a request is answered with, whole.
-pub type Answer = Response<Full<Bytes>>;
-
 /// How an engine behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -127,7 +124,7 @@ impl<S: ByteStream> Engine<S> {
         &self,
         request: Request<B>,
         open: impl FnOnce(Socket<S>) + Send + 'static,
-    ) -> Answer
+    ) -> Response<Full<Bytes>>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -141,7 +138,7 @@ impl<S: ByteStream> Engine<S> {
         &self,
         mut request: Request<B>,
         open: impl FnOnce(Socket<S>) + Send + 'static,
-    ) -> Result<Answer, Refusal>
+    ) -> Result<Response<Full<Bytes>>, Refusal>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -174,7 +171,7 @@ impl<S: ByteStream> Engine<S> {
         }
     }
 
-    fn open_polling(&self, open: impl FnOnce(Socket<S>)) -> Result<Answer, Refusal> {
+    fn open_polling(&self, open: impl FnOnce(Socket<S>)) -> Result<Response<Full<Bytes>>, Refusal> {
         let config = &self.shared.config;
         let id = new_sid()?;
         let handshake = self.handshake(&id, r#""websocket""#);
@@ -195,7 +192,7 @@ impl<S: ByteStream> Engine<S> {
         &self,
         request: &mut Request<B>,
         open: impl FnOnce(Socket<S>) + Send + 'static,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
         let id = new_sid()?;
         let (response, upgrading) = match websocket::accept(request, self.limits()) {
             Ok(accepted) => accepted,
@@ -213,26 +210,31 @@ impl<S: ByteStream> Engine<S> {
 
     /// Answers a request that opens a connection as a WebSocket, as [`Engine::handle`] does, but for
     /// a connection that is taken out of the server's hands: nothing of the answer is sent before
-    /// the [`Opening`] is given the stream.
-    ///
-    /// # Errors
-    /// The answer that refuses it.
-    pub fn accept<B>(&self, request: &Request<B>) -> Result<(Answer, Opening<S>), Box<Answer>> {
-        let opening = || {
-            let query = Query::parse(request.uri().query().unwrap_or_default())?;
-            if request.method() != Method::GET {
-                return Err(Refusal::BadHandshakeMethod);
-            }
-            if query.transport != Transport::WebSocket {
-                return Err(Refusal::BadRequest);
-            }
-            query.check_version()?;
-            new_sid()
+    /// the [`Opening`] is given the stream. There is none where the answer refuses it.
+    pub fn accept<B>(&self, request: &Request<B>) -> (Response<Full<Bytes>>, Option<Opening<S>>) {
+        let id = match Self::opening_sid(request) {
+            Ok(id) => id,
+            Err(refusal) => return (refusal.response(), None),
         };
-        let id = opening().map_err(|refusal| Box::new(refusal.response()))?;
-        let response = websocket::answer(request).map_err(|error| Box::new(error.response()))?;
-        let engine = self.clone();
-        Ok((response, Opening { engine, id }))
+        match websocket::answer(request) {
+            Ok(response) => {
+                let engine = self.clone();
+                (response, Some(Opening { engine, id }))
+            }
+            Err(error) => (error.response(), None),
+        }
+    }
+
+    fn opening_sid<B>(request: &Request<B>) -> Result<Arc<str>, Refusal> {
+        let query = Query::parse(request.uri().query().unwrap_or_default())?;
+        if request.method() != Method::GET {
+            return Err(Refusal::BadHandshakeMethod);
+        }
+        if query.transport != Transport::WebSocket {
+            return Err(Refusal::BadRequest);
+        }
+        query.check_version()?;
+        new_sid()
     }
 
     fn socket(&self, id: Arc<str>, carrier: WebSocket<S>) -> Socket<S> {
@@ -240,7 +242,7 @@ impl<S: ByteStream> Engine<S> {
         Socket::websocket(id, carrier, self.heartbeat(), handshake)
     }
 
-    fn upgrade<B>(&self, request: &mut Request<B>, session: &Session<S>) -> Answer {
+    fn upgrade<B>(&self, request: &mut Request<B>, session: &Session<S>) -> Response<Full<Bytes>> {
         let (response, upgrading) = match websocket::accept(request, self.limits()) {
             Ok(accepted) => accepted,
             Err(error) => return error.response(),

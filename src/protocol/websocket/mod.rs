@@ -61,8 +61,6 @@ impl Default for Limits {
 /// The server's end of a WebSocket. Nothing moves unless `poll_event` or `flush_now` is called.
 pub struct WebSocket<S> {
     core: tungstenite::WebSocket<Polled<S>>,
-    /// The handshake's answer, where it is to leave with the first frames.
-    head: Vec<u8>,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
     /// The core or the stream below it holds bytes that are not with the kernel yet.
@@ -99,7 +97,6 @@ impl<S: ByteStream> WebSocket<S> {
                 role,
                 Some(config),
             ),
-            head: Vec::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             unflushed: false,
@@ -117,11 +114,10 @@ impl<S: ByteStream> WebSocket<S> {
     /// A socket on a stream whose opening handshake is answered with this head ([`answer`]), together
     /// with the first frames; `read` is what came after the request.
     pub fn opening(stream: S, head: &Parts, read: Bytes, limits: Limits) -> Self {
-        Self {
-            head: head::written(head),
-            owes_flushed: true,
-            ..Self::new(stream, read, limits)
-        }
+        let mut socket = Self::new(stream, read, limits);
+        socket.core.get_mut().begin_with(head::written(head));
+        socket.owes_flushed = true;
+        socket
     }
 
     /// Waits for the next event. Cancel safe.
@@ -159,7 +155,7 @@ impl<S: ByteStream> WebSocket<S> {
 
     /// Whether all that was queued is with the kernel.
     pub fn can_send(&self) -> bool {
-        self.queue.is_empty() && self.head.is_empty() && !self.unflushed
+        self.queue.is_empty() && !self.core.get_ref().has_rest() && !self.unflushed
     }
 
     /// Queues a frame; `poll_event` writes it. The queue is the caller's to bound, by `can_send` and `Flushed`.
@@ -232,7 +228,7 @@ impl<S: ByteStream> WebSocket<S> {
         self.poll_clock(cx)?;
         loop {
             // Reading comes first, so that the answers to a burst leave in one write, but it may not starve the writing.
-            if self.queued_bytes >= BATCH || !self.head.is_empty() {
+            if self.queued_bytes >= BATCH || self.core.get_ref().has_rest() {
                 let _ = self.pump()?;
             }
             if let Poll::Ready(frame) = self.poll_read()? {
@@ -307,7 +303,7 @@ impl<S: ByteStream> WebSocket<S> {
             if self.unflushed && self.flush()?.is_pending() {
                 return Ok(Poll::Pending);
             }
-            if self.queue.is_empty() && self.head.is_empty() {
+            if self.queue.is_empty() && !self.core.get_ref().has_rest() {
                 // An idle socket holds no queue memory.
                 self.queue = VecDeque::new();
                 return Ok(Poll::Ready(()));
@@ -322,8 +318,7 @@ impl<S: ByteStream> WebSocket<S> {
     /// The next queued frames as bytes. The core has nothing to write then, so they are not given to
     /// it: it would copy them to a buffer that it keeps.
     fn next_batch(&mut self) -> tungstenite::Result<Vec<u8>> {
-        let mut batch = mem::take(&mut self.head);
-        batch.reserve_exact(self.queued_bytes.min(BATCH) + MAX_HEADER);
+        let mut batch = Vec::with_capacity(self.queued_bytes.min(BATCH) + MAX_HEADER);
         while batch.len() < BATCH
             && let Some(frame) = self.queue.pop_front()
         {

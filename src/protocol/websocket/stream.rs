@@ -58,10 +58,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Polled<S> {
         true
     }
 
+    /// Has these bytes go before all others, and together with the first that are put.
+    pub(super) fn begin_with(&mut self, head: Vec<u8>) {
+        self.rest = head;
+    }
+
+    /// Whether bytes that were put, or go before them, have not left.
+    pub(super) fn has_rest(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
     /// Takes all of these bytes; what the stream does not take of them at once leaves by a flush. Call
     /// only after one.
     pub(super) fn put(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        self.rest = bytes;
+        match self.rest.is_empty() {
+            true => self.rest = bytes,
+            false => self.rest.extend_from_slice(&bytes),
+        }
         match self.write_rest() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
