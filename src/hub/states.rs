@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::registry::Registry;
-use super::{Hub, Session, SessionNumber};
+use super::{Hub, Session};
 use crate::auth::Subject;
 use crate::event::{Event, Kind, Topic};
 use crate::ids::AreaId;
@@ -59,19 +59,25 @@ impl Hub {
 
 impl Registry {
     fn groups(&self, topics: &[Topic]) -> Vec<Group> {
-        let mut heard: HashMap<SessionNumber, (Vec<usize>, &Arc<Session>)> = HashMap::new();
-        for (place, topic) in topics.iter().enumerate() {
-            for session in self.listening(topic) {
-                heard
-                    .entry(session.number())
-                    .or_insert_with(|| (Vec::new(), session))
-                    .0
-                    .push(place);
-            }
-        }
+        let heard = topics.iter().enumerate().flat_map(|(place, topic)| {
+            let sessions = self.listening(topic);
+            sessions.map(move |session| (session, place))
+        });
+        let mut heard: Vec<_> = heard.collect();
+        // Each topic's are in order already, so that this costs nothing where there is one.
+        heard.sort_by_key(|(session, _)| session.number());
         let mut groups: HashMap<Vec<usize>, Vec<Arc<Session>>> = HashMap::new();
-        for (places, session) in heard.into_values() {
-            groups.entry(places).or_default().push(session.clone());
+        let mut places = Vec::new();
+        for of_one in heard.chunk_by(|(one, _), (next, _)| one.number() == next.number()) {
+            let Some((session, _)) = of_one.first() else {
+                continue;
+            };
+            places.clear();
+            places.extend(of_one.iter().map(|(_, place)| *place));
+            match groups.get_mut(places.as_slice()) {
+                Some(group) => group.push(Arc::clone(session)),
+                None => drop(groups.insert(places.clone(), vec![Arc::clone(session)])),
+            }
         }
         groups.into_iter().collect()
     }
