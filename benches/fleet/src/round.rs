@@ -73,7 +73,9 @@ impl Round {
         let before = server.process.memory()?.proportional;
         let heard = Heard::new();
         let opening = tablet::open_all(server.address, self.subject.dialect(), tokens, &heard);
+        let begun = Instant::now();
         let handshake = per(self.sockets, &server.process, opening).await?;
+        let handshakes_a_second = self.sockets as f64 / begun.elapsed().as_secs_f64();
         sleep(SETTLING).await;
         let after = server.process.memory()?.proportional;
 
@@ -95,7 +97,7 @@ impl Round {
         })
         .await?;
         let mut tally = heard.take();
-        let (mut lost, mut repeated) = (tally.lost, tally.repeated);
+        let mut faults = tally.faults;
 
         let a_second = EVENTS_A_SECOND.min((DELIVERIES_A_SECOND / self.sockets).max(1));
         let mut ticks = interval(Duration::from_secs(1) / u32::try_from(a_second)?);
@@ -108,20 +110,19 @@ impl Round {
         }
         timeout(PATIENCE, heard.until(total)).await??;
         tally = heard.take();
-        lost += tally.lost;
-        repeated += tally.repeated;
+        faults += tally.faults;
         Ok(Sample {
             subject: self.subject,
             sockets: self.sockets,
             resident_at_start,
             idle_socket: after.saturating_sub(before) as f64 / self.sockets as f64,
             handshake,
+            handshakes_a_second,
             publication,
             delivery,
             latency_p50: latency::millis(&tally.latency, 0.5),
             latency_p99: latency::millis(&tally.latency, 0.99),
-            lost,
-            repeated,
+            faults,
         })
     }
 }

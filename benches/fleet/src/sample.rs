@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::subject::Subject;
+use crate::tablet::Faults;
 
 /// One server with one number of sockets, once.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Sample {
     pub idle_socket: f64,
     /// Processor time of a full handshake, the upgrade and the first words, in µs.
     pub handshake: f64,
+    /// As many as a fleet on one core opens of a server on another, 32 at a time.
+    pub handshakes_a_second: f64,
     /// Processor time of a publication that nobody hears, in µs.
     pub publication: f64,
     /// Processor time for each delivery, publications included, in µs.
@@ -27,9 +30,7 @@ pub struct Sample {
     /// From publishing to hearing at 20 events a second, in ms.
     pub latency_p50: f64,
     pub latency_p99: f64,
-    pub lost: u64,
-    /// Came twice or out of order.
-    pub repeated: u64,
+    pub faults: Faults,
 }
 
 impl Sample {
@@ -41,12 +42,14 @@ impl Sample {
             "residentAtStartKiB": self.resident_at_start,
             "idleSocketKiB": self.idle_socket,
             "handshakeMicros": self.handshake,
+            "handshakesASecond": self.handshakes_a_second,
             "publicationMicros": self.publication,
             "deliveryMicros": self.delivery,
             "latencyP50Millis": self.latency_p50,
             "latencyP99Millis": self.latency_p99,
-            "lost": self.lost,
-            "repeated": self.repeated,
+            "lost": self.faults.lost,
+            "twice": self.faults.twice,
+            "outOfOrder": self.faults.late,
         });
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(writeln!(file, "{line}")?)

@@ -10,19 +10,20 @@ use crate::subject::Subject;
 /// A column: what it is called, and the figure of a sample.
 type Column = (&'static str, fn(&Sample) -> f64);
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 11] = [
     ("delivery µs", |sample| sample.delivery),
     ("unheard publication µs", |sample| sample.publication),
     ("p50 ms", |sample| sample.latency_p50),
     ("p99 ms", |sample| sample.latency_p99),
     ("idle socket KiB", |sample| sample.idle_socket),
     ("handshake µs", |sample| sample.handshake),
+    ("handshakes a second", |sample| sample.handshakes_a_second),
     ("at start MB", |sample| {
         sample.resident_at_start as f64 / 1024.0
     }),
-    ("lost, repeated", |sample| {
-        (sample.lost + sample.repeated) as f64
-    }),
+    ("lost", |sample| sample.faults.lost as f64),
+    ("twice", |sample| sample.faults.twice as f64),
+    ("out of order", |sample| sample.faults.late as f64),
 ];
 
 /// Markdown, one row for each server and number of sockets.

@@ -42,18 +42,33 @@ pub struct Heard {
 pub struct Tally {
     /// From publishing to hearing, in nanoseconds.
     pub latency: Histogram<u64>,
+    pub faults: Faults,
+}
+
+/// What should not be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
     /// Numbers that were passed over.
     pub lost: u64,
-    /// Numbers that came again, or after a later one.
-    pub repeated: u64,
+    /// Numbers that came again at once.
+    pub twice: u64,
+    /// Numbers that came after a later one.
+    pub late: u64,
+}
+
+impl std::ops::AddAssign for Faults {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.twice += other.twice;
+        self.late += other.late;
+    }
 }
 
 impl Tally {
     fn new() -> Self {
         Self {
             latency: latency::histogram(),
-            lost: 0,
-            repeated: 0,
+            faults: Faults::default(),
         }
     }
 }
@@ -98,8 +113,9 @@ impl Heard {
                 .latency
                 .saturating_record(clock::nanos().saturating_sub(sent));
             match newer {
-                0 => tally.repeated += 1,
-                _ => tally.lost += newer - 1,
+                0 if *last == Some(number) => tally.faults.twice += 1,
+                0 => tally.faults.late += 1,
+                _ => tally.faults.lost += newer - 1,
             }
         }
         *last = (*last).max(Some(number));
