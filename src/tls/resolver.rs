@@ -3,26 +3,18 @@
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
+use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, ServerConfig};
 
 /// Sessions remembered for clients without tickets (TLS 1.2 session ids); 0.6 kB each.
 const REMEMBERED_SESSIONS: usize = 256;
 
 /// The crypto of the whole program; never taken from the process-wide default.
-///
-/// TLS 1.3 without AES-256: its SHA-384 has no instructions of its own and makes a handshake a tenth
-/// dearer, for nothing, since the key exchange and our certificates have 128 bits of strength. Every
-/// peer has AES-128 (RFC 8446 section 9.1); one that was forbidden it has TLS 1.2.
 pub(super) fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
-        let mut provider = ring::default_provider();
-        let dear = CipherSuite::TLS13_AES_256_GCM_SHA384;
-        provider.cipher_suites.retain(|suite| suite.suite() != dear);
-        Arc::new(provider)
-    });
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(ring::default_provider()));
     Arc::clone(&PROVIDER)
 }
 

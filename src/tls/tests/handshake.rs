@@ -1,8 +1,8 @@
 //! Real handshakes against the served configuration.
 
+use rustls::HandshakeKind;
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CipherSuite, HandshakeKind};
 
 use super::*;
 
@@ -89,46 +89,6 @@ async fn a_second_connection_resumes_by_ticket_in_both_versions() {
         assert_eq!(kind().await, Some(HandshakeKind::Full));
         assert_eq!(kind().await, Some(HandshakeKind::Resumed), "{version:?}");
     }
-}
-
-/// A client as others make them, who would rather have AES-256.
-fn stock(
-    root: &CertificateDer<'static>,
-    version: &'static SupportedProtocolVersion,
-) -> ClientConfig {
-    let mut provider = rustls::crypto::ring::default_provider();
-    provider
-        .cipher_suites
-        .retain(|suite| suite.version() == version && !format!("{suite:?}").contains("CHACHA"));
-    let mut roots = RootCertStore::empty();
-    roots.add(root.clone()).unwrap();
-    ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth()
-}
-
-#[tokio::test]
-async fn a_handshake_hashes_with_sha_256_where_that_loses_nothing() {
-    let (certificates, root) = opened().await;
-    let open = async |client| {
-        let config = certificates.server_config();
-        let session = Session::open(config, &Arc::new(client), "localhost").await;
-        let session = session.unwrap();
-        session
-            .server
-            .get_ref()
-            .1
-            .negotiated_cipher_suite()
-            .unwrap()
-            .suite()
-    };
-    let agreed = open(stock(&root, &TLS13)).await;
-    assert_eq!(agreed, CipherSuite::TLS13_AES_128_GCM_SHA256);
-    // Whoever may not use AES-128 has AES-256 in TLS 1.2.
-    let agreed = open(stock(&root, &TLS12)).await;
-    assert_eq!(agreed, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384);
 }
 
 #[tokio::test]
