@@ -34,26 +34,25 @@ pub async fn run(store: Store, hub: Arc<Hub>, mut changes: mpsc::UnboundedReceiv
 
 async fn tell(store: &Store, hub: &Hub, changes: Vec<(ClientId, usize)>) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    let has_left = changes.iter().any(|(_, sessions)| *sessions == 0);
-    let known = |db: &Connection, changes: Vec<(ClientId, usize)>| {
+    let left = changes.iter().filter(|(_, sessions)| *sessions == 0);
+    let left: Vec<ClientId> = left.map(|(id, _)| id.clone()).collect();
+    if !left.is_empty() {
+        let remembered = store.write(move |tx| {
+            for id in &left {
+                rows::set_last_seen(tx.connection(), id, tx.now())?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        if let Err(error) = remembered.await {
+            tracing::warn!(%error, "when clients were last here could not be stored");
+        }
+    }
+    let known = move |db: &Connection| {
         let known = |(id, sessions)| Ok(rows::find(db, &id)?.map(|client| (client, sessions)));
-        changes
-            .into_iter()
-            .map(known)
-            .collect::<Result<Vec<_>, StoreError>>()
+        let found = changes.into_iter().map(known);
+        found.collect::<Result<Vec<_>, StoreError>>()
     };
-    let found = if has_left {
-        store
-            .write(move |tx| {
-                for (id, _) in changes.iter().filter(|(_, sessions)| *sessions == 0) {
-                    rows::set_last_seen(tx.connection(), id, tx.now())?;
-                }
-                known(tx.connection(), changes)
-            })
-            .await?
-    } else {
-        store.read(move |db| known(db, changes)).await?
-    };
+    let found = store.read(known).await?;
     for (client, sessions) in found.into_iter().flatten() {
         let event = events::presence(&client.id, &client.name, sessions, now);
         hub.publish(Event::ephemeral(event, now));

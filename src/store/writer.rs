@@ -6,7 +6,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -112,7 +113,13 @@ pub(super) struct Writer {
 /// The writer, for its thread and for looks that need not wait for it; none once it has ended. It is
 /// held over whole commits, what they tell included.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Option<Writer>>>);
+pub(super) struct Shared(Arc<Turns>);
+
+struct Turns {
+    writer: Mutex<Option<Writer>>,
+    /// The writing thread waits for its turn: looks that need not wait stand back.
+    is_awaited: AtomicBool,
+}
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,7 +129,17 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(writer: Writer) -> Self {
-        Self(Arc::new(Mutex::new(Some(writer))))
+        Self(Arc::new(Turns {
+            writer: Mutex::new(Some(writer)),
+            is_awaited: AtomicBool::new(false),
+        }))
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.0.is_awaited.store(true, Ordering::Relaxed);
+        let writer = self.0.writer.lock();
+        self.0.is_awaited.store(false, Ordering::Relaxed);
+        writer.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The writing thread: it ends when it is told to, or when every handle to the store is gone.
@@ -135,13 +152,13 @@ impl Shared {
                     Err(_) => break,
                 }
             }
-            let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writer = self.turn();
             let after = writer.as_mut().map(|writer| writer.serve(batch));
             if after != Some(After::GoOn) {
                 break;
             }
         }
-        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.turn();
         if let Some(writer) = writer.take()
             && let Err((_, error)) = writer.connection.close()
         {
@@ -151,7 +168,10 @@ impl Shared {
 
     /// Looks here and now if nobody writes or looks just then; else it gives the look back.
     pub(super) fn glance(&self, look: Look) -> Result<(), Look> {
-        match self.0.try_lock() {
+        if self.0.is_awaited.load(Ordering::Relaxed) {
+            return Err(look);
+        }
+        match self.0.writer.try_lock() {
             Ok(writer) => match writer.as_ref() {
                 Some(writer) => writer.look(vec![look]),
                 None => return Err(look),
@@ -186,8 +206,9 @@ impl Writer {
 
     /// Looks within one read transaction: else SQLite would lock and unlock for each statement.
     fn look(&self, looks: Vec<Look>) {
-        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
-        let begun = run("BEGIN");
+        if let Err(error) = self.execute("BEGIN") {
+            tracing::debug!(%error, "looks are not of one read transaction");
+        }
         for look in looks {
             let guarded = AssertUnwindSafe(|| look(&self.connection, self.last));
             if catch_unwind(guarded).is_err() {
@@ -195,8 +216,17 @@ impl Writer {
             }
         }
         // Nothing was written, so however the transaction ends is right; but it must end.
-        if begun.is_ok() && run("COMMIT").is_err() {
-            let _ = run("ROLLBACK");
+        if !self.connection.is_autocommit() && self.execute("COMMIT").is_err() {
+            self.abandon();
+        }
+    }
+
+    /// Ends a transaction that nobody will commit.
+    fn abandon(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
         }
     }
 
@@ -245,11 +275,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                if !self.connection.is_autocommit()
-                    && let Err(rollback) = self.connection.execute_batch("ROLLBACK")
-                {
-                    tracing::error!(error = %rollback, "a failed commit could not be rolled back");
-                }
+                self.abandon();
                 self.note(Some(&error));
                 for ran in batch {
                     ran.job.answer(Err(again(&error)));
@@ -260,6 +286,8 @@ impl Writer {
 
     fn begin(&self) -> Result<(), StoreError> {
         self.opened.check()?;
+        // One that could not be ended would refuse every change from here on.
+        self.abandon();
         Ok(self.execute("BEGIN IMMEDIATE")?)
     }
 

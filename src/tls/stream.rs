@@ -41,8 +41,8 @@ pub struct TlsStream<IO> {
     taken: usize,
     /// Nothing more will come.
     has_ended: bool,
-    /// The peer broke the protocol; it has been told, and nothing more goes out.
-    is_broken: bool,
+    /// The peer broke the protocol, or a farewell was said: nothing more goes out.
+    is_closed: bool,
 }
 
 /// What is done once the session is ready for it.
@@ -70,7 +70,7 @@ where
         unsent: Vec::new(),
         taken: 0,
         has_ended: false,
-        is_broken: false,
+        is_closed: false,
     };
     poll_fn(|cx| {
         loop {
@@ -178,7 +178,7 @@ impl<IO> TlsStream<IO> {
     /// session a second time.
     fn break_off(&mut self) -> io::Result<()> {
         self.has_ended = true;
-        self.is_broken = true;
+        self.is_closed = true;
         while self.tls.wants_write() {
             match self.tls.process_tls_records(&mut self.sealed).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
@@ -206,6 +206,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         if self.sealed.len() > MAX_SEALED {
+            (self.has_ended, self.is_closed) = (true, true);
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         self.sealed.extend_from_slice(came.filled());
@@ -266,7 +267,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
         let this = self.get_mut();
         ready!(this.poll_unsent(cx))?;
         let (now, _) = bytes.split_at(bytes.len().min(RECORD));
-        if this.is_broken || !this.advance(&Wish::Send(now))? {
+        if this.is_closed || !this.advance(&Wish::Send(now))? {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         match this.poll_unsent(cx) {
@@ -284,9 +285,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // It says so once: asked again, rustls lays out nothing.
-        if !this.is_broken {
+        if !this.is_closed {
             this.advance(&Wish::Close)?;
+            this.is_closed = true;
         }
         ready!(this.poll_unsent(cx))?;
         Pin::new(&mut this.io).poll_shutdown(cx)
