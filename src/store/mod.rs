@@ -5,6 +5,7 @@
 //! `history` and in the slices' `rows.rs`.
 
 pub mod backup;
+mod collected;
 mod error;
 mod folder;
 pub mod house;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use collected::Collected;
 pub use error::{OpenError, StoreError};
 pub use folder::DataFolder;
 pub use tx::WriteTx;
