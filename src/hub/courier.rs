@@ -11,9 +11,9 @@ use tokio::task::{coop, yield_now};
 
 use super::{Ending, Session};
 
-/// As many sessions are few: they come before those of larger publications.
-const FEW: usize = 32;
-/// Sessions that are served before others may run.
+/// Sessions of one publication that are served before others have a turn.
+const SHARE: usize = 8;
+/// Sessions that are served before other tasks may run.
 const ROUND: usize = 32;
 
 /// The sessions that have something to be told, since their outboxes were empty before.
@@ -23,25 +23,18 @@ pub(super) struct Courier {
     called: Notify,
 }
 
+/// Publications whose sessions are not all served.
 #[derive(Debug, Default)]
-struct Waiting {
-    few: VecDeque<Arc<Session>>,
-    many: VecDeque<IntoIter<Arc<Session>>>,
-}
+struct Waiting(VecDeque<IntoIter<Arc<Session>>>);
 
 impl Courier {
-    /// Has these sessions served, in this order; few of them before those of larger publications.
+    /// Has these sessions served, in this order. Publications take turns: one to few is through while
+    /// one to thousands goes on.
     pub(super) fn call(&self, sessions: Vec<Arc<Session>>) {
         if sessions.is_empty() {
             return;
         }
-        {
-            let mut waiting = self.waiting();
-            match sessions.len() {
-                ..=FEW => waiting.few.extend(sessions),
-                _ => waiting.many.push_back(sessions.into_iter()),
-            }
-        }
+        self.waiting().0.push_back(sessions.into_iter());
         self.called.notify_one();
     }
 
@@ -85,20 +78,15 @@ fn serve(session: &Session) {
 }
 
 impl Waiting {
-    /// Who comes next: of the few as many as there are, and some of the many in any case, so that
-    /// neither waits for all of the other.
+    /// Who comes next.
     fn round(&mut self) -> Vec<Arc<Session>> {
-        let few = self.few.len().min(ROUND);
-        let mut round: Vec<_> = self.few.drain(..few).collect();
-        while round.len() < few + ROUND {
-            let Some(next) = self.many.front_mut() else {
-                break;
-            };
-            match next.next() {
-                Some(session) => round.push(session),
-                None => {
-                    self.many.pop_front();
-                }
+        let mut round = Vec::new();
+        while round.len() < ROUND
+            && let Some(mut publication) = self.0.pop_front()
+        {
+            round.extend(publication.by_ref().take(SHARE));
+            if publication.len() > 0 {
+                self.0.push_back(publication);
             }
         }
         round
