@@ -41,6 +41,9 @@ pub use self::socket::Socket;
 use super::websocket::{self, Limits, WebSocket};
 use super::{ByteStream, Ended, Frame};
 
+/// What a request asks for, and the session that it names.
+type Recognised<S> = (Query, Option<Arc<Session<S>>>);
+
 /// How an engine behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -143,19 +146,7 @@ impl<S: ByteStream> Engine<S> {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        if !self.serves(request.uri().path()) {
-            return Err(Refusal::NotFound);
-        }
-        let query = Query::parse(request.uri().query().unwrap_or_default())?;
-        let session = match &query.sid {
-            Some(sid) => Some(self.shared.find(sid)?),
-            None if request.method() != Method::GET => return Err(Refusal::BadHandshakeMethod),
-            None => None,
-        };
-        if websocket::is_upgrade(&request) != (query.transport == Transport::WebSocket) {
-            return Err(Refusal::BadRequest);
-        }
-        query.check_version()?;
+        let (query, session) = self.recognise(&request)?;
         match (query.transport, session) {
             (Transport::Polling, None) => self.open_polling(open),
             (Transport::WebSocket, None) => self.open_websocket(&mut request, open),
@@ -169,6 +160,24 @@ impl<S: ByteStream> Engine<S> {
                 _ => Err(Refusal::BadRequest),
             },
         }
+    }
+
+    /// The checks that every request passes, whoever holds its connection.
+    fn recognise<B>(&self, request: &Request<B>) -> Result<Recognised<S>, Refusal> {
+        if !self.serves(request.uri().path()) {
+            return Err(Refusal::NotFound);
+        }
+        let query = Query::parse(request.uri().query().unwrap_or_default())?;
+        let session = match &query.sid {
+            Some(sid) => Some(self.shared.find(sid)?),
+            None if request.method() != Method::GET => return Err(Refusal::BadHandshakeMethod),
+            None => None,
+        };
+        if websocket::is_upgrade(request) != (query.transport == Transport::WebSocket) {
+            return Err(Refusal::BadRequest);
+        }
+        query.check_version()?;
+        Ok((query, session))
     }
 
     fn open_polling(&self, open: impl FnOnce(Socket<S>)) -> Result<Response<Full<Bytes>>, Refusal> {
@@ -212,7 +221,13 @@ impl<S: ByteStream> Engine<S> {
     /// a connection that is taken out of the server's hands: nothing of the answer is sent before
     /// the [`Opening`] is given the stream. There is none where the answer refuses it.
     pub fn accept<B>(&self, request: &Request<B>) -> (Response<Full<Bytes>>, Option<Opening<S>>) {
-        let id = match Self::opening_sid(request) {
+        let id =
+            self.recognise(request)
+                .and_then(|(query, session)| match (query.transport, session) {
+                    (Transport::WebSocket, None) => new_sid(),
+                    _ => Err(Refusal::BadRequest),
+                });
+        let id = match id {
             Ok(id) => id,
             Err(refusal) => return (refusal.response(), None),
         };
@@ -223,18 +238,6 @@ impl<S: ByteStream> Engine<S> {
             }
             Err(error) => (error.response(), None),
         }
-    }
-
-    fn opening_sid<B>(request: &Request<B>) -> Result<Arc<str>, Refusal> {
-        let query = Query::parse(request.uri().query().unwrap_or_default())?;
-        if request.method() != Method::GET {
-            return Err(Refusal::BadHandshakeMethod);
-        }
-        if query.transport != Transport::WebSocket {
-            return Err(Refusal::BadRequest);
-        }
-        query.check_version()?;
-        new_sid()
     }
 
     fn socket(&self, id: Arc<str>, carrier: WebSocket<S>) -> Socket<S> {
