@@ -22,18 +22,19 @@ use crate::keys::{self, KeyError};
 use crate::messages;
 use crate::pairing::{self, Pairings};
 use crate::protocol::{engineio, websocket};
+use crate::realtime::{Engine, MAX_UNPROVEN_MESSAGE, SocketLimit};
 use crate::restored;
 use crate::retention::{self, Keep};
 use crate::rooms;
 use crate::server::{
-    self, ApiError, Bound, Entrance, IngressGate, ListenError, Listeners, Request, Response,
+    self, ApiError, Bound, IngressAuthenticator, ListenError, ListenerKind, Listeners, Request,
+    Response,
 };
 use crate::shutdown::{self, Shutdown};
 use crate::store::{self, DataFolder, OpenError, Store, StoreError};
 use crate::system::{self, System};
 use crate::tls::{self, Certificates, Upkeep};
 use crate::tokens::FirstUses;
-use crate::transport::{Engine, MAX_UNPROVEN_MESSAGE, Sockets};
 
 /// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
 const DRAIN: Duration = Duration::from_secs(4);
@@ -59,9 +60,9 @@ pub struct App {
     /// What the public listener serves.
     pub certificates: Certificates,
     /// Who is an admin on ingress.
-    pub ingress: IngressGate,
+    pub ingress: IngressAuthenticator,
     /// Open sockets and their limits.
-    pub sockets: Sockets,
+    pub sockets: SocketLimit,
     /// Engine.IO's connections.
     pub engine: Engine,
     /// Home Assistant, whether it is there or not.
@@ -293,7 +294,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     });
     for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
         let hub = hub.clone();
-        tokio::spawn(async move { hub.carry().await });
+        tokio::spawn(async move { hub.run_dispatcher().await });
     }
     tokio::spawn(presence::run(store.clone(), hub.clone(), clients_changes));
     tokio::spawn(messages::presence::run(
@@ -303,7 +304,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     ));
     let start = hub.clone();
     store
-        .between_commits(move |_, last| {
+        .read_at_commit(move |_, last| {
             start.start_at(last);
             Ok::<_, StoreError>(())
         })
@@ -313,7 +314,9 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     let app = Arc::new(App {
         signer,
         certificates,
-        sockets: Sockets::new(usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX)),
+        sockets: SocketLimit::new(
+            usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX),
+        ),
         engine: Engine::new(engineio::Config {
             max_payload: config.max_message_bytes,
             first_max_payload: MAX_UNPROVEN_MESSAGE,
@@ -323,7 +326,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         first_uses: Arc::default(),
         acks: Arc::default(),
         expiry: Arc::default(),
-        ingress: IngressGate::new(&config, home.clone()),
+        ingress: IngressAuthenticator::new(&config, home.clone()),
         home,
         entities,
         in_flight: InFlight::default(),
@@ -391,8 +394,8 @@ impl App {
     /// Where a tablet or admin reaches the public listener, for links: as the caller did, or by
     /// the host's usual name.
     pub fn public_url(&self, request: &Request) -> String {
-        match (request.peer().entrance, request.host()) {
-            (Entrance::Public, Some(host)) => format!("https://{host}"),
+        match (request.peer().listener, request.host()) {
+            (ListenerKind::Public, Some(host)) => format!("https://{host}"),
             _ => {
                 let port = self
                     .bound

@@ -109,7 +109,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::{Kind, NewEvent, Topic};
+    use crate::event::{EventType, NewEvent, Topic};
     use crate::hub::Hub;
     use crate::store::DataFolder;
 
@@ -137,7 +137,7 @@ mod tests {
             let told = self.store.write(move |tx| {
                 for _ in 0..events {
                     let topics = vec![Topic::All, Topic::Admins];
-                    tx.publish(NewEvent::new(Kind::AREA_UPDATED, &"x", topics))?;
+                    tx.publish(NewEvent::new(EventType::AREA_UPDATED, &"x", topics))?;
                 }
                 Ok::<_, StoreError>(())
             });

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Area, Source};
 use crate::clock::Timestamp;
-use crate::event::{Kind, NewEvent, Topic};
+use crate::event::{EventType, NewEvent, Topic};
 use crate::ids::ClientId;
 
 /// What happened to an area.
@@ -35,24 +35,24 @@ impl AreaEvent<'_> {
     /// The event, addressed to whom it concerns and to admins.
     pub fn build(self, area: &Area, now: Timestamp) -> NewEvent {
         let (kind, message) = match self {
-            Self::Added(_) => (Kind::AREA_ADDED, "Area has been assigned by admin"),
+            Self::Added(_) => (EventType::AREA_ADDED, "Area has been assigned by admin"),
             Self::Removed(Removal::Unassigned(_)) => {
-                (Kind::AREA_REMOVED, "Area has been unassigned by admin")
+                (EventType::AREA_REMOVED, "Area has been unassigned by admin")
             }
             Self::Removed(Removal::Deleted) if area.source == Source::HomeAssistant => (
-                Kind::AREA_REMOVED,
+                EventType::AREA_REMOVED,
                 "Area has been deleted in Home Assistant",
             ),
             Self::Removed(Removal::Deleted) => {
-                (Kind::AREA_REMOVED, "Area has been deleted by admin")
+                (EventType::AREA_REMOVED, "Area has been deleted by admin")
             }
             Self::Updated if area.source == Source::HomeAssistant => (
-                Kind::AREA_UPDATED,
+                EventType::AREA_UPDATED,
                 "Area has been updated in Home Assistant",
             ),
-            Self::Updated => (Kind::AREA_UPDATED, "Area has been updated by admin"),
-            Self::Enabled => (Kind::AREA_ENABLED, "Area has been enabled by admin"),
-            Self::Disabled => (Kind::AREA_DISABLED, "Area has been disabled by admin"),
+            Self::Updated => (EventType::AREA_UPDATED, "Area has been updated by admin"),
+            Self::Enabled => (EventType::AREA_ENABLED, "Area has been enabled by admin"),
+            Self::Disabled => (EventType::AREA_DISABLED, "Area has been disabled by admin"),
         };
         let concerned = match self {
             Self::Added(client) | Self::Removed(Removal::Unassigned(client)) => {

@@ -43,7 +43,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Whom the claims name.
+    /// SessionFilter the claims name.
     ///
     /// # Errors
     /// [`AuthError::InvalidToken`] when role or id make no sense.

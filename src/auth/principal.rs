@@ -123,7 +123,7 @@ impl Principal {
 
     /// Whether an open session of this one may go on with the other's token: it is the same principal,
     /// and listens on the same topics.
-    pub fn hears_as(&self, other: &Self) -> bool {
+    pub fn has_same_access_as(&self, other: &Self) -> bool {
         self.subject == other.subject
             && (self.client_id().is_some()
                 || (&self.organization_id, &self.tenant_id)

@@ -7,7 +7,7 @@ use super::incidents::{Incident, IncidentJson};
 use super::services::{Service, ServiceJson};
 use super::{Audience, ServiceStatus};
 use crate::clock::Timestamp;
-use crate::event::{Kind, NewEvent, Topic};
+use crate::event::{EventType, NewEvent, Topic};
 
 /// What became of a service or an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +33,14 @@ impl Change {
     pub(super) fn of_service(self, service: &Service, now: Timestamp) -> NewEvent {
         let data = ServiceJson::from(service.clone());
         let topics = told(&service.audience);
-        build(Kind::SERVICE_UPDATE, self, &data, now, topics)
+        build(EventType::SERVICE_UPDATE, self, &data, now, topics)
     }
 
     /// `incident-update`, to those for whom the incident is and to admins.
     pub(super) fn of_incident(self, incident: &Incident, now: Timestamp) -> NewEvent {
         let data = IncidentJson::from(incident.clone());
         let topics = told(&incident.audience);
-        build(Kind::INCIDENT_UPDATE, self, &data, now, topics)
+        build(EventType::INCIDENT_UPDATE, self, &data, now, topics)
     }
 }
 
@@ -48,14 +48,26 @@ impl Change {
 pub(super) fn service_left(service: &Service, now: Timestamp) -> NewEvent {
     let data = ServiceJson::from(service.clone());
     let topics = vec![service.audience.topic()];
-    build(Kind::SERVICE_UPDATE, Change::Deleted, &data, now, topics)
+    build(
+        EventType::SERVICE_UPDATE,
+        Change::Deleted,
+        &data,
+        now,
+        topics,
+    )
 }
 
 /// The incident is not for these any more: to them it is gone.
 pub(super) fn incident_left(incident: &Incident, now: Timestamp) -> NewEvent {
     let data = IncidentJson::from(incident.clone());
     let topics = vec![incident.audience.topic()];
-    build(Kind::INCIDENT_UPDATE, Change::Deleted, &data, now, topics)
+    build(
+        EventType::INCIDENT_UPDATE,
+        Change::Deleted,
+        &data,
+        now,
+        topics,
+    )
 }
 
 /// `status-update`: the worst service of a board is another. Names the board, since a session hears
@@ -73,7 +85,7 @@ pub(super) fn status_update(
         "previousStatus": before,
     });
     build(
-        Kind::STATUS_UPDATE,
+        EventType::STATUS_UPDATE,
         Change::Updated,
         &data,
         now,
@@ -87,7 +99,7 @@ fn told(audience: &Audience) -> Vec<Topic> {
 
 /// Seed 2's shape.
 fn build(
-    kind: Kind,
+    kind: EventType,
     change: Change,
     data: &impl Serialize,
     now: Timestamp,

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::event::{Kind, NewEvent, Topic};
+use crate::event::{EventType, NewEvent, Topic};
 
 /// The data as it was given; seed 2's own types wrap it as they always do, with the inner type
 /// `manual` (contract section 5).
 pub(super) fn broadcast(
-    kind: Kind,
+    kind: EventType,
     data: Map<String, Value>,
     topics: Vec<Topic>,
     now: Timestamp,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::areas;
 use crate::audit::{self, Actor};
 use crate::clients;
-use crate::event::{Kind, Namespace, Topic};
+use crate::event::{EventType, Namespace, Topic};
 use crate::hub::Hub;
 use crate::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
 use crate::rooms::RoomNamed;
@@ -21,14 +21,14 @@ use crate::store::{StoreError, WriteTx};
 #[derive(Clone, Debug)]
 pub struct Broadcast {
     /// A custom type, or one of seed 2's three.
-    pub kind: Kind,
+    pub kind: EventType,
     /// Its data.
     pub data: Map<String, Value>,
     /// For whom.
     pub audience: Audience,
 }
 
-/// Whom a broadcast is for.
+/// SessionFilter a broadcast is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Every session that has proven who it is.
@@ -73,7 +73,7 @@ pub enum BroadcastError {
     UnknownClient(ClientId),
     /// A namespace of seed 3 would not let its sessions hear it.
     #[error("{0} is not heard in {path}; use a type of your own", path = .1.path())]
-    Unheard(Kind, Namespace),
+    Unheard(EventType, Namespace),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,7 +101,7 @@ pub fn tell(
         audience,
     } = broadcast;
     if let Audience::Namespace(namespace) | Audience::Room(namespace, _) = audience
-        && !kind.is_heard_in(namespace)
+        && !kind.is_delivered_in(namespace)
     {
         return Err(BroadcastError::Unheard(kind, namespace));
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Client, ClientName};
 use crate::clock::Timestamp;
-use crate::event::{Announcement, Kind, NewEvent, Topic};
+use crate::event::{Announcement, EventType, NewEvent, Topic};
 use crate::ids::ClientId;
 
 pub(super) fn client_revoked(client: &Client, reason: &str, now: Timestamp) -> NewEvent {
@@ -14,7 +14,7 @@ pub(super) fn client_revoked(client: &Client, reason: &str, now: Timestamp) -> N
         "reason": reason,
         "timestamp": now,
     });
-    NewEvent::new(Kind::CLIENT_REVOKED, &data, vec![Topic::Admins])
+    NewEvent::new(EventType::CLIENT_REVOKED, &data, vec![Topic::Admins])
 }
 
 /// `client_online` or `client_offline`, by the number of sessions that are left.
@@ -25,9 +25,9 @@ pub(super) fn presence(
     last_seen_at: Timestamp,
 ) -> NewEvent {
     let kind = if sessions > 0 {
-        Kind::CLIENT_ONLINE
+        EventType::CLIENT_ONLINE
     } else {
-        Kind::CLIENT_OFFLINE
+        EventType::CLIENT_OFFLINE
     };
     let data = json!({
         "clientId": id,

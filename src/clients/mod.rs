@@ -20,7 +20,7 @@ use crate::auth::entitlement::affiliation;
 use crate::board::Audience;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Topic};
-use crate::hub::{Ending, Moved, Whom};
+use crate::hub::{ClientMoved, DisconnectReason, SessionFilter};
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::store::{StoreError, WriteTx};
 use crate::{rooms, tokens};
@@ -227,7 +227,11 @@ pub fn change(
         tx.change_audience();
     }
     if before.is_active && !after.is_active {
-        tx.end_sessions(Whom::Subject(subject), Ending::Inactive, None);
+        tx.end_sessions(
+            SessionFilter::Subject(subject),
+            DisconnectReason::Inactive,
+            None,
+        );
     }
     Ok(after)
 }
@@ -245,7 +249,7 @@ fn move_to(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, to: &Audien
 
 /// Has its open sessions say where a client belongs now.
 fn resettle(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
-    tx.move_sessions(Moved {
+    tx.move_sessions(ClientMoved {
         subject: subject.clone(),
         organization: client.organization_id.clone(),
         tenant: client.tenant_id.clone(),
@@ -317,8 +321,12 @@ pub fn revoke(
     let subject = Subject::Client(id.clone());
     tokens::revoke_all(tx, &subject)?;
     tx.publish(events::client_revoked(&client, reason, tx.now()))?;
-    let last_words = tokens::token_revoked(id.as_str(), reason, tx.now());
-    tx.end_sessions(Whom::Subject(subject), Ending::Revoked, Some(last_words));
+    let final_event = tokens::token_revoked(id.as_str(), reason, tx.now());
+    tx.end_sessions(
+        SessionFilter::Subject(subject),
+        DisconnectReason::Revoked,
+        Some(final_event),
+    );
     audit::record(tx, actor, "client.revoke", Some(id.as_str()), reason)?;
     Ok(client)
 }

@@ -12,7 +12,7 @@ use crate::audit;
 use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::event::EventId;
-use crate::hub::{Ending, Whom};
+use crate::hub::{DisconnectReason, SessionFilter};
 use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use crate::server::{ApiError, Fields, Reply, Request, page};
 use crate::store::WriteTx;
@@ -235,7 +235,11 @@ pub async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
             audit::record(tx, &actor, "client.disconnect", Some(id.as_str()), &reason)?;
             let subject = Subject::Client(id);
             let sessions = hub.sessions_of(&subject);
-            tx.end_sessions(Whom::Subject(subject), Ending::TryAgain, None);
+            tx.end_sessions(
+                SessionFilter::Subject(subject),
+                DisconnectReason::TryAgain,
+                None,
+            );
             let answer = json!({ "success": true, "disconnected": sessions });
             Ok::<_, ApiError>(Reply::ok(&answer))
         })

@@ -7,7 +7,7 @@ use super::wire::ResultJson;
 use super::{Command, CommandType, End, Outcome};
 use crate::clients::ClientName;
 use crate::clock::Timestamp;
-use crate::event::{Announcement, Kind, Namespace, NewEvent, Topic};
+use crate::event::{Announcement, EventType, Namespace, NewEvent, Topic};
 use crate::ids::{KioskId, LockerId};
 
 /// Told to the tablet alone.
@@ -21,7 +21,7 @@ pub(super) fn command(command: &Command) -> NewEvent {
         "expiresAt": command.expires_at,
     });
     let topics = vec![Topic::Client(command.client_id.clone())];
-    NewEvent::new(Kind::COMMAND, &data, topics).expiring(Some(command.expires_at))
+    NewEvent::new(EventType::COMMAND, &data, topics).expiring(Some(command.expires_at))
 }
 
 /// Seed 3's `CommandApplied`. What is not known is left out.
@@ -58,7 +58,7 @@ pub(super) fn applied(command: &Command, end: &End, room: &KioskId, now: Timesta
     };
     let room = Topic::room(Namespace::Events, room.as_str());
     let topics = [Topic::Admins].into_iter().chain(room).collect();
-    NewEvent::new(Kind::COMMAND_APPLIED, &data, topics)
+    NewEvent::new(EventType::COMMAND_APPLIED, &data, topics)
 }
 
 /// `wallcast_command_applied`, for Home Assistant's bus; also of one that failed or expired.

@@ -78,7 +78,7 @@ pub struct Order {
     pub ttl: i64,
 }
 
-/// Whom a command is for.
+/// SessionFilter a command is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// One tablet.

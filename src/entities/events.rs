@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::state::State;
 use crate::areas::EntityId;
 use crate::clock::Timestamp;
-use crate::event::{Event, Kind, NewEvent};
+use crate::event::{Event, EventType, NewEvent};
 use crate::ids::AreaId;
 
 /// An entity as `entity_states` and `GET /api/entities` show it.
@@ -68,12 +68,12 @@ pub(super) fn state_changed(change: Change<'_>, areas: &[&AreaId], now: Timestam
         area_ids: areas,
         timestamp: now,
     };
-    let event = NewEvent::new(Kind::ENTITY_STATE_CHANGED, &data, Vec::new());
+    let event = NewEvent::new(EventType::ENTITY_STATE_CHANGED, &data, Vec::new());
     Event::ephemeral(event, now).conflated_by(entity.as_str())
 }
 
 /// The newest of each entity that one session may see.
 pub(super) fn states(states: &[Shown<'_>], now: Timestamp) -> Event {
-    let event = NewEvent::new(Kind::ENTITY_STATES, &States { states }, Vec::new());
+    let event = NewEvent::new(EventType::ENTITY_STATES, &States { states }, Vec::new());
     Event::ephemeral(event, now)
 }

@@ -117,7 +117,7 @@ impl Entities {
         }
         let topics = areas.iter().cloned().map(Topic::Area);
         let topics: Vec<_> = topics.chain([Topic::Admins]).collect();
-        self.hub.publish_apart(&topics, |heard| {
+        self.hub.publish_per_audience(&topics, |heard| {
             let is_admin = heard.contains(&areas.len());
             let seen: Vec<_> = match is_admin {
                 true => areas.iter().collect(),
@@ -135,7 +135,7 @@ impl Entities {
         if !areas.is_empty() {
             let topics = areas.into_iter().cloned().map(Topic::Area);
             let topics: Vec<_> = topics.chain([Topic::Admins]).collect();
-            self.hub.owe_states(&topics);
+            self.hub.request_snapshot(&topics);
         }
     }
 }

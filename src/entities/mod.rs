@@ -135,7 +135,7 @@ impl CommitListener for Entities {
             }
             inner.is_outdated |= is_wanted_anew;
             self.hub.committed(effects);
-            self.hub.owe_states(&owed);
+            self.hub.request_snapshot(&owed);
         }
         if is_wanted_anew {
             self.wants.notify_one();

@@ -42,15 +42,15 @@ impl Entities {
     /// Lays the newest states out for a session that is owed them, unless Home Assistant is about to
     /// tell the first ones of what it may see: then it is woken again. True if there is something
     /// to tell.
-    pub fn tell_states(&self, session: &Session) -> bool {
+    pub fn send_states(&self, session: &Session) -> bool {
         let inner = self.inner();
-        if !session.outbox().must_tell_states() {
+        if !session.outbox().is_snapshot_due() {
             return false;
         }
         let scope = self.scope(session.subject());
         let Some(seen) = inner.seen(&scope) else {
             if inner.stage == Stage::Away || !inner.is_outdated {
-                session.outbox().settle_states(None);
+                session.outbox().queue_snapshot(None);
             }
             return false;
         };
@@ -67,7 +67,7 @@ impl Entities {
             let states = events::states(&inner.show(seen), Timestamp::now());
             session
                 .outbox()
-                .settle_states(Some(Arc::new(states.published_now())));
+                .queue_snapshot(Some(Arc::new(states.published_now())));
         }
         !is_awaited
     }

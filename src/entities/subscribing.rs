@@ -61,7 +61,7 @@ async fn serve(app: &Arc<App>, link: &Link) {
     loop {
         let entities = app.entities.clone();
         // Between two commits, so that no area is shown as it was before one.
-        let step = app.store.between_commits(move |db, _| {
+        let step = app.store.read_at_commit(move |db, _| {
             let wanted = rows::wanted(db)?;
             let areas = rows::holding(db, &wanted)?;
             Ok::<_, StoreError>(entities.follow(wanted, areas))
@@ -159,7 +159,7 @@ impl Entities {
         inner.held.clear();
         inner.unanswered.clear();
         // Whoever waited for the first states gets what there is.
-        self.hub.remind_of_states();
+        self.hub.retry_snapshots();
     }
 
     /// These entities are wanted now, and the enabled areas hold them like this: lets go of all
@@ -192,7 +192,7 @@ impl Entities {
             }
         }
         self.tell_anew(inner, &news);
-        self.hub.remind_of_states();
+        self.hub.retry_snapshots();
         // A locker may have been made after its lock was heard.
         for (id, state) in &inner.known {
             if let Some(state) = state {
@@ -241,7 +241,7 @@ impl Entities {
         let mut inner = self.inner();
         if inner.stage == Stage::Beginning {
             inner.stage = Stage::Current;
-            self.hub.owe_states(&[Topic::All]);
+            self.hub.request_snapshot(&[Topic::All]);
         }
     }
 }

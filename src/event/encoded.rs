@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Event, Kind, Namespace};
+use super::{Event, EventType, Namespace};
 use crate::clock::Timestamp;
 
 /// The places where an event's frames are kept once made.
@@ -46,7 +46,7 @@ fn json(event: &Event) -> String {
 }
 
 /// A JSON WebSocket frame `{"type","data","timestamp"}` (contract 4.2); `data` is JSON text.
-pub fn direct_json(kind: &Kind, data: &str, timestamp: Timestamp) -> String {
+pub fn direct_json(kind: &EventType, data: &str, timestamp: Timestamp) -> String {
     format!(r#"{{"type":"{kind}","data":{data},"timestamp":"{timestamp}"}}"#)
 }
 
@@ -59,7 +59,7 @@ fn sse(event: &Event) -> String {
 }
 
 /// A server-sent event (contract 4.3) without an id; `data` is JSON text.
-pub fn direct_sse(kind: &Kind, data: &str) -> String {
+pub fn direct_sse(kind: &EventType, data: &str) -> String {
     // In JSON a line's end is white space wherever it may stand; here it would end the field.
     let data = data.replace(['\n', '\r'], " ");
     format!("event: {kind}\ndata: {data}\n\n")
@@ -94,7 +94,7 @@ mod tests {
 
     fn event() -> NewEvent {
         NewEvent {
-            kind: Kind::AREA_UPDATED,
+            kind: EventType::AREA_UPDATED,
             data: r#"{"areaId":"a"}"#.into(),
             topics: vec![Topic::Admins],
             expires_at: None,
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn data_of_several_lines_is_one_line_of_a_stream() {
         assert_eq!(
-            direct_sse(&Kind::PONG, "{\n\"a\":\r\n1}"),
+            direct_sse(&EventType::PONG, "{\n\"a\":\r\n1}"),
             "event: pong\ndata: { \"a\":  1}\n\n"
         );
     }

@@ -5,7 +5,7 @@
 
 mod announcement;
 mod encoded;
-mod kind;
+mod event_type;
 mod topic;
 
 use std::fmt;
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 pub use announcement::Announcement;
 pub use encoded::{direct_json, direct_sse};
-pub use kind::{InvalidKind, Kind};
+pub use event_type::{EventType, InvalidEventType};
 pub use topic::{Namespace, Topic};
 
 use crate::clock::Timestamp;
@@ -135,10 +135,10 @@ impl std::str::FromStr for Position {
 #[derive(Debug)]
 pub struct NewEvent {
     /// Its type.
-    pub kind: Kind,
+    pub kind: EventType,
     /// Its data: the text of one JSON object.
     pub data: String,
-    /// Whom it is for; several matching topics give one delivery.
+    /// SessionFilter it is for; several matching topics give one delivery.
     pub topics: Vec<Topic>,
     /// From when on it is replayed to nobody.
     pub expires_at: Option<Timestamp>,
@@ -146,7 +146,7 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// An event whose data is `data` as JSON, which must be a JSON object.
-    pub fn new(kind: Kind, data: &impl Serialize, topics: Vec<Topic>) -> Self {
+    pub fn new(kind: EventType, data: &impl Serialize, topics: Vec<Topic>) -> Self {
         Self {
             kind,
             data: to_json(data),
@@ -165,7 +165,7 @@ impl NewEvent {
 /// An event on its way to sessions. Cheap to share; each dialect's bytes are made once, on demand.
 #[derive(Debug)]
 pub struct Event {
-    kind: Kind,
+    kind: EventType,
     data: String,
     timestamp: Timestamp,
     topics: Vec<Topic>,
@@ -251,7 +251,7 @@ impl Event {
     }
 
     /// Its type.
-    pub fn kind(&self) -> &Kind {
+    pub fn event_type(&self) -> &EventType {
         &self.kind
     }
 
@@ -270,7 +270,7 @@ impl Event {
         self.timestamp
     }
 
-    /// Whom it is for.
+    /// SessionFilter it is for.
     pub fn topics(&self) -> &[Topic] {
         &self.topics
     }

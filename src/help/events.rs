@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{HelpJson, HelpRequest};
 use crate::clients::ClientName;
 use crate::clock::Timestamp;
-use crate::event::{Announcement, Kind, Namespace, NewEvent, Topic};
+use crate::event::{Announcement, EventType, Namespace, NewEvent, Topic};
 
 /// The whole request, and when this was told.
 #[derive(Serialize)]
@@ -17,15 +17,15 @@ struct Told {
 }
 
 pub(super) fn requested(help: &HelpRequest, now: Timestamp) -> NewEvent {
-    build(Kind::HELP_REQUESTED, help, now)
+    build(EventType::HELP_REQUESTED, help, now)
 }
 
 pub(super) fn status_updated(help: &HelpRequest, now: Timestamp) -> NewEvent {
-    build(Kind::HELP_STATUS_UPDATED, help, now)
+    build(EventType::HELP_STATUS_UPDATED, help, now)
 }
 
 /// Told to admins and to the room of the kiosk in `/ws/help`.
-fn build(kind: Kind, help: &HelpRequest, now: Timestamp) -> NewEvent {
+fn build(kind: EventType, help: &HelpRequest, now: Timestamp) -> NewEvent {
     let room = Topic::room(Namespace::Help, help.kiosk_id.as_str());
     let topics = [Topic::Admins].into_iter().chain(room).collect();
     let data = Told {

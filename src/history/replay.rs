@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Span, last_id};
 use crate::clock::Timestamp;
-use crate::event::{Epoch, Event, EventId, Kind, NewEvent, Position};
+use crate::event::{Epoch, Event, EventId, EventType, NewEvent, Position};
 
 /// Bytes of event data after which a page is full.
 const PAGE_BYTES: usize = 64 * 1024;
@@ -60,7 +60,7 @@ pub fn replay(
         let event = load.query_row(params![id, now], |row| {
             let kind: String = row.get(0)?;
             let new = NewEvent {
-                kind: Kind::from_stored(&kind),
+                kind: EventType::from_stored(&kind),
                 data: row.get(1)?,
                 topics: Vec::new(),
                 expires_at: None,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::Subject;
-use crate::event::{Epoch, Event, Kind, Topic};
+use crate::event::{Epoch, Event, EventType, Topic};
 
 fn database() -> Connection {
     let db = Connection::open_in_memory().unwrap();
@@ -23,7 +23,11 @@ fn id(id: i64) -> EventId {
 }
 
 fn publish(db: &Connection, topics: &[Topic]) -> EventId {
-    let event = NewEvent::new(Kind::AREA_UPDATED, &serde_json::json!({}), topics.to_vec());
+    let event = NewEvent::new(
+        EventType::AREA_UPDATED,
+        &serde_json::json!({}),
+        topics.to_vec(),
+    );
     append(db, &event, Timestamp::from_unix_ms(5)).unwrap()
 }
 
@@ -176,7 +180,7 @@ fn aged(minutes: impl IntoIterator<Item = i64>) -> Connection {
     let db = database();
     for minute in minutes {
         let topics = vec![Topic::All, area("kitchen")];
-        let event = NewEvent::new(Kind::AREA_UPDATED, &serde_json::json!({}), topics);
+        let event = NewEvent::new(EventType::AREA_UPDATED, &serde_json::json!({}), topics);
         append(&db, &event, minutes_in(minute)).unwrap();
     }
     db

@@ -1,25 +1,25 @@
 //! What the hub is told of a commit, and in which order it must act on it.
 
-use super::{Ending, Session};
+use super::{DisconnectReason, Session};
 use crate::areas::EntityId;
 use crate::auth::{Principal, Subject};
 use crate::event::{Announcement, Event, Topic};
 use crate::ids::{AreaId, ConnectionId, Jti, OrganizationId, TenantId};
 
-/// Sessions to be ended after a commit, and the last thing they are told.
+/// SessionSet to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
 pub struct EndSessions {
     /// Whose sessions.
-    pub whom: Whom,
+    pub filter: SessionFilter,
     /// Why, which decides the close code.
-    pub ending: Ending,
+    pub reason: DisconnectReason,
     /// A last event before the close.
-    pub last_words: Option<Event>,
+    pub final_event: Option<Event>,
 }
 
 /// A choice of sessions.
 #[derive(Debug, Clone)]
-pub enum Whom {
+pub enum SessionFilter {
     /// Every session of a principal.
     Subject(Subject),
     /// The principal's sessions that were opened with this token.
@@ -28,7 +28,7 @@ pub enum Whom {
 
 /// A session and a room that it enters or leaves.
 #[derive(Debug, Clone)]
-pub struct RoomOf {
+pub struct RoomMembership {
     /// Whose session.
     pub subject: Subject,
     /// Which session.
@@ -37,7 +37,7 @@ pub struct RoomOf {
     pub room: Topic,
 }
 
-impl RoomOf {
+impl RoomMembership {
     /// This session's room.
     pub fn new(session: &Session, room: Topic) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl RoomOf {
 
 /// A client and where it belongs from now on.
 #[derive(Debug, Clone)]
-pub struct Moved {
+pub struct ClientMoved {
     /// Which client.
     pub subject: Subject,
     /// Its organisation.
@@ -70,13 +70,13 @@ pub struct Effects {
     /// Who listens on a topic from now on.
     pub joined: Vec<(Subject, Topic)>,
     /// Which session is in a room from now on.
-    pub entered: Vec<RoomOf>,
+    pub entered: Vec<RoomMembership>,
     /// What happened.
     pub events: Vec<Event>,
     /// Who no longer listens.
     pub left: Vec<(Subject, Topic)>,
     /// Which session is no longer in a room.
-    pub exited: Vec<RoomOf>,
+    pub exited: Vec<RoomMembership>,
     /// Who is no longer in a room with any session.
     pub expelled: Vec<(Subject, Topic)>,
     /// Open sessions that go on with a new token: the old one, and the principal as it now is.
@@ -84,7 +84,7 @@ pub struct Effects {
     /// What whoever is outside may want to know.
     pub announced: Vec<Announcement>,
     /// Clients that belong to another organisation or tenant from now on.
-    pub moved: Vec<Moved>,
+    pub moved: Vec<ClientMoved>,
     /// Whose sessions end.
     pub ended: Vec<EndSessions>,
 }

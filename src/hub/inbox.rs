@@ -13,7 +13,7 @@ const MAX_POSTS: usize = 32;
 const MAX_BYTES: usize = 64 * 1024;
 
 /// One message for a session.
-pub struct Post {
+pub struct PostedMessage {
     /// Its type.
     pub kind: String,
     /// Its data.
@@ -26,7 +26,7 @@ pub struct Post {
 
 /// Why a message could not be posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotPosted {
+pub enum PostError {
     /// The session has not yet taken those before.
     #[error("too many messages wait for this session; send fewer at once")]
     Full,
@@ -41,7 +41,7 @@ pub(super) struct Inbox(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    posts: VecDeque<Post>,
+    posts: VecDeque<PostedMessage>,
     is_closed: bool,
 }
 
@@ -53,23 +53,23 @@ impl std::fmt::Debug for Inbox {
 }
 
 impl Inbox {
-    pub(super) fn push(&self, post: Post) -> Result<(), NotPosted> {
+    pub(super) fn push(&self, post: PostedMessage) -> Result<(), PostError> {
         let mut waiting = self.waiting();
         if waiting.is_closed {
-            return Err(NotPosted::Ended);
+            return Err(PostError::Ended);
         }
         waiting.posts.retain(|post| !post.answer.is_closed());
         let bytes: usize = waiting.posts.iter().map(|post| post.bytes).sum();
         let is_full = waiting.posts.len() >= MAX_POSTS || bytes + post.bytes > MAX_BYTES;
         if is_full && !waiting.posts.is_empty() {
-            return Err(NotPosted::Full);
+            return Err(PostError::Full);
         }
         waiting.posts.push_back(post);
         Ok(())
     }
 
     /// The next message whose answer somebody still waits for.
-    pub(super) fn take(&self) -> Option<Post> {
+    pub(super) fn take(&self) -> Option<PostedMessage> {
         let mut waiting = self.waiting();
         while let Some(post) = waiting.posts.pop_front() {
             if !post.answer.is_closed() {
@@ -96,9 +96,9 @@ impl Inbox {
 mod tests {
     use super::*;
 
-    fn post(kind: &str) -> (Post, oneshot::Receiver<Value>) {
+    fn post(kind: &str) -> (PostedMessage, oneshot::Receiver<Value>) {
         let (answer, answered) = oneshot::channel();
-        let post = Post {
+        let post = PostedMessage {
             kind: kind.to_owned(),
             data: Map::new(),
             bytes: 1,
@@ -135,9 +135,9 @@ mod tests {
             waiting.push(waits);
         }
         let (one_more, _waits) = post("x");
-        assert_eq!(inbox.push(one_more), Err(NotPosted::Full));
+        assert_eq!(inbox.push(one_more), Err(PostError::Full));
         waiting.clear();
-        for (bytes, expected) in [(2 * MAX_BYTES, Ok(())), (1, Err(NotPosted::Full))] {
+        for (bytes, expected) in [(2 * MAX_BYTES, Ok(())), (1, Err(PostError::Full))] {
             let (mut post, waits) = post("x");
             post.bytes = bytes;
             assert_eq!(
@@ -156,6 +156,6 @@ mod tests {
         inbox.push(first).unwrap();
         inbox.close();
         assert_eq!(waits.try_recv(), Err(oneshot::error::TryRecvError::Closed));
-        assert_eq!(inbox.push(post("late").0), Err(NotPosted::Ended));
+        assert_eq!(inbox.push(post("late").0), Err(PostError::Ended));
     }
 }

@@ -5,55 +5,57 @@
 //! store's writer alone, after each commit and in its order. A second node would come in here,
 //! through [`Hub::publish`].
 
-mod census;
-mod courier;
+mod connection_writer;
+mod disconnect_reason;
+mod dispatcher;
 mod effects;
-mod ending;
-mod gate;
 mod inbox;
 mod latency;
+mod metrics;
 mod outbox;
 mod registry;
 mod session;
-mod sessions;
+mod session_set;
 mod states;
+mod statistics;
 #[cfg(test)]
 mod tests;
-mod traffic;
 mod verbs;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use census::ConnectionStats;
-pub use effects::{CommitListener, Effects, EndSessions, Moved, RoomOf, Whom};
-pub use ending::Ending;
-pub use gate::{Gate, Wire};
-pub use inbox::{NotPosted, Post};
+pub use connection_writer::{ConnectionWriter, EventWriter};
+pub use disconnect_reason::DisconnectReason;
+pub use effects::{
+    ClientMoved, CommitListener, Effects, EndSessions, RoomMembership, SessionFilter,
+};
+pub use inbox::{PostError, PostedMessage};
 pub use latency::{Deliveries, Percentiles, WINDOW};
-pub use outbox::{Drained, Outbox};
+pub use metrics::{HubMetrics, SessionMetrics, Totals};
+pub use outbox::{DequeueResult, Outbox};
 pub use session::{Address, Dialect, Session, SessionNumber};
-pub use traffic::{SessionTraffic, Totals, Traffic};
+pub use statistics::ConnectionStats;
 
 use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::event::{Announcement, Epoch, Event, EventId, Kind, NewEvent, Position, Topic};
+use crate::event::{Announcement, Epoch, Event, EventId, EventType, NewEvent, Position, Topic};
 use crate::history::Span;
 use crate::ids::ConnectionId;
-use courier::Courier;
-use registry::{Registry, Told};
+use dispatcher::Dispatcher;
+use registry::{Delivery, Registry};
 
 /// The hub; share it by `Arc`.
 #[derive(Default)]
 pub struct Hub {
     registry: Mutex<Registry>,
-    /// Sessions that proved who they are, for `heartbeat` and `/health`.
+    /// SessionSet that proved who they are, for `heartbeat` and `/health`.
     sessions: AtomicUsize,
-    traffic: Traffic,
-    courier: Courier,
-    /// Told when a client's or person's first session opens or its last one ends.
+    metrics: HubMetrics,
+    dispatcher: Dispatcher,
+    /// Delivery when a client's or person's first session opens or its last one ends.
     on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
-    /// Told what whoever is outside may want to know.
+    /// Delivery what whoever is outside may want to know.
     on_announcement: std::sync::OnceLock<Box<dyn Fn(Announcement) + Send + Sync>>,
 }
 
@@ -102,7 +104,7 @@ impl Hub {
     }
 
     /// Registers a session on the topics of its principal's open spans and in its own rooms. Call between two commits
-    /// ([`crate::store::Store::between_commits`]), so that topics and snapshot are of one moment.
+    /// ([`crate::store::Store::read_at_commit`]), so that topics and snapshot are of one moment.
     /// Of more than `max_sessions` of one client the oldest are ended as superseded, as is a
     /// half-open session of the same id: this one goes on in its place.
     pub fn register(
@@ -118,40 +120,39 @@ impl Hub {
             .map(|span| &span.topic);
         let superseded = {
             let mut registry = self.registry();
-            let twin = registry
+            let duplicate = registry
                 .find(session.id())
-                .filter(|twin| twin.is_twin_of(&session));
+                .filter(|duplicate| duplicate.is_duplicate_of(&session));
             registry.insert(session.clone(), topics);
             for room in rooms.iter().filter(|span| span.is_open()) {
                 registry.listen(&session, &room.topic);
             }
             self.sessions.fetch_add(1, Ordering::Relaxed);
-            self.traffic.opened();
-            if let Some(twin) = &twin {
-                self.forget(&mut registry, twin);
+            self.metrics.opened();
+            if let Some(duplicate) = &duplicate {
+                self.forget(&mut registry, duplicate);
             } else if registry.count_of(session.subject()) == 1 {
-                self.tell_presence(session.subject(), 1);
+                self.notify_presence(session.subject(), 1);
             }
             let mut superseded = registry.beyond(session.subject(), max_sessions);
-            superseded.extend(twin);
+            superseded.extend(duplicate);
             superseded
         };
         for old in &superseded {
-            old.end_with(&superseded, Ending::Superseded, None);
+            old.end_with(&superseded, DisconnectReason::Superseded, None);
         }
     }
 
     /// Ends an old session of the principal in the same namespace, whose place `session` takes by
     /// message (contract 4.5, `resume`).
-    pub fn supersede(&self, session: &Session, old: &ConnectionId) {
-        let twin = self
-            .registry()
-            .find(old)
-            .filter(|twin| twin.is_twin_of(session) && twin.number() != session.number());
-        if let Some(twin) = twin {
+    pub fn take_over(&self, session: &Session, old: &ConnectionId) {
+        let duplicate = self.registry().find(old).filter(|duplicate| {
+            duplicate.is_duplicate_of(session) && duplicate.number() != session.number()
+        });
+        if let Some(duplicate) = duplicate {
             // Found as long as it has not ended: a revocation may come now.
-            twin.end(Ending::Superseded, None);
-            self.forget(&mut self.registry(), &twin);
+            duplicate.end(DisconnectReason::Superseded, None);
+            self.forget(&mut self.registry(), &duplicate);
         }
     }
 
@@ -164,7 +165,7 @@ impl Hub {
         if self.forget(&mut registry, session) {
             let count = registry.count_of(session.subject());
             if count == 0 {
-                self.tell_presence(session.subject(), count);
+                self.notify_presence(session.subject(), count);
             }
         }
     }
@@ -172,29 +173,29 @@ impl Hub {
     /// Hands an event to every session that listens on one of its topics, once each. Returns how
     /// many that were.
     pub fn publish(&self, event: Event) -> usize {
-        self.traffic.published(&event);
+        self.metrics.published(&event);
         let event = Arc::new(event.published_now());
-        let told = {
+        let delivery = {
             let mut registry = self.registry();
             if let Some(id) = event.id() {
                 registry.last_event = id;
             }
             registry.deliver(&event)
         };
-        let told = self.call(told);
+        let sessions = self.dispatch(delivery);
         tracing::info!(
-            event = %event.kind(),
+            event = %event.event_type(),
             id = event.id().map(EventId::get),
             topics = %Topics(event.topics()),
-            sessions = told,
-            "told"
+            sessions,
+            "event published"
         );
-        told
+        sessions
     }
 
     /// Tells every session `heartbeat` (contract 4.2), which also moves a quiet tablet's position.
     pub fn heartbeat(&self, epoch: &Epoch) -> usize {
-        let told = {
+        let delivery = {
             let mut registry = self.registry();
             let now = Timestamp::now();
             let data = serde_json::json!({
@@ -206,27 +207,27 @@ impl Hub {
                 epoch: epoch.clone(),
                 id: registry.last_event,
             };
-            let beat = NewEvent::new(Kind::HEARTBEAT, &data, Vec::new());
+            let beat = NewEvent::new(EventType::HEARTBEAT, &data, Vec::new());
             let beat = Event::ephemeral(beat, now).with_position(position);
             registry.deliver_everywhere(&Arc::new(beat))
         };
-        self.call(told)
+        self.dispatch(delivery)
     }
 
     /// Carries events from outboxes to the kernel, for ever. Several may run at once; without any
     /// nobody is told.
-    pub async fn carry(&self) {
-        self.courier.run().await;
+    pub async fn run_dispatcher(&self) {
+        self.dispatcher.run().await;
     }
 
-    /// Sessions that have proven who they are.
+    /// SessionSet that have proven who they are.
     pub fn session_count(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }
 
     /// What went to and came from sessions.
-    pub fn traffic(&self) -> &Traffic {
-        &self.traffic
+    pub fn metrics(&self) -> &HubMetrics {
+        &self.metrics
     }
 
     /// The session that the outside calls by this id, whoever's it is.
@@ -246,8 +247,8 @@ impl Hub {
     }
 
     /// Whether a session was told from before its beginning and is not known to have come past it.
-    pub fn is_torn(&self, id: &ConnectionId, after: EventId) -> bool {
-        self.registry().is_torn(id, after)
+    pub fn has_replay_gap(&self, id: &ConnectionId, after: EventId) -> bool {
+        self.registry().has_replay_gap(id, after)
     }
 
     /// Principals with at least one session; tablets that wait to be paired are none yet.
@@ -276,9 +277,9 @@ impl Hub {
     }
 
     /// Has served who has something to be told. Returns how many were told.
-    fn call(&self, told: Told) -> usize {
-        self.courier.call(told.idle);
-        told.count
+    fn dispatch(&self, delivery: Delivery) -> usize {
+        self.dispatcher.dispatch(delivery.idle);
+        delivery.count
     }
 
     fn forget(&self, registry: &mut Registry, session: &Session) -> bool {
@@ -290,14 +291,14 @@ impl Hub {
     }
 
     fn end(&self, order: EndSessions) -> usize {
-        let chosen = self.registry().choose(&order.whom);
-        let last_words = order.last_words.map(Arc::new);
+        let chosen = self.registry().choose(&order.filter);
+        let final_event = order.final_event.map(Arc::new);
         for session in &chosen {
-            session.end_with(&chosen, order.ending, last_words.clone());
+            session.end_with(&chosen, order.reason, final_event.clone());
         }
         if !chosen.is_empty() {
             tracing::info!(
-                reason = order.ending.word(),
+                reason = order.reason.as_str(),
                 sessions = chosen.len(),
                 "sessions ended"
             );
@@ -307,7 +308,7 @@ impl Hub {
 
     /// Call with the registry locked: else a client that leaves and comes back at once could be
     /// told the other way round, and stay offline to admins while it is here.
-    fn tell_presence(&self, subject: &Subject, sessions: usize) {
+    fn notify_presence(&self, subject: &Subject, sessions: usize) {
         let (Subject::Client(_) | Subject::User(_)) = subject else {
             return;
         };
@@ -329,13 +330,13 @@ impl CommitListener for Hub {
         for (subject, topic) in effects.joined {
             self.registry().join(&subject, &topic);
         }
-        for RoomOf { session, room, .. } in effects.entered {
+        for RoomMembership { session, room, .. } in effects.entered {
             self.registry().enter(&session, &room);
         }
         for event in effects.events {
             self.publish(event);
         }
-        for RoomOf { session, room, .. } in effects.exited {
+        for RoomMembership { session, room, .. } in effects.exited {
             self.registry().exit(&session, &room);
         }
         for (subject, room) in effects.expelled {
@@ -345,8 +346,8 @@ impl CommitListener for Hub {
             self.registry().leave(&subject, &topic);
         }
         for (old, principal) in effects.retokened {
-            let whom = Whom::Token(principal.subject.clone(), old);
-            for session in self.registry().choose(&whom) {
+            let filter = SessionFilter::Token(principal.subject.clone(), old);
+            for session in self.registry().choose(&filter) {
                 session.retoken(principal.clone());
             }
         }
@@ -356,7 +357,7 @@ impl CommitListener for Hub {
         for moved in effects.moved {
             for session in self
                 .registry()
-                .choose(&Whom::Subject(moved.subject.clone()))
+                .choose(&SessionFilter::Subject(moved.subject.clone()))
             {
                 session.belong_to(&moved);
             }

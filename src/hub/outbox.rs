@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Ending, Gate, Session};
+use super::{ConnectionWriter, DisconnectReason, Session};
 use crate::event::{Event, EventId};
 
 /// Events that may wait for one session (contract 4.6).
@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Outbox {
     queue: Mutex<Queue>,
-    gate: Arc<Gate>,
+    writer: Arc<ConnectionWriter>,
 }
 
 #[derive(Debug, Default)]
@@ -29,13 +29,13 @@ struct Queue {
     /// The first durable event that found no place: from there on history must be read.
     missed: Option<EventId>,
     /// States found no place, or are to be told anew: the newest of each is told at once instead.
-    owes_states: bool,
-    ended: Option<(Ending, Option<Arc<Event>>)>,
+    snapshot_pending: bool,
+    ended: Option<(DisconnectReason, Option<Arc<Event>>)>,
 }
 
 /// What became of an event that was laid into an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pushed {
+pub(super) enum EnqueueResult {
     /// The session has ended, or there was no place.
     Refused,
     /// It waits behind others.
@@ -46,76 +46,76 @@ pub(super) enum Pushed {
 
 /// What an outbox had for its session.
 #[derive(Debug)]
-pub enum Drained {
+pub enum DequeueResult {
     /// These events, in order; perhaps none.
     Events(VecDeque<Arc<Event>>),
     /// Nothing is left, and durable events from this one on did not fit.
     Missed(EventId),
     /// The session is to be closed, with this as its last event.
-    Ended(Ending, Option<Arc<Event>>),
+    Ended(DisconnectReason, Option<Arc<Event>>),
 }
 
 impl Outbox {
-    pub(super) fn new(gate: Arc<Gate>) -> Self {
+    pub(super) fn new(writer: Arc<ConnectionWriter>) -> Self {
         Self {
             queue: Mutex::default(),
-            gate,
+            writer,
         }
     }
 
-    /// The gate of its connection.
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    /// The writer of its connection.
+    pub fn writer(&self) -> &ConnectionWriter {
+        &self.writer
     }
 
     /// Queues an event. Refused when the session has ended or the queue is full: an ephemeral event
     /// is dropped then, a durable one is remembered as missed. A state takes the place of an older
     /// one that still waits; where there is none, or the session reads from history, the newest
     /// states are owed instead of all that wait. So durable events find the places of states.
-    pub(super) fn push(&self, event: &Arc<Event>) -> Pushed {
+    pub(super) fn push(&self, event: &Arc<Event>) -> EnqueueResult {
         let mut queue = self.queue();
         if queue.ended.is_some() {
-            return Pushed::Refused;
+            return EnqueueResult::Refused;
         }
         let size = event.data().len();
         if event.is_conflated()
             && let Some(place) = queue.events.iter().position(|older| event.replaces(older))
         {
             queue.replace(place, event);
-            return Pushed::Queued;
+            return EnqueueResult::Queued;
         }
         let is_behind = queue.missed.is_some();
         if event.is_conflated() {
-            if queue.owes_states || is_behind || queue.has_no_place_for(size) {
-                queue.owe_states();
-                return Pushed::Refused;
+            if queue.snapshot_pending || is_behind || queue.has_no_place_for(size) {
+                queue.request_snapshot();
+                return EnqueueResult::Refused;
             }
         } else if event.id().is_some() && !is_behind && queue.has_no_place_for(size) {
-            queue.give_up_states();
+            queue.replace_states_by_snapshot();
         }
         if is_behind || queue.has_no_place_for(size) {
             if let (None, Some(id)) = (queue.missed, event.id()) {
                 queue.missed = Some(id);
             }
-            return Pushed::Refused;
+            return EnqueueResult::Refused;
         }
         queue.bytes += size;
         queue.events.push_back(event.clone());
         match queue.events.len() {
-            1 => Pushed::First,
-            _ => Pushed::Queued,
+            1 => EnqueueResult::First,
+            _ => EnqueueResult::Queued,
         }
     }
 
-    /// Has what waits handed to the kernel through the connection's gate, and its task woken where
+    /// Has what waits handed to the kernel through the connection's writer, and its task woken where
     /// that is not all there is to do. `session` is the one that this outbox is of.
     pub(super) fn deliver(&self, session: &Session) {
-        if !self.gate.enter().deliver(session) {
-            self.gate.wake();
+        if !self.writer.lock().write_events(session) {
+            self.writer.wake();
         }
     }
 
-    /// Takes at most `limit` events, for whoever is at the gate but is not the connection's task:
+    /// Takes at most `limit` events, for whoever is at the writer but is not the connection's task:
     /// none if the task has to tell something before them, or has to end the session.
     pub fn take_open(&self, limit: usize) -> Option<VecDeque<Arc<Event>>> {
         let mut queue = self.queue();
@@ -123,7 +123,7 @@ impl Outbox {
         is_free.then(|| queue.take(limit))
     }
 
-    /// All that comes before what waits here is told, or queued at the gate: from here on others may
+    /// All that comes before what waits here is told, or queued at the writer: from here on others may
     /// hand on what waits. An outbox begins closed.
     pub fn open(&self) {
         self.queue().is_open = true;
@@ -136,27 +136,27 @@ impl Outbox {
 
     /// Its session leaves: once this has returned nobody hands on what waits.
     pub(super) fn retire(&self) {
-        let _wire = self.gate.enter();
+        let _wire = self.writer.lock();
         self.close();
     }
 
     /// Takes at most `limit` events, or says that the session has ended or fell behind. For the
     /// connection's task, which hands them on before anything else.
-    pub fn drain(&self, limit: usize) -> Drained {
+    pub fn drain(&self, limit: usize) -> DequeueResult {
         let mut queue = self.queue();
-        if let Some((ending, last_words)) = &queue.ended {
-            return Drained::Ended(*ending, last_words.clone());
+        if let Some((reason, final_event)) = &queue.ended {
+            return DequeueResult::Ended(*reason, final_event.clone());
         }
         if let (Some(id), true) = (queue.missed, queue.events.is_empty()) {
-            return Drained::Missed(id);
+            return DequeueResult::Missed(id);
         }
-        Drained::Events(queue.take(limit))
+        DequeueResult::Events(queue.take(limit))
     }
 
     /// Whether events wait, or states or history are to be told instead of some.
     pub fn has_more(&self) -> bool {
         let queue = self.queue();
-        !queue.events.is_empty() || queue.missed.is_some() || queue.owes_states
+        !queue.events.is_empty() || queue.missed.is_some() || queue.snapshot_pending
     }
 
     /// Begins with what history has to tell, from this event on. Call before it is registered.
@@ -172,32 +172,32 @@ impl Outbox {
 
     /// Has the session told the newest states of all that it may see, once all that waits before is
     /// told and it does not read from history.
-    pub fn owe_states(&self) {
-        self.queue().owe_states();
-        self.gate.wake();
+    pub fn request_snapshot(&self) {
+        self.queue().request_snapshot();
+        self.writer.wake();
     }
 
     /// Has the session look again whether it can be told the states that it is owed, if it is.
-    pub fn remind_of_states(&self) {
-        if self.queue().owes_states {
-            self.gate.wake();
+    pub fn retry_snapshot(&self) {
+        if self.queue().snapshot_pending {
+            self.writer.wake();
         }
     }
 
     /// Whether the newest states are to be told now.
-    pub fn must_tell_states(&self) -> bool {
+    pub fn is_snapshot_due(&self) -> bool {
         let queue = self.queue();
-        queue.owes_states
+        queue.snapshot_pending
             && queue.events.is_empty()
             && queue.missed.is_none()
             && queue.ended.is_none()
     }
 
     /// Queues the newest states, if there are any to tell, in the place of those that were owed. Call
-    /// while no state can be published, and right after [`Outbox::must_tell_states`].
-    pub fn settle_states(&self, newest: Option<Arc<Event>>) {
+    /// while no state can be published, and right after [`Outbox::is_snapshot_due`].
+    pub fn queue_snapshot(&self, newest: Option<Arc<Event>>) {
         let mut queue = self.queue();
-        queue.owes_states = false;
+        queue.snapshot_pending = false;
         if queue.ended.is_none()
             && let Some(event) = newest
         {
@@ -211,16 +211,16 @@ impl Outbox {
         self.queue().ended.is_some()
     }
 
-    /// Empties the queue for good; false if that was done before. Call with the gate entered,
-    /// and [`Wire::cut`](super::Wire::cut) there if it was true.
-    pub(super) fn seal(&self, ending: Ending, last_words: Option<Arc<Event>>) -> bool {
+    /// Empties the queue for good; false if that was done before. Call with the writer entered,
+    /// and [`EventWriter::discard_pending`](super::EventWriter::discard_pending) there if it was true.
+    pub(super) fn seal(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) -> bool {
         let mut queue = self.queue();
         if queue.ended.is_some() {
             return false;
         }
         queue.events = VecDeque::new();
         queue.bytes = 0;
-        queue.ended = Some((ending, last_words));
+        queue.ended = Some((reason, final_event));
         true
     }
 
@@ -261,21 +261,21 @@ impl Queue {
         let freed = older.map_or(0, |older| older.data().len());
         self.bytes = self.bytes + newer.data().len() - freed;
         if self.bytes > MAX_BYTES && self.events.len() > 1 {
-            self.owe_states();
+            self.request_snapshot();
         }
     }
 
     /// The newest states will be told instead of those that wait.
-    fn owe_states(&mut self) {
-        self.owes_states = true;
+    fn request_snapshot(&mut self) {
+        self.snapshot_pending = true;
         self.events.retain(|event| !event.is_conflated());
         self.bytes = self.events.iter().map(|event| event.data().len()).sum();
     }
 
     /// The same, if there are any that wait.
-    fn give_up_states(&mut self) {
+    fn replace_states_by_snapshot(&mut self) {
         if self.events.iter().any(|event| event.is_conflated()) {
-            self.owe_states();
+            self.request_snapshot();
         }
     }
 }

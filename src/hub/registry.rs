@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::outbox::Pushed;
-use super::sessions::Sessions;
-use super::{Session, SessionNumber, Whom};
+use super::outbox::EnqueueResult;
+use super::session_set::SessionSet;
+use super::{Session, SessionFilter, SessionNumber};
 use crate::auth::{Subject, entitlement};
-use crate::event::{Event, EventId, Kind, Topic};
+use crate::event::{Event, EventId, EventType, Topic};
 use crate::ids::{AreaId, ConnectionId};
 
 /// Rewound sessions that are remembered.
@@ -18,15 +18,15 @@ const MAX_REWOUND: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    sessions: Sessions,
+    sessions: SessionSet,
     by_subject: HashMap<Subject, Listener>,
     /// How many of those are tablets that wait to be paired, and so nobody yet.
     waiting: usize,
-    by_topic: HashMap<Topic, Sessions>,
+    by_topic: HashMap<Topic, SessionSet>,
     /// The rooms of each session that is in any.
     rooms: HashMap<SessionNumber, HashSet<Topic>>,
     by_id: HashMap<ConnectionId, Arc<Session>>,
-    /// Sessions that were told from before their beginning, and where that is; the latest ones.
+    /// SessionSet that were told from before their beginning, and where that is; the latest ones.
     rewound: VecDeque<(ConnectionId, EventId)>,
     /// Counts publications, for [`Session::offer`].
     publication: u64,
@@ -37,24 +37,24 @@ pub(super) struct Registry {
 /// A connected principal: its sessions, and the topics that all of them listen on.
 #[derive(Debug, Default)]
 struct Listener {
-    sessions: Sessions,
+    sessions: SessionSet,
     topics: HashSet<Topic>,
 }
 
 /// Who took an event.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Delivery {
     /// How many sessions.
     pub(super) count: usize,
     /// Those of them that had nothing else to be told, so that nobody is about to serve them.
     pub(super) idle: Vec<Arc<Session>>,
 }
 
-impl Told {
+impl Delivery {
     fn offer(&mut self, session: &Arc<Session>, event: &Arc<Event>, publication: u64) {
         let pushed = session.offer(event, publication);
-        self.count += usize::from(pushed != Pushed::Refused);
-        if pushed == Pushed::First {
+        self.count += usize::from(pushed != EnqueueResult::Refused);
+        if pushed == EnqueueResult::First {
             self.idle.push(session.clone());
         }
     }
@@ -162,7 +162,7 @@ impl Registry {
         self.rewound.push_back((id.clone(), beginning));
     }
 
-    pub(super) fn is_torn(&self, id: &ConnectionId, after: EventId) -> bool {
+    pub(super) fn has_replay_gap(&self, id: &ConnectionId, after: EventId) -> bool {
         self.rewound
             .iter()
             .any(|(rewound, beginning)| rewound == id && after <= *beginning)
@@ -214,9 +214,9 @@ impl Registry {
     }
 
     /// Offers the event to the sessions of each of its topics.
-    pub(super) fn deliver(&mut self, event: &Arc<Event>) -> Told {
+    pub(super) fn deliver(&mut self, event: &Arc<Event>) -> Delivery {
         self.publication += 1;
-        let mut told = Told::default();
+        let mut told = Delivery::default();
         for sessions in event.topics().iter().filter_map(|of| self.by_topic.get(of)) {
             for session in sessions.values() {
                 told.offer(session, event, self.publication);
@@ -226,9 +226,9 @@ impl Registry {
     }
 
     /// Offers the event to these sessions.
-    pub(super) fn offer_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> Told {
+    pub(super) fn offer_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> Delivery {
         self.publication += 1;
-        let mut told = Told::default();
+        let mut told = Delivery::default();
         for session in sessions {
             told.offer(session, event, self.publication);
         }
@@ -240,7 +240,7 @@ impl Registry {
         self.by_topic
             .get(topic)
             .into_iter()
-            .flat_map(Sessions::values)
+            .flat_map(SessionSet::values)
     }
 
     /// The areas on whose topics a principal listens.
@@ -255,24 +255,24 @@ impl Registry {
     }
 
     /// How many sessions an event of this type on these topics would be offered to.
-    pub(super) fn audience(&mut self, kind: &Kind, topics: &[Topic]) -> usize {
+    pub(super) fn audience(&mut self, kind: &EventType, topics: &[Topic]) -> usize {
         // Counted as a publication is delivered, so that several matching topics count once.
         self.publication += 1;
         let publication = self.publication;
         topics
             .iter()
             .filter_map(|topic| self.by_topic.get(topic))
-            .flat_map(Sessions::values)
-            .filter(|session| session.hears(kind, publication))
+            .flat_map(SessionSet::values)
+            .filter(|session| session.accepts(kind, publication))
             .count()
     }
 
     /// How many sessions listen on a topic.
     pub(super) fn listeners(&self, topic: &Topic) -> usize {
-        self.by_topic.get(topic).map_or(0, Sessions::len)
+        self.by_topic.get(topic).map_or(0, SessionSet::len)
     }
 
-    /// Sessions that listen on the topic, or all, by their number.
+    /// SessionSet that listen on the topic, or all, by their number.
     pub(super) fn page(
         &self,
         topic: Option<&Topic>,
@@ -288,9 +288,9 @@ impl Registry {
     }
 
     /// Offers the event to every session there is.
-    pub(super) fn deliver_everywhere(&mut self, event: &Arc<Event>) -> Told {
+    pub(super) fn deliver_everywhere(&mut self, event: &Arc<Event>) -> Delivery {
         self.publication += 1;
-        let mut told = Told::default();
+        let mut told = Delivery::default();
         for session in self.sessions.values() {
             told.offer(session, event, self.publication);
         }
@@ -298,10 +298,10 @@ impl Registry {
     }
 
     /// The sessions of an order to end or change some.
-    pub(super) fn choose(&self, whom: &Whom) -> Vec<Arc<Session>> {
-        match whom {
-            Whom::Subject(subject) => self.sessions_of(subject),
-            Whom::Token(subject, jti) => self
+    pub(super) fn choose(&self, filter: &SessionFilter) -> Vec<Arc<Session>> {
+        match filter {
+            SessionFilter::Subject(subject) => self.sessions_of(subject),
+            SessionFilter::Token(subject, jti) => self
                 .sessions_of(subject)
                 .into_iter()
                 .filter(|session| session.principal().jti.as_ref() == Some(jti))
@@ -350,7 +350,7 @@ fn is_waiting(subject: &Subject) -> bool {
     matches!(subject, Subject::Pairing(_))
 }
 
-fn drop_from(by_topic: &mut HashMap<Topic, Sessions>, topic: &Topic, number: SessionNumber) {
+fn drop_from(by_topic: &mut HashMap<Topic, SessionSet>, topic: &Topic, number: SessionNumber) {
     if let Some(sessions) = by_topic.get_mut(topic) {
         sessions.remove(number);
         if sessions.is_empty() {

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::inbox::{Inbox, NotPosted, Post};
-use super::outbox::Pushed;
-use super::traffic::SessionTraffic;
-use super::{Ending, Gate, Moved, Outbox};
+use super::inbox::{Inbox, PostError, PostedMessage};
+use super::metrics::SessionMetrics;
+use super::outbox::EnqueueResult;
+use super::{ClientMoved, ConnectionWriter, DisconnectReason, Outbox};
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
-use crate::event::{Event, Kind, Namespace};
+use crate::event::{Event, EventType, Namespace};
 use crate::ids::ConnectionId;
 
 /// Where a peer comes from.
@@ -74,20 +74,20 @@ pub struct Session {
     address: Option<Address>,
     outbox: Outbox,
     inbox: Inbox,
-    traffic: SessionTraffic,
+    metrics: SessionMetrics,
     /// The last publication that reached it, so that several matching topics give one delivery.
     delivered: AtomicU64,
 }
 
 impl Session {
-    /// A session that waits to be registered. `gate` is its connection's.
+    /// A session that waits to be registered. `writer` is its connection's.
     pub fn new(
         id: ConnectionId,
         principal: Principal,
         namespace: Namespace,
         dialect: Dialect,
         address: Option<Address>,
-        gate: Arc<Gate>,
+        writer: Arc<ConnectionWriter>,
     ) -> Self {
         Self {
             number: SessionNumber::next(),
@@ -98,9 +98,9 @@ impl Session {
             namespace,
             dialect,
             address,
-            outbox: Outbox::new(gate),
+            outbox: Outbox::new(writer),
             inbox: Inbox::default(),
-            traffic: SessionTraffic::begin(),
+            metrics: SessionMetrics::begin(),
             delivered: AtomicU64::new(0),
         }
     }
@@ -151,11 +151,11 @@ impl Session {
 
     /// Whether both are of one connection: each of its namespaces is a session (contract 4.1).
     pub fn shares_connection(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(self.outbox.gate(), other.outbox.gate())
+        std::ptr::addr_eq(self.outbox.writer(), other.outbox.writer())
     }
 
     /// Whether the other may take its place: the same principal's, in the same namespace.
-    pub(super) fn is_twin_of(&self, other: &Self) -> bool {
+    pub(super) fn is_duplicate_of(&self, other: &Self) -> bool {
         self.subject == other.subject && self.namespace == other.namespace
     }
 
@@ -165,22 +165,22 @@ impl Session {
     }
 
     /// What went to it and came from it.
-    pub fn traffic(&self) -> &SessionTraffic {
-        &self.traffic
+    pub fn metrics(&self) -> &SessionMetrics {
+        &self.metrics
     }
 
     /// Has the connection's task act on a message that came by another way.
     ///
     /// # Errors
     /// When too many wait already, or the session has ended.
-    pub fn post(&self, post: Post) -> Result<(), NotPosted> {
+    pub fn post(&self, post: PostedMessage) -> Result<(), PostError> {
         self.inbox.push(post)?;
-        self.outbox.gate().wake();
+        self.outbox.writer().wake();
         Ok(())
     }
 
     /// The next message that was posted; for the connection's task.
-    pub fn take_post(&self) -> Option<Post> {
+    pub fn take_post(&self) -> Option<PostedMessage> {
         self.inbox.take()
     }
 
@@ -197,11 +197,11 @@ impl Session {
             .principal
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = principal;
-        self.outbox.gate().wake();
+        self.outbox.writer().wake();
     }
 
     /// Says from now on that its client belongs there.
-    pub(super) fn belong_to(&self, moved: &Moved) {
+    pub(super) fn belong_to(&self, moved: &ClientMoved) {
         let mut principal = self
             .principal
             .lock()
@@ -212,8 +212,8 @@ impl Session {
 
     /// Empties the outbox and has the connection's task close the session. Once this has returned,
     /// nothing is handed to the kernel for it but what the end itself says.
-    pub fn end(&self, ending: Ending, last_words: Option<Arc<Event>>) {
-        self.end_with(&[], ending, last_words);
+    pub fn end(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) {
+        self.end_with(&[], reason, final_event);
     }
 
     /// The same for this session and those of `others` that share its connection, in one moment:
@@ -221,37 +221,37 @@ impl Session {
     pub(super) fn end_with(
         &self,
         others: &[Arc<Self>],
-        ending: Ending,
-        last_words: Option<Arc<Event>>,
+        reason: DisconnectReason,
+        final_event: Option<Arc<Event>>,
     ) {
-        let gate = self.outbox.gate();
+        let writer = self.outbox.writer();
         {
-            let mut wire = gate.enter();
-            let mut is_new = self.outbox.seal(ending, last_words.clone());
+            let mut writer = writer.lock();
+            let mut is_new = self.outbox.seal(reason, final_event.clone());
             for other in others.iter().filter(|other| self.shares_connection(other)) {
-                is_new |= other.outbox.seal(ending, last_words.clone());
+                is_new |= other.outbox.seal(reason, final_event.clone());
             }
             // Said again, it would take back the last words that the task has laid out meanwhile.
             if is_new {
-                wire.cut();
+                writer.discard_pending();
             }
         }
-        gate.wake();
+        writer.wake();
     }
 
     /// Queues an event unless this publication has reached the session already or its namespace
     /// does not hear the type.
-    pub(super) fn offer(&self, event: &Arc<Event>, publication: u64) -> Pushed {
-        match self.hears(event.kind(), publication) {
+    pub(super) fn offer(&self, event: &Arc<Event>, publication: u64) -> EnqueueResult {
+        match self.accepts(event.event_type(), publication) {
             true => self.outbox.push(event),
-            false => Pushed::Refused,
+            false => EnqueueResult::Refused,
         }
     }
 
     /// Whether its namespace hears the type, and this publication has not reached it before.
-    pub(super) fn hears(&self, kind: &Kind, publication: u64) -> bool {
+    pub(super) fn accepts(&self, kind: &EventType, publication: u64) -> bool {
         self.delivered.swap(publication, Ordering::Relaxed) != publication
-            && kind.is_heard_in(self.namespace)
+            && kind.is_delivered_in(self.namespace)
     }
 }
 

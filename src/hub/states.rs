@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::registry::Registry;
 use super::{Hub, Session};
 use crate::auth::Subject;
-use crate::event::{Event, Kind, Topic};
+use crate::event::{Event, EventType, Topic};
 use crate::ids::AreaId;
 
-/// Sessions that listen on the same ones of some topics, by their places among these.
+/// SessionSet that listen on the same ones of some topics, by their places among these.
 type Group = (Vec<usize>, Vec<Arc<Session>>);
 
 impl Hub {
@@ -18,36 +18,41 @@ impl Hub {
     /// those that listen on just these of them, by their places, and is asked only for what
     /// somebody hears. So an event tells nobody of a topic that is not its own. Returns how many
     /// sessions were told.
-    pub fn publish_apart(&self, topics: &[Topic], make: impl Fn(&[usize]) -> Event) -> usize {
+    pub fn publish_per_audience(
+        &self,
+        topics: &[Topic],
+        make: impl Fn(&[usize]) -> Event,
+    ) -> usize {
         let mut registry = self.registry();
         let mut told = 0;
         for (matched, sessions) in registry.groups(topics) {
             let event = make(&matched).published_now();
-            self.traffic.published(&event);
-            told += self.call(registry.offer_to(&sessions, &Arc::new(event)));
+            self.metrics.published(&event);
+            told += self.dispatch(registry.offer_to(&sessions, &Arc::new(event)));
         }
         if told > 0 {
             // Thousands a second may come: the one line an event is for those that are kept.
-            tracing::debug!(topics = %super::Topics(topics), sessions = told, "state told");
+            tracing::debug!(topics = %super::Topics(topics), sessions = told, "state published");
         }
         told
     }
 
     /// Has every session that listens on one of the topics tell all its states anew.
-    pub fn owe_states(&self, topics: &[Topic]) {
+    pub fn request_snapshot(&self, topics: &[Topic]) {
         for (_, sessions) in self.registry().groups(topics) {
-            let hears =
-                |session: &&Arc<Session>| Kind::ENTITY_STATES.is_heard_in(session.namespace());
+            let hears = |session: &&Arc<Session>| {
+                EventType::ENTITY_STATES.is_delivered_in(session.namespace())
+            };
             for session in sessions.iter().filter(hears) {
-                session.outbox().owe_states();
+                session.outbox().request_snapshot();
             }
         }
     }
 
     /// Has sessions that are still owed states look again whether they can be told.
-    pub fn remind_of_states(&self) {
+    pub fn retry_snapshots(&self) {
         for session in self.registry().listening(&Topic::All) {
-            session.outbox().remind_of_states();
+            session.outbox().retry_snapshot();
         }
     }
 

@@ -1,8 +1,8 @@
 //! The hub by itself: who is told, in which order, and what happens at the bounds.
 
 mod bounds;
-mod census;
-mod courier;
+mod dispatcher;
+mod statistics;
 
 use std::sync::mpsc;
 
@@ -34,7 +34,7 @@ fn session_in(namespace: Namespace, principal: Principal) -> Arc<Session> {
         namespace,
         Dialect::Json,
         None,
-        Arc::<Gate<()>>::default(),
+        Arc::<ConnectionWriter<()>>::default(),
     ))
 }
 
@@ -56,7 +56,7 @@ fn event_of(id: i64, size: usize, topics: Vec<Topic>) -> Event {
         epoch: Epoch::from_stored("e"),
         id: EventId::new(id),
     };
-    let new = NewEvent::new(Kind::AREA_UPDATED, &data, topics);
+    let new = NewEvent::new(EventType::AREA_UPDATED, &data, topics);
     Event::durable(new, position, Timestamp::from_unix_ms(0))
 }
 
@@ -65,14 +65,14 @@ fn event(id: i64, topics: &[Topic]) -> Event {
 }
 
 fn fleeting(topic: Topic) -> Event {
-    let new = NewEvent::new(Kind::AREA_UPDATED, &serde_json::json!({}), vec![topic]);
+    let new = NewEvent::new(EventType::AREA_UPDATED, &serde_json::json!({}), vec![topic]);
     Event::ephemeral(new, Timestamp::from_unix_ms(0))
 }
 
 /// The ids of the durable events that wait for a session.
-fn heard(session: &Session) -> Vec<i64> {
+fn received(session: &Session) -> Vec<i64> {
     match session.outbox().drain(usize::MAX) {
-        Drained::Events(events) => events
+        DequeueResult::Events(events) => events
             .iter()
             .filter_map(|e| e.id())
             .map(EventId::get)
@@ -81,9 +81,9 @@ fn heard(session: &Session) -> Vec<i64> {
     }
 }
 
-fn ending(session: &Session) -> Option<Ending> {
+fn reason(session: &Session) -> Option<DisconnectReason> {
     match session.outbox().drain(0) {
-        Drained::Ended(ending, _) => Some(ending),
+        DequeueResult::Ended(reason, _) => Some(reason),
         _ => None,
     }
 }
@@ -96,8 +96,8 @@ fn an_event_reaches_who_listens_on_one_of_its_topics_and_nobody_else() {
     assert_eq!(hub.publish(event(1, &[area("kitchen")])), 1);
     assert_eq!(hub.publish(event(2, &[area("kitchen"), area("bath")])), 2);
     assert_eq!(hub.publish(event(3, &[area("cellar")])), 0);
-    assert_eq!(heard(&a), [1, 2]);
-    assert_eq!(heard(&b), [2]);
+    assert_eq!(received(&a), [1, 2]);
+    assert_eq!(received(&b), [2]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn several_matching_topics_give_one_delivery() {
     let session = enter(&hub, client("a"), &topics);
     assert_eq!(hub.publish(event(1, &topics)), 1);
     assert_eq!(hub.publish(event(2, &[Topic::All, Topic::All])), 1);
-    assert_eq!(heard(&session), [1, 2]);
+    assert_eq!(received(&session), [1, 2]);
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn a_changes_own_events_reach_old_and_new_members() {
         ..Effects::default()
     });
     hub.publish(event(2, &[area("kitchen")]));
-    assert_eq!(heard(&old), [1]);
-    assert_eq!(heard(&new), [1, 2]);
+    assert_eq!(received(&old), [1]);
+    assert_eq!(received(&new), [1, 2]);
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn joins_and_leaves_concern_every_session_of_the_principal_and_no_other() {
         ..Effects::default()
     });
     assert_eq!(hub.publish(event(2, &[area("kitchen")])), 0);
-    assert!(both.iter().all(|session| heard(session) == [1]));
-    assert!(heard(&other).is_empty());
+    assert!(both.iter().all(|session| received(session) == [1]));
+    assert!(received(&other).is_empty());
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_late_unregister_of_an_old_session_leaves_the_new_one() {
         assert_eq!((hub.sessions_of(&client("a")), hub.session_count()), (1, 1));
     }
     assert_eq!(hub.publish(event(1, &[area("kitchen")])), 1);
-    assert_eq!(heard(&new), [1]);
+    assert_eq!(received(&new), [1]);
 }
 
 #[test]
@@ -203,14 +203,14 @@ fn beyond_its_limit_a_clients_oldest_sessions_are_superseded_and_no_one_elses() 
     let bystander = add(client("b"));
     let [first, second, third, fourth] = [(); 4].map(|()| add(client("a")));
     for old in [&first, &second] {
-        assert_eq!(ending(old), Some(Ending::Superseded));
+        assert_eq!(reason(old), Some(DisconnectReason::Superseded));
     }
     for new in [&third, &fourth, &bystander] {
-        assert_eq!(ending(new), None);
+        assert_eq!(reason(new), None);
     }
     let admin = Subject::Admin("x".parse().unwrap());
     let admins = [(); 3].map(|()| add(admin.clone()));
-    assert!(admins.iter().all(|session| ending(session).is_none()));
+    assert!(admins.iter().all(|session| reason(session).is_none()));
 }
 
 #[test]
@@ -221,25 +221,25 @@ fn sessions_are_ended_by_subject_or_by_token_after_the_changes_events() {
         register(&hub, &session, &[Topic::All], usize::MAX);
         session
     });
-    let end = |whom| EndSessions {
-        whom,
-        ending: Ending::Revoked,
-        last_words: None,
+    let end = |filter| EndSessions {
+        filter,
+        reason: DisconnectReason::Revoked,
+        final_event: None,
     };
     let jti: Jti = "1".parse().unwrap();
     hub.committed(Effects {
         events: vec![event(1, &[Topic::All])],
-        ended: vec![end(Whom::Token(client("a"), jti))],
+        ended: vec![end(SessionFilter::Token(client("a"), jti))],
         ..Effects::default()
     });
-    assert_eq!(ending(&one), Some(Ending::Revoked));
-    assert_eq!(heard(&two), [1]);
+    assert_eq!(reason(&one), Some(DisconnectReason::Revoked));
+    assert_eq!(received(&two), [1]);
     hub.committed(Effects {
-        ended: vec![end(Whom::Subject(client("a")))],
+        ended: vec![end(SessionFilter::Subject(client("a")))],
         ..Effects::default()
     });
-    assert_eq!(ending(&two), Some(Ending::Revoked));
-    assert_eq!(heard(&other), [1]);
+    assert_eq!(reason(&two), Some(DisconnectReason::Revoked));
+    assert_eq!(received(&other), [1]);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn the_four_verbs_of_seed_0_tell_one_client_an_areas_clients_and_everyone() {
         &[Topic::Pairing(waiting)],
     );
     let data = serde_json::json!({});
-    let (kind, id) = (Kind::AREA_UPDATED, "a".parse().unwrap());
+    let (kind, id) = (EventType::AREA_UPDATED, "a".parse().unwrap());
     assert_eq!(hub.notify_client(&id, kind.clone(), &data), 1);
     let kitchen = "kitchen".parse().unwrap();
     assert_eq!(
@@ -283,15 +283,15 @@ fn the_four_verbs_of_seed_0_tell_one_client_an_areas_clients_and_everyone() {
         2
     );
     assert_eq!(hub.notify_all(kind, &data), 3);
-    assert_eq!(hub.disconnect_client(&id, Ending::TryAgain), 1);
+    assert_eq!(hub.disconnect_client(&id, DisconnectReason::TryAgain), 1);
     assert_eq!(
-        hub.disconnect_client(&"away".parse().unwrap(), Ending::TryAgain),
+        hub.disconnect_client(&"away".parse().unwrap(), DisconnectReason::TryAgain),
         0
     );
 
-    assert_eq!(ending(&a), Some(Ending::TryAgain));
+    assert_eq!(reason(&a), Some(DisconnectReason::TryAgain));
     for (session, told) in [(&b, 2), (&c, 1), (&waiting, 0)] {
-        let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+        let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
             panic!()
         };
         assert_eq!(events.len(), told);
@@ -310,7 +310,7 @@ fn a_heartbeat_counts_sessions_and_tells_how_far_the_history_is_in_every_namespa
     hub.publish(event(41, &[area("nobody's")]));
     assert_eq!(hub.heartbeat(&Epoch::from_stored("e")), sessions.len());
     for session in &sessions {
-        let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+        let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
             panic!()
         };
         let data: serde_json::Value = serde_json::from_str(events[0].data()).unwrap();
@@ -328,7 +328,7 @@ fn a_narrow_namespace_takes_only_what_it_hears() {
     let session = session_in(Namespace::Help, principal(client("a"), "jti"));
     register(&hub, &session, &[Topic::All], usize::MAX);
     assert_eq!(hub.publish(event(1, &[Topic::All])), 0);
-    assert!(heard(&session).is_empty());
+    assert!(received(&session).is_empty());
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn a_session_is_found_by_its_id_until_it_leaves_and_a_successor_of_the_id_stays(
         Namespace::Main,
         Dialect::Json,
         None,
-        Arc::<Gate<()>>::default(),
+        Arc::<ConnectionWriter<()>>::default(),
     ));
     let found = || hub.session(old.id()).map(|session| session.number());
     assert_eq!(found(), Some(old.number()));

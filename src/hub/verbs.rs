@@ -3,16 +3,21 @@
 
 use serde::Serialize;
 
-use super::{EndSessions, Ending, Hub, Whom};
+use super::{DisconnectReason, EndSessions, Hub, SessionFilter};
 use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::event::{Event, Kind, Namespace, NewEvent, Topic};
+use crate::event::{Event, EventType, Namespace, NewEvent, Topic};
 use crate::ids::{AreaId, ClientId, RoomName};
 
 impl Hub {
     /// Seed 0: tells one client, in all its sessions. Returns how many sessions were told, as all
     /// of these do.
-    pub fn notify_client(&self, client: &ClientId, kind: Kind, data: &impl Serialize) -> usize {
+    pub fn notify_client(
+        &self,
+        client: &ClientId,
+        kind: EventType,
+        data: &impl Serialize,
+    ) -> usize {
         self.emit(vec![Topic::Client(client.clone())], kind, data)
     }
 
@@ -20,28 +25,28 @@ impl Hub {
     pub fn notify_clients_with_area(
         &self,
         area: &AreaId,
-        kind: Kind,
+        kind: EventType,
         data: &impl Serialize,
     ) -> usize {
         self.emit(vec![Topic::Area(area.clone())], kind, data)
     }
 
     /// Seed 0: tells every session that has proven who it is.
-    pub fn notify_all(&self, kind: Kind, data: &impl Serialize) -> usize {
+    pub fn notify_all(&self, kind: EventType, data: &impl Serialize) -> usize {
         self.emit(vec![Topic::All], kind, data)
     }
 
     /// Seed 0: ends every session of a client. Returns how many that were.
-    pub fn disconnect_client(&self, client: &ClientId, ending: Ending) -> usize {
+    pub fn disconnect_client(&self, client: &ClientId, reason: DisconnectReason) -> usize {
         self.end(EndSessions {
-            whom: Whom::Subject(Subject::Client(client.clone())),
-            ending,
-            last_words: None,
+            filter: SessionFilter::Subject(Subject::Client(client.clone())),
+            reason,
+            final_event: None,
         })
     }
 
     /// Seed 3: tells every session of a namespace.
-    pub fn broadcast(&self, namespace: Namespace, kind: Kind, data: &impl Serialize) -> usize {
+    pub fn broadcast(&self, namespace: Namespace, kind: EventType, data: &impl Serialize) -> usize {
         self.emit(vec![Topic::Namespace(namespace)], kind, data)
     }
 
@@ -50,14 +55,14 @@ impl Hub {
         &self,
         namespace: Namespace,
         room: &RoomName,
-        kind: Kind,
+        kind: EventType,
         data: &impl Serialize,
     ) -> usize {
         self.emit(vec![Topic::Room(namespace, room.clone())], kind, data)
     }
 
     /// Seed 3's `emit…`, whatever the event: tells whoever listens on one of the topics.
-    pub fn emit(&self, topics: Vec<Topic>, kind: Kind, data: &impl Serialize) -> usize {
+    pub fn emit(&self, topics: Vec<Topic>, kind: EventType, data: &impl Serialize) -> usize {
         let event = NewEvent::new(kind, data, topics);
         self.publish(Event::ephemeral(event, Timestamp::now()))
     }

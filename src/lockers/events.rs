@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Locker, State};
 use crate::clock::Timestamp;
-use crate::event::{Kind, Namespace, NewEvent, Topic};
+use crate::event::{EventType, Namespace, NewEvent, Topic};
 
 /// Told to admins and to the room of the locker's kiosk in `/ws/lockers`.
 pub(super) fn state_changed(locker: &Locker, old: &State, now: Timestamp) -> NewEvent {
@@ -17,5 +17,5 @@ pub(super) fn state_changed(locker: &Locker, old: &State, now: Timestamp) -> New
     });
     let room = Topic::room(Namespace::Lockers, locker.kiosk_id.as_str());
     let topics = [Topic::Admins].into_iter().chain(room).collect();
-    NewEvent::new(Kind::LOCKER_STATE_CHANGED, &data, topics)
+    NewEvent::new(EventType::LOCKER_STATE_CHANGED, &data, topics)
 }

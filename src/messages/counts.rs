@@ -25,7 +25,7 @@ pub async fn tell_everyone(store: &Store, hub: &Arc<Hub>) -> Result<(), StoreErr
     for some in sides.chunks(AT_ONCE) {
         let (some, hub) = (some.to_vec(), hub.clone());
         // Between two commits, so that no older count comes after a newer one.
-        let tell = store.between_commits(move |db, _| {
+        let tell = store.read_at_commit(move |db, _| {
             let now = Timestamp::now();
             for side in some.iter().filter(|side| **side != Party::Admin) {
                 let unread = receipts::unread(db, side, now)?;

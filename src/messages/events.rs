@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Conversation, Message, Party, Seen, Status, Unread, wire};
 use crate::clock::Timestamp;
-use crate::event::{Kind, NewEvent, Topic};
+use crate::event::{EventType, NewEvent, Topic};
 use crate::ids::{ConversationId, MessageId, UserId};
 
 /// `new_message` for one side. What is for all says nothing of the conversation, which each sees
@@ -19,14 +19,14 @@ pub(super) fn new_message(
     if let (Some(seen), Some(data)) = (seen, data.as_object_mut()) {
         data.insert("conversation".to_owned(), wire::conversation(seen));
     }
-    NewEvent::new(Kind::NEW_MESSAGE, &data, vec![side.topic()]).expiring(message.expires_at)
+    NewEvent::new(EventType::NEW_MESSAGE, &data, vec![side.topic()]).expiring(message.expires_at)
 }
 
 /// `conversation_update` for one side; holds the last message, and so ends with it.
 pub(super) fn conversation_update(side: &Party, seen: &Seen, now: Timestamp) -> NewEvent {
     let data = json!({ "conversation": wire::conversation(seen), "timestamp": now });
     let last = seen.last_message.as_ref();
-    NewEvent::new(Kind::CONVERSATION_UPDATE, &data, vec![side.topic()])
+    NewEvent::new(EventType::CONVERSATION_UPDATE, &data, vec![side.topic()])
         .expiring(last.and_then(|message| message.expires_at))
 }
 
@@ -45,14 +45,14 @@ pub(super) fn status_update(
         "timestamp": now,
     });
     let topics = sides.iter().map(|side| side.topic()).collect();
-    NewEvent::new(Kind::MESSAGE_STATUS_UPDATE, &data, topics)
+    NewEvent::new(EventType::MESSAGE_STATUS_UPDATE, &data, topics)
 }
 
 /// `unread_count_update` for one side.
 pub(super) fn unread_count_update(side: &Party, unread: &Unread, now: Timestamp) -> NewEvent {
     let mut data = wire::unread(unread);
     add_timestamp(&mut data, now);
-    NewEvent::new(Kind::UNREAD_COUNT_UPDATE, &data, vec![side.topic()])
+    NewEvent::new(EventType::UNREAD_COUNT_UPDATE, &data, vec![side.topic()])
 }
 
 /// `typing` `{conversationId, from, isTyping, timestamp}` for the other side.
@@ -69,7 +69,7 @@ pub(super) fn typing(
         "timestamp": now,
     });
     let topics = vec![conversation.other_than(from).topic()];
-    NewEvent::new(Kind::TYPING, &data, topics)
+    NewEvent::new(EventType::TYPING, &data, topics)
 }
 
 /// `presence` for admins and for who shares a conversation with the user.
@@ -88,7 +88,7 @@ pub(super) fn presence(
     });
     let mut topics = vec![Topic::Admins];
     topics.extend(sharers.iter().map(Party::topic));
-    NewEvent::new(Kind::PRESENCE, &data, topics)
+    NewEvent::new(EventType::PRESENCE, &data, topics)
 }
 
 fn add_timestamp(data: &mut Value, now: Timestamp) {

@@ -6,7 +6,7 @@
 
 mod counts;
 mod events;
-mod lapse;
+mod expiry;
 mod party;
 pub mod presence;
 mod receipts;
@@ -30,7 +30,7 @@ use crate::server::{FromField, text_fields};
 use crate::store::{StoreError, WriteTx};
 
 pub use counts::tell_everyone;
-pub use lapse::lapse;
+pub use expiry::lapse;
 pub use party::Party;
 pub use receipts::{acknowledge, set_status, undelivered};
 pub use rows::{forget, next_lapse};

@@ -10,7 +10,7 @@ use crate::audit;
 use crate::auth::Subject;
 use crate::clients::routes::reason;
 use crate::clock::Timestamp;
-use crate::hub::{Ending, Whom};
+use crate::hub::{DisconnectReason, SessionFilter};
 use crate::ids::UserId;
 use crate::server::{ApiError, Reply, Request};
 
@@ -51,7 +51,11 @@ pub async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
             audit::record(tx, &actor, "user.disconnect", Some(id.as_str()), &reason)?;
             let subject = Subject::User(id);
             let sessions = hub.sessions_of(&subject);
-            tx.end_sessions(Whom::Subject(subject), Ending::TryAgain, None);
+            tx.end_sessions(
+                SessionFilter::Subject(subject),
+                DisconnectReason::TryAgain,
+                None,
+            );
             let answer = json!({ "success": true, "disconnected": sessions });
             Ok::<_, ApiError>(Reply::ok(&answer))
         })

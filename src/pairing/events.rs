@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Completed, Waiting};
 use crate::clock::Timestamp;
-use crate::event::{Announcement, Kind, NewEvent, Topic};
+use crate::event::{Announcement, EventType, NewEvent, Topic};
 use crate::ids::PairingId;
 
 pub(super) fn requested(waiting: &Waiting) -> NewEvent {
@@ -16,7 +16,7 @@ pub(super) fn requested(waiting: &Waiting) -> NewEvent {
         "platform": waiting.tablet.platform,
         "expiresAt": waiting.expires_at,
     });
-    NewEvent::new(Kind::PAIRING_REQUESTED, &data, vec![Topic::Admins])
+    NewEvent::new(EventType::PAIRING_REQUESTED, &data, vec![Topic::Admins])
 }
 
 pub(super) fn completed(
@@ -28,10 +28,10 @@ pub(super) fn completed(
     data.insert("pairingId".to_owned(), completed.pairing_id.as_str().into());
     data.insert("message".to_owned(), "This tablet is now paired".into());
     data.insert("timestamp".to_owned(), now.to_string().into());
-    NewEvent::new(Kind::PAIRING_COMPLETED, &data, vec![topic])
+    NewEvent::new(EventType::PAIRING_COMPLETED, &data, vec![topic])
 }
 
-pub(super) fn ended(kind: Kind, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
+pub(super) fn ended(kind: EventType, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
     let data = json!({ "pairingId": id, "reason": reason });
     NewEvent::new(kind, &data, vec![topic])
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Over, Pairings, events};
 use crate::auth::Subject;
 use crate::clock::Timestamp;
-use crate::event::{Kind, Topic};
-use crate::hub::{Ending, Whom};
+use crate::event::{EventType, Topic};
+use crate::hub::{DisconnectReason, SessionFilter};
 use crate::store::{Store, StoreError, WriteTx};
 
 /// The pause after a store that could not keep what was to be told.
@@ -48,15 +48,15 @@ pub async fn run(store: Store, pairings: Arc<Pairings>) {
 pub fn tell(tx: &mut WriteTx<'_>, over: &[Over]) -> rusqlite::Result<()> {
     for Over { id, reason } in over {
         tx.publish(events::ended(
-            Kind::PAIRING_EXPIRED,
+            EventType::PAIRING_EXPIRED,
             id,
             reason,
             Topic::Admins,
         ))?;
         let waiting = Topic::Pairing(id.clone());
-        let last_words = events::ended(Kind::PAIRING_EXPIRED, id, reason, waiting);
-        let whom = Whom::Subject(Subject::Pairing(id.clone()));
-        tx.end_sessions(whom, Ending::Unauthenticated, Some(last_words));
+        let final_event = events::ended(EventType::PAIRING_EXPIRED, id, reason, waiting);
+        let filter = SessionFilter::Subject(Subject::Pairing(id.clone()));
+        tx.end_sessions(filter, DisconnectReason::Unauthenticated, Some(final_event));
     }
     Ok(())
 }

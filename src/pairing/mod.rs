@@ -1,12 +1,12 @@
 //! How a tablet becomes a client: it asks and an admin approves, or an admin offers a code and
 //! the tablet brings it (contract 6.2).
 //!
-//! What is open lives in memory alone (`desk`). What was granted stands in the store as the claims
+//! What is open lives in memory alone (`registry`). What was granted stands in the store as the claims
 //! of a token, so that a lost answer can be given again, byte for byte, until its first use.
 
-mod desk;
 mod events;
 pub mod expiry;
+mod registry;
 pub mod routes;
 
 use rusqlite::Connection;
@@ -22,7 +22,7 @@ use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, PairingId, TenantId}
 use crate::store::{StoreError, WriteTx};
 use crate::tokens::{self, NewToken, PairingAnswer, Token};
 
-pub use desk::{Guess, Offer, Over, Pairings, Waiting};
+pub use registry::{Guess, Offer, Over, Pairings, Waiting};
 
 /// What an admin decides of a new client; what is left out stays as it is, or empty.
 #[derive(Clone, Debug, Default)]

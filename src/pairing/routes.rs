@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::desk::{self, DeskFull};
+use super::registry::{self, RegistryFull};
 use super::{Guess, Issuer, PairingError, Tablet, Terms, Waiting, events, expiry};
 use crate::app::App;
 use crate::audit::{self, Actor};
@@ -14,8 +14,8 @@ use crate::auth::{Claims, Role, Subject};
 use crate::clients::routes::{ClientJson, area_in_body};
 use crate::clients::{self, ClientError};
 use crate::clock::Timestamp;
-use crate::event::{Kind, Topic};
-use crate::hub::{Ending, Whom};
+use crate::event::{EventType, Topic};
+use crate::hub::{DisconnectReason, SessionFilter};
 use crate::ids::PairingId;
 use crate::server::{ApiError, Fields, Reply, Request, page};
 use crate::store::StoreError;
@@ -43,8 +43,8 @@ impl From<PairingError> for ApiError {
     }
 }
 
-impl From<DeskFull> for ApiError {
-    fn from(full: DeskFull) -> Self {
+impl From<RegistryFull> for ApiError {
+    fn from(full: RegistryFull) -> Self {
         Self::too_many(
             "Too many pairings are open; wait until some have ended",
             full.0,
@@ -210,15 +210,19 @@ pub async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let told = request
         .write(&app.store, move |tx| {
             tx.publish(events::ended(
-                Kind::PAIRING_DENIED,
+                EventType::PAIRING_DENIED,
                 &id,
                 &why,
                 Topic::Admins,
             ))?;
-            let last_words =
-                events::ended(Kind::PAIRING_DENIED, &id, &why, Topic::Pairing(id.clone()));
-            let whom = Whom::Subject(Subject::Pairing(id.clone()));
-            tx.end_sessions(whom, Ending::Unauthenticated, Some(last_words));
+            let final_event = events::ended(
+                EventType::PAIRING_DENIED,
+                &id,
+                &why,
+                Topic::Pairing(id.clone()),
+            );
+            let filter = SessionFilter::Subject(Subject::Pairing(id.clone()));
+            tx.end_sessions(filter, DisconnectReason::Unauthenticated, Some(final_event));
             record(tx, &actor, "pairing.deny", &id, &why)?;
             let answer = json!({ "success": true, "pairingId": id, "status": "denied" });
             Ok::<_, ApiError>(Reply::ok(&answer))
@@ -295,7 +299,7 @@ pub async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError
         ));
     }
     let claim_hash =
-        claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", desk::normal(&code))));
+        claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", registry::normal(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
     let taken = Arc::new(Mutex::new(None));

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::areas::{self, Area};
 use crate::auth::{Subject, entitlement};
-use crate::event::{Kind, Namespace, NewEvent, Topic};
+use crate::event::{EventType, Namespace, NewEvent, Topic};
 use crate::history::{self, Span};
-use crate::hub::{Hub, RoomOf, Session};
+use crate::hub::{Hub, RoomMembership, Session};
 use crate::ids::{ConnectionId, RoomName};
 use crate::store::{Store, StoreError, WriteTx};
 
@@ -90,7 +90,7 @@ pub fn tell(tx: &mut WriteTx<'_>, area: &Area, action: RoomAction) -> rusqlite::
         "room_name": area.name,
         "action": action.as_str(),
     });
-    tx.publish(NewEvent::new(Kind::ROOM_UPDATED, &data, topics))?;
+    tx.publish(NewEvent::new(EventType::ROOM_UPDATED, &data, topics))?;
     Ok(())
 }
 
@@ -164,7 +164,7 @@ pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
     if open.nth(MAX_ROOMS - 1).is_some() {
         return Err(RoomError::TooMany);
     }
-    tx.enter_room(RoomOf::new(session, topic));
+    tx.enter_room(RoomMembership::new(session, topic));
     Ok(())
 }
 
@@ -175,7 +175,7 @@ pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
 pub fn leave(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Result<(), RoomError> {
     if let Some(name) = resolve(tx.connection(), room)? {
         let topic = Topic::Room(session.namespace(), name);
-        tx.leave_room(RoomOf::new(session, topic));
+        tx.leave_room(RoomMembership::new(session, topic));
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ pub fn take_over(
     history::take_over_rooms(tx.connection(), session.subject(), old, session.id())?;
     let rooms = entitlement::rooms(tx.connection(), session.id(), tx.last_event())?;
     for room in rooms.into_iter().filter(Span::is_open) {
-        tx.enter_room(RoomOf::new(session, room.topic));
+        tx.enter_room(RoomMembership::new(session, room.topic));
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::auth::Principal;
     use crate::event::EventId;
-    use crate::hub::{Dialect, Gate};
+    use crate::hub::{ConnectionWriter, Dialect};
     use crate::ids::UserId;
     use crate::store::DataFolder;
 
@@ -243,7 +243,7 @@ mod tests {
                 Namespace::Main,
                 Dialect::Json,
                 None,
-                Arc::<Gate<()>>::default(),
+                Arc::<ConnectionWriter<()>>::default(),
             ));
             hub.register(session.clone(), &[], &[], usize::MAX);
             session

@@ -16,10 +16,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::handover::Handover;
+use super::header_case;
 use super::ingress::USER_HEADER;
-use super::spelling;
 use super::stream::Counted;
-use super::{ApiError, Entrance, Incoming, Peer, Response, Stream, respond};
+use super::{ApiError, Incoming, ListenerKind, Peer, Response, Stream, respond};
 use crate::app::App;
 use crate::config::Config;
 use crate::tls;
@@ -34,13 +34,13 @@ pub(super) async fn serve_tcp(
     app: Arc<App>,
     stream: Counted<TcpStream>,
     address: SocketAddr,
-    entrance: Entrance,
+    listener: ListenerKind,
 ) {
     // Events are small and must go out at once.
     if let Err(error) = stream.get_ref().set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let stream = if entrance == Entrance::Public {
+    let stream = if listener == ListenerKind::Public {
         let handshake = tls::accept(app.certificates.server_config(), stream);
         // Boxed, so that the handshake's memory is gone while the connection lives.
         match Box::pin(tokio::time::timeout(TLS_TIMEOUT, handshake)).await {
@@ -57,16 +57,16 @@ pub(super) async fn serve_tcp(
     } else {
         Stream::Plain(stream)
     };
-    serve_http(app, stream, Some(address.ip()), entrance).await;
+    serve_http(app, stream, Some(address.ip()), listener).await;
 }
 
 /// Whether what a connection on the ingress listener says of its user is to be passed over; none when the
 /// connection is over.
-async fn is_doubtful(app: &App, stream: &Stream, entrance: Entrance) -> Option<bool> {
-    let (Entrance::Ingress, Stream::Plain(stream)) = (entrance, stream) else {
+async fn is_doubtful(app: &App, stream: &Stream, listener: ListenerKind) -> Option<bool> {
+    let (ListenerKind::Ingress, Stream::Plain(stream)) = (listener, stream) else {
         return Some(false);
     };
-    let looked = tokio::time::timeout(HEADER_TIMEOUT, spelling::is_doubtful(stream.get_ref()));
+    let looked = tokio::time::timeout(HEADER_TIMEOUT, header_case::is_doubtful(stream.get_ref()));
     tokio::select! {
         looked = looked => looked.ok()?.ok(),
         () = app.shutdown.begun() => None,
@@ -76,19 +76,24 @@ async fn is_doubtful(app: &App, stream: &Stream, entrance: Entrance) -> Option<b
 /// Serves a connection of the command line until it ends.
 pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
     let stream = Stream::Local(Counted::new(stream, None));
-    serve_http(app, stream, None, Entrance::Local).await;
+    serve_http(app, stream, None, ListenerKind::Local).await;
 }
 
-async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entrance: Entrance) {
-    let is_stranger = entrance == Entrance::Ingress && !may_use_ingress(&app.config, address);
+async fn serve_http(
+    app: Arc<App>,
+    stream: Stream,
+    address: Option<IpAddr>,
+    listener: ListenerKind,
+) {
+    let is_stranger = listener == ListenerKind::Ingress && !may_use_ingress(&app.config, address);
     let is_doubtful = match is_stranger {
         true => false,
-        false => match is_doubtful(&app, &stream, entrance).await {
+        false => match is_doubtful(&app, &stream, listener).await {
             Some(is_doubtful) => is_doubtful,
             None => return,
         },
     };
-    let (progress, seat) = (stream.progress(), stream.seat());
+    let (progress, permit) = (stream.progress(), stream.permit());
     // One that comes during the stop may still ask once: a polling client fetches its last words.
     let is_late = app.shutdown.has_begun();
     let busy = app.shutdown.busy();
@@ -97,8 +102,8 @@ async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entr
     let claimed = handover.clone();
     let service = service_fn(move |mut request: Incoming| {
         let (app, claimed) = (app.clone(), claimed.clone());
-        if let Some(seat) = &seat {
-            request.extensions_mut().insert(seat.clone());
+        if let Some(permit) = &permit {
+            request.extensions_mut().insert(permit.clone());
         }
         async move {
             if is_stranger {
@@ -108,9 +113,10 @@ async fn serve_http(app: Arc<App>, stream: Stream, address: Option<IpAddr>, entr
                 request.headers_mut().remove(USER_HEADER);
             }
             let address = address.map(|peer| real_address(peer, request.headers(), &app.config));
-            let mut response = respond(app, request, Peer { entrance, address }).await;
+            let mut response = respond(app, request, Peer { listener, address }).await;
             // Of a connection there the first request alone was looked at.
-            if entrance == Entrance::Ingress && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            if listener == ListenerKind::Ingress
+                && response.status() != StatusCode::SWITCHING_PROTOCOLS
             {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);

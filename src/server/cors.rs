@@ -6,7 +6,7 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST, HeaderValue, ORIGIN, VARY,
 };
 
-use super::{Entrance, Response};
+use super::{ListenerKind, Response};
 use crate::config::{Config, Origin};
 
 /// Where a request comes from, as far as a browser says.
@@ -24,7 +24,7 @@ pub(super) enum Site {
 /// may open from anywhere.
 pub(super) fn site_of(
     headers: &HeaderMap,
-    entrance: Entrance,
+    listener: ListenerKind,
     config: &Config,
     is_page: bool,
 ) -> Site {
@@ -41,7 +41,7 @@ pub(super) fn site_of(
     let Ok(origin) = origin.parse::<Origin>() else {
         return Site::Foreign;
     };
-    if own_origin(headers, entrance).is_some_and(|own| own == origin) {
+    if own_origin(headers, listener).is_some_and(|own| own == origin) {
         Site::Own
     } else if config.cors_origins.contains(&origin) {
         Site::Allowed
@@ -51,13 +51,13 @@ pub(super) fn site_of(
 }
 
 /// The origin of our own pages as the browser sees it.
-fn own_origin(headers: &HeaderMap, entrance: Entrance) -> Option<Origin> {
+fn own_origin(headers: &HeaderMap, listener: ListenerKind) -> Option<Origin> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let host = headers.get(HOST)?.to_str().ok()?;
-    let (scheme, host) = match entrance {
-        Entrance::Public => ("https", host),
-        Entrance::Ingress => (text("x-forwarded-proto")?, text("x-forwarded-host")?),
-        Entrance::Plain | Entrance::Local => (
+    let (scheme, host) = match listener {
+        ListenerKind::Public => ("https", host),
+        ListenerKind::Ingress => (text("x-forwarded-proto")?, text("x-forwarded-host")?),
+        ListenerKind::Plain | ListenerKind::Local => (
             text("x-forwarded-proto").unwrap_or("http"),
             text("x-forwarded-host").unwrap_or(host),
         ),

@@ -111,7 +111,11 @@ impl Search {
     }
 
     fn wants(&self, event: &Event) -> bool {
-        self.types.is_empty() || self.types.iter().any(|name| name == event.kind().as_str())
+        self.types.is_empty()
+            || self
+                .types
+                .iter()
+                .any(|name| name == event.event_type().as_str())
     }
 }
 
@@ -142,7 +146,10 @@ fn types(request: &Request) -> Result<Vec<String>, ApiError> {
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect();
-    if names.iter().any(|name| !crate::event::Kind::could_be(name)) {
+    if names
+        .iter()
+        .any(|name| !crate::event::EventType::could_be(name))
+    {
         return Err(ApiError::field(
             "type",
             "type must be one or more event types, with commas",

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::ApiError;
-use crate::event::{Epoch, EventId, Kind, Namespace};
+use crate::event::{Epoch, EventId, EventType, Namespace};
 use crate::ids::{
     AreaId, ClientId, CommandId, ConnectionId, KioskId, LockerId, OrganizationId, RoomName,
     TenantId, UserId,
@@ -198,7 +198,7 @@ impl FromField for Namespace {
     }
 }
 
-impl FromField for Kind {
+impl FromField for EventType {
     fn from_field(value: Value) -> Result<Self, String> {
         Self::custom(&String::from_field(value)?).map_err(|error| format!("is not right: {error}"))
     }

@@ -4,7 +4,7 @@ use hyper::header::{AUTHORIZATION, COOKIE};
 use hyper::{HeaderMap, StatusCode};
 
 use super::cors::{Site, site_of};
-use super::{ApiError, Caller, Entrance, Peer};
+use super::{ApiError, Caller, ListenerKind, Peer};
 use crate::app::App;
 use crate::auth::{self, AuthError, Credential, FirstUse, Principal};
 use crate::clock::Timestamp;
@@ -94,17 +94,17 @@ pub(super) async fn identify(
     peer: &Peer,
     is_page: bool,
 ) -> Result<Option<Caller>, ApiError> {
-    let site = || site_of(headers, peer.entrance, &app.config, is_page);
-    match peer.entrance {
-        Entrance::Local => Ok(Some(local_admin("cli"))),
-        Entrance::Ingress => {
+    let site = || site_of(headers, peer.listener, &app.config, is_page);
+    match peer.listener {
+        ListenerKind::Local => Ok(Some(local_admin("cli"))),
+        ListenerKind::Ingress => {
             if site() == Site::Foreign {
                 return Err(foreign_origin());
             }
             let id = app.ingress.admin(headers).await?;
             Ok(Some(local_admin(&id)))
         }
-        Entrance::Public | Entrance::Plain => {
+        ListenerKind::Public | ListenerKind::Plain => {
             let Some((credential, source)) = credential_of(headers, None)? else {
                 return Ok(None);
             };
@@ -149,8 +149,8 @@ pub fn check_origin(
     peer: &Peer,
     source: Source,
 ) -> Result<(), ApiError> {
-    let ambient = source == Source::Cookie || peer.entrance == Entrance::Ingress;
-    if ambient && site_of(headers, peer.entrance, &app.config, false) == Site::Foreign {
+    let ambient = source == Source::Cookie || peer.listener == ListenerKind::Ingress;
+    if ambient && site_of(headers, peer.listener, &app.config, false) == Site::Foreign {
         return Err(foreign_origin());
     }
     Ok(())

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::auth::Subject;
 use crate::config::Config;
 use crate::home::{Home, HomeError};
-use crate::hub::{Ending, Session};
+use crate::hub::{DisconnectReason, Session};
 
 /// The user that Supervisor names; a second value would be a forged one.
 pub(super) const USER_HEADER: &str = "x-remote-user-id";
@@ -38,7 +38,7 @@ const PAGE: usize = 500;
 
 /// Decides who on the ingress listener is an admin.
 #[derive(Debug)]
-pub struct IngressGate {
+pub struct IngressAuthenticator {
     verify_admin: bool,
     home: Home,
     /// Held while Home Assistant is asked, so that it is asked once for all who wait.
@@ -97,7 +97,7 @@ impl Known {
     }
 }
 
-impl IngressGate {
+impl IngressAuthenticator {
     /// By the options.
     pub fn new(config: &Config, home: Home) -> Self {
         Self {
@@ -207,9 +207,9 @@ async fn check_sessions(app: &App) {
             fresh = FRESH;
             match verdict {
                 Verdict::Admin => {}
-                Verdict::Other => session.end(Ending::Revoked, None),
+                Verdict::Other => session.end(DisconnectReason::Revoked, None),
                 // It may come back, and is let in once somebody can say who it is.
-                Verdict::Unknown => session.end(Ending::TryAgain, None),
+                Verdict::Unknown => session.end(DisconnectReason::TryAgain, None),
             }
         }
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::seats::Seats;
+use super::connection_limit::ConnectionLimit;
 use super::stream::Counted;
-use super::{Entrance, conn};
+use super::{ListenerKind, conn};
 use crate::app::App;
 use crate::config::{Config, ControlPath};
 
@@ -47,7 +47,7 @@ pub enum ListenError {
 /// Every listener, bound and not yet accepting.
 #[derive(Debug)]
 pub struct Listeners {
-    seats: Seats,
+    limit: ConnectionLimit,
     public: Vec<TcpListener>,
     ingress: Vec<TcpListener>,
     plain: Vec<TcpListener>,
@@ -96,7 +96,7 @@ impl Listeners {
             source,
         })?;
         Ok(Self {
-            seats: Seats::new(config),
+            limit: ConnectionLimit::new(config),
             public: bind_all("listen", &config.listen)?,
             ingress: bind_all("ingress_listen", &config.ingress_listen)?,
             plain: bind_all("plain_listen", &config.plain_listen)?,
@@ -123,28 +123,28 @@ impl Listeners {
     /// new connections to fetch their last words.
     pub fn serve(self, app: &Arc<App>) {
         let kinds = [
-            (Entrance::Public, self.public),
-            (Entrance::Ingress, self.ingress),
-            (Entrance::Plain, self.plain),
+            (ListenerKind::Public, self.public),
+            (ListenerKind::Ingress, self.ingress),
+            (ListenerKind::Plain, self.plain),
         ];
-        for (entrance, listeners) in kinds {
+        for (kind, listeners) in kinds {
             for listener in listeners {
-                tokio::spawn(accept(app.clone(), listener, entrance, self.seats.clone()));
+                tokio::spawn(accept(app.clone(), listener, kind, self.limit.clone()));
             }
         }
         tokio::spawn(accept_local(app.clone(), self.local));
     }
 }
 
-async fn accept(app: Arc<App>, listener: TcpListener, entrance: Entrance, seats: Seats) {
+async fn accept(app: Arc<App>, listener: TcpListener, kind: ListenerKind, limit: ConnectionLimit) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // Without a seat it is closed at once, by being dropped here.
-                if let Some(seat) = seats.take(address.ip()) {
-                    let stream = Counted::accepted(stream, Some(seat));
+                // Without a permit it is closed at once, by being dropped here.
+                if let Some(permit) = limit.take(address.ip()) {
+                    let stream = Counted::accepted(stream, Some(permit));
                     // The handshake is the connection's own matter: a stalled one delays nobody.
-                    tokio::spawn(conn::serve_tcp(app.clone(), stream, address, entrance));
+                    tokio::spawn(conn::serve_tcp(app.clone(), stream, address, kind));
                 }
             }
             Err(error) => pause(&error).await,

@@ -5,22 +5,22 @@
 
 mod body;
 mod conn;
+mod connection_limit;
 mod cors;
 mod events;
 mod fields;
 mod handover;
+mod header_case;
 mod health;
+mod idempotency;
 mod identity;
 mod ingress;
 mod listeners;
-mod once;
 pub mod page;
 mod pages;
 mod request;
 mod response;
 mod router;
-mod seats;
-mod spelling;
 mod stream;
 
 pub use conn::serve_local;
@@ -30,9 +30,9 @@ pub use handover::hand_over;
 pub use identity::{
     SESSION_COOKIE, Source, check_origin, credential_of, prove, refuse_token_in_url,
 };
-pub use ingress::{IngressGate, repeat as repeat_ingress_check};
+pub use ingress::{IngressAuthenticator, repeat as repeat_ingress_check};
 pub use listeners::{Bound, ListenError, Listeners};
-pub use request::{Caller, Entrance, Peer, Request};
+pub use request::{Caller, ListenerKind, Peer, Request};
 pub use response::{ApiError, Reply, Response};
 pub use router::{Access, Incoming, Route, keyed_routes, respond, routes};
 pub use stream::Stream;

@@ -21,7 +21,7 @@ const DEFAULT_PAGE: usize = 100;
 
 /// Which listener a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrance {
+pub enum ListenerKind {
     /// TLS, for everyone.
     Public,
     /// Plain HTTP behind a proxy or for development.
@@ -36,7 +36,7 @@ pub enum Entrance {
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The listener.
-    pub entrance: Entrance,
+    pub listener: ListenerKind,
     /// The address, behind a trusted proxy the one that it forwards; none on the local socket.
     pub address: Option<IpAddr>,
 }
@@ -81,7 +81,7 @@ impl Request {
             headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
             body: crate::event::to_json(body).into(),
             peer: Peer {
-                entrance: Entrance::Local,
+                listener: ListenerKind::Local,
                 address: None,
             },
             caller: Some(Caller {

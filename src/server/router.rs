@@ -8,17 +8,18 @@ use hyper::header::{HeaderName, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use super::connection_limit::ConnectionPermit;
 use super::request::Peer;
-use super::seats::Seat;
 use super::{
-    ApiError, Caller, Reply, Request, Response, body, cors, events, health, identity, once, pages,
+    ApiError, Caller, Reply, Request, Response, body, cors, events, health, idempotency, identity,
+    pages,
 };
 use crate::app::App;
 use crate::auth::{AuthError, Role};
 use crate::idempotency::Begun;
 use crate::{
     areas, audit, board, broadcast, clients, commands, entities, help, lockers, messages, openapi,
-    pairing, stats, system, tokens, transport, web,
+    pairing, realtime, stats, system, tokens, web,
 };
 
 /// A request as hyper hands it over.
@@ -172,7 +173,7 @@ static ROUTES: &[Route] = routes![
     GET    "/api/conversations/{id}/messages"     Known  messages::routes::conversation_messages,
     GET    "/api/users/{id}"                      Known  messages::users::get,
     POST   "/api/users/{id}/disconnect"           Admin  messages::users::disconnect,
-    POST   "/api/send"                            Proven transport::send [Secret],
+    POST   "/api/send"                            Proven realtime::send [Secret],
     GET    "/api/v1/websocket/stats"              Admin  stats::routes::stats,
     POST   "/api/v1/websocket/broadcast"          Admin  broadcast::routes::broadcast,
     GET    "/api/websocket/info"                  Admin  stats::routes::info,
@@ -213,13 +214,13 @@ pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
     let method = request.method().clone();
     let is_logged = tracing::enabled!(tracing::Level::DEBUG);
     let route = is_logged.then(|| pattern(request.uri().path()));
-    let mut response = if transport::is_socket(&request) {
-        let seat = request.extensions().get::<Arc<Seat>>().cloned();
-        let response = transport::open(&app, request, peer).await;
+    let mut response = if realtime::is_socket(&request) {
+        let permit = request.extensions().get::<Arc<ConnectionPermit>>().cloned();
+        let response = realtime::open(&app, request, peer).await;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(seat) = seat
+            && let Some(permit) = permit
         {
-            seat.is_known();
+            permit.is_known();
         }
         response
     } else if method == Method::OPTIONS && origin.is_some() {
@@ -316,23 +317,23 @@ async fn run(
     identity::refuse_token_in_url(query)?;
     let caller = match route.access {
         Access::Public => None,
-        Access::Open | Access::Page if peer.entrance != super::Entrance::Ingress => None,
+        Access::Open | Access::Page if peer.listener != super::ListenerKind::Ingress => None,
         _ => {
             let page = route.access == Access::Page;
             identity::identify(app, &head.headers, &peer, page).await?
         }
     };
     allow(route.access, caller.as_ref())?;
-    if let (Some(caller), Some(seat)) = (&caller, head.extensions.get::<Arc<Seat>>())
+    if let (Some(caller), Some(permit)) = (&caller, head.extensions.get::<Arc<ConnectionPermit>>())
         // Any stranger may have the token of one that waits to be paired.
         && caller.principal.role() != Role::Pairing
     {
-        seat.is_known();
+        permit.is_known();
     }
     let body = body?;
     let begun = match &caller {
         Some(Caller { principal, .. }) if route.takes_key() => {
-            once::begin(app, &head, &principal.subject, &body).await?
+            idempotency::begin(app, &head, &principal.subject, &body).await?
         }
         _ => None,
     };

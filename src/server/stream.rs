@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::seats::Seat;
+use super::connection_limit::ConnectionPermit;
 use crate::tls::TlsStream;
 
 /// How long a peer may take nothing of what is written to it.
@@ -71,7 +71,7 @@ pub struct Counted<T> {
     /// When the write that waits for the peer has waited too long.
     stalls_at: Option<Pin<Box<Sleep>>>,
     /// On TCP, its place among the accepted connections.
-    seat: Option<Arc<Seat>>,
+    permit: Option<Arc<ConnectionPermit>>,
 }
 
 /// An accepted connection.
@@ -87,12 +87,12 @@ pub enum Stream {
 
 impl<T> Counted<T> {
     /// Wraps an accepted connection.
-    pub fn new(inner: T, seat: Option<Arc<Seat>>) -> Self {
+    pub fn new(inner: T, permit: Option<Arc<ConnectionPermit>>) -> Self {
         Self {
             inner,
             progress: Progress::default(),
             stalls_at: None,
-            seat,
+            permit,
         }
     }
 
@@ -107,12 +107,12 @@ impl Counted<TcpStream> {
     ///
     /// By itself the kernel takes megabytes for a slow peer and then nothing until a third of them
     /// is gone, so that one which takes a little all the time would look like one that takes nothing.
-    pub fn accepted(tcp: TcpStream, seat: Option<Arc<Seat>>) -> Self {
+    pub fn accepted(tcp: TcpStream, permit: Option<Arc<ConnectionPermit>>) -> Self {
         #[cfg(target_os = "linux")]
         if let Err(error) = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT) {
             tracing::debug!(%error, "TCP_NOTSENT_LOWAT could not be set");
         }
-        Self::new(tcp, seat)
+        Self::new(tcp, permit)
     }
 }
 
@@ -211,11 +211,11 @@ impl Stream {
     }
 
     /// Its place among the accepted connections; none on the command line's socket.
-    pub fn seat(&self) -> Option<Arc<Seat>> {
+    pub fn permit(&self) -> Option<Arc<ConnectionPermit>> {
         match self {
-            Self::Tls(stream) => stream.get_ref().0.seat.clone(),
-            Self::Plain(stream) => stream.seat.clone(),
-            Self::Local(stream) => stream.seat.clone(),
+            Self::Tls(stream) => stream.get_ref().0.permit.clone(),
+            Self::Plain(stream) => stream.permit.clone(),
+            Self::Local(stream) => stream.permit.clone(),
         }
     }
 }

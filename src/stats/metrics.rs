@@ -12,10 +12,10 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// Every metric at this moment.
 pub(super) fn text(app: &App) -> String {
     let vitals = Vitals::of(app);
-    let totals = app.hub.traffic().totals();
+    let totals = app.hub.metrics().totals();
     let (percentiles, deliveries) = (
-        app.hub.traffic().percentiles(),
-        app.hub.traffic().deliveries(),
+        app.hub.metrics().percentiles(),
+        app.hub.metrics().deliveries(),
     );
     let mut page = Page::default();
 
@@ -42,7 +42,7 @@ pub(super) fn text(app: &App) -> String {
 
     page.family("wallcast_sockets", "gauge", "Open sockets, proven or not.")
         .sample("", &[], vitals.sockets);
-    page.family("wallcast_sockets_max", "gauge", "Sockets there may be.")
+    page.family("wallcast_sockets_max", "gauge", "SocketLimit there may be.")
         .sample("", &[], vitals.max_sockets);
     page.family(
         "wallcast_principals",

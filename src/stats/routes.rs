@@ -17,7 +17,7 @@ use crate::server::{ApiError, Reply, Request, page};
 /// Seed 1's statistics. `connected_clients` are sessions, `total_connections` all that there ever
 /// were; until something was told or said, `last_activity` is the daemon's start.
 pub async fn stats(app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {
-    let totals = app.hub.traffic().totals();
+    let totals = app.hub.metrics().totals();
     let last_activity = totals.last_activity.unwrap_or(app.system.started_at());
     Ok(Reply::ok(&json!({
         "success": true,

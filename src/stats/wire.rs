@@ -32,7 +32,7 @@ impl SessionJson {
     pub(super) fn of(session: &Session) -> Self {
         let principal = session.principal();
         let client = principal.client_id().map(|id| id.as_str());
-        let traffic = session.traffic();
+        let traffic = session.metrics();
         Self {
             connection_id: session.id().clone(),
             client_id: client.unwrap_or(session.id().as_str()).to_owned(),

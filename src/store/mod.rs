@@ -159,7 +159,7 @@ impl Store {
     ///
     /// # Errors
     /// The look's own error, or [`StoreError::Stopped`].
-    pub async fn between_commits<T, E, F>(&self, look: F) -> Result<T, E>
+    pub async fn read_at_commit<T, E, F>(&self, look: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -174,15 +174,15 @@ impl Store {
     /// more than to read a few rows. For looks that read no more than that.
     ///
     /// # Errors
-    /// As [`Store::between_commits`].
-    pub async fn glance<T, E, F>(&self, look: F) -> Result<T, E>
+    /// As [`Store::read_at_commit`].
+    pub async fn try_read_inline<T, E, F>(&self, look: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
     {
         let (look, answered) = answering(look);
-        if let Err(look) = self.writer.glance(look) {
+        if let Err(look) = self.writer.try_read_inline(look) {
             self.queue(look).await?;
         }
         answered.await.map_err(|_| StoreError::Stopped)?

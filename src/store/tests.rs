@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::auth::Subject;
-use crate::event::{Event, Kind, NewEvent, Topic};
+use crate::event::{Event, EventType, NewEvent, Topic};
 use crate::history;
 use crate::hub::{CommitListener, Effects};
 
@@ -69,7 +69,7 @@ impl House {
         let (begin, begun) = tokio::sync::oneshot::channel();
         let store = self.store.clone();
         tokio::spawn(async move {
-            let held = store.between_commits(move |_, _| {
+            let held = store.read_at_commit(move |_, _| {
                 begin.send(()).unwrap();
                 // A dropped sender releases as well.
                 let _ = released.recv();
@@ -102,7 +102,7 @@ fn rows(db: &Connection) -> i64 {
 }
 
 fn publish(tx: &mut WriteTx<'_>) -> Result<i64, StoreError> {
-    let event = NewEvent::new(Kind::AREA_UPDATED, &json!({}), vec![Topic::All]);
+    let event = NewEvent::new(EventType::AREA_UPDATED, &json!({}), vec![Topic::All]);
     Ok(tx.publish(event)?.get())
 }
 
@@ -176,7 +176,7 @@ async fn a_failing_or_panicking_change_rolls_back_alone_and_leaves_no_hole() {
 
 fn fill_the_disk(tx: &mut WriteTx<'_>) -> Result<i64, StoreError> {
     let much = json!({ "much": "x".repeat(200_000) });
-    let event = NewEvent::new(Kind::AREA_UPDATED, &much, vec![Topic::All]);
+    let event = NewEvent::new(EventType::AREA_UPDATED, &much, vec![Topic::All]);
     Ok(tx.publish(event)?.get())
 }
 
@@ -221,7 +221,7 @@ async fn once_sqlite_ended_the_transaction_by_itself_nothing_more_of_the_batch_i
 async fn a_panic_ends_nothing_but_its_own_change_also_between_commits_and_in_reads() {
     let house = House::new();
     let store = &house.store;
-    let look = store.between_commits(|_, _| -> Result<(), StoreError> { panic!("in a look") });
+    let look = store.read_at_commit(|_, _| -> Result<(), StoreError> { panic!("in a look") });
     assert!(matches!(look.await, Err(StoreError::Stopped)));
     let read = store.read(|_| -> Result<(), StoreError> { panic!("in a query") });
     assert!(matches!(read.await, Err(StoreError::Stopped)));
@@ -318,8 +318,8 @@ async fn between_two_commits_the_store_and_the_hub_are_of_one_moment() {
         let (store, look) = (house.store.clone(), look());
         async move {
             match n % 2 {
-                0 => store.between_commits(look).await,
-                _ => store.glance(look).await,
+                0 => store.read_at_commit(look).await,
+                _ => store.try_read_inline(look).await,
             }
         }
     });
@@ -341,14 +341,14 @@ async fn between_two_commits_the_store_and_the_hub_are_of_one_moment() {
 #[tokio::test]
 async fn a_glance_waits_for_whoever_writes_and_for_nobody_else() {
     let house = House::new();
-    let glance = || {
-        let glance = |_: &Connection, last: EventId| Ok::<_, StoreError>(last.get());
-        house.store.glance(glance)
+    let try_read_inline = || {
+        let try_read_inline = |_: &Connection, last: EventId| Ok::<_, StoreError>(last.get());
+        house.store.try_read_inline(try_read_inline)
     };
     assert_eq!(house.store.write(publish).await.unwrap(), 1);
     // The writing thread may be about to let go still.
     let seen = loop {
-        match glance().now_or_never() {
+        match try_read_inline().now_or_never() {
             Some(seen) => break seen,
             None => std::thread::yield_now(),
         }
@@ -358,7 +358,7 @@ async fn a_glance_waits_for_whoever_writes_and_for_nobody_else() {
     let release = house.hold().await;
     let mut write = Box::pin(house.store.write(publish));
     assert!(write.as_mut().now_or_never().is_none());
-    let mut waiting = Box::pin(glance());
+    let mut waiting = Box::pin(try_read_inline());
     assert!(waiting.as_mut().now_or_never().is_none());
     drop(release);
     assert_eq!(write.await.unwrap(), 2);
@@ -370,7 +370,7 @@ async fn a_glance_waits_for_whoever_writes_and_for_nobody_else() {
 
     let panics = house
         .store
-        .glance(|_, _| -> Result<(), StoreError> { panic!("in a glance") });
+        .try_read_inline(|_, _| -> Result<(), StoreError> { panic!("in a try_read_inline") });
     assert!(matches!(panics.await, Err(StoreError::Stopped)));
     assert_eq!(
         house.store.write(publish).await.unwrap(),

@@ -7,7 +7,9 @@ use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::event::{Announcement, Epoch, Event, EventId, NewEvent, Position, Topic};
 use crate::history;
-use crate::hub::{Effects, EndSessions, Ending, Moved, RoomOf, Whom};
+use crate::hub::{
+    ClientMoved, DisconnectReason, Effects, EndSessions, RoomMembership, SessionFilter,
+};
 use crate::ids::{AreaId, Jti};
 
 /// One change inside the writer's transaction. Everything done through it is kept or dropped whole.
@@ -98,12 +100,12 @@ impl<'a> WriteTx<'a> {
     }
 
     /// A session is in a room from this change's events on.
-    pub fn enter_room(&mut self, room: RoomOf) {
+    pub fn enter_room(&mut self, room: RoomMembership) {
         self.effects.entered.push(room);
     }
 
     /// A session is no longer in a room after this change's events.
-    pub fn leave_room(&mut self, room: RoomOf) {
+    pub fn leave_room(&mut self, room: RoomMembership) {
         self.effects.exited.push(room);
     }
 
@@ -123,24 +125,29 @@ impl<'a> WriteTx<'a> {
     }
 
     /// Open sessions of a client say where it belongs from now on.
-    pub fn move_sessions(&mut self, moved: Moved) {
+    pub fn move_sessions(&mut self, moved: ClientMoved) {
         self.effects.moved.push(moved);
     }
 
     /// Ends sessions after the commit and after this change's events.
-    pub fn end_sessions(&mut self, whom: Whom, ending: Ending, last_words: Option<NewEvent>) {
-        let last_words = last_words.map(|event| Event::ephemeral(event, self.now));
+    pub fn end_sessions(
+        &mut self,
+        filter: SessionFilter,
+        reason: DisconnectReason,
+        final_event: Option<NewEvent>,
+    ) {
+        let final_event = final_event.map(|event| Event::ephemeral(event, self.now));
         self.effects.ended.push(EndSessions {
-            whom,
-            ending,
-            last_words,
+            filter,
+            reason,
+            final_event,
         });
     }
 
     /// Whether this change ends every session of `subject`.
     pub fn ends_sessions_of(&self, subject: &Subject) -> bool {
-        let ends = |whom: &Whom| matches!(whom, Whom::Subject(ended) if ended == subject);
-        self.effects.ended.iter().any(|order| ends(&order.whom))
+        let ends = |filter: &SessionFilter| matches!(filter, SessionFilter::Subject(ended) if ended == subject);
+        self.effects.ended.iter().any(|order| ends(&order.filter))
     }
 
     /// Writes the memberships' intervals, now that this change's events are known.
@@ -149,7 +156,7 @@ impl<'a> WriteTx<'a> {
             history::open_membership(self.connection, subject, topic, self.before.next())?;
         }
         let effects = &self.effects;
-        for RoomOf {
+        for RoomMembership {
             subject,
             session,
             room,
@@ -157,7 +164,7 @@ impl<'a> WriteTx<'a> {
         {
             history::open_room(self.connection, session, subject, room, self.before.next())?;
         }
-        for RoomOf { session, room, .. } in &effects.exited {
+        for RoomMembership { session, room, .. } in &effects.exited {
             history::close_room(self.connection, session, room, self.last)?;
         }
         for (subject, room) in &effects.expelled {

@@ -167,7 +167,7 @@ impl Shared {
     }
 
     /// Looks here and now if nobody writes or looks just then; else it gives the look back.
-    pub(super) fn glance(&self, look: Look) -> Result<(), Look> {
+    pub(super) fn try_read_inline(&self, look: Look) -> Result<(), Look> {
         if self.0.is_awaited.load(Ordering::Relaxed) {
             return Err(look);
         }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Vitals;
-use crate::event::{Kind, NewEvent, Topic};
+use crate::event::{EventType, NewEvent, Topic};
 
 /// Seed 1's shape, with the numbers behind its texts.
 pub(super) fn system_status(vitals: &Vitals) -> NewEvent {
@@ -22,5 +22,5 @@ pub(super) fn system_status(vitals: &Vitals) -> NewEvent {
             "version": env!("CARGO_PKG_VERSION"),
         },
     });
-    NewEvent::new(Kind::SYSTEM_STATUS, &data, vec![Topic::All])
+    NewEvent::new(EventType::SYSTEM_STATUS, &data, vec![Topic::All])
 }

@@ -60,7 +60,7 @@ pub struct Vitals {
     pub memory_limit: Option<u64>,
     /// Open sockets.
     pub sockets: usize,
-    /// Sockets there may be.
+    /// SocketLimit there may be.
     pub max_sockets: usize,
     /// Sessions that have proven who they are.
     pub sessions: usize,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::server::{ApiError, Entrance, Reply, Request};
+use crate::server::{ApiError, ListenerKind, Reply, Request};
 use crate::tls::Origin;
 
 /// `{version, epoch, publicUrl, isIngress, certificate: {origin, fingerprint, expiresAt, authority}}`:
@@ -23,7 +23,7 @@ pub async fn house(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         "version": env!("CARGO_PKG_VERSION"),
         "epoch": app.store.epoch().as_str(),
         "publicUrl": app.public_url(&request),
-        "isIngress": request.peer().entrance == Entrance::Ingress,
+        "isIngress": request.peer().listener == ListenerKind::Ingress,
         "certificate": {
             "origin": match serving.origin {
                 Origin::Files => "files",

@@ -8,8 +8,8 @@ mod rows;
 use crate::audit::{self, Actor};
 use crate::auth::{Claims, Principal, Subject};
 use crate::clock::Timestamp;
-use crate::event::{Kind, NewEvent};
-use crate::hub::{Ending, Whom};
+use crate::event::{EventType, NewEvent};
+use crate::hub::{DisconnectReason, SessionFilter};
 use crate::ids::{Jti, OrganizationId, PairingId, TenantId};
 use crate::store::WriteTx;
 
@@ -184,8 +184,8 @@ pub fn mark_first_use(tx: &mut WriteTx<'_>, jti: &Jti) -> rusqlite::Result<()> {
         return Ok(());
     }
     if let Some(answer) = rows::find(tx.connection(), jti)?.and_then(|token| token.pairing) {
-        let whom = Whom::Subject(Subject::Pairing(answer.id));
-        tx.end_sessions(whom, Ending::Unauthenticated, None);
+        let filter = SessionFilter::Subject(Subject::Pairing(answer.id));
+        tx.end_sessions(filter, DisconnectReason::Unauthenticated, None);
     }
     Ok(())
 }
@@ -199,12 +199,12 @@ pub fn revoke(tx: &mut WriteTx<'_>, jti: &Jti, actor: &Actor) -> rusqlite::Resul
         return Ok(false);
     };
     rows::revoke(tx.connection(), jti, tx.now())?;
-    let last_words = match &token.subject {
+    let final_event = match &token.subject {
         Subject::Client(id) => Some(token_revoked(id.as_str(), "token revoked", tx.now())),
         _ => None,
     };
-    let whom = Whom::Token(token.subject.clone(), jti.clone());
-    tx.end_sessions(whom, Ending::Revoked, last_words);
+    let filter = SessionFilter::Token(token.subject.clone(), jti.clone());
+    tx.end_sessions(filter, DisconnectReason::Revoked, final_event);
     audit::record(
         tx,
         actor,
@@ -231,7 +231,7 @@ pub fn token_revoked(client_id: &str, reason: &str, now: Timestamp) -> NewEvent 
         "message": "This tablet's access was revoked by an admin; pair it again",
         "timestamp": now,
     });
-    NewEvent::new(Kind::TOKEN_REVOKED, &data, Vec::new())
+    NewEvent::new(EventType::TOKEN_REVOKED, &data, Vec::new())
 }
 
 /// How a refresh was asked for, which decides what moves to the new token (contract 6.2).
@@ -288,7 +288,7 @@ pub fn refresh(
             rows::move_sessions(tx.connection(), old, &fresh.jti)?;
             fresh.principal()
         }
-        // Sockets of the old token stand as long as it does.
+        // SocketLimit of the old token stand as long as it does.
         RefreshedBy::Token => Principal {
             jti: Some(old.clone()),
             expires_at: Some(until),

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ClientId, Jti, UserId};
 use crate::pairing::PairingError;
 use crate::random;
-use crate::server::{ApiError, Entrance, Fields, Reply, Request, SESSION_COOKIE, page};
+use crate::server::{ApiError, Fields, ListenerKind, Reply, Request, SESSION_COOKIE, page};
 
 /// A token's life in seconds: a second to ten years.
 const TTL: std::ops::RangeInclusive<i64> = 1..=10 * 366 * 86_400;
@@ -122,7 +122,7 @@ pub async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> 
     answer_with_token(&app, &token).map(|answer| Reply::created(&answer))
 }
 
-/// Whom a new token is for.
+/// SessionFilter a new token is for.
 enum Wanted {
     Known(Subject),
     ExistingClient(ClientId),
@@ -247,7 +247,7 @@ pub async fn close_session(app: Arc<App>, request: Request) -> Result<Reply, Api
 /// The cookie of contract 6.2. Development over plain HTTP on loopback has no use for `Secure`,
 /// but browsers treat loopback as secure, so it stays.
 fn cookie(id: &str, until: Timestamp, request: &Request) -> String {
-    debug_assert_ne!(request.peer().entrance, Entrance::Local);
+    debug_assert_ne!(request.peer().listener, ListenerKind::Local);
     let max_age = ((until.unix_ms() - Timestamp::now().unix_ms()) / 1000).max(0);
     format!("{SESSION_COOKIE}={id}; HttpOnly; Secure; SameSite=Strict; Path=/; Max-Age={max_age}")
 }

@@ -11,7 +11,7 @@ use hyper::header::{
 
 use super::{File, Moment, tree};
 use crate::app::App;
-use crate::server::{ApiError, Entrance, Reply, Request};
+use crate::server::{ApiError, ListenerKind, Reply, Request};
 
 const ANEW: &str = "no-cache";
 const FOR_GOOD: &str = "public, max-age=31536000, immutable";
@@ -26,8 +26,8 @@ enum Framed {
 
 /// `GET /`: the admin's page on ingress, the tablet's app elsewhere.
 pub async fn home(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    match request.peer().entrance {
-        Entrance::Ingress => Ok(page(&request, "admin/index.html", "", Framed::BySameOrigin)),
+    match request.peer().listener {
+        ListenerKind::Ingress => Ok(page(&request, "admin/index.html", "", Framed::BySameOrigin)),
         _ => tablet(app, request).await,
     }
 }
@@ -112,8 +112,8 @@ fn page(request: &Request, path: &str, root: &str, framed: Framed) -> Reply {
 /// count our own WebSockets as `'self'`, so they are named. A picture may stand in a page as `data:`,
 /// which is how QR codes are shown.
 fn policy(request: &Request, framed: Framed) -> String {
-    let sockets = match (request.peer().entrance, request.host()) {
-        (Entrance::Public, Some(host)) => format!(" wss://{host}"),
+    let sockets = match (request.peer().listener, request.host()) {
+        (ListenerKind::Public, Some(host)) => format!(" wss://{host}"),
         _ => String::new(),
     };
     let ancestors = match framed {

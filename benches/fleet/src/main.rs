@@ -76,7 +76,7 @@ struct Compare {
         default_value = "limit,wallcast-json,wallcast-socketio,wallcast-ephemeral,socketioxide,seed0"
     )]
     servers: Vec<Subject>,
-    /// Sockets to open, one measurement for each number
+    /// SocketLimit to open, one measurement for each number
     #[arg(long, value_delimiter = ',', default_value = "100,1000,5000")]
     sockets: Vec<usize>,
     /// How often each measurement is repeated; the table shows medians

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::json;
 use wallcast::auth::{Principal, Subject};
 use wallcast::clock::Timestamp;
-use wallcast::event::{Epoch, Event, EventId, Kind, Namespace, NewEvent, Position, Topic};
+use wallcast::event::{Epoch, Event, EventId, EventType, Namespace, NewEvent, Position, Topic};
 use wallcast::history::Span;
-use wallcast::hub::{Dialect, Gate, Hub, Session, Wire};
+use wallcast::hub::{ConnectionWriter, Dialect, EventWriter, Hub, Session};
 use wallcast::ids::{ConnectionId, UserId};
 use wallcast::protocol::Frame;
 use wallcast::protocol::socketio::{AttachmentLimits, Decoder};
@@ -21,12 +21,12 @@ pub struct House {
 /// A connection without a peer.
 struct Nowhere;
 
-impl Wire for Nowhere {
-    fn deliver(&mut self, _: &Session) -> bool {
+impl EventWriter for Nowhere {
+    fn write_events(&mut self, _: &Session) -> bool {
         false
     }
 
-    fn cut(&mut self) {}
+    fn discard_pending(&mut self) {}
 }
 
 /// A house with so many tablets, of which `listening` have the area that [`event`] is of.
@@ -44,7 +44,7 @@ pub fn house(tablets: usize, listening: usize) -> House {
                 Namespace::Main,
                 Dialect::Json,
                 None,
-                Arc::new(Gate::new(Nowhere)),
+                Arc::new(ConnectionWriter::new(Nowhere)),
             ));
             let area = if number < listening {
                 "kitchen"
@@ -70,7 +70,7 @@ pub fn change() -> NewEvent {
         "timestamp": "2026-01-01T00:00:00.000Z",
     });
     let topics = vec![Topic::Area(id("kitchen")), Topic::Admins];
-    NewEvent::new(Kind::AREA_UPDATED, &data, topics)
+    NewEvent::new(EventType::AREA_UPDATED, &data, topics)
 }
 
 /// The same once it is committed, not encoded yet.

@@ -101,7 +101,7 @@ pub(in crate::board) fn description(body: &mut Fields) -> Result<Option<Descript
     Ok(description.map(|text| text.unwrap_or_else(Description::empty)))
 }
 
-/// Whom a body names.
+/// SessionFilter a body names.
 pub(in crate::board) fn audience(body: &mut Fields) -> Result<AudiencePatch, ApiError> {
     Ok(AudiencePatch {
         organization_id: body.nullable("organizationId")?,

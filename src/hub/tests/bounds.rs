@@ -13,19 +13,19 @@ fn an_outbox_holds_256_frames_and_remembers_the_first_durable_one_that_found_no_
     assert_eq!(hub.publish(event(257, &[Topic::All])), 0);
     assert_eq!(hub.publish(event(258, &[Topic::All])), 0);
 
-    let Drained::Events(first) = session.outbox().drain(100) else {
+    let DequeueResult::Events(first) = session.outbox().drain(100) else {
         panic!()
     };
     assert_eq!(first.len(), 100);
     // A place that is free again is not taken: the order would break.
     assert_eq!(hub.publish(event(259, &[Topic::All])), 0);
-    assert_eq!(heard(&session).len(), 156);
+    assert_eq!(received(&session).len(), 156);
     assert!(session.outbox().has_more(), "the history is to be read");
-    assert!(matches!(session.outbox().drain(1), Drained::Missed(id) if id.get() == 257));
+    assert!(matches!(session.outbox().drain(1), DequeueResult::Missed(id) if id.get() == 257));
 
     session.outbox().catch_up();
     assert_eq!(hub.publish(event(260, &[Topic::All])), 1);
-    assert_eq!(heard(&session), [260]);
+    assert_eq!(received(&session), [260]);
 }
 
 #[test]
@@ -38,10 +38,10 @@ fn an_outbox_holds_256_kib_and_at_least_one_event_however_large() {
         assert_eq!(hub.publish(quarter(id)), 1);
     }
     assert_eq!(hub.publish(event(5, &[Topic::All])), 0);
-    assert_eq!(heard(&session), [1, 2, 3, 4]);
+    assert_eq!(received(&session), [1, 2, 3, 4]);
     session.outbox().catch_up();
     assert_eq!(hub.publish(event_of(6, 300 * 1024, vec![Topic::All])), 1);
-    assert_eq!(heard(&session), [6]);
+    assert_eq!(received(&session), [6]);
     assert_eq!(
         hub.publish(quarter(7)),
         1,
@@ -56,7 +56,7 @@ fn ephemeral_events_that_find_no_place_are_dropped_without_a_trace() {
     for _ in 0..300 {
         hub.publish(fleeting(Topic::All));
     }
-    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+    let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
         panic!()
     };
     assert_eq!(events.len(), 256);
@@ -66,13 +66,13 @@ fn ephemeral_events_that_find_no_place_are_dropped_without_a_trace() {
 /// A state of `entity`; the data tells which one.
 fn state(entity: &str, value: &str) -> Event {
     let data = serde_json::json!({ "state": value });
-    let new = NewEvent::new(Kind::AREA_UPDATED, &data, vec![Topic::All]);
+    let new = NewEvent::new(EventType::AREA_UPDATED, &data, vec![Topic::All]);
     Event::ephemeral(new, Timestamp::from_unix_ms(0)).conflated_by(entity)
 }
 
 /// The states that wait for a session.
 fn states(session: &Session) -> Vec<String> {
-    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+    let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
         panic!()
     };
     let states = events.iter().filter(|event| event.is_conflated());
@@ -108,7 +108,7 @@ fn a_newer_state_is_not_told_before_what_came_before_it() {
     hub.publish(event(1, &[Topic::All]));
     hub.publish(state("light.a", "off"));
     hub.publish(state("light.a", "dim"));
-    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+    let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
         panic!()
     };
     let order: Vec<_> = events.iter().map(|event| event.is_conflated()).collect();
@@ -123,16 +123,22 @@ fn while_a_session_reads_from_history_states_are_owed_and_do_not_wait() {
     for id in 1..=257 {
         hub.publish(event(id, &[Topic::All]));
     }
-    assert_eq!(heard(&session).len(), 256);
-    assert!(matches!(session.outbox().drain(1), Drained::Missed(_)));
+    assert_eq!(received(&session).len(), 256);
+    assert!(matches!(
+        session.outbox().drain(1),
+        DequeueResult::Missed(_)
+    ));
     for n in 0..3 {
         assert_eq!(hub.publish(state("light.a", &n.to_string())), 0);
-        assert!(matches!(session.outbox().drain(1), Drained::Missed(_)));
-        assert!(!session.outbox().must_tell_states(), "history comes first");
+        assert!(matches!(
+            session.outbox().drain(1),
+            DequeueResult::Missed(_)
+        ));
+        assert!(!session.outbox().is_snapshot_due(), "history comes first");
     }
     assert_eq!(hub.publish(fleeting(Topic::All)), 0);
     session.outbox().catch_up();
-    assert!(session.outbox().must_tell_states());
+    assert!(session.outbox().is_snapshot_due());
     assert_eq!(states(&session), Vec::<String>::new());
 }
 
@@ -143,21 +149,21 @@ fn states_that_find_no_place_are_all_owed_and_make_room() {
     hub.publish(event(1, &[Topic::All]));
     let tell = |n: usize| hub.publish(state(&format!("light.{n}"), "on"));
     assert_eq!((0..255).map(tell).sum::<usize>(), 255);
-    assert!(!session.outbox().must_tell_states(), "all have a place");
+    assert!(!session.outbox().is_snapshot_due(), "all have a place");
     assert_eq!((255..1000).map(tell).sum::<usize>(), 0);
     assert_eq!(tell(7), 0, "the newest of it will be told with the others");
     assert!(
-        !session.outbox().must_tell_states(),
+        !session.outbox().is_snapshot_due(),
         "something waits before"
     );
-    assert_eq!(heard(&session), [1], "and no state does");
-    assert!(session.outbox().must_tell_states());
+    assert_eq!(received(&session), [1], "and no state does");
+    assert!(session.outbox().is_snapshot_due());
 
     let newest = Arc::new(fleeting(Topic::All));
-    session.outbox().settle_states(Some(newest));
-    assert!(!session.outbox().must_tell_states());
+    session.outbox().queue_snapshot(Some(newest));
+    assert!(!session.outbox().is_snapshot_due());
     assert_eq!(tell(7), 1);
-    let Drained::Events(events) = session.outbox().drain(usize::MAX) else {
+    let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
         panic!()
     };
     let order: Vec<_> = events.iter().map(|event| event.is_conflated()).collect();
@@ -173,8 +179,8 @@ fn a_durable_event_takes_the_place_of_states_before_it_is_left_to_history() {
     }
     assert_eq!(hub.publish(fleeting(Topic::All)), 0, "this one does not");
     assert_eq!(hub.publish(event(1, &[Topic::All])), 1);
-    assert_eq!(heard(&session), [1]);
-    assert!(session.outbox().must_tell_states());
+    assert_eq!(received(&session), [1]);
+    assert!(session.outbox().is_snapshot_due());
 }
 
 #[test]
@@ -190,7 +196,7 @@ fn states_that_grow_where_they_wait_stay_within_the_bytes() {
     }
     let waiting: usize = states(&session).iter().map(String::len).sum();
     assert!(waiting <= 256 * 1024, "{waiting}");
-    assert!(session.outbox().must_tell_states());
+    assert!(session.outbox().is_snapshot_due());
 }
 
 #[test]
@@ -201,19 +207,19 @@ fn a_state_is_told_to_each_by_the_topics_that_it_listens_on() {
     let other = enter(&hub, client("o"), &[area("bath")]);
     let topics = [area("kitchen"), area("hall"), Topic::Admins];
     let made = std::cell::Cell::new(0);
-    let make = |heard: &[usize]| {
+    let make = |received: &[usize]| {
         made.set(made.get() + 1);
-        state("light.a", &format!("{heard:?}"))
+        state("light.a", &format!("{received:?}"))
     };
-    assert_eq!(hub.publish_apart(&topics, make), 2);
+    assert_eq!(hub.publish_per_audience(&topics, make), 2);
     assert_eq!(states(&kitchen), [r#"{"state":"[0]"}"#]);
     assert_eq!(states(&both), [r#"{"state":"[0, 1]"}"#]);
     assert_eq!(states(&other), Vec::<String>::new());
-    assert_eq!(hub.publish_apart(&[area("cellar")], make), 0);
+    assert_eq!(hub.publish_per_audience(&[area("cellar")], make), 0);
     assert_eq!(made.get(), 2, "nothing is made that nobody hears");
 
-    hub.owe_states(&[area("hall")]);
-    assert!(both.outbox().must_tell_states() && !kitchen.outbox().must_tell_states());
+    hub.request_snapshot(&[area("hall")]);
+    assert!(both.outbox().is_snapshot_due() && !kitchen.outbox().is_snapshot_due());
     let areas = hub.areas_of(both.subject());
     assert_eq!(areas.len(), 2);
 }
@@ -225,9 +231,9 @@ fn one_full_outbox_takes_nothing_from_another() {
     let reads = enter(&hub, client("b"), &[Topic::All]);
     for id in 1..=1000 {
         hub.publish(event(id, &[Topic::All]));
-        assert_eq!(heard(&reads), [id]);
+        assert_eq!(received(&reads), [id]);
     }
-    assert_eq!(heard(&stuck).len(), 256);
+    assert_eq!(received(&stuck).len(), 256);
 }
 
 #[test]
@@ -235,32 +241,35 @@ fn an_ended_session_takes_nothing_more_and_its_queue_is_empty() {
     let hub = Hub::new();
     let session = enter(&hub, client("a"), &[Topic::All]);
     hub.publish(event(1, &[Topic::All]));
-    session.end(Ending::Revoked, Some(Arc::new(fleeting(Topic::All))));
+    session.end(
+        DisconnectReason::Revoked,
+        Some(Arc::new(fleeting(Topic::All))),
+    );
     assert_eq!(hub.publish(event(2, &[Topic::All])), 0);
-    session.end(Ending::TryAgain, None);
+    session.end(DisconnectReason::TryAgain, None);
     assert!(session.outbox().has_ended());
-    let Drained::Ended(ending, Some(_)) = session.outbox().drain(usize::MAX) else {
+    let DequeueResult::Ended(reason, Some(_)) = session.outbox().drain(usize::MAX) else {
         panic!()
     };
-    assert_eq!(ending, Ending::Revoked, "the first end counts");
+    assert_eq!(reason, DisconnectReason::Revoked, "the first end counts");
 }
 
 #[test]
 fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
     let hub = Arc::new(Hub::new());
     let session = enter(&hub, client("a"), &[]);
-    let gate = session.outbox().gate().enter();
+    let writer = session.outbox().writer().lock();
     let (done, is_done) = mpsc::channel();
     let ender = {
         let session = session.clone();
         std::thread::spawn(move || {
-            session.end(Ending::Revoked, None);
+            session.end(DisconnectReason::Revoked, None);
             done.send(()).unwrap();
         })
     };
     let early = is_done.recv_timeout(std::time::Duration::from_millis(50));
     assert!(early.is_err(), "it is still being written");
-    drop(gate);
+    drop(writer);
     is_done.recv().unwrap();
     ender.join().unwrap();
 }
@@ -269,15 +278,15 @@ fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
 fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
     #[derive(Default)]
     struct Cuts(usize);
-    impl Wire for Cuts {
-        fn deliver(&mut self, _: &Session) -> bool {
+    impl EventWriter for Cuts {
+        fn write_events(&mut self, _: &Session) -> bool {
             false
         }
-        fn cut(&mut self) {
+        fn discard_pending(&mut self) {
             self.0 += 1;
         }
     }
-    let gate = Arc::new(Gate::new(Cuts::default()));
+    let writer = Arc::new(ConnectionWriter::new(Cuts::default()));
     let of_one = |namespace| {
         Arc::new(Session::new(
             ConnectionId::random(),
@@ -285,7 +294,7 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
             namespace,
             Dialect::SocketIo,
             None,
-            gate.clone(),
+            writer.clone(),
         ))
     };
     let hub = Hub::new();
@@ -294,6 +303,6 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
     }
     // Last words are laid out after the first cut: another would take them back.
     let client = "a".parse().unwrap();
-    assert_eq!(hub.disconnect_client(&client, Ending::Revoked), 2);
-    assert_eq!(gate.enter().0, 1);
+    assert_eq!(hub.disconnect_client(&client, DisconnectReason::Revoked), 2);
+    assert_eq!(writer.lock().0, 1);
 }

@@ -74,8 +74,8 @@ impl<S: ByteStream> Polling<S> {
         }
     }
 
-    pub(super) fn heard_at(&self) -> Instant {
-        self.session.lock().heard_at
+    pub(super) fn last_received(&self) -> Instant {
+        self.session.lock().last_received
     }
 
     pub(super) fn can_send(&self) -> bool {

@@ -36,7 +36,7 @@ pub(super) struct State<S> {
     pub(super) upgrade: Upgrade<S>,
     pub(super) heartbeat: Heartbeat,
     /// When the client last polled or pushed.
-    pub(super) heard_at: Instant,
+    pub(super) last_received: Instant,
     /// The longest POST body, in bytes.
     pub(super) max_payload: usize,
     /// Pushed by the client, not yet read by the socket.
@@ -91,7 +91,7 @@ impl<S> Session<S> {
             phase: Phase::Open,
             upgrade: Upgrade::None,
             heartbeat,
-            heard_at: Instant::now(),
+            last_received: Instant::now(),
             max_payload,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
@@ -135,7 +135,7 @@ impl<S> Session<S> {
             return Err(Refusal::BadRequest);
         }
         state.polling = true;
-        state.heard_at = Instant::now();
+        state.last_received = Instant::now();
         self.task.wake();
         self.post.notify_one();
         Ok(GetTurn {
@@ -157,7 +157,7 @@ impl<S> Session<S> {
             return Err(Refusal::BadRequest);
         }
         state.posting = true;
-        state.heard_at = Instant::now();
+        state.last_received = Instant::now();
         self.task.wake();
         Ok(PostTurn {
             session: self,

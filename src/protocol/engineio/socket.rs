@@ -122,10 +122,10 @@ impl<S: ByteStream> Socket<S> {
     }
 
     /// When the peer last sent anything, a pong or a poll included.
-    pub fn heard_at(&self) -> Instant {
+    pub fn last_received(&self) -> Instant {
         match &self.carrier {
-            Carrier::Polling(polling) => polling.heard_at(),
-            Carrier::WebSocket(socket, _) => socket.heard_at(),
+            Carrier::Polling(polling) => polling.last_received(),
+            Carrier::WebSocket(socket, _) => socket.last_received(),
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) enum Due {
 pub(super) struct Clock {
     keepalive: Keepalive,
     ping_at: Instant,
-    heard_at: Instant,
+    last_received: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -47,14 +47,14 @@ impl Clock {
         Self {
             keepalive,
             ping_at,
-            heard_at: now,
+            last_received: now,
             timer,
         }
     }
 
     /// The peer gave a sign of life. The timer finds out when it next fires.
-    pub(super) fn heard(&mut self) {
-        self.heard_at = Instant::now();
+    pub(super) fn note_received(&mut self) {
+        self.last_received = Instant::now();
     }
 
     /// `listening` is false while nothing is read: then silence proves nothing.
@@ -63,9 +63,9 @@ impl Clock {
             std::task::ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
             if !listening {
-                self.heard_at = now;
+                self.last_received = now;
             }
-            let give_up_at = self.heard_at + self.keepalive.silent_for;
+            let give_up_at = self.last_received + self.keepalive.silent_for;
             if now >= give_up_at {
                 return Poll::Ready(Due::GiveUp);
             }

@@ -73,7 +73,7 @@ pub struct WebSocket<S> {
     /// The core has said all that it read; only new bytes give it more.
     is_drained: bool,
     clock: Option<Clock>,
-    heard_at: Instant,
+    last_received: Instant,
     closing: Option<Box<Closing>>,
     ended: Option<Ended>,
 }
@@ -105,7 +105,7 @@ impl<S: ByteStream> WebSocket<S> {
             paused: false,
             is_drained: false,
             clock: limits.keepalive.map(Clock::start),
-            heard_at: Instant::now(),
+            last_received: Instant::now(),
             closing: None,
             ended: None,
         }
@@ -149,8 +149,8 @@ impl<S: ByteStream> WebSocket<S> {
     }
 
     /// When the peer last sent anything, a pong included.
-    pub fn heard_at(&self) -> Instant {
-        self.heard_at
+    pub fn last_received(&self) -> Instant {
+        self.last_received
     }
 
     /// Whether all that was queued is with the kernel.
@@ -210,7 +210,7 @@ impl<S: ByteStream> WebSocket<S> {
     /// While paused, `poll_event` writes but reads nothing, and the peer's silence is not held against it.
     pub fn pause(&mut self, paused: bool) {
         if self.paused && !paused {
-            self.heard();
+            self.note_received();
         }
         self.paused = paused;
     }
@@ -278,8 +278,8 @@ impl<S: ByteStream> WebSocket<S> {
                 other => other.map_err(ended_by)?,
             };
             self.is_drained = false;
-            self.heard_at = Instant::now();
-            self.heard();
+            self.last_received = Instant::now();
+            self.note_received();
             match message {
                 Message::Text(text) => return Poll::Ready(Ok(Frame::Text(text))),
                 Message::Binary(bytes) => return Poll::Ready(Ok(Frame::Binary(bytes))),
@@ -354,9 +354,9 @@ impl<S: ByteStream> WebSocket<S> {
         }
     }
 
-    fn heard(&mut self) {
+    fn note_received(&mut self) {
         if let Some(clock) = &mut self.clock {
-            clock.heard();
+            clock.note_received();
         }
     }
 }

@@ -1,0 +1,83 @@
+//! Seed 3's verbs, and what the hub counts of its sessions.
+
+use super::*;
+use crate::event::{EventType, Namespace};
+use crate::ids::RoomName;
+
+fn queued(session: &Session) -> usize {
+    match session.outbox().drain(usize::MAX) {
+        DequeueResult::Events(events) => events.len(),
+        other => panic!("no events but {other:?}"),
+    }
+}
+
+fn in_namespace(hub: &Hub, namespace: Namespace, name: &str) -> Arc<Session> {
+    let session = session_in(namespace, principal(client(name), "jti"));
+    register(hub, &session, &[Topic::All], usize::MAX);
+    session
+}
+
+#[test]
+fn seed_3s_verbs_reach_a_namespace_or_a_room_of_it() {
+    let hub = Hub::new();
+    let main = in_namespace(&hub, Namespace::Main, "a");
+    let first = in_namespace(&hub, Namespace::Lockers, "a");
+    let second = in_namespace(&hub, Namespace::Lockers, "b");
+    let waiting = Subject::Pairing(PairingId::random());
+    let waiting = session_in(Namespace::Lockers, principal(waiting, "jti"));
+    register(&hub, &waiting, &[], usize::MAX);
+    let room: RoomName = "kiosk-1".parse().unwrap();
+    let topic = Topic::Room(Namespace::Lockers, room.clone());
+    hub.registry().listen(&second, &topic);
+
+    let (kind, data) = (EventType::custom("alarm").unwrap(), serde_json::json!({}));
+    assert_eq!(hub.broadcast(Namespace::Lockers, kind.clone(), &data), 2);
+    let told = hub.broadcast_to_room(Namespace::Lockers, &room, kind.clone(), &data);
+    assert_eq!(told, 1);
+    let elsewhere = hub.broadcast_to_room(Namespace::Help, &room, kind.clone(), &data);
+    assert_eq!(elsewhere, 0);
+    assert_eq!(hub.audience(&kind, &[Topic::All, topic.clone()]), 3);
+    assert_eq!(hub.emit(vec![Topic::All, topic], kind, &data), 3);
+    let found = [&main, &first, &second, &waiting].map(|session| queued(session));
+    assert_eq!(found, [1, 2, 3, 0]);
+}
+
+#[test]
+fn a_narrow_namespace_is_no_audience_for_what_it_does_not_hear() {
+    let hub = Hub::new();
+    in_namespace(&hub, Namespace::Main, "a");
+    in_namespace(&hub, Namespace::Lockers, "a");
+    assert_eq!(hub.audience(&EventType::AREA_UPDATED, &[Topic::All]), 1);
+}
+
+#[test]
+fn sessions_are_counted_by_namespace_while_they_are_there_and_for_ever_in_all() {
+    let hub = Hub::new();
+    in_namespace(&hub, Namespace::Main, "a");
+    let gone = in_namespace(&hub, Namespace::Help, "a");
+    in_namespace(&hub, Namespace::Help, "b");
+    hub.unregister(&gone);
+    let stats = hub.connection_stats();
+    let found = (stats.total, stats.lockers, stats.help, stats.events);
+    assert_eq!(found, (2, 0, 1, 0));
+    assert_eq!(hub.metrics().totals().sessions, 3);
+    assert_eq!(hub.page(None, None, 10).len(), 2);
+    let help = Topic::Namespace(Namespace::Help);
+    assert_eq!(hub.page(Some(&help), None, 10).len(), 1);
+    assert_eq!(hub.page(Some(&help), Some(gone.number()), 10).len(), 1);
+}
+
+#[test]
+fn what_was_published_is_timed_from_then_and_what_is_replayed_is_not() {
+    let hub = Hub::new();
+    let session = in_namespace(&hub, Namespace::Main, "a");
+    hub.publish(event_of(1, 1, vec![Topic::All]));
+    let DequeueResult::Events(events) = session.outbox().drain(1) else {
+        panic!("no events")
+    };
+    let at = events[0].published_at().expect("it was published");
+    hub.metrics().delivered([at].into_iter());
+    assert_eq!(hub.metrics().deliveries().count, 1);
+    assert_eq!(hub.metrics().totals().durable, 1);
+    assert_eq!(event_of(2, 1, vec![]).published_at(), None);
+}

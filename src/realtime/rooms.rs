@@ -1,0 +1,79 @@
+//! Entering and leaving rooms by message (contract 4.5): seed 1 subscribes, seed 3 joins.
+
+use serde_json::{Value, json};
+
+use super::codec::RequestMark;
+use super::connection::Connection;
+use crate::event::EventType;
+use crate::rooms::{self, RoomError, RoomNamed};
+
+/// What a session asks of a room.
+#[derive(Debug)]
+pub(super) struct RoomCommand {
+    pub(super) room: RoomNamed,
+    pub(super) wish: Wish,
+}
+
+/// Entering or leaving, in the words of one of the seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Subscribe,
+    Unsubscribe,
+    Join,
+    Leave,
+}
+
+impl Wish {
+    fn enters(self) -> bool {
+        matches!(self, Self::Subscribe | Self::Join)
+    }
+
+    /// The answer's type, and the key under which it names the room.
+    fn answer(self) -> (EventType, &'static str) {
+        match self {
+            Self::Subscribe => (EventType::ROOM_SUBSCRIBED, "room_id"),
+            Self::Unsubscribe => (EventType::ROOM_UNSUBSCRIBED, "room_id"),
+            Self::Join => (EventType::ROOM_JOINED, "room"),
+            Self::Leave => (EventType::ROOM_LEFT, "room"),
+        }
+    }
+}
+
+impl Connection {
+    /// Enters or leaves a room; told once it is stored, so that a recovered session has it again.
+    pub(super) async fn change_room(
+        &mut self,
+        index: usize,
+        command: RoomCommand,
+        mark: Option<RequestMark>,
+    ) {
+        let Some((namespace, session)) = self.live(index) else {
+            return;
+        };
+        let RoomCommand { room, wish } = command;
+        let (kind, key) = wish.answer();
+        let named = match &room {
+            RoomNamed::Name(name) => json!(name),
+            RoomNamed::Number(number) => json!(number),
+        };
+        let changed = self.app.store.write(move |tx| match wish.enters() {
+            true => rooms::enter(tx, &session, &room),
+            false => rooms::leave(tx, &session, &room),
+        });
+        match changed.await {
+            Ok(()) => {
+                let data = Value::Object([(key.to_owned(), named)].into_iter().collect());
+                self.send_direct(namespace, &kind, &data);
+                self.succeed(namespace, mark, data);
+            }
+            Err(error) => {
+                let code = match &error {
+                    RoomError::Forbidden => "forbidden",
+                    RoomError::TooMany => "too_many_rooms",
+                    RoomError::Store(_) => "unavailable",
+                };
+                self.fail(namespace, mark, code, &error.to_string());
+            }
+        }
+    }
+}
