@@ -23,12 +23,12 @@ help:
 	@echo "make art       draw icon.png and logo.png"
 
 run:
-	$(CARGO) run --release --locked
+	$(CARGO) run --release --locked --bin wallcast
 
 test: test-rust test-e2e test-package
 
 test-rust:
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace --exclude fleet --exclude micro
 
 test-e2e: deps-e2e
 	$(CARGO) build --locked
@@ -44,7 +44,7 @@ test-image: deps-package deps-image dist
 	$(VENV)/bin/python -m unittest discover tests/image
 
 test-all: test fuzz test-ha test-image
-	tests/protocol/public_suites.sh
+	crates/realtime-protocol/tests/protocol/public_suites.sh
 
 # The running daemon before schemathesis, for minutes rather than for one; WALLCAST_SEED chooses others.
 fuzz: deps-e2e

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::app::App;
-use crate::clock::Timestamp;
-use crate::store::StoreError;
 use crate::{commands, messages};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::store::StoreError;
 
 /// Things that are ended in one write.
 const AT_MOST: usize = 100;

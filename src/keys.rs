@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::auth::KEY_BYTES;
 use crate::config::Config;
-use crate::random;
-use crate::store::{Store, StoreError, house};
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorToken};
-use crate::tls::{self, HostSource, Kept, KeptCertificate};
+use local_tls::{HostSource, Kept, KeptCertificate, Machine};
+use wallcast_core::auth::KEY_BYTES;
+use wallcast_core::random;
+use wallcast_core::store::{Store, StoreError, house};
 
 /// Why the house's keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum KeyError {
     SigningKey,
     /// A name of the option `tls_names`.
     #[error("tls_names: {0}")]
-    Name(#[from] tls::NameError),
+    Name(#[from] local_tls::NameError),
     /// The option `supervisor_url`.
     #[error("supervisor_url cannot be used: {0}")]
     Supervisor(#[from] SupervisorError),
@@ -58,23 +58,23 @@ pub(crate) async fn signing_key(store: &Store) -> Result<[u8; KEY_BYTES], KeyErr
 pub(crate) async fn certificate_setup(
     config: &Config,
     store: &Store,
-) -> Result<tls::Setup, KeyError> {
-    let host = match &config.supervisor_token {
+) -> Result<local_tls::Setup, KeyError> {
+    let host: Arc<dyn HostSource> = match &config.supervisor_token {
         Some(token) => {
             let token = SupervisorToken::new(token.expose());
-            HostSource::Supervisor(Supervisor::new(&config.supervisor_url.to_string(), &token)?)
+            Arc::new(Supervisor::new(&config.supervisor_url.to_string(), &token)?)
         }
-        None => HostSource::Machine,
+        None => Arc::new(Machine),
     };
     let names = config
         .tls_names
         .iter()
-        .map(|name| tls::AltName::parse(&name.to_str()))
+        .map(|name| local_tls::AltName::parse(&name.to_str()))
         .collect::<Result<Vec<_>, _>>()?;
     let kept = store
         .read(|db| Ok::<_, StoreError>(kept_certificates(db)?))
         .await?;
-    Ok(tls::Setup {
+    Ok(local_tls::Setup {
         certfile: config
             .certificate
             .as_ref()
@@ -109,8 +109,8 @@ fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<Kept>
 /// Keeps the local CA and its leaf in the house's one file.
 struct KeepInStore(Store);
 
-impl tls::Keep for KeepInStore {
-    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), tls::KeepError>> {
+impl local_tls::Keep for KeepInStore {
+    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), local_tls::KeepError>> {
         Box::pin(async move {
             self.0
                 .write(move |tx| {

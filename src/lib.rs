@@ -7,46 +7,42 @@
 //! on one of its topics. The task of each connection (`transport`) drains its outboxes and writes
 //! bytes that were encoded once. See ARCHITECTURE.md.
 
+// Inside the application a name and its type say enough; the libraries in `crates` document every public item.
+#![allow(missing_docs)]
+
+pub mod access;
+pub mod api;
 pub mod app;
 pub mod areas;
-pub mod audit;
-pub mod auth;
 pub mod board;
 pub mod broadcast;
 pub mod cli;
 pub mod clients;
-pub mod clock;
 pub mod commands;
 pub mod config;
+mod daemon;
 pub mod entities;
-pub mod event;
 pub mod expiry;
 pub mod help;
-pub mod history;
 pub mod home;
-pub mod hub;
-pub mod idempotency;
-pub mod ids;
+pub mod http;
+mod identity;
 mod keys;
 pub mod lockers;
 pub mod logging;
 pub mod messages;
-pub mod openapi;
+mod net;
 pub mod pairing;
 mod pause;
-pub mod protocol;
-pub mod random;
 pub mod realtime;
 mod restored;
 mod retention;
 pub mod rooms;
 pub mod server;
-pub mod shutdown;
 pub mod stats;
-pub mod store;
 pub mod supervisor;
+mod supervisor_host;
 pub mod system;
 pub mod text;
-pub mod tls;
 pub mod tokens;
 pub mod web;

@@ -1,11 +1,11 @@
 //! The first start after a restore: the admin is told which tokens stand again, in the audit and in
 //! the log (contract section 9). It ends no token: which of them are wanted is the admin's to say.
 
-use crate::audit::{self, Actor};
-use crate::clock::Timestamp;
-use crate::store::mark::{self, Restored};
-use crate::store::{Store, StoreError};
 use crate::tokens::{self, Standing};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::store::mark::{self, Restored};
+use wallcast_core::store::{Store, StoreError};
 
 /// Tokens that are named at most, each a line in the log; `wallcast token list` has them all.
 const NAMED: usize = 100;
@@ -99,7 +99,7 @@ mod tests {
             new_epoch: "new".to_owned(),
         };
         let token = Standing {
-            jti: crate::ids::Jti::random(),
+            jti: wallcast_core::ids::Jti::random(),
             role: "client".to_owned(),
             subject: "client_1".to_owned(),
             name: "Wall \"1\"".to_owned(),

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::shutdown::Shutdown;
-use crate::store::{Store, StoreError, WriteTx};
-use crate::{audit, board, commands, help, history, idempotency, messages, tokens};
+use crate::{board, commands, help, messages, tokens};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Store, StoreError, WriteTx};
+use wallcast_core::{audit, history, idempotency};
 
 /// How often it is looked for what is old.
 const EVERY: Duration = Duration::from_secs(5);
@@ -109,9 +110,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::{EventType, NewEvent, Topic};
-    use crate::hub::Hub;
-    use crate::store::DataFolder;
+    use wallcast_core::event::{EventType, NewEvent, Topic};
+    use wallcast_core::hub::Hub;
+    use wallcast_core::store::DataFolder;
 
     const DAY: Duration = Duration::from_secs(86_400);
 

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{Area, Source};
-use crate::clock::Timestamp;
-use crate::event::{EventType, NewEvent, Topic};
-use crate::ids::ClientId;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventType, NewEvent, Topic};
+use wallcast_core::ids::ClientId;
 
 /// What happened to an area.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,10 @@
 //!
 //! Nothing of it is audited: no admin acts.
 
-use super::{Area, AreaName, EntityId, Source, insert, keep, remove, rows};
-use crate::ids::AreaId;
-use crate::store::WriteTx;
+use super::{Area, AreaName, Source, insert, keep, remove, rows};
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::ids::AreaId;
+use wallcast_core::store::WriteTx;
 
 pub use rows::mirrored as all;
 

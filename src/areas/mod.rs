@@ -2,24 +2,21 @@
 
 mod events;
 pub mod mirror;
-pub mod routes;
 mod rows;
-mod wire;
+pub(crate) mod wire;
 
-use std::borrow::Borrow;
-use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::audit::{self, Actor};
-use crate::auth::Subject;
-use crate::clock::Timestamp;
-use crate::event::Topic;
-use crate::ids::{AreaId, ClientId};
 use crate::rooms::{self, RoomAction};
-use crate::store::{StoreError, WriteTx};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+pub(crate) use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::Topic;
+use wallcast_core::ids::{AreaId, ClientId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 pub use events::{AreaEvent, Removal};
 pub use rows::{find, find_by_room, is_assigned, of_client, page};
@@ -107,64 +104,6 @@ impl AreaName {
 }
 
 impl Serialize for AreaName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-/// Home Assistant's `domain.object_id`, each of a-z, 0-9 and underscores.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EntityId(Arc<str>);
-
-/// Text that is no entity id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an entity id is domain.object_id in a-z, 0-9 and underscores")]
-pub struct InvalidEntityId;
-
-impl FromStr for EntityId {
-    type Err = InvalidEntityId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidEntityId> {
-        let fits = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        match text.split_once('.') {
-            Some((domain, object)) if fits(domain) && fits(object) && text.len() <= 255 => {
-                Ok(Self(text.into()))
-            }
-            _ => Err(InvalidEntityId),
-        }
-    }
-}
-
-impl EntityId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What is before the dot.
-    pub fn domain(&self) -> &str {
-        self.0.split_once('.').map_or("", |(domain, _)| domain)
-    }
-}
-
-impl Borrow<str> for EntityId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for EntityId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Serialize for EntityId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }

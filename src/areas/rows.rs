@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Area, AreaName, EntityId, Source};
-use crate::ids::{AreaId, ClientId};
-use crate::store::row_limit;
+use super::{Area, AreaName, Source};
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::ids::{AreaId, ClientId};
+use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "a.room_id, a.id, a.name, a.is_enabled, a.source, a.created_at, a.updated_at,
     (SELECT json_group_array(e.entity_id ORDER BY e.position) FROM area_entities e WHERE e.area_id = a.id)";
@@ -25,7 +26,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Area> {
         updated_at: row.get(6)?,
         entity_ids: texts(row, 7)?
             .into_iter()
-            .map(|id| EntityId(id.into()))
+            .map(|id| EntityId::from_stored(&id))
             .collect(),
     })
 }

@@ -3,10 +3,11 @@
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{Area, AreaName, EntityId, rows};
-use crate::auth::Principal;
-use crate::clock::Timestamp;
-use crate::ids::{AreaId, ClientId};
+use super::{Area, AreaName, rows};
+use wallcast_core::auth::Principal;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::ids::{AreaId, ClientId};
 
 /// An area on the wire.
 #[derive(Serialize)]
@@ -69,7 +70,7 @@ impl AreaJson {
     }
 
     /// Its place in a list.
-    pub(super) fn room_id(&self) -> i64 {
+    pub(crate) fn room_id(&self) -> i64 {
         self.room_id
     }
 }

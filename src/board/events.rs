@@ -6,8 +6,8 @@ use serde_json::json;
 use super::incidents::{Incident, IncidentJson};
 use super::services::{Service, ServiceJson};
 use super::{Audience, ServiceStatus};
-use crate::clock::Timestamp;
-use crate::event::{EventType, NewEvent, Topic};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventType, NewEvent, Topic};
 
 /// What became of a service or an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

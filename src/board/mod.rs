@@ -4,9 +4,8 @@
 
 mod events;
 pub mod incidents;
-mod overall;
+pub(crate) mod overall;
 pub mod own;
-pub mod routes;
 pub mod services;
 mod status;
 mod text;
@@ -16,10 +15,10 @@ use serde::Serialize;
 pub use status::{IncidentStatus, ServiceStatus};
 pub use text::{Description, Message, ServiceName, Severity, Title};
 
-use crate::event::Topic;
-use crate::ids::{OrganizationId, ServiceId, TenantId};
-use crate::server::ApiError;
-use crate::store::StoreError;
+use crate::http::ApiError;
+use wallcast_core::event::Topic;
+use wallcast_core::ids::{OrganizationId, ServiceId, TenantId};
+use wallcast_core::store::StoreError;
 
 /// For whom a service or an incident is, and whose board shows it.
 ///
@@ -83,7 +82,7 @@ pub struct AudiencePatch {
 }
 
 impl AudiencePatch {
-    fn apply(self, before: &Audience) -> Audience {
+    pub(crate) fn apply(self, before: &Audience) -> Audience {
         Audience {
             organization_id: self
                 .organization_id

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 
 use super::{Audience, ServiceStatus, events};
-use crate::store::WriteTx;
+use wallcast_core::store::WriteTx;
 
 /// How boards stood before a change.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Standing(Vec<(Audience, ServiceStatus)>);
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn worst(connection: &Connection, board: &Audience) -> rusqlite::Result<ServiceStatus> {
+pub(crate) fn worst(connection: &Connection, board: &Audience) -> rusqlite::Result<ServiceStatus> {
     let mut query = connection.prepare_cached(
         "SELECT max(status) FROM services WHERE organization_id IS ?1 AND tenant_id IS ?2",
     )?;
@@ -34,7 +34,7 @@ pub(super) fn worst(connection: &Connection, board: &Audience) -> rusqlite::Resu
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn worst_of_all(connection: &Connection) -> rusqlite::Result<ServiceStatus> {
+pub(crate) fn worst_of_all(connection: &Connection) -> rusqlite::Result<ServiceStatus> {
     let worst: Option<ServiceStatus> = connection
         .prepare_cached("SELECT max(status) FROM services")?
         .query_row([], |row| row.get(0))?;

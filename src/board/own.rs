@@ -13,12 +13,12 @@ use super::events::{self, Change};
 use super::overall::Standing;
 use super::services::{self, Service};
 use super::{Audience, ServiceStatus};
-use crate::clock::Timestamp;
-use crate::event::{Event, NewEvent};
-use crate::hub::Hub;
-use crate::ids::ServiceId;
-use crate::shutdown::Shutdown;
-use crate::store::{Store, StoreError, WriteTx};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Event, NewEvent};
+use wallcast_core::hub::Hub;
+use wallcast_core::ids::ServiceId;
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Store, StoreError, WriteTx};
 
 /// How often a store that cannot write is tried.
 const TRY_EVERY: Duration = Duration::from_secs(5);

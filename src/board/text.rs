@@ -6,7 +6,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::server::{FromField, from_text};
+use crate::http::{FromField, from_text};
 
 /// A service's name.
 pub type ServiceName = Line<100>;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::clock::Timestamp;
-use crate::event::{EventType, NewEvent, Topic};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventType, NewEvent, Topic};
 
 /// The data as it was given; seed 2's own types wrap it as they always do, with the inner type
 /// `manual` (contract section 5).

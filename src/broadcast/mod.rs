@@ -3,19 +3,18 @@
 //! Durable, as every message that a person sends: a tablet that slept gets it when it is back.
 
 mod events;
-pub mod routes;
 
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use crate::areas;
-use crate::audit::{self, Actor};
 use crate::clients;
-use crate::event::{EventType, Namespace, Topic};
-use crate::hub::Hub;
-use crate::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
 use crate::rooms::RoomNamed;
-use crate::store::{StoreError, WriteTx};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::event::{EventType, Namespace, Topic};
+use wallcast_core::hub::Hub;
+use wallcast_core::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 /// What an admin has to tell.
 #[derive(Clone, Debug)]

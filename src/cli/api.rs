@@ -13,8 +13,8 @@ use tokio::net::UnixStream;
 
 use super::CliError;
 use crate::{
-    app::{self, Offline, StartError},
     config::{Config, ControlPath},
+    daemon::{self, Offline, StartError},
 };
 
 /// The biggest answer that is taken, in bytes: a page of a list is far smaller.
@@ -79,7 +79,7 @@ impl Api {
     pub async fn open(config: Config) -> Result<Self, ApiError> {
         match Self::beside_daemon(&config).await? {
             Some(api) => Ok(api),
-            None => Ok(Self::Offline(app::offline(config).await?)),
+            None => Ok(Self::Offline(daemon::offline(config).await?)),
         }
     }
 

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, output, progress::Meter};
-use crate::{
-    config::Config,
-    store::{
-        backup::{Existing, back_up},
-        snapshot::Summary,
-    },
+use crate::config::Config;
+use wallcast_core::store::{
+    backup::{Existing, back_up},
+    snapshot::Summary,
 };
 
 #[derive(Args)]

@@ -6,15 +6,15 @@ use super::{
     output::{self, table},
 };
 use crate::{
-    app,
     config::{Config, options::ROWS},
+    daemon,
 };
 
 pub(super) fn run(config: &Config) -> Result<(), CliError> {
     for line in table(&rows(config)) {
         output::line(&line)?;
     }
-    let report = block_on(app::check(config))??;
+    let report = block_on(daemon::check(config))??;
     let mut is_sound = true;
     for finding in &report.findings {
         is_sound &= finding.is_sound;

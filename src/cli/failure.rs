@@ -6,11 +6,8 @@ use std::{
 };
 
 use super::{api::ApiError, output::printable};
-use crate::{
-    app::StartError,
-    config::OptionError,
-    store::{backup::BackupError, restore::RestoreError},
-};
+use crate::{config::OptionError, daemon::StartError};
+use wallcast_core::store::{backup::BackupError, restore::RestoreError};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]

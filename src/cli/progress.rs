@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::store::snapshot::Progress;
+use wallcast_core::store::snapshot::Progress;
 
 /// Less than this long is not worth a word, nor another one.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -6,10 +6,12 @@ use clap::Args;
 
 use super::{CliError, backup::told, output, progress::Meter};
 use crate::{
-    clock::Timestamp,
     config::Config,
-    store::restore::{self, RestoreError},
     tokens::{self, Standing},
+};
+use wallcast_core::{
+    clock::Timestamp,
+    store::restore::{self, RestoreError},
 };
 
 #[derive(Args)]

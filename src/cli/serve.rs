@@ -3,7 +3,7 @@
 use std::thread::available_parallelism;
 
 use super::CliError;
-use crate::{app, config::Config, logging};
+use crate::{config::Config, daemon, logging};
 
 /// More workers than this only cost memory: the daemon waits far more than it computes.
 const MOST_WORKERS: usize = 4;
@@ -24,5 +24,5 @@ pub(super) fn run(config: Config) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::Failed(format!("the runtime cannot start: {error}")))?;
-    Ok(runtime.block_on(app::run(config))?)
+    Ok(runtime.block_on(daemon::run(config))?)
 }

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::rows;
-use crate::event::EventId;
-use crate::ids::ClientId;
-use crate::shutdown::Shutdown;
-use crate::store::{Collected, Store};
+use wallcast_core::event::EventId;
+use wallcast_core::ids::ClientId;
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Collected, Store};
 
 /// Acknowledgements that are not written yet.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{Client, ClientName};
-use crate::clock::Timestamp;
-use crate::event::{Announcement, EventType, NewEvent, Topic};
-use crate::ids::ClientId;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Announcement, EventType, NewEvent, Topic};
+use wallcast_core::ids::ClientId;
 
 pub(super) fn client_revoked(client: &Client, reason: &str, now: Timestamp) -> NewEvent {
     let data = json!({

@@ -2,28 +2,26 @@
 
 mod acks;
 mod events;
-pub mod position;
 pub mod presence;
-pub mod routes;
-mod rows;
-pub mod view;
+pub(crate) mod rows;
 
 use std::str::FromStr;
 
 use rusqlite::Connection;
 use serde::{Serialize, Serializer};
 
+use crate::access::entitlement::affiliation;
 use crate::areas::{self, Area, InvalidName, checked_name};
-use crate::audit::{self, Actor};
-use crate::auth::Subject;
-use crate::auth::entitlement::affiliation;
 use crate::board::Audience;
-use crate::clock::Timestamp;
-use crate::event::{EventId, Topic};
-use crate::hub::{ClientMoved, DisconnectReason, SessionFilter};
-use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
-use crate::store::{StoreError, WriteTx};
 use crate::{rooms, tokens};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
+use wallcast_core::event::{EventId, Topic};
+use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
+use wallcast_core::store::ClientMoved;
+use wallcast_core::store::{StoreError, WriteTx};
 
 pub use acks::Acks;
 pub use rows::{at_kiosk, find, page};

@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::{events, rows};
-use crate::auth::Subject;
-use crate::clock::Timestamp;
-use crate::event::Event;
-use crate::hub::{Hub, Presence};
-use crate::ids::ClientId;
-use crate::store::{Store, StoreError};
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Event;
+use wallcast_core::hub::{Hub, Presence};
+use wallcast_core::ids::ClientId;
+use wallcast_core::store::{Store, StoreError};
 
 /// Changes that are read and written together at most, as when all tablets come back at once.
 const TOGETHER: usize = 64;

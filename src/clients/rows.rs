@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Client, ClientName};
-use crate::clock::Timestamp;
-use crate::event::EventId;
-use crate::ids::{ClientId, KioskId};
-use crate::store::row_limit;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::{ClientId, KioskId};
+use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "id, name, is_active, organization_id, tenant_id, kiosk_id, platform, \
     created_at, last_seen_at, last_acked_event_id";

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::wire::ResultJson;
 use super::{Command, CommandType, End, Outcome};
 use crate::clients::ClientName;
-use crate::clock::Timestamp;
-use crate::event::{Announcement, EventType, Namespace, NewEvent, Topic};
-use crate::ids::{KioskId, LockerId};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
+use wallcast_core::ids::{KioskId, LockerId};
 
 /// Told to the tablet alone.
 pub(super) fn command(command: &Command) -> NewEvent {

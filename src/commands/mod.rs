@@ -6,21 +6,20 @@
 
 mod events;
 mod outcome;
-pub mod routes;
 mod rows;
 mod wire;
 
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::audit::{self, Actor};
-use crate::auth::Principal;
 use crate::clients::{self, Acks, Client, ClientError};
-use crate::clock::Timestamp;
-use crate::event::{Epoch, Event, EventId, Position};
-use crate::ids::{ClientId, CommandId, KioskId, LockerId};
-use crate::store::{StoreError, WriteTx};
 use crate::text::{Line, Prose};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::Principal;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, Event, EventId, Position};
+use wallcast_core::ids::{ClientId, CommandId, KioskId, LockerId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 pub use outcome::{End, Outcome, Reported, Status, expire, report};
 pub use rows::{find, next_expiry, page};
@@ -228,7 +227,7 @@ pub fn pending(
 }
 
 /// How far a tablet has acknowledged its events.
-fn acked_by(
+pub(crate) fn acked_by(
     connection: &Connection,
     client: &ClientId,
     acks: &Acks,

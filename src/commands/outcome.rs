@@ -2,12 +2,12 @@
 //! end is its first word, save that a late one counts more than none.
 
 use super::{Command, CommandError, Remark, events, rows};
-use crate::auth::{Principal, Subject};
 use crate::clients;
-use crate::clock::Timestamp;
-use crate::event::EventId;
-use crate::ids::CommandId;
-use crate::store::WriteTx;
+use wallcast_core::auth::{Principal, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::CommandId;
+use wallcast_core::store::WriteTx;
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Command, End, Order, Outcome};
-use crate::clock::Timestamp;
-use crate::event::to_json;
-use crate::ids::{ClientId, CommandId};
-use crate::store::row_limit;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::to_json;
+use wallcast_core::ids::{ClientId, CommandId};
+use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "number, id, client_id, kiosk_id, type, locker_id, parameters, event_id, \
     created_at, expires_at, outcome, message, error, finished_at";

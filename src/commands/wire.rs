@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Command, CommandType, End, Outcome, Remark, Reported};
-use crate::clock::Timestamp;
-use crate::event::EventId;
-use crate::ids::{ClientId, CommandId, KioskId, LockerId};
-use crate::server::{ApiError, Fields};
+use crate::http::{ApiError, Fields};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::{ClientId, CommandId, KioskId, LockerId};
 
 /// A command on the wire.
 #[derive(Serialize)]

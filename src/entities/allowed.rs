@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use super::services::{self, Service};
-use crate::areas::EntityId;
+use wallcast_core::entity_id::EntityId;
 
 /// One entry of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]

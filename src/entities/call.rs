@@ -11,13 +11,14 @@ use serde_json::{Map, Value, json};
 use super::allowed;
 use super::services::{self, Service};
 use super::showing::DeviceClass;
+use crate::access::entitlement;
 use crate::app::App;
-use crate::areas::EntityId;
-use crate::audit::{self, Actor};
-use crate::auth::{Subject, entitlement};
 use crate::home::HomeError;
-use crate::server::{ApiError, Fields};
-use crate::store::StoreError;
+use crate::http::{ApiError, Fields};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::Subject;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::store::StoreError;
 
 /// Covers that open a house: an entry of `allowed_services` must name each by its id.
 const ENTRANCES: &[&str] = &["garage", "gate", "door"];

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::state::State;
-use crate::areas::EntityId;
-use crate::clock::Timestamp;
-use crate::event::{Event, EventType, NewEvent};
-use crate::ids::AreaId;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::{Event, EventType, NewEvent};
+use wallcast_core::ids::AreaId;
 
 /// An entity as `entity_states` and `GET /api/entities` show it.
 #[derive(Debug, Serialize)]

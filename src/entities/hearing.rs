@@ -8,9 +8,9 @@ use super::events::{self, Change};
 use super::plan::Number;
 use super::state::{self, State, Told};
 use super::{Entities, Inner, Stage};
-use crate::areas::EntityId;
-use crate::clock::Timestamp;
-use crate::event::Topic;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::Topic;
 
 /// What came of something told.
 pub(super) enum Learnt {

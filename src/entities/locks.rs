@@ -9,10 +9,10 @@ use tokio::sync::Notify;
 
 use super::state::State;
 use crate::app::App;
-use crate::areas::EntityId;
-use crate::ids::LockerId;
 use crate::lockers;
-use crate::store::StoreError;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::ids::LockerId;
+use wallcast_core::store::StoreError;
 
 /// How long a store that cannot write is left alone.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);

@@ -10,8 +10,7 @@ mod events;
 mod hearing;
 mod locks;
 mod plan;
-pub mod routes;
-mod rows;
+pub(crate) mod rows;
 mod services;
 mod showing;
 mod state;
@@ -23,11 +22,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::areas::EntityId;
-use crate::auth::Subject;
-use crate::event::Topic;
-use crate::hub::{CommitListener, Effects, Hub};
-use crate::ids::AreaId;
+use wallcast_core::auth::Subject;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::Topic;
+use wallcast_core::hub::Hub;
+use wallcast_core::ids::AreaId;
+use wallcast_core::store::{CommitListener, Effects};
 
 pub use call::{Asked, Called, call, permitted};
 pub use rows::is_in_enabled_area;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::areas::EntityId;
+use wallcast_core::entity_id::EntityId;
 
 /// Entities of one subscription. Home Assistant looks at each subscription for every state change.
 const MAX_ENTITIES: usize = 2000;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
-use crate::areas::EntityId;
-use crate::ids::{AreaId, ClientId};
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::ids::{AreaId, ClientId};
 
 fn entity(text: &str) -> Option<EntityId> {
     text.parse().ok()
@@ -57,7 +57,7 @@ pub(super) fn wanted(connection: &Connection) -> rusqlite::Result<BTreeSet<Entit
 }
 
 /// The enabled areas of a tablet, or all.
-pub(super) fn enabled_areas(
+pub(crate) fn enabled_areas(
     connection: &Connection,
     client: Option<&ClientId>,
 ) -> rusqlite::Result<BTreeSet<AreaId>> {

@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 
 use super::events::{self, Shown};
 use super::{Entities, Inner, Stage};
-use crate::areas::EntityId;
-use crate::auth::Subject;
-use crate::clock::Timestamp;
-use crate::event::Event;
-use crate::hub::Session;
-use crate::ids::AreaId;
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::Event;
+use wallcast_core::hub::Session;
+use wallcast_core::ids::AreaId;
 
 /// Whose entities.
 enum Scope {
@@ -81,7 +81,7 @@ impl Entities {
 
     /// The states of entities in these areas, by their ids, each as JSON: at most `limit` after the
     /// one named.
-    pub(super) fn page(
+    pub(crate) fn page(
         &self,
         areas: &BTreeSet<AreaId>,
         after: Option<&str>,

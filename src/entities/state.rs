@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::areas::EntityId;
-use crate::clock::Timestamp;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::entity_id::EntityId;
 
 /// A state is at most 255 characters at Home Assistant.
 const MAX_STATE: usize = 1024;

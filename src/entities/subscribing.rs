@@ -13,12 +13,12 @@ use super::state::Told;
 use super::view::View;
 use super::{Entities, Stage, rows};
 use crate::app::App;
-use crate::areas::EntityId;
-use crate::clock::Timestamp;
-use crate::event::Topic;
 use crate::home::{HomeError, Link, Subscription};
-use crate::ids::AreaId;
-use crate::store::StoreError;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::Topic;
+use wallcast_core::ids::AreaId;
+use wallcast_core::store::StoreError;
 
 /// How long changes are gathered before Home Assistant is asked again.
 const GATHER: Duration = Duration::from_millis(50);

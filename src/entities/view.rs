@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::areas::EntityId;
-use crate::ids::AreaId;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::ids::AreaId;
 
 /// Areas and their entities, both ways. Knows nothing of disabled areas.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{HelpJson, HelpRequest};
 use crate::clients::ClientName;
-use crate::clock::Timestamp;
-use crate::event::{Announcement, EventType, Namespace, NewEvent, Topic};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
 
 /// The whole request, and when this was told.
 #[derive(Serialize)]

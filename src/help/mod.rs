@@ -1,7 +1,6 @@
 //! Help requests of kiosks (seed 3): asked for by a tablet, taken care of by admins.
 
 mod events;
-pub mod routes;
 mod rows;
 mod wire;
 
@@ -11,13 +10,13 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
 
-use crate::audit::{self, Actor};
-use crate::auth::{Principal, Subject};
 use crate::clients::{self, ClientError};
-use crate::clock::Timestamp;
-use crate::ids::{ClientId, KioskId};
-use crate::store::{StoreError, WriteTx};
 use crate::text::{Line, Prose};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::{Principal, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{ClientId, KioskId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 pub use rows::{find, page};
 pub use wire::HelpJson;

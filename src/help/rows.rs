@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Asked, HelpRequest, PhotoUrl};
-use crate::clock::Timestamp;
-use crate::ids::ClientId;
-use crate::store::row_limit;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ClientId;
+use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "id, client_id, kiosk_id, locker_no, category, note, photo_url, status, \
     created_at, updated_at";

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::{Asked, Category, HelpRequest, Note, PhotoUrl};
-use crate::clock::Timestamp;
-use crate::ids::KioskId;
-use crate::server::{ApiError, Fields};
+use crate::http::{ApiError, Fields};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::KioskId;
 
 /// The number on a locker at most.
 const MAX_LOCKER_NO: i64 = 1_000_000_000;

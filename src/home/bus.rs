@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Home, HomeError, Link};
-use crate::event::Announcement;
-use crate::hub::Hub;
-use crate::shutdown::Shutdown;
+use wallcast_core::event::Announcement;
+use wallcast_core::hub::Hub;
+use wallcast_core::shutdown::Shutdown;
 
 /// Announcements that wait at most; the oldest make room. A Home Assistant that is there takes them
 /// as they come.
@@ -109,7 +109,7 @@ async fn fire_all(link: &Link, waiting: &Waiting) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
+    use wallcast_core::clock::Timestamp;
 
     fn numbered(number: usize) -> Announcement {
         let data = json!({ "number": number });

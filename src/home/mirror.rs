@@ -21,8 +21,8 @@ use super::{Home, HomeError, Link, Subscription};
 use crate::areas::Area;
 use crate::areas::mirror;
 use crate::pause::Pause;
-use crate::shutdown::Shutdown;
-use crate::store::{Store, StoreError};
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Store, StoreError};
 
 /// Changes that come together are read together.
 const GATHER: Duration = Duration::from_millis(100);

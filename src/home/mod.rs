@@ -25,9 +25,9 @@ use tokio::sync::watch;
 pub use link::{Link, Subscription};
 pub use run::run;
 
-use crate::clock::Timestamp;
 use crate::config::Config;
 use address::Address;
+use wallcast_core::clock::Timestamp;
 
 /// Home Assistant as the rest of the program sees it: a handle that is there whether or not Home
 /// Assistant is. Cheap to clone.

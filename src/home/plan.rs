@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::areas::Area;
 use crate::areas::mirror::{self, Mirrored};
-use crate::ids::{AreaId, KioskId, LockerId};
 use crate::lockers;
-use crate::store::{Store, StoreError};
+use wallcast_core::ids::{AreaId, KioskId, LockerId};
+use wallcast_core::store::{Store, StoreError};
 
 /// Entities that one transaction writes, give or take an area's: others want to write as well.
 const BATCH: usize = 2_000;

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{HomeError, Link};
+use crate::areas::AreaName;
 use crate::areas::mirror::Mirrored;
-use crate::areas::{AreaName, EntityId};
+use wallcast_core::entity_id::EntityId;
 
 /// How long a registry may take: a large one on a slow machine comes late.
 const LIST_WITHIN: Duration = Duration::from_secs(15);

@@ -9,9 +9,9 @@ use super::address::Address;
 use super::dial::{DialError, dial};
 use super::link::Link;
 use super::{Home, State};
-use crate::clock::Timestamp;
 use crate::pause::Pause;
-use crate::shutdown::Shutdown;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::shutdown::Shutdown;
 
 /// A connection that lasted so long was a good one: the next attempt comes at once again.
 const GOOD: Duration = Duration::from_secs(30);

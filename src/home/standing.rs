@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Home, State};
 use crate::board::{ServiceStatus, own};
-use crate::shutdown::Shutdown;
-use crate::store::{Store, StoreError};
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Store, StoreError};
 
 /// When a write that failed is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(5);

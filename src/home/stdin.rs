@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use crate::api;
 use crate::app::App;
-use crate::auth::Principal;
-use crate::server::{ApiError, Reply, Request};
-use crate::{broadcast, commands, messages};
+use crate::http::{ApiError, Reply, Request};
+use wallcast_core::auth::Principal;
 
 /// The longest line, in bytes: that of a request's body.
 const MAX_LINE: usize = 64 * 1024;
@@ -158,9 +158,9 @@ async fn perform(
     let request = Request::inside(Principal::local_admin(id), &body);
     let app = app.clone();
     match action {
-        Action::Broadcast => broadcast::routes::broadcast(app, request).await,
-        Action::Message => messages::routes::send(app, request).await,
-        Action::Command => commands::routes::create(app, request).await,
+        Action::Broadcast => api::broadcast::broadcast(app, request).await,
+        Action::Message => api::messages::send(app, request).await,
+        Action::Command => api::commands::create(app, request).await,
     }
 }
 

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{Locker, State};
-use crate::clock::Timestamp;
-use crate::event::{EventType, Namespace, NewEvent, Topic};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventType, Namespace, NewEvent, Topic};
 
 /// Told to admins and to the room of the locker's kiosk in `/ws/lockers`.
 pub(super) fn state_changed(locker: &Locker, old: &State, now: Timestamp) -> NewEvent {

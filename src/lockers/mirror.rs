@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{Locker, State, keep, rows};
-use crate::ids::{KioskId, LockerId};
-use crate::store::WriteTx;
+use wallcast_core::ids::{KioskId, LockerId};
+use wallcast_core::store::WriteTx;
 
 /// What a lock says as long as nobody has heard of it.
 const UNKNOWN: &str = "unknown";

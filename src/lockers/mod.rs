@@ -2,14 +2,13 @@
 
 mod events;
 pub mod mirror;
-pub mod routes;
 mod rows;
 
-use crate::audit::{self, Actor};
-use crate::clock::Timestamp;
-use crate::ids::{KioskId, LockerId};
-use crate::store::{StoreError, WriteTx};
 use crate::text::Line;
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{KioskId, LockerId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 pub use rows::{Of, find, page, sees};
 

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::Locker;
-use crate::ids::{ClientId, KioskId, LockerId};
-use crate::store::row_limit;
+use wallcast_core::ids::{ClientId, KioskId, LockerId};
+use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "id, kiosk_id, state, is_mirrored, created_at, updated_at";
 

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::{Party, events, receipts};
-use crate::clock::Timestamp;
-use crate::event::Event;
-use crate::hub::Hub;
-use crate::store::{Store, StoreError};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Event;
+use wallcast_core::hub::Hub;
+use wallcast_core::store::{Store, StoreError};
 
 /// Sides that are told between two commits: other writes wait for no more.
 const AT_ONCE: usize = 16;

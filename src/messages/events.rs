@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Conversation, Message, Party, Seen, Status, Unread, wire};
-use crate::clock::Timestamp;
-use crate::event::{EventType, NewEvent, Topic};
-use crate::ids::{ConversationId, MessageId, UserId};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventType, NewEvent, Topic};
+use wallcast_core::ids::{ConversationId, MessageId, UserId};
 
 /// `new_message` for one side. What is for all says nothing of the conversation, which each sees
 /// with an `unread` of its own.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::send::{tell_unread, tell_update};
 use super::{Message, Party, rows};
-use crate::store::WriteTx;
+use wallcast_core::store::WriteTx;
 
 /// Tells of at most `at_most` unread messages that are past their expiry by now. True if any was to
 /// all, whose counts [`super::tell_everyone`] tells.

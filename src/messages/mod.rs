@@ -4,17 +4,15 @@
 //! A conversation is of two sides on one platform. What either side hears of it goes to that side's
 //! own topic, so nobody joins or leaves anything here.
 
-mod counts;
+pub(crate) mod counts;
 mod events;
 mod expiry;
 mod party;
 pub mod presence;
-mod receipts;
-pub mod routes;
-mod rows;
+pub(crate) mod receipts;
+pub(crate) mod rows;
 mod send;
-pub mod users;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -22,12 +20,12 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::audit::{self, Actor};
-use crate::clock::Timestamp;
-use crate::event::EventId;
-use crate::ids::{ConversationId, MessageId};
-use crate::server::{FromField, text_fields};
-use crate::store::{StoreError, WriteTx};
+use crate::http::{FromField, text_fields};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::{ConversationId, MessageId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 pub use counts::tell_everyone;
 pub use expiry::lapse;
@@ -39,16 +37,16 @@ pub use send::{Draft, send, typing};
 /// Characters of a body at most.
 const MAX_BODY: usize = 4000;
 /// Life of a message in seconds, if it has an end: a second to a year.
-const TTL: std::ops::RangeInclusive<i64> = 1..=366 * 86_400;
+pub(crate) const TTL: std::ops::RangeInclusive<i64> = 1..=366 * 86_400;
 /// Messages of one conversation that are kept; the oldest go first.
 const MAX_KEPT: i64 = 10_000;
 
 /// A message, as somebody sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    seq: i64,
+    pub(crate) seq: i64,
     id: MessageId,
-    conversation: i64,
+    pub(crate) conversation: i64,
     conversation_id: ConversationId,
     sender: Party,
     recipient: Party,
@@ -67,7 +65,7 @@ impl Message {
         &self.id
     }
 
-    fn is_to_all(&self) -> bool {
+    pub(crate) fn is_to_all(&self) -> bool {
         self.recipient == Party::All
     }
 
@@ -79,7 +77,7 @@ impl Message {
 /// A conversation without what changes in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
-    seq: i64,
+    pub(crate) seq: i64,
     id: ConversationId,
     /// In order, so that two sides have one conversation on a platform.
     sides: [Party; 2],
@@ -92,7 +90,7 @@ impl Conversation {
     }
 
     /// Whether a side may look into it: its own, what is for all, and admins into any.
-    fn is_open_to(&self, party: &Party) -> bool {
+    pub(crate) fn is_open_to(&self, party: &Party) -> bool {
         *party == Party::Admin || self.has(party) || self.has(&Party::All)
     }
 
@@ -106,10 +104,10 @@ impl Conversation {
 /// A conversation as one side sees it now.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    conversation: Conversation,
+    pub(crate) conversation: Conversation,
     last_message: Option<Message>,
     unread: u64,
-    updated_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
 }
 
 /// How many messages a side has not read, by platform.
@@ -226,7 +224,7 @@ impl Asking {
     }
 
     /// The refusal of a thing that is not there: only admins learn of that.
-    fn without(&self, what: &'static str) -> MessageError {
+    pub(crate) fn without(&self, what: &'static str) -> MessageError {
         match self.party {
             Party::Admin => MessageError::Unknown(what),
             _ => MessageError::Forbidden,

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde_json::{Value, json};
 
-use crate::auth::Subject;
-use crate::event::Topic;
-use crate::ids::{ClientId, InvalidId, UserId};
-use crate::server::{Fields, FromField};
+use crate::http::{Fields, FromField};
+use wallcast_core::auth::Subject;
+use wallcast_core::event::Topic;
+use wallcast_core::ids::{ClientId, InvalidId, UserId};
 
 /// A side of a conversation. Their order is the order in which a conversation names its two.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +75,7 @@ impl FromField for Party {
             _ => return Err(EXPECTED.into()),
         };
         let mut fields = Fields::new(object);
-        let said = |error: crate::server::ApiError| format!("is not right: {}", error.message());
+        let said = |error: crate::http::ApiError| format!("is not right: {}", error.message());
         let client: Option<ClientId> = fields.optional("clientId").map_err(said)?;
         let user: Option<UserId> = fields.optional("userId").map_err(said)?;
         let all = fields.optional("all").map_err(said)? == Some(true);

@@ -6,11 +6,11 @@ use rusqlite::Connection;
 
 use super::send::{tell_unread, tell_update};
 use super::{Asking, Message, MessageError, Party, Status, Unread, events, rows};
-use crate::clock::Timestamp;
-use crate::event::{Epoch, Event, EventId, Position};
-use crate::ids::MessageId;
-use crate::store::{Store, StoreError, WriteTx};
 use crate::tokens;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, Event, EventId, Position};
+use wallcast_core::ids::MessageId;
+use wallcast_core::store::{Store, StoreError, WriteTx};
 
 /// Messages that an acknowledgement moves on in one write.
 const ACKED_AT_ONCE: usize = 200;
@@ -172,7 +172,7 @@ fn waiting(
 }
 
 /// What a side has not read.
-pub(super) fn unread(db: &Connection, party: &Party, now: Timestamp) -> rusqlite::Result<Unread> {
+pub(crate) fn unread(db: &Connection, party: &Party, now: Timestamp) -> rusqlite::Result<Unread> {
     let mut unread = rows::unread(db, party, since(db, party)?, now)?;
     unread.0.entry("wallcast".to_owned()).or_default();
     Ok(unread)

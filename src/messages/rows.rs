@@ -7,18 +7,18 @@ mod waiting;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, ToSql, params};
 
 use super::{Body, Conversation, Message, Party, Status, Word};
-use crate::clock::Timestamp;
-use crate::event::EventId;
-use crate::ids::MessageId;
-use crate::store::WriteTx;
-use crate::store::row_limit;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::MessageId;
+use wallcast_core::store::WriteTx;
+use wallcast_core::store::row_limit;
 
-pub(super) use conversations::{
+pub(crate) use conversations::{
     conversation_at, conversations, find_between, find_conversation, open, seen_by, sharers,
 };
-pub(super) use people::{last_seen, set_last_seen};
+pub(crate) use people::{last_seen, set_last_seen};
 pub use waiting::next_lapse;
-pub(super) use waiting::{lapsed, may_wait, undelivered, unread};
+pub(crate) use waiting::{lapsed, may_wait, undelivered, unread};
 
 /// A message as `?1` sees it: of one to all, each is somewhere else.
 const COLUMNS: &str = "m.seq, m.id, m.conversation, c.id, m.sender, m.recipient, c.platform, m.body, m.level,
@@ -81,7 +81,7 @@ pub(super) fn at(db: &Connection, viewer: &Party, seq: i64) -> rusqlite::Result<
 }
 
 /// Messages that `viewer` wrote or got, newest first, before the place given; every one for admins.
-pub(super) fn page(
+pub(crate) fn page(
     db: &Connection,
     viewer: &Party,
     now: Timestamp,
@@ -107,7 +107,7 @@ pub(super) fn page(
 }
 
 /// Messages of a conversation, newest first, before the place given.
-pub(super) fn page_of(
+pub(crate) fn page_of(
     db: &Connection,
     viewer: &Party,
     conversation: &Conversation,
@@ -233,7 +233,7 @@ pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqli
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ConversationId;
+    use wallcast_core::ids::ConversationId;
 
     fn message(conversation: i64, n: i64) -> Message {
         Message {
@@ -255,7 +255,8 @@ mod tests {
 
     fn database() -> Connection {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(&crate::store::SCHEMA.concat()).unwrap();
+        db.execute_batch(&wallcast_core::store::SCHEMA.concat())
+            .unwrap();
         db
     }
 

@@ -6,10 +6,10 @@ use super::{
     Asking, Body, Conversation, MAX_KEPT, Message, MessageError, Party, Status, Word, events, rows,
 };
 use crate::clients;
-use crate::clock::Timestamp;
-use crate::event::NewEvent;
-use crate::ids::{ConversationId, MessageId};
-use crate::store::WriteTx;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::NewEvent;
+use wallcast_core::ids::{ConversationId, MessageId};
+use wallcast_core::store::WriteTx;
 
 /// A message that somebody wants to be sent.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use super::{Message, Seen, Unread};
 
 /// `{id, conversationId, from, to, platform, body, level, status, createdAt}`, and `expiresAt` of one
 /// that has an end.
-pub(super) fn message(message: &Message) -> Value {
+pub(crate) fn message(message: &Message) -> Value {
     let mut json = json!({
         "id": message.id,
         "conversationId": message.conversation_id,
@@ -25,7 +25,7 @@ pub(super) fn message(message: &Message) -> Value {
 }
 
 /// `{id, participants, platform, lastMessage, unread, updatedAt}`.
-pub(super) fn conversation(seen: &Seen) -> Value {
+pub(crate) fn conversation(seen: &Seen) -> Value {
     json!({
         "id": seen.conversation.id,
         "participants": seen.conversation.sides.each_ref().map(|side| side.to_json()),
@@ -37,6 +37,6 @@ pub(super) fn conversation(seen: &Seen) -> Value {
 }
 
 /// `{unreadCounts, totalUnread}`.
-pub(super) fn unread(Unread(counts): &Unread) -> Value {
+pub(crate) fn unread(Unread(counts): &Unread) -> Value {
     json!({ "unreadCounts": counts, "totalUnread": counts.values().sum::<u64>() })
 }

@@ -4,11 +4,11 @@
 use serde_json::{Map, Value, json};
 
 use super::{Completed, Waiting};
-use crate::clock::Timestamp;
-use crate::event::{Announcement, EventType, NewEvent, Topic};
-use crate::ids::PairingId;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Announcement, EventType, NewEvent, Topic};
+use wallcast_core::ids::PairingId;
 
-pub(super) fn requested(waiting: &Waiting) -> NewEvent {
+pub(crate) fn requested(waiting: &Waiting) -> NewEvent {
     let data = json!({
         "pairingId": waiting.id,
         "code": waiting.code,
@@ -31,7 +31,7 @@ pub(super) fn completed(
     NewEvent::new(EventType::PAIRING_COMPLETED, &data, vec![topic])
 }
 
-pub(super) fn ended(kind: EventType, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
+pub(crate) fn ended(kind: EventType, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
     let data = json!({ "pairingId": id, "reason": reason });
     NewEvent::new(kind, &data, vec![topic])
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Over, Pairings, events};
-use crate::auth::Subject;
-use crate::clock::Timestamp;
-use crate::event::{EventType, Topic};
-use crate::hub::{DisconnectReason, SessionFilter};
-use crate::store::{Store, StoreError, WriteTx};
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
+use wallcast_core::event::{EventType, Topic};
+use wallcast_core::store::{Store, StoreError, WriteTx};
 
 /// The pause after a store that could not keep what was to be told.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);

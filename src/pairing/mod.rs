@@ -4,23 +4,22 @@
 //! What is open lives in memory alone (`registry`). What was granted stands in the store as the claims
 //! of a token, so that a lost answer can be given again, byte for byte, until its first use.
 
-mod events;
+pub(crate) mod events;
 pub mod expiry;
-mod registry;
-pub mod routes;
+pub(crate) mod registry;
 
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
 use crate::areas::{Area, AreaJson};
-use crate::audit::Actor;
-use crate::auth::Signer;
 use crate::clients::{self, Client, ClientError, ClientName, ClientPatch};
-use crate::clock::Timestamp;
-use crate::event::Topic;
-use crate::ids::{AreaId, ClientId, KioskId, OrganizationId, PairingId, TenantId};
-use crate::store::{StoreError, WriteTx};
 use crate::tokens::{self, NewToken, PairingAnswer, Token};
+use wallcast_core::audit::Actor;
+use wallcast_core::auth::Signer;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Topic;
+use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, PairingId, TenantId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 pub use registry::{Guess, Offer, Over, Pairings, Waiting};
 
@@ -99,7 +98,7 @@ impl Completed {
     }
 
     /// The same as admins may see it.
-    fn without_token(&self) -> Map<String, Value> {
+    pub(crate) fn without_token(&self) -> Map<String, Value> {
         let areas = self
             .areas
             .iter()
@@ -160,7 +159,7 @@ pub fn grant(
     }
     let pairing_id = answer.id.clone();
     let new = NewToken {
-        subject: crate::auth::Subject::Client(id),
+        subject: wallcast_core::auth::Subject::Client(id),
         name: client.name.as_str().to_owned(),
         ttl_seconds: issuer.ttl_seconds,
         email: None,
@@ -226,7 +225,7 @@ fn again(db: &Connection, signer: &Signer, token: &Token) -> Result<Completed, P
         .as_ref()
         .map(|answer| answer.id.clone())
         .ok_or_else(unknown)?;
-    let crate::auth::Subject::Client(id) = &token.subject else {
+    let wallcast_core::auth::Subject::Client(id) = &token.subject else {
         return Err(unknown());
     };
     let client = clients::expect(db, id)?;
@@ -251,7 +250,7 @@ fn completed(
 }
 
 /// The event that tells a waiting tablet of its grant, for a socket that opens late.
-pub fn completed_event(completed: &Completed, now: Timestamp) -> crate::event::NewEvent {
+pub fn completed_event(completed: &Completed, now: Timestamp) -> wallcast_core::event::NewEvent {
     let waiting = Topic::Pairing(completed.pairing_id.clone());
     events::completed(completed, now, completed.answer(), waiting)
 }

@@ -10,10 +10,10 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 
 use super::{Tablet, Terms};
-use crate::auth::ConnectionLimits;
-use crate::clock::Timestamp;
-use crate::ids::{Jti, PairingId};
-use crate::random;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{Jti, PairingId};
+use wallcast_core::limits::ConnectionLimits;
+use wallcast_core::random;
 
 /// Open requests of one address (contract 6.2).
 const OPEN_OF_ONE: usize = 3;
@@ -65,7 +65,7 @@ pub struct Offer {
     /// What the admin decided beforehand.
     pub terms: Terms,
     /// Who offers it.
-    pub offered_by: crate::audit::Actor,
+    pub offered_by: wallcast_core::audit::Actor,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it dies.
@@ -236,7 +236,7 @@ impl Pairings {
     pub fn offer(
         &self,
         terms: Terms,
-        offered_by: crate::audit::Actor,
+        offered_by: wallcast_core::audit::Actor,
         now: Timestamp,
         ttl_seconds: i64,
     ) -> Result<Offer, RegistryFull> {
@@ -434,7 +434,7 @@ fn until(now: Timestamp, then: Timestamp) -> Duration {
 }
 
 /// A code as people type it: any case, with or without dashes and spaces.
-pub(super) fn normal(code: &str) -> String {
+pub(crate) fn normal(code: &str) -> String {
     code.chars()
         .filter(|c| !c.is_whitespace() && *c != '-')
         .map(|c| c.to_ascii_uppercase())

@@ -12,12 +12,12 @@ use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
 use super::position::ResumeHint;
 use super::registration::{self, Proof, RegisteredSession};
-use crate::auth::{AuthError, Credential};
-use crate::clock::Timestamp;
-use crate::event::{Event, EventType, Namespace, NewEvent};
-use crate::hub::DisconnectReason;
-use crate::ids::ConnectionId;
-use crate::protocol::socketio;
+use crate::access::{AuthError, Credential};
+use realtime_protocol::socketio;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::{Event, EventType, Namespace, NewEvent};
+use wallcast_core::ids::ConnectionId;
 
 /// Tokens that a connection may have refused before it is closed: one for each namespace, twice.
 const MAX_REFUSALS: usize = 8;

@@ -11,12 +11,12 @@ use super::codec::{Message, RequestMark, Unreadable};
 use super::command::Command;
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
-use crate::auth::Subject;
-use crate::clock::Timestamp;
-use crate::event::{EventId, EventType, Namespace};
-use crate::hub::Session;
+use crate::http::{ApiError, Fields};
 use crate::messages::{self, Party};
-use crate::server::{ApiError, Fields};
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventId, EventType, Namespace};
+use wallcast_core::hub::Session;
 
 impl Connection {
     /// Acts on a message of one session.

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::codec::{self, Codec};
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
-use crate::event::{EventType, Namespace};
-use crate::hub::DisconnectReason;
-use crate::protocol::{Event as TransportEvent, socketio};
+use realtime_protocol::{Event as TransportEvent, socketio};
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::{EventType, Namespace};
 
 /// A peer that takes nothing for this long is closed (contract 4.6).
 const STALL: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl Connection {
 
     /// The daemon stops: what waits is told, then that, then the close (contract section 9).
     pub(super) async fn shut_down(&mut self) -> CloseAction {
-        let [a, b, c, d] = crate::random::bytes::<4>();
+        let [a, b, c, d] = wallcast_core::random::bytes::<4>();
         let spread = RECONNECT_MS.end - RECONNECT_MS.start;
         let after = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
         let data = json!({ "reconnectAfterMs": after });

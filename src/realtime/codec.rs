@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
-use crate::clock::Timestamp;
-use crate::event::{Event, EventType, Namespace, direct_json, direct_sse, to_json};
-use crate::hub::{Dialect, DisconnectReason};
-use crate::protocol::Frame;
-use crate::protocol::socketio::{self, AttachmentLimits, Packet};
-use crate::server::Fields;
+use crate::http::Fields;
+use realtime_protocol::Frame;
+use realtime_protocol::socketio::{self, AttachmentLimits, Packet};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::{Event, EventType, Namespace, direct_json, direct_sse, to_json};
+use wallcast_core::hub::Dialect;
 
 use super::client_messages::failure;
 

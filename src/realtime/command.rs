@@ -6,11 +6,12 @@ use super::message_commands::MessageCommand;
 use super::organizations::OrganizationCommand;
 use super::position::ResumePosition;
 use super::rooms::{RoomCommand, Wish};
-use crate::auth::{AuthError, Principal};
+use crate::access::AuthError;
 use crate::commands::Reported;
-use crate::event::EventId;
-use crate::ids::ConnectionId;
-use crate::server::{ApiError, Fields};
+use crate::http::{ApiError, Fields};
+use wallcast_core::auth::Principal;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::ConnectionId;
 
 /// A message that makes sense.
 #[derive(Debug)]

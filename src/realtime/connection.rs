@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use super::client_messages;
 use super::close::CloseAction;
 use super::codec::{self, Codec, Inbound};
 use super::delivery_metrics;
@@ -23,15 +24,15 @@ use super::rate_limit::RateLimit;
 use super::registration::{ConnectRequest, Proof};
 use super::transport::Transport;
 use super::writer_state::WriterState;
-use super::{SocketPermit, client_messages};
+use crate::access::Credential;
 use crate::app::App;
-use crate::auth::Credential;
-use crate::event::{Event, EventType, Namespace};
-use crate::hub::ConnectionWriter;
-use crate::ids::ConnectionId;
-use crate::protocol::{Event as TransportEvent, Frame};
-use crate::server::Peer;
-use crate::shutdown::Busy;
+use crate::http::Peer;
+use crate::net::SocketPermit;
+use realtime_protocol::{Event as TransportEvent, Frame};
+use wallcast_core::event::{Event, EventType, Namespace};
+use wallcast_core::hub::ConnectionWriter;
+use wallcast_core::ids::ConnectionId;
+use wallcast_core::shutdown::Busy;
 
 /// Events that are handed to the transport at once.
 pub(super) const BATCH: usize = 64;

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
-use crate::clock::Timestamp;
-use crate::event::{Event, Namespace};
-use crate::hub::{Hub, Session};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Event, Namespace};
+use wallcast_core::hub::{Hub, Session};
 
 /// Events that were handed to the transport and are not yet with the kernel, by when they were
 /// published. Empty while idle; bounded, since nothing is handed on before all of it is flushed.

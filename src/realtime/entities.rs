@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use crate::areas::EntityId;
-use crate::audit::Actor;
 use crate::entities::{self, Asked};
-use crate::event::Namespace;
-use crate::server::{ApiError, Fields};
+use crate::http::{ApiError, Fields};
+use wallcast_core::audit::Actor;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::Namespace;
 
 /// What a session wants of entities.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Connection {
             return self.fail(namespace, mark, "rate_limited", text);
         }
         let (app, writer) = (self.app.clone(), self.writer.clone());
-        let actor = Actor::new(session.subject(), &self.peer);
+        let actor = Actor::new(session.subject(), self.peer.shown());
         // What was begun is finished, also when the connection ends meanwhile.
         tokio::spawn(async move {
             let called = entities::call(&app, session.subject(), &actor, entity, asked).await;

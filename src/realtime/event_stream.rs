@@ -10,10 +10,12 @@ use hyper::header::{ACCEPT, HeaderName};
 use super::codec::Codec;
 use super::transport::Transport;
 use super::{enter, presented};
+use crate::access::AuthError;
 use crate::app::App;
-use crate::auth::AuthError;
-use crate::protocol::sse::EventStream;
-use crate::server::{self, ApiError, Incoming, Peer, Reply, Response, Stream};
+use crate::http::{ApiError, Incoming, Peer, Reply, Response};
+use crate::net::Stream;
+use crate::{identity, net};
+use realtime_protocol::sse::EventStream;
 
 const PATH: &str = "/api/events";
 const EVENT_STREAM: &str = "text/event-stream";
@@ -45,7 +47,7 @@ pub(super) async fn open(
     if request.method() == Method::HEAD {
         match (&handshake.local_admin, &handshake.credential) {
             (Some(_), _) => {}
-            (None, Some(credential)) => drop(server::prove(app, credential).await?),
+            (None, Some(credential)) => drop(identity::prove(app, credential).await?),
             (None, None) => return Err(AuthError::Missing.into()),
         }
         return Ok(head());
@@ -59,7 +61,7 @@ pub(super) async fn open(
         connection.send_welcome(0, &entered);
         tokio::spawn(connection.run());
     };
-    Ok(server::hand_over(head(), taker))
+    Ok(net::hand_over(head(), taker))
 }
 
 fn head() -> Response {

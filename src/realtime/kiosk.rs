@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use crate::audit::Actor;
-use crate::clock::Timestamp;
 use crate::commands::{self, CommandJson, Reported};
 use crate::help::{self, Asked, HelpJson};
-use crate::ids::KioskId;
-use crate::server::{ApiError, Fields};
+use crate::http::{ApiError, Fields};
+use wallcast_core::audit::Actor;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::KioskId;
 
 /// `help_request`: as `POST /api/help`.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Connection {
             return;
         };
         let principal = session.principal();
-        let actor = Actor::new(&principal.subject, &self.peer);
+        let actor = Actor::new(&principal.subject, self.peer.shown());
         let HelpWanted { asked, kiosk } = wanted;
         let requested = self.app.store.write(move |tx| {
             let help = help::request(tx, asked, kiosk, &principal, &actor)?;

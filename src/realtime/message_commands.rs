@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use crate::audit::Actor;
-use crate::clock::Timestamp;
-use crate::event::Event;
-use crate::ids::{ConversationId, MessageId};
+use crate::http::ApiError;
 use crate::messages::{self, Asking, MessageError, Party, Status};
-use crate::server::ApiError;
+use wallcast_core::audit::Actor;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Event;
+use wallcast_core::ids::{ConversationId, MessageId};
 
 /// What a session says of a message or a conversation.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Connection {
         let subject = session.subject();
         let asking = Party::of(subject).map(|party| Asking {
             party,
-            actor: Actor::new(subject, &self.peer),
+            actor: Actor::new(subject, self.peer.shown()),
         });
         let done = match asking {
             None => Err(MessageError::Forbidden),

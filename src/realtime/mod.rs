@@ -25,7 +25,6 @@ mod replay;
 mod resume;
 mod rooms;
 mod send;
-mod socket_limit;
 mod subscription;
 mod transport;
 mod writer_state;
@@ -35,19 +34,20 @@ use std::sync::Arc;
 use hyper::{Method, StatusCode};
 
 use crate::app::App;
-use crate::event::Namespace;
-use crate::protocol::engineio;
-use crate::protocol::websocket::{self, WebSocket};
-use crate::server::{self, ApiError, Incoming, ListenerKind, Peer, Response, Stream};
-use crate::store::StoreError;
+use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
+use crate::net::Stream;
+use crate::{identity, net};
 use codec::Codec;
 use connection::{Connection, Handshake};
 use position::ResumePosition;
+use realtime_protocol::engineio;
+use realtime_protocol::websocket::{self, WebSocket};
 use registration::RegisteredSession;
 use transport::Transport;
+use wallcast_core::event::Namespace;
+use wallcast_core::store::StoreError;
 
 pub use send::send;
-pub use socket_limit::{SocketLimit, SocketPermit};
 
 /// Engine.IO's engine over our streams.
 pub type Engine = engineio::Engine<Stream>;
@@ -136,7 +136,7 @@ async fn open_websocket(
         }
         tokio::spawn(connection.run());
     };
-    Ok(server::hand_over(response, taker))
+    Ok(net::hand_over(response, taker))
 }
 
 /// Lets in whoever opens a connection of one session with a token, in one look at the store. A wrong
@@ -175,7 +175,7 @@ async fn enter(
 
 async fn is_proven(app: &App, handshake: &Handshake) -> bool {
     match &handshake.credential {
-        Some(credential) => server::prove(app, credential).await.is_ok(),
+        Some(credential) => identity::prove(app, credential).await.is_ok(),
         None => handshake.local_admin.is_some(),
     }
 }
@@ -185,7 +185,7 @@ async fn open_socketio(
     request: Incoming,
     peer: Peer,
 ) -> Result<Response, ApiError> {
-    server::refuse_token_in_url(request.uri().query())?;
+    identity::refuse_token_in_url(request.uri().query())?;
     if names_session(request.uri().query()) {
         // The session was admitted when it was opened; its sid is all that this request brings.
         let response = app.engine.handle(request, |_| {
@@ -212,7 +212,7 @@ async fn open_socketio(
         return Ok(app.engine.handle(request, opened).await);
     }
     Ok(match app.engine.accept(&request) {
-        (response, Some(opening)) => server::hand_over(response, move |stream, head, read| {
+        (response, Some(opening)) => net::hand_over(response, move |stream, head, read| {
             opened(opening.on(stream, &head, read));
         }),
         (refusal, None) => refusal,
@@ -228,18 +228,18 @@ fn names_session(query: Option<&str>) -> bool {
 /// What a handshake presents, after the checks that need no store.
 async fn presented(app: &App, request: &Incoming, peer: &Peer) -> Result<Handshake, ApiError> {
     let (headers, query) = (request.headers(), request.uri().query());
-    server::refuse_token_in_url(query)?;
+    identity::refuse_token_in_url(query)?;
     let position = ResumePosition::of(headers, query)
         .map_err(|_| ApiError::field("since", "since must be an event's id, 0 or more"))?;
-    let found = server::credential_of(headers, query)?;
+    let found = identity::credential_of(headers, query)?;
     let (credential, local_admin) = match (peer.listener, found) {
         (ListenerKind::Ingress, _) => {
-            server::check_origin(app, headers, peer, server::Source::Cookie)?;
+            identity::check_origin(app, headers, peer, identity::Source::Cookie)?;
             (None, Some(app.ingress.admin(headers).await?))
         }
         (ListenerKind::Local, _) => (None, Some("cli".to_owned())),
         (_, Some((credential, source))) => {
-            server::check_origin(app, headers, peer, source)?;
+            identity::check_origin(app, headers, peer, source)?;
             (Some(credential), None)
         }
         (_, None) => (None, None),

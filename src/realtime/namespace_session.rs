@@ -8,12 +8,13 @@ use tokio::time::Instant;
 
 use super::subscription::Subscription;
 use crate::app::App;
-use crate::auth::Subject;
-use crate::clock::Timestamp;
-use crate::event::{Event, EventId, Namespace};
-use crate::hub::{DequeueResult, DisconnectReason, PostedMessage, Session};
-use crate::ids::ConnectionId;
 use crate::rooms;
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::{Event, EventId, Namespace};
+use wallcast_core::hub::{DequeueResult, PostedMessage, Session};
+use wallcast_core::ids::ConnectionId;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

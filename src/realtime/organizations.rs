@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use crate::auth::entitlement;
-use crate::clock::Timestamp;
-use crate::event::EventType;
-use crate::ids::OrganizationId;
-use crate::store::StoreError;
+use crate::access::entitlement;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventType;
+use wallcast_core::ids::OrganizationId;
+use wallcast_core::store::StoreError;
 
 /// What a session asks of an organisation.
 #[derive(Debug)]

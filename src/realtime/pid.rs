@@ -1,9 +1,9 @@
 //! Socket.IO's `pid` (contract 4.1): what proves that a session was this principal's, in itself,
 //! so that connecting writes nothing.
 
-use crate::auth::{Signer, Subject};
-use crate::event::{Epoch, EventId, Namespace};
-use crate::ids::ConnectionId;
+use wallcast_core::auth::{Signer, Subject};
+use wallcast_core::event::{Epoch, EventId, Namespace};
+use wallcast_core::ids::ConnectionId;
 
 /// A session's private id: `SID.EPOCH.BASE.MAC`, none of whose parts holds a dot. The MAC covers
 /// principal and namespace beside them.

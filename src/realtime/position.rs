@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::pid::Pid;
-use crate::auth::{Signer, Subject};
-use crate::clock::Timestamp;
-use crate::event::{Epoch, EventId, Namespace, Position};
-use crate::history;
-use crate::ids::ConnectionId;
+use wallcast_core::auth::{Signer, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, EventId, Namespace, Position};
+use wallcast_core::history;
+use wallcast_core::ids::ConnectionId;
 
 /// A place in a history, as a peer names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -273,7 +273,7 @@ impl HistoryBounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::KEY_BYTES;
+    use wallcast_core::auth::KEY_BYTES;
 
     fn epoch(text: &str) -> Epoch {
         Epoch::from_stored(text)

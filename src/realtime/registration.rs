@@ -10,18 +10,19 @@ use super::command::Authenticate;
 use super::pid::Pid;
 use super::position::{HistoryBounds, Outcome, ResumeHint, Start};
 use super::subscription;
+use crate::access::entitlement;
+use crate::access::{self, AuthError, Credential, Grant};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
-use crate::auth::entitlement;
-use crate::auth::{self, AuthError, Credential, Grant, Principal, Role, Signer, Subject};
 use crate::clients::{Acks, ClientError};
-use crate::clock::Timestamp;
 use crate::commands;
-use crate::event::{Epoch, Event, EventId, EventType, Namespace, Position};
-use crate::hub::{ConnectionWriter, Dialect, Session};
-use crate::ids::{ConnectionId, UserId};
 use crate::messages::{self, Party};
 use crate::{pairing, rooms};
+use wallcast_core::auth::{Principal, Role, Signer, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, Event, EventId, EventType, Namespace, Position};
+use wallcast_core::hub::{ConnectionWriter, Dialect, Session};
+use wallcast_core::ids::{ConnectionId, UserId};
 
 /// A waiting tablet's socket outlives its token by this: at the token's end the writer tells it
 /// `pairing_expired` and closes it, which the token's own end would forestall.
@@ -105,7 +106,7 @@ pub(super) async fn enter_as(
     claimed: Authenticate,
 ) -> Result<RegisteredSession, AuthError> {
     let presented = match &proof {
-        Proof::Credential(credential) => Some(auth::present(&app.signer, credential)?),
+        Proof::Credential(credential) => Some(access::present(&app.signer, credential)?),
         Proof::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
@@ -117,7 +118,7 @@ pub(super) async fn enter_as(
         .try_read_inline(move |db, last_event| {
             let now = Timestamp::now();
             let grant = match (&presented, proof) {
-                (Some(presented), _) => auth::authenticate(db, &pairings, presented, now)?,
+                (Some(presented), _) => access::authenticate(db, &pairings, presented, now)?,
                 (None, Proof::LocalAdmin(id)) => {
                     let id = id.parse().unwrap_or_else(|_| UserId::random());
                     Grant {
@@ -272,12 +273,12 @@ pub(super) async fn renew(
     session: Arc<Session>,
     claimed: Authenticate,
 ) -> Result<Option<Principal>, AuthError> {
-    let presented = auth::present(&app.signer, credential)?;
+    let presented = access::present(&app.signer, credential)?;
     let pairings = app.pairings.clone();
     let (renewed, first_use) = app
         .store
         .try_read_inline(move |db, _| {
-            let grant = auth::authenticate(db, &pairings, &presented, Timestamp::now())?;
+            let grant = access::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
             if !session.principal().has_same_access_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));

@@ -8,9 +8,9 @@ use super::connection::{BATCH, Connection};
 use super::position::ResyncReason;
 use super::subscription::ReplayPage;
 use super::{codec, delivery_metrics};
-use crate::event::EventType;
-use crate::hub::DisconnectReason;
-use crate::protocol::Frame;
+use realtime_protocol::Frame;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::EventType;
 
 impl Connection {
     /// Hands one page of history to each session that is behind, as far as the transport takes it.

@@ -6,11 +6,11 @@ use super::close::CloseAction;
 use super::codec::RequestMark;
 use super::connection::Connection;
 use super::position::{HistoryBounds, ResumePosition};
-use crate::event::EventType;
-use crate::hub::DisconnectReason;
-use crate::ids::ConnectionId;
 use crate::rooms;
-use crate::store::StoreError;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::EventType;
+use wallcast_core::ids::ConnectionId;
+use wallcast_core::store::StoreError;
 
 impl Connection {
     /// Tells what came after the position and was not told to this session yet. What it was told

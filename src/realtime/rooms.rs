@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::codec::RequestMark;
 use super::connection::Connection;
-use crate::event::EventType;
 use crate::rooms::{self, RoomError, RoomNamed};
+use wallcast_core::event::EventType;
 
 /// What a session asks of a room.
 #[derive(Debug)]

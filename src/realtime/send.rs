@@ -12,9 +12,9 @@ use tokio::time::timeout;
 
 use super::codec::read_message;
 use crate::app::App;
-use crate::hub::{PostError, PostedMessage};
-use crate::ids::ConnectionId;
-use crate::server::{ApiError, Reply, Request};
+use crate::http::{ApiError, Reply, Request};
+use wallcast_core::hub::{PostError, PostedMessage};
+use wallcast_core::ids::ConnectionId;
 
 /// How long an answer is waited for: a session that is behind with its events takes no messages.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::position::HistoryBounds;
-use crate::auth::entitlement;
-use crate::event::{Event, EventId, Namespace};
-use crate::history::{self, Span};
-use crate::hub::{DequeueResult, Hub, Session};
-use crate::store::{Store, StoreError};
+use crate::access::entitlement;
+use wallcast_core::event::{Event, EventId, Namespace};
+use wallcast_core::history::{self, Span};
+use wallcast_core::hub::{DequeueResult, Hub, Session};
+use wallcast_core::store::{Store, StoreError};
 
 /// A live session, and how far it has been told.
 #[derive(Debug)]

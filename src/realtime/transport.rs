@@ -5,11 +5,11 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use crate::protocol::engineio;
-use crate::protocol::sse::EventStream;
-use crate::protocol::websocket::WebSocket;
-use crate::protocol::{Ended, Event, Frame};
-use crate::server::Stream;
+use crate::net::Stream;
+use realtime_protocol::engineio;
+use realtime_protocol::sse::EventStream;
+use realtime_protocol::websocket::WebSocket;
+use realtime_protocol::{Ended, Event, Frame};
 
 /// Frames that may wait for the peer before nothing more is read from it.
 const MAX_BACKLOG: usize = 256;

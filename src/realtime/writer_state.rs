@@ -7,8 +7,8 @@ use super::codec;
 use super::connection::BATCH;
 use super::delivery_metrics::{self, InFlightDeliveries};
 use super::transport::Transport;
-use crate::event::Event;
-use crate::hub::{EventWriter, Hub, Session};
+use wallcast_core::event::Event;
+use wallcast_core::hub::{EventWriter, Hub, Session};
 
 /// The transport of a connection, and what was handed to it.
 pub(super) struct WriterState {

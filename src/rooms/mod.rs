@@ -8,13 +8,14 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::access::entitlement;
 use crate::areas::{self, Area};
-use crate::auth::{Subject, entitlement};
-use crate::event::{EventType, Namespace, NewEvent, Topic};
-use crate::history::{self, Span};
-use crate::hub::{Hub, RoomMembership, Session};
-use crate::ids::{ConnectionId, RoomName};
-use crate::store::{Store, StoreError, WriteTx};
+use wallcast_core::auth::Subject;
+use wallcast_core::event::{EventType, Namespace, NewEvent, Topic};
+use wallcast_core::history::{self, Span};
+use wallcast_core::hub::{Hub, Session};
+use wallcast_core::ids::{ConnectionId, RoomName};
+use wallcast_core::store::{Store, StoreError, WriteTx};
 
 /// Rooms that one session may be in.
 pub const MAX_ROOMS: usize = 64;
@@ -164,7 +165,7 @@ pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
     if open.nth(MAX_ROOMS - 1).is_some() {
         return Err(RoomError::TooMany);
     }
-    tx.enter_room(RoomMembership::new(session, topic));
+    tx.enter_room(session.in_room(topic));
     Ok(())
 }
 
@@ -175,7 +176,7 @@ pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
 pub fn leave(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Result<(), RoomError> {
     if let Some(name) = resolve(tx.connection(), room)? {
         let topic = Topic::Room(session.namespace(), name);
-        tx.leave_room(RoomMembership::new(session, topic));
+        tx.leave_room(session.in_room(topic));
     }
     Ok(())
 }
@@ -193,7 +194,7 @@ pub fn take_over(
     history::take_over_rooms(tx.connection(), session.subject(), old, session.id())?;
     let rooms = entitlement::rooms(tx.connection(), session.id(), tx.last_event())?;
     for room in rooms.into_iter().filter(Span::is_open) {
-        tx.enter_room(RoomMembership::new(session, room.topic));
+        tx.enter_room(session.in_room(room.topic));
     }
     Ok(())
 }
@@ -211,11 +212,11 @@ fn resolve(db: &Connection, room: &RoomNamed) -> rusqlite::Result<Option<RoomNam
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Principal;
-    use crate::event::EventId;
-    use crate::hub::{ConnectionWriter, Dialect};
-    use crate::ids::UserId;
-    use crate::store::DataFolder;
+    use wallcast_core::auth::Principal;
+    use wallcast_core::event::EventId;
+    use wallcast_core::hub::{ConnectionWriter, Dialect};
+    use wallcast_core::ids::UserId;
+    use wallcast_core::store::DataFolder;
 
     /// Whether the session counts as ended.
     async fn has_ended(store: &Store) -> bool {

@@ -15,14 +15,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::handover::Handover;
 use super::header_case;
-use super::ingress::USER_HEADER;
-use super::stream::Counted;
-use super::{ApiError, Incoming, ListenerKind, Peer, Response, Stream, respond};
+use crate::access::USER_HEADER;
+use crate::api::router::respond;
 use crate::app::App;
 use crate::config::Config;
-use crate::tls;
+use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
+use crate::net::Counted;
+use crate::net::Handover;
+use crate::net::Stream;
 
 /// How long a TLS handshake may take.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves a TCP connection until it ends.
-pub(super) async fn serve_tcp(
+pub(crate) async fn serve_tcp(
     app: Arc<App>,
     stream: Counted<TcpStream>,
     address: SocketAddr,
@@ -41,7 +42,7 @@ pub(super) async fn serve_tcp(
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     let stream = if listener == ListenerKind::Public {
-        let handshake = tls::accept(app.certificates.server_config(), stream);
+        let handshake = local_tls::accept(app.certificates.server_config(), stream);
         // Boxed, so that the handshake's memory is gone while the connection lives.
         match Box::pin(tokio::time::timeout(TLS_TIMEOUT, handshake)).await {
             Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),

@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// The connection's.
-pub(super) async fn is_doubtful(stream: &TcpStream) -> io::Result<bool> {
+pub(crate) async fn is_doubtful(stream: &TcpStream) -> io::Result<bool> {
     let mut head = vec![0; MAX_HEAD];
     loop {
         let length = stream.peek(&mut head).await?;

@@ -10,11 +10,12 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::connection_limit::ConnectionLimit;
-use super::stream::Counted;
-use super::{ListenerKind, conn};
 use crate::app::App;
 use crate::config::{Config, ControlPath};
+use crate::http::ListenerKind;
+use crate::net::ConnectionLimit;
+use crate::net::Counted;
+use crate::server::conn;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;

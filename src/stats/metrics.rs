@@ -3,14 +3,14 @@
 use std::fmt::{Display, Write as _};
 
 use crate::app::App;
-use crate::event::{Namespace, Topic};
 use crate::system::Vitals;
+use wallcast_core::event::{Namespace, Topic};
 
 /// The text format's media type.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every metric at this moment.
-pub(super) fn text(app: &App) -> String {
+pub(crate) fn text(app: &App) -> String {
     let vitals = Vitals::of(app);
     let totals = app.hub.metrics().totals();
     let (percentiles, deliveries) = (

@@ -1,6 +1,5 @@
 //! What the hub counts, for admins: in the words of seeds 1, 2 and 3, and for Prometheus. Reads
 //! counters and indexes; changes nothing.
 
-mod metrics;
-pub mod routes;
-mod wire;
+pub(crate) mod metrics;
+pub(crate) mod wire;

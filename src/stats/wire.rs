@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use crate::auth::Role;
-use crate::clock::Timestamp;
-use crate::hub::{Address, Session};
-use crate::ids::{ConnectionId, OrganizationId, TenantId};
+use wallcast_core::auth::Role;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::hub::{Address, Session};
+use wallcast_core::ids::{ConnectionId, OrganizationId, TenantId};
 
 /// A session on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SessionJson {
+pub(crate) struct SessionJson {
     connection_id: ConnectionId,
     /// The principal's for a client, else the session's (contract 4.4).
     client_id: String,
@@ -29,7 +29,7 @@ pub(super) struct SessionJson {
 }
 
 impl SessionJson {
-    pub(super) fn of(session: &Session) -> Self {
+    pub(crate) fn of(session: &Session) -> Self {
         let principal = session.principal();
         let client = principal.client_id().map(|id| id.as_str());
         let traffic = session.metrics();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Vitals;
-use crate::event::{EventType, NewEvent, Topic};
+use wallcast_core::event::{EventType, NewEvent, Topic};
 
 /// Seed 1's shape, with the numbers behind its texts.
 pub(super) fn system_status(vitals: &Vitals) -> NewEvent {

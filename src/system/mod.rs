@@ -3,13 +3,12 @@
 
 mod events;
 mod process;
-pub mod routes;
 mod watch;
 
 use std::time::{Duration, Instant};
 
 use crate::app::App;
-use crate::clock::Timestamp;
+use wallcast_core::clock::Timestamp;
 
 pub use watch::run;
 

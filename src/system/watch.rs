@@ -7,8 +7,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Status, Vitals, events};
 use crate::app::App;
-use crate::clock::Timestamp;
-use crate::event::Event;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Event;
 
 /// How often the process is looked at. That the store takes no more writes is heard at once.
 const LOOK: Duration = Duration::from_secs(5);

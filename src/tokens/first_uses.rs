@@ -8,10 +8,10 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::rows;
-use crate::clock::Timestamp;
-use crate::ids::Jti;
-use crate::shutdown::Shutdown;
-use crate::store::{Collected, Store};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::Jti;
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Collected, Store};
 
 /// First uses that are not written yet.
 #[derive(Debug, Default)]

@@ -2,16 +2,15 @@
 //! `jti`, never the token; a session id it knows as SHA-256.
 
 mod first_uses;
-pub mod routes;
 mod rows;
 
-use crate::audit::{self, Actor};
-use crate::auth::{Claims, Principal, Subject};
-use crate::clock::Timestamp;
-use crate::event::{EventType, NewEvent};
-use crate::hub::{DisconnectReason, SessionFilter};
-use crate::ids::{Jti, OrganizationId, PairingId, TenantId};
-use crate::store::WriteTx;
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::{Claims, Principal, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
+use wallcast_core::event::{EventType, NewEvent};
+use wallcast_core::ids::{Jti, OrganizationId, PairingId, TenantId};
+use wallcast_core::store::WriteTx;
 
 pub use first_uses::FirstUses;
 pub use rows::{

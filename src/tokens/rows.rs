@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{PairingAnswer, Standing, Token};
-use crate::auth::{Role, Subject};
-use crate::clock::Timestamp;
-use crate::ids::{Jti, PairingId};
-use crate::store::row_limit;
+use wallcast_core::auth::{Role, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{Jti, PairingId};
+use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "jti, role, subject, name, email, organization_id, tenant_id, issued_at, \
     expires_at, stands_until, revoked_at, first_used_at, created_by, pairing_id, pairing_until, \

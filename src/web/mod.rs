@@ -3,8 +3,6 @@
 //! Knows nothing of requests; `routes` answers them. A debug build reads the folder again whenever a
 //! page is asked for, so that a reload shows a change without compiling.
 
-pub mod routes;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 #[cfg(not(debug_assertions))]

@@ -126,7 +126,7 @@ async fn every_write_of_somebody_known_has_one_effect_and_one_answer() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let mut done = Vec::new();
-    for (method, pattern) in wallcast::server::keyed_routes() {
+    for (method, pattern) in wallcast::api::keyed_routes() {
         // Its effect is Home Assistant's: see `entity_calls`.
         if pattern == "/api/entities/{id}/call" {
             continue;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use tempfile::TempDir;
-use wallcast::event::Namespace;
-use wallcast::hub::Hub;
-use wallcast::store::{DataFolder, Store, StoreError};
+use wallcast_core::event::Namespace;
+use wallcast_core::hub::Hub;
+use wallcast_core::store::{DataFolder, Store, StoreError};
 
 fn main() {
     divan::main();

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-use wallcast::event::{Event, Namespace};
+use wallcast_core::event::{Event, Namespace};
 
 /// What fails here fails all of it, in words.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use realtime_protocol::Frame;
+use realtime_protocol::socketio::{AttachmentLimits, Decoder};
 use serde_json::json;
-use wallcast::auth::{Principal, Subject};
-use wallcast::clock::Timestamp;
-use wallcast::event::{Epoch, Event, EventId, EventType, Namespace, NewEvent, Position, Topic};
-use wallcast::history::Span;
-use wallcast::hub::{ConnectionWriter, Dialect, EventWriter, Hub, Session};
-use wallcast::ids::{ConnectionId, UserId};
-use wallcast::protocol::Frame;
-use wallcast::protocol::socketio::{AttachmentLimits, Decoder};
+use wallcast_core::auth::{Principal, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{
+    Epoch, Event, EventId, EventType, Namespace, NewEvent, Position, Topic,
+};
+use wallcast_core::history::Span;
+use wallcast_core::hub::{ConnectionWriter, Dialect, EventWriter, Hub, Session};
+use wallcast_core::ids::{ConnectionId, UserId};
 
 /// A hub, and the sessions that keep listening on it.
 pub struct House {

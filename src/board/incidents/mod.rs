@@ -1,6 +1,5 @@
 //! Incidents of the status board, and what is said of each while it lasts.
 
-pub mod routes;
 mod rows;
 
 use rusqlite::Connection;
@@ -11,10 +10,10 @@ use super::services;
 use super::{
     Audience, AudiencePatch, BoardError, Description, IncidentStatus, Message, Severity, Title,
 };
-use crate::audit::{self, Actor};
-use crate::clock::Timestamp;
-use crate::ids::{IncidentId, ServiceId};
-use crate::store::WriteTx;
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{IncidentId, ServiceId};
+use wallcast_core::store::WriteTx;
 
 pub use rows::{find, forget, open, page};
 

@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, Statement, param
 
 use super::{Incident, Update};
 use crate::board::{Audience, View};
-use crate::clock::Timestamp;
-use crate::ids::{IncidentId, ServiceId};
-use crate::store::{WriteTx, row_limit};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{IncidentId, ServiceId};
+use wallcast_core::store::{WriteTx, row_limit};
 
 const COLUMNS: &str = "place, id, title, description, status, severity, service_ids, \
     organization_id, tenant_id, created_at, updated_at, resolved_at";
@@ -200,7 +200,7 @@ pub(super) fn update(connection: &Connection, incident: &Incident) -> rusqlite::
 }
 
 fn list(ids: &[ServiceId]) -> String {
-    crate::event::to_json(&ids)
+    wallcast_core::event::to_json(&ids)
 }
 
 pub(super) fn add_update(

@@ -1,7 +1,6 @@
 //! Services of the status board: what an admin says of each.
 
 mod own;
-pub mod routes;
 mod rows;
 
 use rusqlite::Connection;
@@ -9,11 +8,13 @@ use serde::Serialize;
 
 use super::events::{self, Change};
 use super::overall::Standing;
-use super::{Audience, AudiencePatch, BoardError, Description, ServiceName, ServiceStatus};
-use crate::audit::{self, Actor};
-use crate::clock::Timestamp;
-use crate::ids::ServiceId;
-use crate::store::WriteTx;
+pub(crate) use super::{
+    Audience, AudiencePatch, BoardError, Description, ServiceName, ServiceStatus,
+};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ServiceId;
+use wallcast_core::store::WriteTx;
 
 pub(super) use own::{add as add_own, remove as drop_own, set as set_own};
 pub(super) use rows::set_updated;

@@ -2,8 +2,8 @@
 
 use super::{Change, Service, rows};
 use crate::board::{Audience, ServiceStatus};
-use crate::ids::ServiceId;
-use crate::store::WriteTx;
+use wallcast_core::ids::ServiceId;
+use wallcast_core::store::WriteTx;
 
 /// Makes one known, by name and description.
 ///

@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::Service;
 use crate::board::{Audience, View};
-use crate::clock::Timestamp;
-use crate::ids::ServiceId;
-use crate::store::row_limit;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ServiceId;
+use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "place, id, name, description, status, organization_id, tenant_id, is_own, \
     created_at, updated_at";

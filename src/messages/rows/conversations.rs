@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::waiting;
-use crate::clock::Timestamp;
-use crate::ids::ConversationId;
 use crate::messages::{Conversation, Party, Seen, Word};
-use crate::store::row_limit;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ConversationId;
+use wallcast_core::store::row_limit;
 
 /// People and tablets that are told of one person's presence at most.
 const MAX_SHARERS: i64 = 1000;
@@ -23,7 +23,7 @@ fn read_conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
 }
 
 /// One conversation.
-pub(in crate::messages) fn find_conversation(
+pub(crate) fn find_conversation(
     db: &Connection,
     id: &ConversationId,
 ) -> rusqlite::Result<Option<Conversation>> {
@@ -33,16 +33,13 @@ pub(in crate::messages) fn find_conversation(
 }
 
 /// One conversation by its place.
-pub(in crate::messages) fn conversation_at(
-    db: &Connection,
-    seq: i64,
-) -> rusqlite::Result<Conversation> {
+pub(crate) fn conversation_at(db: &Connection, seq: i64) -> rusqlite::Result<Conversation> {
     db.prepare_cached(&format!("{CONVERSATION} WHERE seq = ?1"))?
         .query_row([seq], read_conversation)
 }
 
 /// The conversation of two sides, which come in order.
-pub(in crate::messages) fn find_between(
+pub(crate) fn find_between(
     db: &Connection,
     [one, other]: &[Party; 2],
     platform: &Word,
@@ -55,7 +52,7 @@ pub(in crate::messages) fn find_between(
 }
 
 /// Opens a conversation of two sides, which come in order.
-pub(in crate::messages) fn open(
+pub(crate) fn open(
     db: &Connection,
     sides: [Party; 2],
     platform: Word,
@@ -84,7 +81,7 @@ pub(in crate::messages) fn open(
 }
 
 /// A conversation as `viewer` sees it now.
-pub(in crate::messages) fn seen_by(
+pub(crate) fn seen_by(
     db: &Connection,
     viewer: &Party,
     conversation: Conversation,
@@ -110,7 +107,7 @@ pub(in crate::messages) fn seen_by(
 }
 
 /// Places of the conversations that `viewer` may look into, the newest first, before the one given.
-pub(in crate::messages) fn conversations(
+pub(crate) fn conversations(
     db: &Connection,
     viewer: &Party,
     before: (i64, i64),
@@ -138,7 +135,7 @@ pub(in crate::messages) fn conversations(
 }
 
 /// Who else is in a conversation with `party`; admins, who hear of everyone, left out.
-pub(in crate::messages) fn sharers(db: &Connection, party: &Party) -> rusqlite::Result<Vec<Party>> {
+pub(crate) fn sharers(db: &Connection, party: &Party) -> rusqlite::Result<Vec<Party>> {
     db.prepare_cached(
         "SELECT DISTINCT CASE WHEN c.one = ?1 THEN c.other ELSE c.one END AS sharer
          FROM conversation_sides s JOIN conversations c ON c.seq = s.conversation

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, ToSql, params};
 
 use super::places_of;
-use crate::clock::Timestamp;
-use crate::event::EventId;
 use crate::messages::{Conversation, Message, Party, Unread};
-use crate::store::row_limit;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::store::row_limit;
 
 /// Messages that an unread count counts at most.
 const MAX_UNREAD: i64 = 10_000;
@@ -17,7 +17,7 @@ const LOOKED_AT: i64 = 100;
 
 /// Places of what is not delivered to `party`, its event no later than `until`: the newest `limit`,
 /// oldest first. `since` is when the party came to the house; what was said to all before is not its.
-pub(in crate::messages) fn undelivered(
+pub(crate) fn undelivered(
     db: &Connection,
     party: &Party,
     since: Option<Timestamp>,
@@ -50,7 +50,7 @@ pub(in crate::messages) fn undelivered(
 }
 
 /// Whether a direct message may wait for `party`, or any to all; a look by index alone.
-pub(in crate::messages) fn may_wait(db: &Connection, party: &Party) -> rusqlite::Result<bool> {
+pub(crate) fn may_wait(db: &Connection, party: &Party) -> rusqlite::Result<bool> {
     db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messages WHERE recipient = ?1 AND status = 0)
              OR EXISTS (SELECT 1 FROM messages WHERE recipient = 'all')",
@@ -59,7 +59,7 @@ pub(in crate::messages) fn may_wait(db: &Connection, party: &Party) -> rusqlite:
 }
 
 /// What `party` has not read, by platform.
-pub(in crate::messages) fn unread(
+pub(crate) fn unread(
     db: &Connection,
     party: &Party,
     since: Option<Timestamp>,
@@ -99,7 +99,7 @@ const UNREAD_TO_ALL: &str = "SELECT m.conversation FROM
                       WHERE r.message = m.seq AND r.party = ?1 AND r.status = 2)";
 
 /// What `party` has not read of one conversation.
-pub(super) fn unread_in(
+pub(crate) fn unread_in(
     db: &Connection,
     party: &Party,
     conversation: &Conversation,
@@ -144,7 +144,7 @@ pub fn next_lapse(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
 }
 
 /// At most `at_most` unread messages that are past their expiry, each given once.
-pub(in crate::messages) fn lapsed(
+pub(crate) fn lapsed(
     db: &Connection,
     now: Timestamp,
     at_most: usize,

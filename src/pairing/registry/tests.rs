@@ -1,7 +1,7 @@
 //! The limits of the registry, by the clock that is given to it.
 
 use super::*;
-use crate::audit::Actor;
+use wallcast_core::audit::Actor;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_unix_ms(1_700_000_000_000).plus_seconds(second)

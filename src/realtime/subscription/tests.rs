@@ -11,14 +11,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{ReplayPage, ReplayRange, Subscription};
-use crate::event::{Epoch, Event, EventId, EventType, Position};
-use crate::hub::RoomMembership;
-use crate::ids::ConnectionId;
 use crate::realtime::connection::BATCH;
 use crate::realtime::position::{Outcome, ResumeHint, ResyncReason};
 use house::{House, Planned};
 use model::{Expected, Model, Move, Room};
 use operations::{Change, From, Operation, Place, Who, operations};
+use wallcast_core::event::{Epoch, Event, EventId, EventType, Position};
+use wallcast_core::ids::ConnectionId;
+use wallcast_core::store::RoomMembership;
 
 /// Sessions that are open at once; more are not let in.
 const MAX_GUESTS: usize = 6;
@@ -356,7 +356,7 @@ impl Trial {
         } = &self.guests[guest];
         let is_help = memory.is_help;
         let room = Room { is_help, number };
-        let named = RoomMembership::new(subscription.session(), house::room(room));
+        let named = subscription.session().in_room(house::room(room));
         let moved = Move {
             connection: memory.connection,
             room,

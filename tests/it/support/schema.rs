@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| wallcast::openapi::document().unwrap());
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| wallcast::api::openapi::document().unwrap());
 
 /// The paths that name things, as a matcher has them.
 static PATHS: LazyLock<matchit::Router<String>> = LazyLock::new(|| {

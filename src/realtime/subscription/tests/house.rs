@@ -9,18 +9,19 @@ use tempfile::TempDir;
 
 use super::model::Room;
 use super::operations::{Change, News, To, Who};
-use crate::auth::entitlement;
-use crate::auth::{KEY_BYTES, Principal, Signer, Subject};
-use crate::clock::Timestamp;
-use crate::event::{Epoch, Event, EventId, EventType, Namespace, NewEvent, Topic};
-use crate::history;
-use crate::hub::{ConnectionWriter, Dialect, Hub, RoomMembership, Session};
-use crate::ids::{ConnectionId, UserId};
+use crate::access::entitlement;
 use crate::realtime::connection::BATCH;
 use crate::realtime::pid::Pid;
 use crate::realtime::position::{HistoryBounds, ResumeHint, ResumePosition, ResyncReason, Start};
 use crate::realtime::subscription::{self, ReplayPage, Subscription};
-use crate::store::{DataFolder, Store, StoreError, WriteTx};
+use wallcast_core::auth::{KEY_BYTES, Principal, Signer, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, Event, EventId, EventType, Namespace, NewEvent, Topic};
+use wallcast_core::history;
+use wallcast_core::hub::{ConnectionWriter, Dialect, Hub, Session};
+use wallcast_core::ids::{ConnectionId, UserId};
+use wallcast_core::store::RoomMembership;
+use wallcast_core::store::{DataFolder, Store, StoreError, WriteTx};
 
 pub(super) struct House {
     data: DataFolder,

@@ -1,0 +1,446 @@
+//! The WebSocket from its peer's side: RFC 6455's rules, limits that move, endings, and writing that can wait.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use realtime_protocol::websocket::{Keepalive, Limits, WebSocket};
+use realtime_protocol::{Ended, Event, Frame};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
+
+use crate::support::{Client, glance};
+
+const QUIET: Limits = Limits {
+    max_message: 64,
+    keepalive: None,
+};
+
+/// Both ends of a WebSocket whose connection holds so many bytes each way.
+async fn pair(capacity: usize, limits: Limits) -> (Client<DuplexStream>, WebSocket<DuplexStream>) {
+    let (client, server) = duplex(capacity);
+    let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+    (Client(client), WebSocket::new(server, Bytes::new(), limits))
+}
+
+fn text(text: &str) -> Frame {
+    Frame::text(text)
+}
+
+#[tokio::test]
+async fn messages_and_pings_are_answered() {
+    let (mut client, mut socket) = pair(1024, QUIET).await;
+    client.send(Message::Ping("x".into())).await;
+    client.say("hé").await;
+    client.send(Message::binary(vec![0, 255])).await;
+    assert_eq!(socket.event().await, Event::Message(text("hé")));
+    assert_eq!(
+        socket.event().await,
+        Event::Message(Frame::Binary(vec![0, 255].into()))
+    );
+    socket.send(text("back"));
+    assert!(!socket.can_send());
+    assert_eq!(socket.event().await, Event::Flushed);
+    assert!(socket.can_send());
+    assert_eq!(client.hear().await, "back");
+}
+
+#[tokio::test]
+async fn the_limit_moves_while_the_socket_lives() {
+    let (mut client, mut socket) = pair(4096, QUIET).await;
+    socket.set_max_message(200);
+    client.say(&"x".repeat(200)).await;
+    assert_eq!(socket.event().await, Event::Message(text(&"x".repeat(200))));
+    socket.set_max_message(100);
+    client.say(&"x".repeat(101)).await;
+    let (closed, event) = tokio::join!(client.closed(), socket.event());
+    assert_eq!(
+        (closed.unwrap().0, event),
+        (1009, Event::Closed(Ended::TooBig))
+    );
+}
+
+/// What goes in as raw bytes, and the close code that comes back.
+async fn refused(bytes: &[u8], ended: Ended, code: u16) {
+    let (mut client, server) = duplex(1024);
+    let mut socket = WebSocket::new(server, Bytes::new(), QUIET);
+    client.write_all(bytes).await.unwrap();
+    let read = async {
+        let mut close = [0; 4];
+        client.read_exact(&mut close).await.unwrap();
+        // Only now does the peer hang up, and the socket has waited for it.
+        drop(client);
+        close
+    };
+    let (close, event) = tokio::join!(read, socket.event());
+    assert_eq!(event, Event::Closed(ended), "{bytes:x?}");
+    let [high, low] = code.to_be_bytes();
+    assert_eq!(close, [0x88, 2, high, low], "{bytes:x?}");
+    assert_eq!(socket.event().await, Event::Closed(ended));
+}
+
+#[tokio::test]
+async fn what_breaks_the_rules_is_closed_with_the_right_code() {
+    for (bytes, ended, code) in [
+        (&b"\x81\x01x"[..], Ended::Protocol, 1002),
+        (b"\xc1\x80\0\0\0\0", Ended::Protocol, 1002),
+        (b"\x83\x80\0\0\0\0", Ended::Protocol, 1002),
+        (b"\x80\x80\0\0\0\0", Ended::Protocol, 1002),
+        (b"\x09\x80\0\0\0\0", Ended::Protocol, 1002),
+        (b"\x88\x81\0\0\0\0x", Ended::Protocol, 1002),
+        (b"\x81\x82\0\0\0\0\xc3\x28", Ended::BadUtf8, 1007),
+        (b"\x82\xfe\xff\xff\0\0\0\0", Ended::TooBig, 1009),
+        (
+            b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
+            Ended::TooBig,
+            1009,
+        ),
+    ] {
+        refused(bytes, ended, code).await;
+    }
+    // Fragments count together.
+    let mut fragments = vec![0x01, 0xc0 - 0x40 + 60, 0, 0, 0, 0];
+    fragments.extend([b'x'; 60]);
+    fragments.extend(b"\x80\x85\0\0\0\0abcde");
+    refused(&fragments, Ended::TooBig, 1009).await;
+}
+
+#[tokio::test]
+async fn the_peers_close_is_answered_and_told() {
+    let (mut client, mut socket) = pair(1024, QUIET).await;
+    let frame = CloseFrame {
+        code: 4321.into(),
+        reason: "enough".into(),
+    };
+    client.send(Message::Close(Some(frame))).await;
+    assert_eq!(
+        socket.event().await,
+        Event::Closed(Ended::Peer { code: Some(4321) })
+    );
+    assert_eq!(client.closed().await.unwrap().0, 4321);
+
+    let (client, mut socket) = pair(1024, QUIET).await;
+    drop(client);
+    let broken = Ended::Transport(io::ErrorKind::UnexpectedEof);
+    assert_eq!(socket.event().await, Event::Closed(broken));
+}
+
+#[tokio::test]
+async fn closing_sends_the_rest_first() {
+    let (mut client, mut socket) = pair(16, QUIET).await;
+    socket.send(text("a rather long last message"));
+    let close = tokio::spawn(socket.close(4008, "stalled"));
+    assert_eq!(client.hear().await, "a rather long last message");
+    assert_eq!(client.closed().await, Some((4008, "stalled".to_owned())));
+    drop(client);
+    close.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_never_takes_longer_than_two_seconds() {
+    let (_client, mut socket) = pair(16, QUIET).await;
+    socket.send(text("more than the connection will ever take"));
+    let start = Instant::now();
+    socket.close(1000, "").await;
+    assert_eq!(start.elapsed().as_secs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_pinged_and_given_up() {
+    let limits = Limits {
+        max_message: 64,
+        keepalive: Some(Keepalive::default()),
+    };
+    let (client, mut socket) = pair(1024, limits).await;
+    let start = Instant::now();
+    assert_eq!(socket.event().await, Event::Closed(Ended::PingTimeout));
+    assert_eq!(start.elapsed().as_secs(), 60);
+    let mut raw = client.0.into_inner();
+    let mut bytes = [0; 2];
+    raw.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(bytes, [0x89, 0]);
+
+    let (mut client, mut socket) = pair(1024, limits).await;
+    let start = Instant::now();
+    let answering = tokio::spawn(async move { client.closed().await });
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(600), socket.event());
+    assert!(waiting.await.is_err());
+    assert_eq!(start.elapsed().as_secs(), 600);
+    drop(socket);
+    answering.await.unwrap();
+}
+
+#[tokio::test]
+async fn unsent_frames_can_be_dropped_until_one_is_half_way_out() {
+    let (mut client, mut socket) = pair(16, QUIET).await;
+    socket.send(text("dropped"));
+    assert!(socket.discard_unsent() && socket.can_send());
+    socket.send(text("sent"));
+    while socket.event().await != Event::Flushed {}
+    assert_eq!(client.hear().await, "sent");
+    socket.send(text("a message that does not fit into the connection"));
+    assert!(glance(socket.event()).await.is_pending());
+    socket.send(text("never"));
+    assert!(!socket.discard_unsent());
+    let (heard, event) = tokio::join!(client.hear(), socket.event());
+    assert_eq!(heard, "a message that does not fit into the connection");
+    assert_eq!(event, Event::Flushed);
+    assert!(socket.can_send());
+}
+
+#[tokio::test]
+async fn what_is_flushed_at_once_is_told_once_and_the_rest_later() {
+    let (mut client, mut socket) = pair(64, QUIET).await;
+    socket.send(text("at once"));
+    assert!(socket.flush_now() && socket.can_send());
+    assert_eq!(client.hear().await, "at once");
+    assert!(glance(socket.event()).await.is_pending(), "nothing is owed");
+
+    let long = "more than fits into the connection ".repeat(3);
+    socket.send(text(&long));
+    assert!(!socket.flush_now() && !socket.can_send());
+    let (heard, event) = tokio::join!(client.hear(), socket.event());
+    assert_eq!((heard, event), (long, Event::Flushed));
+
+    drop(client);
+    socket.send(text("to nobody"));
+    assert!(!socket.flush_now(), "an error is for poll_event to tell");
+    assert!(matches!(socket.event().await, Event::Closed(_)));
+}
+
+#[tokio::test]
+async fn a_burst_is_read_to_its_end_and_what_comes_after_it_too() {
+    let (mut client, mut socket) = pair(64 * 1024, QUIET).await;
+    socket.set_max_message(4096);
+    for _ in 0..3 {
+        assert!(glance(socket.event()).await.is_pending());
+        let long = "x".repeat(3000);
+        for said in ["one", &long, "two"] {
+            client.say(said).await;
+        }
+        for said in ["one", &long, "two"] {
+            assert_eq!(socket.event().await, Event::Message(text(said)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_paused_socket_writes_but_does_not_read() {
+    let (mut client, mut socket) = pair(1024, QUIET).await;
+    client.say("later").await;
+    socket.pause(true);
+    socket.send(text("now"));
+    assert_eq!(socket.event().await, Event::Flushed);
+    assert_eq!(client.hear().await, "now");
+    assert!(glance(socket.event()).await.is_pending());
+    socket.pause(false);
+    assert_eq!(socket.event().await, Event::Message(text("later")));
+}
+
+#[tokio::test]
+async fn pings_that_nobody_lets_us_answer_do_not_pile_up() {
+    let (mut client, mut socket) = pair(1024, QUIET).await;
+    let mut sent = 0;
+    // The peer reads nothing; sooner or later the socket must stop reading too.
+    while glance(client.0.send(Message::Ping(vec![0; 100].into())))
+        .await
+        .is_ready()
+    {
+        assert!(glance(socket.event()).await.is_pending());
+        sent += 1;
+        assert!(sent < 100);
+    }
+    // Once it reads again, all goes on.
+    let (mut sink, mut stream) = client.0.split();
+    let reading = tokio::spawn(async move { while stream.next().await.is_some() {} });
+    let writing = tokio::spawn(async move { sink.send(Message::text("there")).await });
+    // Whoever waited to send hears that the pongs have left.
+    assert_eq!(socket.event().await, Event::Flushed);
+    assert_eq!(socket.event().await, Event::Message(text("there")));
+    writing.await.unwrap().unwrap();
+    drop(socket);
+    reading.await.unwrap();
+}
+
+/// Counts the writes that reach it.
+struct Counting(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn queued_frames_leave_in_one_write() {
+    let (_client, server) = duplex(64 * 1024);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let mut socket = WebSocket::new(Counting(server, writes.clone()), Bytes::new(), QUIET);
+    for _ in 0..10 {
+        socket.send(text("a short event"));
+    }
+    assert_eq!(socket.event().await, Event::Flushed);
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn the_handshakes_answer_leaves_with_the_first_frames_and_before_all_else() {
+    let (mut client, server) = duplex(64 * 1024);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let answer = hyper::Response::builder().status(101);
+    let (head, ()) = answer
+        .header("upgrade", "websocket")
+        .body(())
+        .unwrap()
+        .into_parts();
+    // A ping that came too early is answered in its turn.
+    let ping = Bytes::from_static(b"\x89\x80\x00\x00\x00\x00");
+    let stream = Counting(server, writes.clone());
+    let mut socket = WebSocket::opening(stream, &head, ping, QUIET);
+    assert!(!socket.can_send());
+    socket.send(text("dropped"));
+    assert!(socket.discard_unsent(), "the answer stays");
+    socket.send(text("first words"));
+    assert_eq!(socket.event().await, Event::Flushed);
+    assert!(socket.can_send());
+    assert_eq!(writes.load(Ordering::Relaxed), 2);
+
+    let expected = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n\x81\x0bfirst words\x8a\x00";
+    let mut heard = vec![0; expected.len()];
+    client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, expected);
+}
+
+/// Both ends of a TLS connection over a pipe.
+async fn tls(
+    capacity: usize,
+) -> (
+    client::TlsStream<DuplexStream>,
+    server::TlsStream<DuplexStream>,
+) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let client = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (near, far) = duplex(capacity);
+    let name = "localhost".try_into().unwrap();
+    let connecting = TlsConnector::from(Arc::new(client)).connect(name, near);
+    let accepting = TlsAcceptor::from(Arc::new(server)).accept(far);
+    let (client, server) = tokio::join!(connecting, accepting);
+    (client.unwrap(), server.unwrap())
+}
+
+#[tokio::test]
+async fn tls_holds_back_what_the_kernel_does_not_take() {
+    let (client, server) = tls(4096).await;
+    let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+    let mut client = Client(client);
+    let mut socket = WebSocket::new(server, Bytes::new(), QUIET);
+    let long = "x".repeat(10_000);
+    socket.send(text(&long));
+    // TLS has taken all of it, but the pipe has not.
+    assert!(glance(socket.event()).await.is_pending());
+    assert!(!socket.can_send() && !socket.discard_unsent());
+    let (heard, event) = tokio::join!(client.hear(), socket.event());
+    assert_eq!((heard, event), (long, Event::Flushed));
+    let close = tokio::spawn(socket.close(4000, "try_again"));
+    assert_eq!(client.closed().await, Some((4000, "try_again".to_owned())));
+    // Ended by TLS's own alert, not cut off.
+    assert_eq!(client.0.get_mut().read(&mut [0]).await.unwrap(), 0);
+    drop(client);
+    close.await.unwrap();
+}
+
+/// The example server's address.
+async fn echo() -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(crate::ws_echo::serve(listener));
+    TcpStream::connect(address).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_real_connection_echoes() {
+    let mut client = Client::open(echo().await, "/").await.unwrap();
+    let long = "é€😀".repeat(20_000);
+    client.say(&long).await;
+    assert_eq!(client.hear().await, long);
+    client.send(Message::Close(None)).await;
+    assert_eq!(client.closed().await, None);
+}
+
+#[tokio::test]
+async fn frames_right_behind_the_request_are_not_lost() {
+    let mut stream = echo().await;
+    let request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let mut bytes = request.as_bytes().to_vec();
+    bytes.extend(b"\x81\x82\0\0\0\0hi");
+    stream.write_all(&bytes).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\x81\x02hi") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+    }
+    let answer = String::from_utf8_lossy(&answer).to_lowercase();
+    assert!(answer.starts_with("http/1.1 101"));
+    assert!(!answer.contains("sec-websocket-extensions"));
+}
+
+#[tokio::test]
+async fn a_plain_request_is_told_what_to_do() {
+    let answer = crate::support::ask(echo().await, hyper::Method::GET, "/", "").await;
+    assert_eq!(answer.status, 426);
+    assert_eq!(answer.headers["upgrade"], "websocket");
+    let answer = crate::support::ask(echo().await, hyper::Method::POST, "/", "").await;
+    assert_eq!(answer.status, 400);
+}

@@ -1,0 +1,36 @@
+//! `GET /api/audit`: what admins did, newest first.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::http::{ApiError, Reply, Request, page};
+use wallcast_core::audit::{self, Entry};
+
+/// `GET /api/audit`
+pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let limit = request.limit()?;
+    let before: Option<i64> = page::cursor(&request)?;
+    let entries = app
+        .store
+        .read(move |db| Ok::<_, ApiError>(audit::page(db, before, limit + 1)?))
+        .await?;
+    Ok(page::reply(
+        "entries",
+        entries,
+        limit,
+        |entry| entry.id,
+        |entry: Entry| {
+            json!({
+                "id": entry.id,
+                "timestamp": entry.at,
+                "actor": entry.actor,
+                "action": entry.action,
+                "target": entry.target,
+                "address": entry.address,
+                "detail": entry.detail,
+            })
+        },
+    ))
+}

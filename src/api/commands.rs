@@ -1,0 +1,153 @@
+//! `/api/commands` (contract 6.5): commands over HTTP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::commands::{
+    Command, CommandError, CommandJson, DEFAULT_TTL, MAX_PARAMETERS, MAX_TTL, Order, Target,
+};
+use crate::http::{ApiError, Fields, Reply, Request, page};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::to_json;
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        let message = error.to_string();
+        match error {
+            CommandError::Forbidden => Self::forbidden(),
+            CommandError::Unknown => Self::not_found("command"),
+            CommandError::UnknownClient(_) => Self::field("clientId", message),
+            CommandError::EmptyKiosk(_) | CommandError::TooManyTablets => {
+                Self::field("kioskId", message)
+            }
+            CommandError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_open", message),
+            CommandError::Ended => Self::new(StatusCode::CONFLICT, "already_ended", message),
+            CommandError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// What a command to a kiosk is answered with: its first command as any other, and all of them.
+#[derive(Serialize)]
+struct Given {
+    #[serde(flatten)]
+    first: CommandJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commands: Option<Vec<CommandJson>>,
+}
+
+/// `GET /api/commands`, newest first: all for an admin, its own for a client.
+pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let limit = request.limit()?;
+    let before: Option<i64> = page::cursor(&request)?;
+    let client = request.principal()?.client_id().cloned();
+    let acks = app.acks.clone();
+    let (found, acked) = app
+        .store
+        .read(move |db| {
+            let found = crate::commands::page(db, client.as_ref(), before, limit + 1)?;
+            let mut acked = HashMap::new();
+            for Command { client_id, .. } in &found {
+                if !acked.contains_key(client_id) {
+                    let newest = crate::commands::acked_by(db, client_id, &acks)?;
+                    acked.insert(client_id.clone(), newest);
+                }
+            }
+            Ok::<_, ApiError>((found, acked))
+        })
+        .await?;
+    let now = Timestamp::now();
+    let key = |command: &Command| command.number;
+    Ok(page::reply("commands", found, limit, key, |command| {
+        let acked = acked.get(&command.client_id).copied().flatten();
+        CommandJson::new(command, acked, now)
+    }))
+}
+
+/// `GET /api/commands/{id}`: a client gets 403 for any that is not its own.
+pub(crate) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let principal = request.principal()?.clone();
+    let id = request.parameter("id").parse().ok();
+    let acks = app.acks.clone();
+    let (command, acked) = app
+        .store
+        .read(move |db| {
+            let found = id.map(|id| crate::commands::find(db, &id)).transpose()?;
+            let command = crate::commands::shown_to(&principal, found.flatten())?;
+            let acked = crate::commands::acked_by(db, &command.client_id, &acks)?;
+            Ok::<_, ApiError>((command, acked))
+        })
+        .await?;
+    Ok(Reply::ok(&CommandJson::new(
+        command,
+        acked,
+        Timestamp::now(),
+    )))
+}
+
+/// `POST /api/commands` `{type, clientId | kioskId, lockerId?, parameters?, ttlSeconds?}`. To a
+/// kiosk it goes once to each tablet there.
+pub(crate) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let target = target(&mut body)?;
+    let order = Order {
+        kind: body.required("type")?,
+        locker_id: body.optional("lockerId")?,
+        parameters: parameters(&mut body)?,
+        ttl: ttl(&mut body)?,
+    };
+    let answer = request
+        .write(&app.store, move |tx| {
+            let given = crate::commands::give(tx, &order, &target, &actor)?;
+            let now = tx.now();
+            let show = |command: &Command| CommandJson::new(command.clone(), None, now);
+            let first = given.first().map(show).ok_or(CommandError::Unknown)?;
+            let commands = match target {
+                Target::Client(_) => None,
+                Target::Kiosk(_) => Some(given.iter().map(show).collect()),
+            };
+            Ok::<_, ApiError>(Reply::created(&Given { first, commands }))
+        })
+        .await?;
+    app.expiry.look_again();
+    Ok(answer)
+}
+
+fn target(body: &mut Fields) -> Result<Target, ApiError> {
+    match (body.optional("clientId")?, body.optional("kioskId")?) {
+        (Some(client), None) => Ok(Target::Client(client)),
+        (None, Some(kiosk)) => Ok(Target::Kiosk(kiosk)),
+        _ => Err(ApiError::field(
+            "clientId",
+            "Name either a clientId or a kioskId",
+        )),
+    }
+}
+
+fn parameters(body: &mut Fields) -> Result<Option<Value>, ApiError> {
+    let parameters: Option<Value> = body.optional("parameters")?;
+    if parameters
+        .as_ref()
+        .is_some_and(|value| to_json(value).len() > MAX_PARAMETERS)
+    {
+        let message = format!("parameters has more than {MAX_PARAMETERS} bytes of JSON");
+        return Err(ApiError::field("parameters", message));
+    }
+    Ok(parameters)
+}
+
+fn ttl(body: &mut Fields) -> Result<i64, ApiError> {
+    let ttl = body.optional("ttlSeconds")?.unwrap_or(DEFAULT_TTL);
+    if (1..=MAX_TTL).contains(&ttl) {
+        Ok(ttl)
+    } else {
+        let message = format!("ttlSeconds must be 1 to {MAX_TTL}");
+        Err(ApiError::field("ttlSeconds", message))
+    }
+}

@@ -1,0 +1,117 @@
+//! `/api/services` (contract 6.5): the board's services over HTTP.
+
+pub(crate) use std::sync::Arc;
+
+use crate::access::entitlement;
+use crate::api::board::revealed;
+use crate::app::App;
+use crate::board::services::{NewService, Service, ServiceJson, ServicePatch};
+use crate::board::{AudiencePatch, BoardError, Description, own};
+use crate::http::{ApiError, Fields, Reply, Request, page};
+use wallcast_core::ids::ServiceId;
+
+/// `GET /api/services`: all for an admin, those of its own board for anyone else.
+pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let view = entitlement::board(request.principal()?);
+    let limit = request.limit()?;
+    let after: i64 = page::cursor(&request)?.unwrap_or(0);
+    let outage = own::outage(&app.store).await;
+    let services = app
+        .store
+        .read(move |db| {
+            Ok::<_, ApiError>(crate::board::services::page(db, &view, after, limit + 1)?)
+        })
+        .await?;
+    let show = |service| ServiceJson::from(own::as_it_is(service, outage));
+    let key = |service: &Service| service.place;
+    Ok(page::reply("services", services, limit, key, show))
+}
+
+/// `GET /api/services/{id}`: 403 for whoever's board does not show it.
+pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let view = entitlement::board(request.principal()?);
+    let id = service_id(&request);
+    let outage = own::outage(&app.store).await;
+    let found = app
+        .store
+        .read(move |db| match id {
+            Ok(id) => Ok::<_, ApiError>(crate::board::services::find(db, &id)?),
+            Err(_) => Ok(None),
+        })
+        .await?;
+    let unknown = BoardError::UnknownService;
+    let service = revealed(&view, found, |service| &service.audience, unknown)?;
+    Ok(Reply::ok(&ServiceJson::from(own::as_it_is(
+        service, outage,
+    ))))
+}
+
+/// `POST /api/services`
+pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let new = NewService {
+        name: body.required("name")?,
+        description: body
+            .optional("description")?
+            .unwrap_or_else(Description::empty),
+        status: body.optional("status")?.unwrap_or_default(),
+        audience: audience(&mut body)?.apply(&crate::board::services::Audience::default()),
+    };
+    request
+        .write(&app.store, move |tx| {
+            let service = crate::board::services::create(tx, new, &actor)?;
+            Ok(Reply::created(&ServiceJson::from(service)))
+        })
+        .await
+}
+
+/// `PUT` and `PATCH /api/services/{id}`: both keep what the body leaves out.
+pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let mut body = request.fields()?;
+    let patch = ServicePatch {
+        name: body.optional("name")?,
+        description: description(&mut body)?,
+        status: body.optional("status")?,
+        audience: audience(&mut body)?,
+    };
+    let id = service_id(&request)?;
+    request
+        .write(&app.store, move |tx| {
+            let service = crate::board::services::change(tx, &id, patch, &actor)?;
+            Ok::<_, ApiError>(Reply::ok(&ServiceJson::from(service)))
+        })
+        .await
+}
+
+/// `DELETE /api/services/{id}`
+pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let actor = request.actor()?;
+    let id = service_id(&request)?;
+    request
+        .write(&app.store, move |tx| {
+            crate::board::services::delete(tx, &id, &actor)?;
+            Ok::<_, ApiError>(Reply::no_content())
+        })
+        .await
+}
+
+/// A description that may be changed; `null` empties it.
+pub(super) fn description(body: &mut Fields) -> Result<Option<Description>, ApiError> {
+    let description = body.nullable("description")?;
+    Ok(description.map(|text| text.unwrap_or_else(Description::empty)))
+}
+
+/// SessionFilter a body names.
+pub(super) fn audience(body: &mut Fields) -> Result<AudiencePatch, ApiError> {
+    Ok(AudiencePatch {
+        organization_id: body.nullable("organizationId")?,
+        tenant_id: body.nullable("tenantId")?,
+    })
+}
+
+fn service_id(request: &Request) -> Result<ServiceId, ApiError> {
+    let id = request.parameter("id").parse();
+    id.map_err(|_| BoardError::UnknownService.into())
+}

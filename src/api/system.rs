@@ -1,0 +1,37 @@
+//! `GET /api/house`: what an admin has to know to send people here: the address, the certificate.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::http::{ApiError, ListenerKind, Reply, Request};
+use local_tls::Origin;
+use wallcast_core::clock::Timestamp;
+
+/// `{version, epoch, publicUrl, isIngress, certificate: {origin, fingerprint, expiresAt, authority}}`:
+/// `publicUrl` is where tablets reach the public listener, `origin` is `local` or `files`, and
+/// `authority` `{fingerprint}` of what `GET /ca.crt` gives, `null` where it gives nothing.
+pub(super) async fn house(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+    let serving = app.certificates.serving();
+    let authority = app.certificates.authority();
+    let expires_at = serving
+        .not_after
+        .and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok())
+        .map(Timestamp::from_unix_ms);
+    Ok(Reply::ok(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "epoch": app.store.epoch().as_str(),
+        "publicUrl": app.public_url(&request),
+        "isIngress": request.peer().listener == ListenerKind::Ingress,
+        "certificate": {
+            "origin": match serving.origin {
+                Origin::Files => "files",
+                Origin::Local => "local",
+            },
+            "fingerprint": serving.fingerprint.to_string(),
+            "expiresAt": expires_at,
+            "authority": authority.map(|ca| json!({ "fingerprint": ca.fingerprint.to_string() })),
+        },
+    })))
+}

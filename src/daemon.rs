@@ -1,0 +1,365 @@
+//! Builds every part, wires them, starts and stops them in order. Imported by the command line alone.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use crate::access;
+use crate::access::IngressAuthenticator;
+use crate::app::App;
+use crate::board;
+use crate::clients::presence;
+use crate::config::{Config, OptionError};
+use crate::entities::{self, Entities};
+use crate::expiry::{self};
+use crate::home::{self, Home};
+use crate::http::{ApiError, Response};
+use crate::keys::{self, KeyError};
+use crate::messages;
+use crate::net::SocketLimit;
+use crate::pairing::{self};
+use crate::realtime::{Engine, MAX_UNPROVEN_MESSAGE};
+use crate::restored;
+use crate::retention::{self, Keep};
+use crate::rooms;
+use crate::server::{self, Bound, ListenError, Listeners};
+use crate::system::{self, System};
+use local_tls::{Certificates, Upkeep};
+use realtime_protocol::engineio;
+use wallcast_core::auth::{Signer, Subject};
+use wallcast_core::hub::Hub;
+use wallcast_core::idempotency::InFlight;
+use wallcast_core::shutdown::{self};
+use wallcast_core::store::{self, DataFolder, OpenError, Store, StoreError};
+
+/// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// Why the daemon does not start. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder or its database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] local_tls::TlsError),
+    /// The house's keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The store, once it was open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system's signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    /// An option that turned out to be unusable after loading.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// Standard output, which carries the line that says the daemon is ready.
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
+}
+
+impl StartError {
+    /// Whether the owner has to change an option (exit code 2) rather than the surroundings (1).
+    pub fn is_option(&self) -> bool {
+        match self {
+            Self::Option(_) | Self::Tls(local_tls::TlsError::OutsideTheHouse { .. }) => true,
+            Self::Keys(error) => error.is_option(),
+            _ => false,
+        }
+    }
+}
+
+/// The parts of a running house that its owner holds.
+struct House {
+    app: Arc<App>,
+    folder: DataFolder,
+    stopper: shutdown::Stopper,
+    upkeep: Upkeep,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it did not start.
+pub(crate) async fn run(config: Config) -> Result<(), StartError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+
+    let folder = DataFolder::claim(&config.data_dir)?;
+    let listeners = Listeners::bind(&config)?;
+    let House {
+        app,
+        folder,
+        stopper,
+        upkeep,
+    } = build(config, folder).await?;
+    restored::tell(&app.store).await?;
+    let bound = app.bound.get_or_init(|| listeners.bound()).clone();
+    let stopped = app.shutdown.clone();
+    tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
+    tokio::spawn(pairing::expiry::run(
+        app.store.clone(),
+        app.pairings.clone(),
+    ));
+    tokio::spawn(
+        app.acks
+            .clone()
+            .run(app.store.clone(), app.shutdown.clone()),
+    );
+    tokio::spawn(
+        app.first_uses
+            .clone()
+            .run(app.store.clone(), app.shutdown.clone()),
+    );
+    tokio::spawn(retention::run(
+        app.store.clone(),
+        Keep::new(&app.config),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(board::own::run(
+        app.store.clone(),
+        app.hub.clone(),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(expiry::run(app.clone()));
+    tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
+    tokio::spawn(entities::run(app.clone()));
+    tokio::spawn(access::repeat_ingress_check(app.clone()));
+    tokio::spawn(home::standing::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(home::bus::run(
+        app.home.clone(),
+        app.hub.clone(),
+        app.shutdown.clone(),
+    ));
+    if app.config.in_addon() {
+        tokio::spawn(home::stdin::run(app.clone()));
+    }
+    tokio::spawn(home::mirror::run(
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
+    tokio::spawn(heartbeats(app.clone()));
+    tokio::spawn(system::run(app.clone()));
+    listeners.serve(&app);
+    tell_ready(&bound).map_err(StartError::Output)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %folder.path().display(), "started");
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    if !stopper.stop(DRAIN).await {
+        tracing::warn!("some connections did not end in time and were cut");
+    }
+    // Nobody listens on it any more; a leftover file is harmless.
+    let _ = std::fs::remove_file(folder.socket());
+    folder.take_back();
+    if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the database did not close in time; nothing that was answered is lost");
+    }
+    Ok(())
+}
+
+/// The house without listeners, for the command line while no daemon runs: requests that are
+/// written to the returned stream are answered as on the daemon's own socket.
+///
+/// # Errors
+/// Why the house cannot be opened.
+pub(crate) async fn offline(config: Config) -> Result<Offline, StartError> {
+    let folder = DataFolder::claim(&config.data_dir)?;
+    let House { app, folder, .. } = Box::pin(build(config, folder)).await?;
+    Ok(Offline {
+        app,
+        _folder: folder,
+    })
+}
+
+/// A house that only the command line uses.
+#[derive(Debug)]
+pub struct Offline {
+    app: Arc<App>,
+    // The folder's lock is held as long as the house is open.
+    _folder: DataFolder,
+}
+
+impl Offline {
+    /// Answers one API request as the daemon's own socket would. What was answered is committed.
+    pub async fn call(&self, request: hyper::Request<Full<Bytes>>) -> Response {
+        match self.exchange(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::error!(%error, "the house did not answer");
+                ApiError::unavailable("Wallcast did not answer; try again")
+                    .into_reply()
+                    .into_response()
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
+        let (ours, theirs) = UnixStream::pair()?;
+        tokio::spawn(server::serve_local(self.app.clone(), theirs));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(ours)).await?;
+        tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        Ok(Response::from_parts(
+            head,
+            Full::new(body.collect().await?.to_bytes()),
+        ))
+    }
+}
+
+async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
+    let hub = Arc::new(Hub::new());
+    let home = Home::new(&config);
+    let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
+    let store = Store::open(&folder, entities.clone())?;
+    let signer = Signer::new(&keys::signing_key(&store).await?);
+    let (certificates, upkeep) =
+        Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
+    let (shutdown, stopper) = shutdown::channel();
+
+    let (clients, clients_changes) = mpsc::unbounded_channel();
+    let (people, people_changes) = mpsc::unbounded_channel();
+    hub.on_presence(move |change| {
+        let changes = match change.subject {
+            Subject::User(_) => &people,
+            _ => &clients,
+        };
+        // Nobody listens while the daemon stops.
+        let _ = changes.send(change);
+    });
+    for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
+        let hub = hub.clone();
+        tokio::spawn(async move { hub.run_dispatcher().await });
+    }
+    tokio::spawn(presence::run(store.clone(), hub.clone(), clients_changes));
+    tokio::spawn(messages::presence::run(
+        store.clone(),
+        hub.clone(),
+        people_changes,
+    ));
+    let start = hub.clone();
+    store
+        .read_at_commit(move |_, last| {
+            start.start_at(last);
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    rooms::end_cut_off_sessions(&store).await?;
+
+    let app = Arc::new(App {
+        signer,
+        certificates,
+        sockets: SocketLimit::new(
+            usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX),
+        ),
+        engine: Engine::new(engineio::Config {
+            max_payload: config.max_message_bytes,
+            first_max_payload: MAX_UNPROVEN_MESSAGE,
+            ..engineio::Config::default()
+        }),
+        pairings: Arc::default(),
+        first_uses: Arc::default(),
+        acks: Arc::default(),
+        expiry: Arc::default(),
+        ingress: IngressAuthenticator::new(&config, home.clone()),
+        home,
+        entities,
+        in_flight: InFlight::default(),
+        system: System::start(),
+        store,
+        hub,
+        shutdown,
+        config,
+        bound: OnceLock::new(),
+    });
+    Ok(House {
+        app,
+        folder,
+        stopper,
+        upkeep,
+    })
+}
+
+async fn heartbeats(app: Arc<App>) {
+    let mut beat = tokio::time::interval(app.config.heartbeat);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    beat.tick().await;
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {
+                app.hub.heartbeat(app.store.epoch());
+            }
+            () = app.shutdown.begun() => return,
+        }
+    }
+}
+
+fn tell_ready(bound: &Bound) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", bound.ready_line())?;
+    stdout.flush()
+}
+
+/// What a look at the data folder found.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// One finding a line, good or bad.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// What was found, one line.
+    pub text: String,
+    /// Whether the daemon can start with it.
+    pub is_sound: bool,
+}
+
+/// Looks at the data folder without changing it.
+///
+/// # Errors
+/// None as yet: what is wrong with the folder is a finding.
+pub(crate) async fn check(config: &Config) -> Result<Report, StartError> {
+    let finding = match store::inspect(&config.data_dir) {
+        Ok(text) => Finding {
+            text,
+            is_sound: true,
+        },
+        Err(error) => Finding {
+            text: error.to_string(),
+            is_sound: false,
+        },
+    };
+    Ok(Report {
+        findings: vec![finding],
+    })
+}

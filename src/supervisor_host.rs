@@ -1,0 +1,185 @@
+//! Asks Supervisor what the host is called and where tablets reach it: inside the add-on's container the machine's own
+//! names and addresses mean nothing to a tablet.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hyper::Uri;
+use serde::Deserialize;
+use tracing::warn;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use local_tls::{AltName, HostFacts, HostName, HostSource, Survey};
+
+use crate::supervisor::{Supervisor, SupervisorError};
+
+impl HostSource for Supervisor {
+    fn survey(&self, within: Duration) -> BoxFuture<'_, Survey> {
+        async move { survey(&self.clone().within(within)).await }.boxed()
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+}
+
+/// The part of `/info` that matters here.
+#[derive(Default, Deserialize)]
+struct Info {
+    hostname: Option<String>,
+}
+
+/// The part of `/network/info` that matters here. Addresses come with their prefix length.
+#[derive(Default, Deserialize)]
+struct Network {
+    #[serde(default)]
+    interfaces: Vec<Interface>,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    ipv4: Option<Addresses>,
+    ipv6: Option<Addresses>,
+}
+
+#[derive(Deserialize)]
+struct Addresses {
+    #[serde(default)]
+    address: Vec<String>,
+}
+
+/// The part of Core's configuration that matters here.
+#[derive(Default, Deserialize)]
+struct CoreConfig {
+    internal_url: Option<String>,
+}
+
+async fn survey(supervisor: &Supervisor) -> Survey {
+    let (info, network, core) = tokio::join!(
+        supervisor.get_json::<Info>("/info"),
+        supervisor.get_json::<Network>("/network/info"),
+        supervisor.get_json::<CoreConfig>("/core/api/config"),
+    );
+    let mut missing = None;
+    let info = answered(info, &mut missing);
+    let network = answered(network, &mut missing);
+    let core = answered(core, &mut missing);
+    let facts = HostFacts {
+        host: info.hostname.and_then(|name| HostName::parse(&name).ok()),
+        reached_at: core
+            .internal_url
+            .as_deref()
+            .and_then(host_of)
+            .into_iter()
+            .collect(),
+        addresses: addresses(&network),
+    };
+    Survey { facts, missing }
+}
+
+fn answered<T: Default>(answer: Result<T, SupervisorError>, missing: &mut Option<String>) -> T {
+    answer.unwrap_or_else(|error| {
+        if error.is_passing() {
+            missing.get_or_insert(error.to_string());
+        } else {
+            warn!(%error, "the certificate does without this answer");
+        }
+        T::default()
+    })
+}
+
+fn addresses(network: &Network) -> Vec<IpAddr> {
+    network
+        .interfaces
+        .iter()
+        .flat_map(|interface| [&interface.ipv4, &interface.ipv6])
+        .flatten()
+        .flat_map(|family| &family.address)
+        .filter_map(|said| said.split('/').next()?.parse().ok())
+        .collect()
+}
+
+/// The name or address in a URL.
+fn host_of(url: &str) -> Option<AltName> {
+    AltName::parse(url.parse::<Uri>().ok()?.host()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::fake::FakeSupervisor;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn supervisor_names_the_host_and_its_addresses() {
+        let fake = FakeSupervisor::start().await;
+        fake.answers(
+            "/info",
+            200,
+            r#"{"result":"ok","data":{"hostname":"Pi4","arch":"aarch64"}}"#,
+        );
+        fake.answers(
+            "/network/info",
+            200,
+            r#"{"result":"ok","data":{"interfaces":[
+                {"interface":"end0","ipv4":{"address":["192.168.1.5/24"],"method":"auto"},
+                 "ipv6":{"address":["fe80::1/64","fd00::5/64"]},"wifi":null},
+                {"interface":"wlan0","ipv4":null,"ipv6":null}],
+              "docker":{"address":"172.30.32.0/23"}}}"#,
+        );
+        fake.answers(
+            "/core/api/config",
+            200,
+            r#"{"internal_url":"http://ha.lan:8123"}"#,
+        );
+        let survey = fake.client().survey(LIMIT).await;
+        let addresses: Vec<IpAddr> = ["192.168.1.5", "fe80::1", "fd00::5"]
+            .map(|a| a.parse().unwrap())
+            .into();
+        assert_eq!(
+            survey,
+            Survey {
+                facts: HostFacts {
+                    host: Some(HostName::parse("pi4").unwrap()),
+                    reached_at: vec![AltName::parse("ha.lan").unwrap()],
+                    addresses,
+                },
+                missing: None,
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn what_may_come_later_leaves_the_survey_incomplete() {
+        let fake = FakeSupervisor::start().await;
+        fake.answers("/info", 200, r#"{"result":"ok","data":{"hostname":"pi4"}}"#);
+        fake.answers("/network/info", 403, "");
+        fake.answers("/core/api/config", 200, r#"{"internal_url":null}"#);
+        let source = fake.client();
+        let survey = source.survey(LIMIT).await;
+        assert_eq!(
+            survey.missing, None,
+            "a missing right does not come back by waiting"
+        );
+        assert!(survey.facts.host.is_some());
+        fake.answers("/core/api/config", 502, "");
+        assert!(source.survey(LIMIT).await.missing.unwrap().contains("502"));
+    }
+
+    #[test]
+    fn a_url_gives_its_host() {
+        let host = |url: &str| host_of(url).map(|name| name.to_string());
+        assert_eq!(
+            host("http://192.168.1.5:8123").as_deref(),
+            Some("192.168.1.5")
+        );
+        assert_eq!(host("http://[fd00::5]:8123/").as_deref(), Some("fd00::5"));
+        assert_eq!(
+            host("https://HA.example.org").as_deref(),
+            Some("ha.example.org")
+        );
+        assert_eq!(host("nonsense url"), None);
+    }
+}
