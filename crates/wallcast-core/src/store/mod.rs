@@ -12,6 +12,8 @@ mod folder;
 pub mod house;
 mod journal;
 pub mod mark;
+#[cfg(test)]
+mod migration_tests;
 mod reader;
 pub mod restore;
 mod schema;
