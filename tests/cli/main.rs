@@ -23,4 +23,5 @@ mod restore;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod token;
+mod upgrade;
 mod watch;
