@@ -101,7 +101,7 @@ async fn writes() {
 async fn replay() {
     let daemon = Daemon::start().await;
     let (area, tablet, token) = house(&daemon).await;
-    let words = daemon.words(&tablet).await;
+    let words = daemon.welcome(&tablet).await;
     let mut sender = keep_alive(&daemon).await;
     for n in 0..REPLAYED {
         rename(&mut sender, &token, &area, &format!("Name {n}")).await;
@@ -162,7 +162,7 @@ async fn stuck() {
     let before = resident_kib(daemon.pid());
     let mut sockets = Vec::new();
     for _ in 0..8 {
-        sockets.push(Socket::open_narrow(&daemon, &tablet).await);
+        sockets.push(Socket::open_with_small_buffer(&daemon, &tablet).await);
     }
     // A stuck tablet is closed after ten seconds; eight at once tell its share from noise.
     let start = Instant::now();

@@ -50,7 +50,7 @@ async fn areas(daemon: &Daemon) -> Vec<String> {
 async fn epoch(daemon: &Daemon) -> Value {
     let admin = daemon.token(serde_json::json!({ "role": "admin", "name": "e" }));
     let admin = admin.await;
-    let words = daemon.words(admin["token"].as_str().unwrap()).await;
+    let words = daemon.welcome(admin["token"].as_str().unwrap()).await;
     words["epoch"].clone()
 }
 

@@ -48,13 +48,13 @@ impl House {
             assert_eq!(event, self.office.next().await);
             events.push(event);
         }
-        self.heard_nothing().await;
+        self.assert_nothing_received().await;
         events
     }
 
-    async fn heard_nothing(&mut self) {
-        self.tablet.heard_nothing().await;
-        self.office.heard_nothing().await;
+    async fn assert_nothing_received(&mut self) {
+        self.tablet.assert_nothing_received().await;
+        self.office.assert_nothing_received().await;
     }
 }
 
@@ -171,7 +171,7 @@ async fn fields_out_of_bounds_are_named_and_change_nothing() {
         .refused(422);
     let areas = house.admin.get("/api/areas").await.expect(200).json;
     assert_eq!(areas["areas"], json!([before]));
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn a_change_that_changes_nothing_emits_nothing() {
     ] {
         assert_eq!(answer.expect(200).json, before);
     }
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -336,7 +336,7 @@ async fn deleting_tells_who_had_it_and_says_why() {
     ] {
         assert_eq!(answer.refused(404), "not_found");
     }
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
     let next = house.admin.create_area("Kitchen").await;
     assert_ne!(next, house.kitchen);
 }

@@ -228,7 +228,7 @@ async fn what_is_not_on_ones_board_is_forbidden_whether_it_is_there_or_not() {
         }
     }
     for path in ["/api/services", "/api/incidents", "/api/status"] {
-        daemon.stranger().get(path).await.refused(401);
+        daemon.unauthenticated().get(path).await.refused(401);
     }
 }
 
@@ -273,7 +273,7 @@ async fn a_tablet_hears_both_together_from_the_approval_of_its_pairing_on() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let asked = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await;
     let asked = asked.expect(201).json;

@@ -22,7 +22,7 @@ async fn every_act_is_kept_with_who_what_when_and_from_where() {
     let other = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
     let ask = async || {
         let asked = daemon
-            .stranger()
+            .unauthenticated()
             .post("/api/pairing/requests", json!({}))
             .await;
         asked.expect(201).json["pairingId"]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::entering::FIRST_WORDS;
+use crate::handshake::WELCOME_KEYS;
 use crate::support::{Daemon, assert_timestamp, keys};
 
 #[tokio::test]
@@ -10,7 +10,7 @@ async fn a_session_that_authenticates_by_message_is_told_so_and_then_the_same_fi
     let daemon = Daemon::start().await;
     let user = json!({ "role": "user", "name": "x", "email": "a@b.example" });
     let user = daemon.token(user).await;
-    let mut socket = daemon.knock().await;
+    let mut socket = daemon.connect_unauthenticated().await;
     let token = user["token"].as_str().unwrap();
     socket
         .send(json!({ "type": "authenticate", "token": token, "requestId": 1 }))
@@ -41,7 +41,7 @@ async fn a_session_that_authenticates_by_message_is_told_so_and_then_the_same_fi
 
     let words = socket.next().await;
     assert_eq!(words["type"], "connection");
-    assert_eq!(keys(&words["data"]), FIRST_WORDS);
+    assert_eq!(keys(&words["data"]), WELCOME_KEYS);
     assert_eq!(words["data"]["connectionId"], data["clientId"]);
 }
 
@@ -49,7 +49,7 @@ async fn a_session_that_authenticates_by_message_is_told_so_and_then_the_same_fi
 async fn until_it_has_authenticated_a_socket_is_told_nothing_and_may_send_nothing_else() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let mut socket = daemon.knock().await;
+    let mut socket = daemon.connect_unauthenticated().await;
     admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[]).await;
     for kind in ["ping", "subscribe_room", "fly"] {
@@ -66,7 +66,7 @@ async fn until_it_has_authenticated_a_socket_is_told_nothing_and_may_send_nothin
     socket.authenticate(&tablet.token).await;
     assert_eq!(socket.next().await["type"], "authenticated");
     assert_eq!(socket.next().await["type"], "connection");
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_wrong_token_by_message_gets_auth_error_and_the_socket_is_closed() {
         (json!({ "token": revoked.token }), 4403),
     ];
     for (data, code) in table {
-        let mut socket = daemon.knock().await;
+        let mut socket = daemon.connect_unauthenticated().await;
         let error = socket
             .ask(json!({ "type": "authenticate", "data": data.clone() }))
             .await;
@@ -104,7 +104,7 @@ async fn what_stands_beside_the_token_must_agree_with_it() {
         "userId": "user_1", "organizationId": "org_1", "tenantId": "tenant_1", "userRole": "user",
     });
     let authenticate = async |beside: &Value| {
-        let mut socket = daemon.knock().await;
+        let mut socket = daemon.connect_unauthenticated().await;
         let mut message = beside.clone();
         message["type"] = "authenticate".into();
         message["token"] = token.clone();
@@ -140,7 +140,7 @@ async fn a_second_authenticate_of_the_same_principal_goes_on_with_the_new_token(
     // The socket now stands and falls with the second token.
     let path = format!("/api/tokens/{}", short["jti"].as_str().unwrap());
     daemon.local().delete(&path).await.expect(204);
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
     let path = format!("/api/clients/{}/revoke", tablet.id);
     daemon.local().post(&path, json!({})).await.expect(200);
     assert_eq!(socket.closed().await.0, 4403);
@@ -161,7 +161,7 @@ async fn a_second_authenticate_of_another_principal_changes_nothing() {
 
     let path = format!("/api/areas/{area}/toggle");
     admin.patch(&path, json!({})).await.expect(200);
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
     let path = format!("/api/clients/{}/areas/{area}", tablet.id);
     admin.post(&path, json!({})).await.expect(200);
     assert_eq!(socket.next().await["type"], "area_added");

@@ -49,7 +49,7 @@ async fn a_service_has_the_shape_of_the_contract_and_its_defaults() {
     assert_eq!(told(&mut office, "service-update", "created").await, made);
     let path = at("/api/services", &made);
     assert_eq!(admin.get(&path).await.expect(200).json, made);
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 
     // Seed 2's own calls, both spellings of a key.
     let body = json!({
@@ -90,7 +90,7 @@ async fn a_service_has_the_shape_of_the_contract_and_its_defaults() {
     );
     let same = json!({ "status": "degraded" });
     assert_eq!(admin.patch(&path, same).await.expect(200).json, cleared);
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 
     admin.delete(&path).await.expect(204);
     assert_eq!(
@@ -104,7 +104,7 @@ async fn a_service_has_the_shape_of_the_contract_and_its_defaults() {
         let answer = admin.send_text(method, &path, &headers, body).await;
         assert_eq!(answer.refused(404), "not_found", "{method}");
     }
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 
     let audit = admin.get("/api/audit?limit=100").await.expect(200).json;
     let actions: Vec<_> = audit["entries"].as_array().unwrap().iter().collect();
@@ -153,7 +153,7 @@ async fn status_update_tells_when_the_worst_service_of_a_board_changes_and_only_
             before = worst;
         }
         assert_eq!(overall().await, before);
-        office.heard_nothing().await;
+        office.assert_nothing_received().await;
     }
 }
 
@@ -240,7 +240,7 @@ async fn an_incident_has_the_shape_of_the_contract_and_tells_how_it_goes() {
         admin.patch(&path, json!({})).await.expect(200).json,
         changed
     );
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 
     let updates = format!("{path}/updates");
     let said = json!({ "message": "Found it", "status": "identified" });
@@ -292,7 +292,7 @@ async fn an_incident_has_the_shape_of_the_contract_and_tells_how_it_goes() {
         let answer = admin.send_text(method, path, &headers, &body).await;
         assert_eq!(answer.refused(404), "not_found", "{method}");
     }
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -375,7 +375,7 @@ async fn what_is_wrong_is_refused_with_its_field_and_tells_nobody() {
         let refused = admin.get(&format!("/api/status?{query}")).await;
         assert_eq!(refused.refused(422), "invalid_field", "{query}");
     }
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
     let made = make(&admin, "/api/incidents", json!({ "title": "a" })).await;
     office.next_of("incident-update").await;
     let updates = format!("{}/updates", at("/api/incidents", &made));
@@ -388,7 +388,7 @@ async fn what_is_wrong_is_refused_with_its_field_and_tells_nobody() {
         assert_eq!(refused.json["field"], "message");
         refused.refused(422);
     }
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -428,7 +428,7 @@ async fn an_incident_names_only_services_that_those_for_whom_it_is_see() {
         refused.refused(422);
     }
     assert_eq!(admin.get(&path).await.expect(200).json, made);
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -560,12 +560,12 @@ async fn what_wallcast_keeps_itself_is_on_every_board_and_no_request_changes_it(
         assert_eq!(admin.patch(path, body).await.refused(409), "own_service");
     }
     assert_eq!(admin.delete(path).await.refused(409), "own_service");
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 }
 
 #[tokio::test]
 async fn a_disk_that_takes_no_writes_is_an_outage_of_the_database_that_everyone_hears_of() {
-    let daemon = Daemon::on_a_limit(&[]).await;
+    let daemon = Daemon::ignoring_sigxfsz(&[]).await;
     let admin = daemon.admin().await;
     let body = json!({ "name": "S", "organizationId": "o", "status": "degraded" });
     make(&admin, "/api/services", body).await;
@@ -573,7 +573,7 @@ async fn a_disk_that_takes_no_writes_is_an_outage_of_the_database_that_everyone_
     let user = daemon.token(user).await;
     let token = user["token"].as_str().unwrap();
     let mut person = daemon.listen(token).await;
-    let words = daemon.words(token).await;
+    let words = daemon.welcome(token).await;
     let database = async || {
         let board = daemon.api_of(&user).get("/api/status").await.expect(200);
         let database = &board.json["services"][0];
@@ -582,12 +582,12 @@ async fn a_disk_that_takes_no_writes_is_an_outage_of_the_database_that_everyone_
     };
     assert_eq!(database().await, (json!("degraded"), json!("operational")));
 
-    daemon.limit_files("0").await;
+    daemon.limit_file_size("0").await;
     let refused = admin
         .post("/api/services", json!({ "name": "never" }))
         .await;
     refused.refused(503);
-    daemon.stranger().get("/health").await.expect(503);
+    daemon.unauthenticated().get("/health").await.expect(503);
     assert_eq!(
         database().await,
         (json!("major_outage"), json!("major_outage"))
@@ -607,7 +607,7 @@ async fn a_disk_that_takes_no_writes_is_an_outage_of_the_database_that_everyone_
     }
     person.close().await;
 
-    daemon.limit_files("unlimited").await;
+    daemon.limit_file_size("unlimited").await;
     until("the database", async || {
         (database().await.1 == "operational").then_some(())
     })
@@ -630,5 +630,5 @@ async fn a_disk_that_takes_no_writes_is_an_outage_of_the_database_that_everyone_
             (&json!("major_outage"), &json!(after))
         );
     }
-    person.heard_nothing().await;
+    person.assert_nothing_received().await;
 }

@@ -83,7 +83,7 @@ impl House {
                 assert_eq!(event["data"], json!({ "audience": audience }), "{name}");
                 assert!(event["id"].is_i64(), "it is durable: {event}");
             }
-            socket.heard_nothing().await;
+            socket.assert_nothing_received().await;
         }
         assert_eq!(count, names.len() as u64, "{audience}");
     }
@@ -215,7 +215,7 @@ async fn seed_2s_types_are_told_as_manual() {
         let answer = admin.post(PLAIN, body).await;
         assert_eq!(answer.refused(422), "invalid_field");
     }
-    user.heard_nothing().await;
+    user.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -278,13 +278,13 @@ async fn what_a_broadcast_may_not_say_is_refused_and_told_to_nobody() {
             assert_eq!(api.post(path, good.clone()).await.refused(403), "forbidden");
         }
         daemon
-            .stranger()
+            .unauthenticated()
             .post(path, good.clone())
             .await
             .refused(401);
     }
     assert_eq!(events().await, before);
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -292,9 +292,9 @@ async fn a_tablet_that_slept_gets_the_broadcasts_of_its_namespace_and_a_waiting_
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let tablet = daemon.pair("Wall", &[]).await;
-    let words = daemon.words(&tablet.token).await;
+    let words = daemon.welcome(&tablet.token).await;
     let asked = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await;
     let asked = asked.expect(201).json;
@@ -304,7 +304,7 @@ async fn a_tablet_that_slept_gets_the_broadcasts_of_its_namespace_and_a_waiting_
     tell(&admin, json!({ "namespace": "/" })).await;
     tell(&admin, json!({ "clientId": tablet.id })).await;
     tell(&admin, json!({})).await;
-    waiting.heard_nothing().await;
+    waiting.assert_nothing_received().await;
 
     let daemon = daemon.kill_and_restart().await;
     let query = format!(
@@ -323,7 +323,7 @@ async fn a_tablet_that_slept_gets_the_broadcasts_of_its_namespace_and_a_waiting_
             let event = socket.next_of("alarm").await;
             assert_eq!(event["data"]["audience"], *audience);
         }
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
     // What it may read of the history is what it hears on `/`.
     let own = daemon

@@ -16,8 +16,8 @@ async fn fired(core: &Core, kind: &str) -> Value {
 #[tokio::test]
 async fn what_tablets_do_is_fired_with_who_and_where() {
     let core = Core::start().await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
-    daemon.until_home("connected").await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
+    daemon.until_home_is("connected").await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
@@ -68,20 +68,20 @@ async fn what_tablets_do_is_fired_with_who_and_where() {
     socket.close().await;
     let offline = fired(&core, "wallcast_client_offline").await;
     assert_eq!(offline["client_id"], tablet.id.as_str());
-    assert_eq!(core.heard("fire_event").len(), 5, "each once");
+    assert_eq!(core.received("fire_event").len(), 5, "each once");
 }
 
 #[tokio::test]
 async fn what_happens_while_home_assistant_is_away_is_fired_when_it_is_back() {
     let mut core = Core::start().await;
-    let daemon = Daemon::beside(core.direct(), &[]).await;
-    daemon.until_home("connected").await;
+    let daemon = Daemon::with_core(core.direct(), &[]).await;
+    daemon.until_home_is("connected").await;
     core.kill().await;
-    daemon.until_home("disconnected").await;
+    daemon.until_home_is("disconnected").await;
     let first = daemon.pair("First", &[]).await;
     let second = at_kiosk(&daemon, "Second", "kiosk-2").await;
     assert!(core.fired("wallcast_client_paired").is_empty());
-    core.revive().await;
+    core.restart().await;
     let fired = until("both", async || {
         Some(core.fired("wallcast_client_paired")).filter(|fired| fired.len() == 2)
     })
@@ -93,7 +93,7 @@ async fn what_happens_while_home_assistant_is_away_is_fired_when_it_is_back() {
 #[tokio::test]
 async fn a_line_of_standard_input_is_as_good_as_its_post() {
     let core = Core::start().await;
-    let mut daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let mut daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.listen(&tablet.token).await;

@@ -170,8 +170,8 @@ async fn assignments_are_told_to_the_client_and_admins_once_each() {
             assert_eq!(event["data"]["reason"].as_str(), reason);
             assert_eq!(office.next().await, event);
         }
-        wall.heard_nothing().await;
-        office.heard_nothing().await;
+        wall.assert_nothing_received().await;
+        office.assert_nothing_received().await;
     };
     let (added, removed) = ("area_added", "area_removed");
     let client = admin.post(&one(0), json!({})).await.expect(200).json;
@@ -203,7 +203,7 @@ async fn assignments_are_told_to_the_client_and_admins_once_each() {
         .await
         .expect(200);
     assert_eq!(office.next().await["type"], "area_updated");
-    wall.heard_nothing().await;
+    wall.assert_nothing_received().await;
 }
 
 #[tokio::test]

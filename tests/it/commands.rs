@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::kiosks::at_kiosk;
-use crate::support::{Api, Daemon, Events, Socket, Tablet, assert_timestamp, keys, until};
+use crate::support::{Api, Daemon, EventStream, Socket, Tablet, assert_timestamp, keys, until};
 
 async fn house() -> (Daemon, Api, Tablet) {
     let daemon = Daemon::start().await;
@@ -92,16 +92,16 @@ async fn a_command_is_pending_then_delivered_by_an_ack_then_applied_by_its_resul
     assert_eq!(told["data"], expected);
     assert_timestamp(&told["data"]["expiresAt"]);
     // Bytes on their way prove nothing.
-    wall.heard_nothing().await;
+    wall.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "pending");
 
     let before = json!({ "type": "ack", "data": { "id": told["id"].as_i64().unwrap() - 1 } });
     wall.send(before).await;
-    wall.heard_nothing().await;
+    wall.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "pending");
     wall.send(json!({ "type": "ack", "data": { "id": told["id"] } }))
         .await;
-    wall.heard_nothing().await;
+    wall.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "delivered");
 
     let data = json!({ "commandId": command["id"], "success": true, "message": "Door is open" });
@@ -170,7 +170,7 @@ async fn a_result_said_again_tells_nothing_and_another_one_is_refused() {
         (&told["result"]["success"], &told["result"]["error"]),
         (&json!(false), &json!("jammed"))
     );
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "failed");
 }
 
@@ -254,9 +254,9 @@ async fn a_command_to_a_kiosk_is_one_for_each_of_its_tablets() {
         let told = socket.next().await;
         let own = commands.iter().find(|command| command["clientId"] == **id);
         assert_eq!(told["data"]["commandId"], own.unwrap()["id"]);
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
-    elsewhere.heard_nothing().await;
+    elsewhere.assert_nothing_received().await;
     // Each has an outcome of its own.
     let (socket, id) = &mut sockets[1];
     let own = commands
@@ -324,7 +324,7 @@ async fn a_tablet_without_a_position_gets_what_is_pending_and_nothing_else() {
         let opened = Socket::open(&daemon, path, Some(&tablet.token)).await;
         let mut socket = opened.unwrap();
         socket.next_of("connection").await;
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
     // What is done or acknowledged is not pending.
     let mut socket = daemon.listen(&tablet.token).await;
@@ -340,8 +340,8 @@ async fn a_tablet_without_a_position_gets_what_is_pending_and_nothing_else() {
     );
     let mut again = daemon.listen(&tablet.token).await;
     assert_eq!(again.next().await["data"]["commandId"], second["id"]);
-    again.heard_nothing().await;
-    let mut stream = Events::open(&daemon, &tablet.token).await;
+    again.assert_nothing_received().await;
+    let mut stream = EventStream::open(&daemon, &tablet.token).await;
     let words = stream.next().await;
     let told = stream.next().await;
     let position = format!(
@@ -350,7 +350,7 @@ async fn a_tablet_without_a_position_gets_what_is_pending_and_nothing_else() {
         words.data["lastEventId"]
     );
     assert_eq!(
-        (told.kind.as_str(), &told.data["commandId"]),
+        (told.event_type.as_str(), &told.data["commandId"]),
         ("command", &second["id"])
     );
     // It does not take the stream's position back. A stream that is lost before it comes back as one
@@ -377,7 +377,7 @@ async fn a_command_waits_for_a_tablet_that_is_away_over_a_kill() {
     for (socket, is_recovered) in [(&mut recovered, true), (&mut fresh, false)] {
         assert_eq!(socket.next().await["data"]["recovered"], is_recovered);
         assert_eq!(socket.next().await["data"]["commandId"], command["id"]);
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
 }
 
@@ -399,7 +399,7 @@ async fn a_command_past_its_expiry_is_told_to_admins_and_to_no_tablet_any_more()
         (&outcome["success"], &outcome["error"]),
         (&json!(false), &json!("expired"))
     );
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 
     let path = format!(
         "/ws?since={}&epoch={}",
@@ -411,7 +411,7 @@ async fn a_command_past_its_expiry_is_told_to_admins_and_to_no_tablet_any_more()
         let mut socket = opened.unwrap();
         socket.next_of("connection").await;
         assert_eq!(socket.next().await["data"]["commandId"], lasting["id"]);
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
     let api = daemon.api(&tablet.token);
     let history = api.get("/api/events?type=command").await.expect(200).json;
@@ -478,7 +478,7 @@ async fn what_is_no_command_is_refused_and_told_to_nobody() {
         assert_eq!(answer.json["field"], field, "{body}");
         assert_eq!(answer.refused(422), "invalid_field");
     }
-    wall.heard_nothing().await;
+    wall.assert_nothing_received().await;
     for _ in 0..50 {
         give(&admin, to(&tablet)).await;
     }
@@ -496,7 +496,7 @@ async fn what_is_no_command_is_refused_and_told_to_nobody() {
 #[tokio::test]
 async fn a_tablet_with_a_stream_alone_does_all_the_same() {
     let (daemon, admin, tablet) = house().await;
-    let mut stream = Events::open(&daemon, &tablet.token).await;
+    let mut stream = EventStream::open(&daemon, &tablet.token).await;
     let words = stream.next().await.data;
     let api = daemon.api(&tablet.token);
     let send = async |mut message: Value| {

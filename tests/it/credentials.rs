@@ -225,7 +225,7 @@ async fn a_token_in_the_url_is_refused_whatever_is_asked() {
     let api = daemon.api(&tablet.token);
     for path in ["/api/me", "/api/areas", "/health", "/ca.crt"] {
         let path = format!("{path}?x=1&token={}", tablet.token);
-        for caller in [&api, &daemon.stranger()] {
+        for caller in [&api, &daemon.unauthenticated()] {
             assert_eq!(
                 caller.get(&path).await.refused(401),
                 "token_in_url",

@@ -102,7 +102,7 @@ async fn events_of_many_writers_come_in_the_order_of_their_ids_and_all_of_them()
     assert_rising(&ids);
     let range = ids.last().unwrap() - ids[0];
     assert_eq!(range as usize + 1, ids.len(), "ids without holes");
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 /// Four writers that change an area until they are told to stop.
@@ -170,7 +170,7 @@ async fn what_waited_for_a_tablet_that_does_not_read_is_dropped_by_its_revoke() 
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 200).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut stuck = Socket::open_narrow(&daemon, &tablet.token).await;
+    let mut stuck = Socket::open_with_small_buffer(&daemon, &tablet.token).await;
     for n in 0..MANY {
         rename(&admin, &area, n).await;
     }
@@ -194,8 +194,8 @@ async fn a_socket_that_never_reads_delays_nobody_else() {
     let tablet = daemon.pair("Wall", &[&area]).await;
     let other = daemon.pair("Other", &[&area]).await;
     let _stuck = [
-        Socket::open_narrow(&daemon, &tablet.token).await,
-        Socket::open_narrow(&daemon, &other.token).await,
+        Socket::open_with_small_buffer(&daemon, &tablet.token).await,
+        Socket::open_with_small_buffer(&daemon, &other.token).await,
     ];
     let mut sockets = [
         daemon.listen(&tablet.token).await,
@@ -215,7 +215,7 @@ async fn a_tablet_that_was_slow_gets_everything_once_and_in_order() {
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut slow = Socket::open_narrow(&daemon, &tablet.token).await;
+    let mut slow = Socket::open_with_small_buffer(&daemon, &tablet.token).await;
     let mut told = Vec::new();
     for n in 0..MANY {
         rename(&admin, &area, n).await;
@@ -237,5 +237,5 @@ async fn a_tablet_that_was_slow_gets_everything_once_and_in_order() {
         format!("Hall {MANY}"),
         "live again"
     );
-    slow.heard_nothing().await;
+    slow.assert_nothing_received().await;
 }

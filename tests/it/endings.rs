@@ -19,7 +19,7 @@ async fn a_token_that_expires_closes_its_socket_with_4401() {
     let mut lasting = daemon.listen(&tablet.token).await;
     let mut socket = daemon.listen(short["token"].as_str().unwrap()).await;
     assert_end(socket.closed().await, 4401, "unauthenticated");
-    lasting.heard_nothing().await;
+    lasting.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn revoking_one_token_ends_its_own_sockets_alone() {
     daemon.local().delete(&path).await.expect(204);
     assert_eq!(socket.next().await["type"], "token_revoked");
     assert_end(socket.closed().await, 4403, "revoked");
-    first.heard_nothing().await;
+    first.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -98,8 +98,8 @@ async fn a_revoked_admin_or_user_is_closed_with_4403_too() {
 #[tokio::test]
 async fn a_socket_that_does_not_authenticate_in_time_is_closed_with_4408() {
     let daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
-    let mut silent = daemon.knock().await;
-    let mut talking = daemon.knock().await;
+    let mut silent = daemon.connect_unauthenticated().await;
+    let mut talking = daemon.connect_unauthenticated().await;
     talking.send(json!({ "type": "ping" })).await;
     assert_end(silent.closed().await, 4408, "auth_timeout");
     assert_end(talking.closed().await, 4408, "auth_timeout");
@@ -134,7 +134,7 @@ async fn beyond_the_limit_of_a_clients_sessions_the_oldest_is_closed_with_4409()
     let mut fourth = daemon.listen(&tablet.token).await;
     assert_end(second.closed().await, 4409, "superseded");
     for socket in [&mut third, &mut fourth, &mut bystander] {
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
 }
 
@@ -155,7 +155,7 @@ async fn a_deactivated_client_is_closed_with_4410_and_refused_until_it_is_active
         Socket::open(&daemon, "/ws", Some(&tablet.token)).await,
         Err(401)
     ));
-    let mut socket = daemon.knock().await;
+    let mut socket = daemon.connect_unauthenticated().await;
     socket.authenticate(&tablet.token).await;
     assert_eq!(socket.next().await["type"], "auth_error");
     assert_end(socket.closed().await, 4410, "inactive");
@@ -164,7 +164,11 @@ async fn a_deactivated_client_is_closed_with_4410_and_refused_until_it_is_active
         .patch(&path, json!({ "isActive": true }))
         .await
         .expect(200);
-    daemon.listen(&tablet.token).await.heard_nothing().await;
+    daemon
+        .listen(&tablet.token)
+        .await
+        .assert_nothing_received()
+        .await;
 }
 
 #[tokio::test]
@@ -183,8 +187,12 @@ async fn an_admins_disconnect_closes_every_session_with_4000_and_lets_it_come_ba
     for socket in &mut sockets {
         assert_end(socket.closed().await, 4000, "try_again");
     }
-    bystander.heard_nothing().await;
-    daemon.listen(&tablet.token).await.heard_nothing().await;
+    bystander.assert_nothing_received().await;
+    daemon
+        .listen(&tablet.token)
+        .await
+        .assert_nothing_received()
+        .await;
 }
 
 #[tokio::test]
@@ -247,7 +255,11 @@ async fn what_was_committed_before_the_stop_is_told_before_it() {
 async fn a_peer_that_never_pauses_cannot_put_off_its_end() {
     let mut daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (_, code) = daemon.knock().await.flood(json!([])).await;
+    let (_, code) = daemon
+        .connect_unauthenticated()
+        .await
+        .flood(json!([]))
+        .await;
     assert_eq!(code, Some(4408));
 
     let short = json!({ "role": "client", "name": "short", "subject": tablet.id, "ttlSeconds": 4 });

@@ -26,7 +26,7 @@ async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
     let path = format!("/api/clients/{}", wall.id);
     admin.patch(&path, body).await.expect(200);
     let hall = daemon.pair("Hall", &[]).await;
-    let stranger = daemon.stranger();
+    let stranger = daemon.unauthenticated();
     let asked = stranger.post("/api/pairing/requests", json!({})).await;
     let asked = asked.expect(201).json;
     let mut table = vec![
@@ -164,10 +164,10 @@ async fn each_hears_enters_and_publishes_what_its_role_may_live_in_a_replay_and_
         let expected: Vec<usize> = (0..hears.len()).filter(may).collect();
         let api = daemon.api(&ear.token);
         if ear.name == "waiting" {
-            ear.socket.heard_nothing().await;
+            ear.socket.assert_nothing_received().await;
             let resume = resume(&ear.words, "r");
             assert_eq!(ear.socket.ask(resume).await["data"]["success"], true);
-            ear.socket.heard_nothing().await;
+            ear.socket.assert_nothing_received().await;
             assert_eq!(api.get("/api/events").await.refused(403), "forbidden");
             continue;
         }

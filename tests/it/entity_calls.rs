@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Core, CoreAnswer, Daemon, House, Tablet, until};
+use crate::support::{Answer, Api, Core, CoreData, CoreReply, Daemon, Tablet, until};
 
-fn furnish(house: &mut House) {
-    house.area("kitchen", "Kitchen");
-    house.area("hall", "Hall");
+fn furnish(data: &mut CoreData) {
+    data.add_area("kitchen", "Kitchen");
+    data.add_area("hall", "Hall");
     for (id, area, class) in [
         ("light.kitchen", "kitchen", None),
         ("cover.blind", "kitchen", Some("blind")),
@@ -23,11 +23,11 @@ fn furnish(house: &mut House) {
         ("light.hall", "hall", None),
         ("cover.hall", "hall", Some("blind")),
     ] {
-        house.entity(id, Some(area), None);
+        data.add_entity(id, Some(area), None);
         let attributes = json!({ "device_class": class });
         let attributes = class.map_or(json!({}), |_| attributes);
         let state = json!({ "s": "on", "a": attributes, "c": "c", "lc": 1.0 });
-        house.states.insert(id.to_owned(), state);
+        data.states.insert(id.to_owned(), state);
     }
 }
 
@@ -42,7 +42,7 @@ struct Home {
 impl Home {
     async fn new(options: &[(&str, &str)]) -> Self {
         let core = Core::with(furnish).await;
-        let daemon = Daemon::beside(core.direct(), options).await;
+        let daemon = Daemon::with_core(core.direct(), options).await;
         let admin = daemon.admin().await;
         until("the areas", async || {
             let areas = admin.get("/api/areas").await.expect(200).json;
@@ -69,7 +69,7 @@ impl Home {
     }
 
     fn calls(&self) -> Vec<Value> {
-        self.core.heard("call_service")
+        self.core.received("call_service")
     }
 }
 
@@ -215,7 +215,7 @@ async fn what_may_not_be_done_is_refused_and_never_reaches_home_assistant() {
     call(&user, "light.kitchen", "turn_on", json!({}))
         .await
         .refused(403);
-    let stranger = home.daemon.stranger();
+    let stranger = home.daemon.unauthenticated();
     call(&stranger, "light.kitchen", "turn_on", json!({}))
         .await
         .refused(401);
@@ -305,15 +305,15 @@ async fn an_admin_is_bound_by_the_list_and_is_audited() {
 async fn what_home_assistant_says_is_told() {
     let mut home = Home::new(&[]).await;
     let tablet = home.tablet();
-    let answers = |home: &Home, answer: CoreAnswer| {
+    let answers = |home: &Home, answer: CoreReply| {
         home.core
-            .house()
-            .answers
+            .data()
+            .replies
             .insert("call_service".to_owned(), answer);
     };
     answers(
         &home,
-        CoreAnswer::Error("home_assistant_error", "Lamp is not plugged in"),
+        CoreReply::Error("home_assistant_error", "Lamp is not plugged in"),
     );
     let refused = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
     assert_eq!(refused.json["error"], "Lamp is not plugged in");
@@ -326,12 +326,12 @@ async fn what_home_assistant_says_is_told() {
     assert_eq!(result["success"], false);
     assert_eq!(result["error"], "Lamp is not plugged in");
 
-    answers(&home, CoreAnswer::Silence);
+    answers(&home, CoreReply::Silence);
     let late = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
     assert_eq!(late.refused(504), "homeassistant_timeout");
 
     home.core.kill().await;
-    home.daemon.until_home("disconnected").await;
+    home.daemon.until_home_is("disconnected").await;
     let away = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
     assert!(away.retry_after() > 0);
     assert_eq!(away.refused(503), "unavailable");
@@ -380,17 +380,17 @@ async fn a_socket_calls_services_and_hears_on_while_home_assistant_thinks() {
         .await;
     assert_eq!(refused["data"]["code"], "invalid_field");
 
-    let silence = CoreAnswer::Silence;
+    let silence = CoreReply::Silence;
     home.core
-        .house()
-        .answers
+        .data()
+        .replies
         .insert("call_service".to_owned(), silence);
     for n in 0..16 {
         socket
             .send(ask(&n.to_string(), "light.kitchen", "turn_on"))
             .await;
     }
-    home.core.until_heard("call_service", 17).await;
+    home.core.until_received("call_service", 17).await;
     let refused = socket
         .ask(ask("one more", "light.kitchen", "turn_on"))
         .await;
@@ -403,8 +403,8 @@ async fn a_socket_calls_services_and_hears_on_while_home_assistant_thinks() {
         "it hears meanwhile"
     );
     // Whoever has no socket can do the same.
-    home.core.house().answers.clear();
-    let words = home.daemon.words(&home.wall.token).await;
+    home.core.data().replies.clear();
+    let words = home.daemon.welcome(&home.wall.token).await;
     drop(words);
     let mut late = 0;
     while late < 16 {
@@ -450,16 +450,16 @@ async fn a_call_with_a_key_is_made_once() {
     assert_eq!(home.calls().len(), 1);
     // A refusal is not kept.
     let other = [headers[0], ("idempotency-key", "other")];
-    let error = CoreAnswer::Error("home_assistant_error", "Not now");
+    let error = CoreReply::Error("home_assistant_error", "Not now");
     home.core
-        .house()
-        .answers
+        .data()
+        .replies
         .insert("call_service".to_owned(), error);
     tablet
         .send_text("POST", path, &other, &body)
         .await
         .refused(502);
-    home.core.house().answers.clear();
+    home.core.data().replies.clear();
     tablet
         .send_text("POST", path, &other, &body)
         .await

@@ -56,7 +56,7 @@ async fn each_caller_gets_what_its_socket_was_told() {
     for kind in ["area_added", "area_updated", "area_removed"] {
         told.push(socket.next_of(kind).await);
     }
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
     let after = format!("after={start}");
     let own = get(&daemon.api(&wall.token), &after).await;
     assert_eq!(own["events"], json!(told), "as its socket had them");
@@ -196,7 +196,7 @@ async fn wrong_questions_and_wrong_callers_are_refused() {
     let none = get(&admin, "after=9000000000&type=").await;
     assert_eq!((ids(&none), &none["more"]), (vec![], &json!(false)));
 
-    let stranger = daemon.stranger();
+    let stranger = daemon.unauthenticated();
     assert_eq!(
         stranger.get("/api/events").await.refused(401),
         "unauthenticated"

@@ -15,12 +15,12 @@ async fn whoever_asks_for_more_gets_403_and_learns_of_nothing() {
     let client = daemon.pair("Wall", &[]).await;
     let user = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
     let asked = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201);
     let asked_too = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201);
@@ -217,6 +217,6 @@ async fn a_failed_request_changes_nothing_and_tells_nobody() {
         answer.refused(status);
     }
     assert_eq!(snapshot().await, before);
-    wall.heard_nothing().await;
-    office.heard_nothing().await;
+    wall.assert_nothing_received().await;
+    office.assert_nothing_received().await;
 }

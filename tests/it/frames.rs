@@ -77,8 +77,8 @@ async fn permessage_deflate_is_not_offered() {
         ("sec-websocket-extensions", "permessage-deflate"),
     ];
     let socket = Socket::open_with(&daemon, "/ws", &headers).await;
-    let opened_by = socket.expect("the socket opens").opened_by;
-    assert!(!opened_by.contains_key("sec-websocket-extensions"));
+    let upgrade_headers = socket.expect("the socket opens").upgrade_headers;
+    assert!(!upgrade_headers.contains_key("sec-websocket-extensions"));
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_request_that_fails_is_answered_by_a_result_and_the_socket_stays() {
         assert_eq!(result["requestId"], 1);
         assert_failure(&result["data"], code);
     }
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn what_cannot_be_read_gets_an_error_and_the_socket_stays() {
         assert_eq!(keys(&error), ["data", "timestamp", "type"]);
         assert_failure(&error["data"], code);
     }
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -167,11 +167,11 @@ async fn the_keys_of_data_may_stand_beside_type_in_both_spellings() {
         json!({ "type": "authenticate", "token": token, "user_id": id, "data": null }),
     ];
     for message in said {
-        let mut socket = daemon.knock().await;
+        let mut socket = daemon.connect_unauthenticated().await;
         let answer = socket.ask(message.clone()).await;
         assert_eq!(answer["type"], "authenticated", "{message}");
     }
-    let mut socket = daemon.knock().await;
+    let mut socket = daemon.connect_unauthenticated().await;
     let wrong = json!({ "type": "authenticate", "token": token, "user_id": "another" });
     assert_eq!(socket.ask(wrong).await["type"], "auth_error");
 }
@@ -200,7 +200,7 @@ async fn frames_that_are_no_messages_close_the_socket_with_rfc_6455s_codes() {
     for (frame, code, is_proven) in table {
         let mut socket = match is_proven {
             true => daemon.listen(&tablet.token).await,
-            false => daemon.knock().await,
+            false => daemon.connect_unauthenticated().await,
         };
         socket.send_raw(frame.clone()).await;
         let (closed, _) = socket.closed().await;
@@ -215,7 +215,7 @@ async fn a_message_may_be_as_long_as_the_limit_of_its_socket() {
         let ping = r#"{"type":"ping"}"#;
         Message::text(format!("{ping}{}", " ".repeat(length - ping.len())))
     };
-    let mut socket = daemon.knock().await;
+    let mut socket = daemon.connect_unauthenticated().await;
     socket.send_raw(ping(2048)).await;
     assert_eq!(socket.next().await["data"]["code"], "unauthenticated");
 
@@ -247,7 +247,7 @@ async fn a_heartbeat_tells_every_session_how_many_there_are_and_how_far_the_hist
         let socket = Socket::open(&daemon, path, Some(&tablet.token)).await;
         sockets.push(socket.expect("the socket opens"));
     }
-    let waiting = daemon.knock().await;
+    let waiting = daemon.connect_unauthenticated().await;
     for socket in &mut sockets {
         socket.next_of("connection").await;
     }

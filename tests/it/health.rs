@@ -20,7 +20,12 @@ async fn health_has_seed_4s_shape_and_needs_no_token() {
     let asked = ask(&daemon, json!({})).await;
     let mut waiting = daemon.connect(&asked.token).await;
     waiting.next_of("connection").await;
-    let health = daemon.stranger().get("/health").await.expect(200).json;
+    let health = daemon
+        .unauthenticated()
+        .get("/health")
+        .await
+        .expect(200)
+        .json;
     let expected = json!({
         "status": "ok",
         "timestamp": health["timestamp"],
@@ -38,7 +43,7 @@ async fn health_has_seed_4s_shape_and_needs_no_token() {
 
 #[tokio::test]
 async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_half_done() {
-    let daemon = Daemon::on_a_limit(&[]).await;
+    let daemon = Daemon::ignoring_sigxfsz(&[]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
     let kitchen = admin.create_area("Kitchen").await;
@@ -53,7 +58,7 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     let asked = ask(&daemon, json!({})).await;
     let before = admin.get("/api/areas").await.expect(200).json;
 
-    daemon.limit_files("0").await;
+    daemon.limit_file_size("0").await;
     let area = format!("/api/areas/{kitchen}");
     let approve = format!("{}/approve", asked.path());
     let bring = json!({ "code": code, "name": "Hall" });
@@ -63,18 +68,18 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
         admin.delete(&area).await,
         admin.post(&approve, json!({})).await,
         daemon
-            .stranger()
+            .unauthenticated()
             .post("/api/pairing/complete", bring.clone())
             .await,
         daemon
-            .stranger()
+            .unauthenticated()
             .post("/api/pairing/requests", json!({}))
             .await,
     ] {
         assert!(answer.retry_after() >= 1);
         assert_eq!(answer.refused(503), "unavailable");
     }
-    let ill = daemon.stranger().get("/health").await.expect(503);
+    let ill = daemon.unauthenticated().get("/health").await.expect(503);
     assert!(ill.header("retry-after").is_some());
     assert_ne!(ill.json["status"], "ok");
     assert_ne!(ill.json["services"]["database"], "connected");
@@ -89,11 +94,11 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     told.sort();
     // That the disk is full.
     assert_eq!(told, ["service-update", "status-update", "system_status"]);
-    wall.heard_nothing().await;
+    wall.assert_nothing_received().await;
 
-    daemon.limit_files("unlimited").await;
+    daemon.limit_file_size("unlimited").await;
     let well = until("health", async || {
-        let answer = daemon.stranger().get("/health").await;
+        let answer = daemon.unauthenticated().get("/health").await;
         (answer.status == 200).then_some(answer.json)
     });
     assert_eq!(well.await["services"]["database"], "connected");
@@ -104,14 +109,14 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
     // Neither the request nor the code was used up by what failed.
     admin.post(&approve, json!({})).await.expect(200);
     daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/complete", bring)
         .await
         .expect(200);
     // Nor did the request that could not be told take a place.
     for _ in 0..3 {
         daemon
-            .stranger()
+            .unauthenticated()
             .post("/api/pairing/requests", json!({}))
             .await
             .expect(201);
@@ -120,16 +125,16 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
 
 #[tokio::test]
 async fn health_notices_a_full_disk_by_itself() {
-    let daemon = Daemon::on_a_limit(&[]).await;
-    daemon.stranger().get("/health").await.expect(200);
-    daemon.limit_files("0").await;
+    let daemon = Daemon::ignoring_sigxfsz(&[]).await;
+    daemon.unauthenticated().get("/health").await.expect(200);
+    daemon.limit_file_size("0").await;
     until("health to notice", async || {
-        (daemon.stranger().get("/health").await.status == 503).then_some(())
+        (daemon.unauthenticated().get("/health").await.status == 503).then_some(())
     })
     .await;
-    daemon.limit_files("unlimited").await;
+    daemon.limit_file_size("unlimited").await;
     until("health", async || {
-        (daemon.stranger().get("/health").await.status == 200).then_some(())
+        (daemon.unauthenticated().get("/health").await.status == 200).then_some(())
     })
     .await;
 }
@@ -145,7 +150,12 @@ async fn a_data_folder_that_is_gone_is_503_until_it_is_back() {
     let refused = async || {
         let answer = admin.put(&area, json!({ "name": "Never" })).await;
         assert_eq!(answer.refused(503), "unavailable");
-        let ill = daemon.stranger().get("/health").await.expect(503).json;
+        let ill = daemon
+            .unauthenticated()
+            .get("/health")
+            .await
+            .expect(503)
+            .json;
         assert_eq!(ill["services"]["database"], "not writable");
     };
     refused().await;
@@ -161,7 +171,7 @@ async fn a_data_folder_that_is_gone_is_503_until_it_is_back() {
 
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::rename(&away, &folder).unwrap();
-    daemon.stranger().get("/health").await.expect(200);
+    daemon.unauthenticated().get("/health").await.expect(200);
     admin.put(&area, json!({ "name": "Now" })).await.expect(200);
     let daemon = daemon.kill_and_restart().await;
     let areas = daemon.local().get("/api/areas").await.expect(200).json;
@@ -174,9 +184,9 @@ async fn health_notices_by_itself_that_the_data_folder_is_gone() {
     let away = daemon.folder().with_extension("away");
     std::fs::rename(daemon.folder(), &away).unwrap();
     until("health to notice", async || {
-        (daemon.stranger().get("/health").await.status == 503).then_some(())
+        (daemon.unauthenticated().get("/health").await.status == 503).then_some(())
     })
     .await;
     std::fs::rename(&away, daemon.folder()).unwrap();
-    daemon.stranger().get("/health").await.expect(200);
+    daemon.unauthenticated().get("/health").await.expect(200);
 }

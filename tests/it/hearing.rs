@@ -28,7 +28,7 @@ impl House {
         let tablet = daemon.pair("Wall", &assigned).await;
         let other = daemon.pair("Other", &[&bath]).await;
         let user = daemon.token(json!({ "role": "user", "name": "x" })).await;
-        let stranger = daemon.stranger();
+        let stranger = daemon.unauthenticated();
         let asked = stranger.post("/api/pairing/requests", json!({})).await;
         let asked = asked.expect(201).json;
 
@@ -51,7 +51,7 @@ impl House {
             }
         }
         assert_eq!((here, people), (vec![json!(other.id), json!(tablet.id)], 1));
-        deaf.push(daemon.knock().await);
+        deaf.push(daemon.connect_unauthenticated().await);
         Self {
             daemon,
             admin,
@@ -100,7 +100,7 @@ impl House {
     /// Asserts that nothing else was told, and nothing at all to those whom it does not concern.
     async fn nobody_else_was_told(mut self) {
         for socket in self.hear.iter_mut().chain(&mut self.deaf[..3]) {
-            socket.heard_nothing().await;
+            socket.assert_nothing_received().await;
         }
         let stranger = &mut self.deaf[3];
         let answer = stranger.ask(json!({ "type": "ping" })).await;
@@ -243,7 +243,7 @@ async fn a_revoked_client_is_told_to_admins_by_a_durable_event() {
     let offline = admin.next().await;
     assert_eq!(offline["type"], "client_offline");
     for socket in &mut house.deaf[..3] {
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
 }
 
@@ -254,9 +254,9 @@ async fn admins_are_told_when_a_clients_first_session_opens_and_its_last_one_end
     let [first, admin] = &mut house.hear;
     let second = house.daemon.listen(&house.tablet.token).await;
     second.close().await;
-    first.heard_nothing().await;
+    first.assert_nothing_received().await;
 
-    let closing = std::mem::replace(first, house.daemon.knock().await);
+    let closing = std::mem::replace(first, house.daemon.connect_unauthenticated().await);
     closing.close().await;
     let offline = admin.next().await;
     assert_eq!(offline["type"], "client_offline");

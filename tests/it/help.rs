@@ -66,7 +66,7 @@ async fn a_tablet_asks_for_help_and_both_events_tell_the_whole_request() {
         assert_eq!(told, changed);
         // The same again changes nothing and tells nothing.
         assert_eq!(admin.patch(&path, body).await.expect(200).json, changed);
-        office.heard_nothing().await;
+        office.assert_nothing_received().await;
         assert_eq!(wall.get(&path).await.expect(200).json, changed);
     }
     // Both spellings, and nothing that is not known.
@@ -118,14 +118,14 @@ async fn help_is_asked_for_by_message_as_well() {
         socket.send(silent).await;
         let told = request_of(&office.next().await, "help_requested");
         assert_eq!(told["category"], "beside the type");
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
         socket.close().await;
     }
     let user = daemon.token(json!({ "role": "user", "name": "u" })).await;
     let mut user = daemon.listen(user["token"].as_str().unwrap()).await;
     let message = json!({ "type": "help_request", "data": { "category": "x" } });
     assert_eq!(user.ask(message).await["data"]["code"], "forbidden");
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn what_asks_for_nothing_is_refused_and_told_to_nobody() {
     assert_eq!(answer.json["field"], "status");
     answer.refused(422);
     assert_eq!(admin.get(&path).await.json, help);
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 }
 
 #[tokio::test]

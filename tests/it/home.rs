@@ -4,49 +4,53 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{Api, Core, CoreAnswer, Daemon, HOME_TOKEN, Mood, command, until};
+use super::support::{AcceptMode, Api, CORE_TOKEN, Core, CoreReply, Daemon, command, until};
 
 #[tokio::test]
 async fn is_disabled_where_none_is_configured() {
     let daemon = Daemon::start().await;
-    daemon.until_home("disabled").await;
+    daemon.until_home_is("disabled").await;
 }
 
 #[tokio::test]
 async fn connects_by_supervisors_proxy_and_directly() {
     let core = Core::start().await;
     for options in [core.as_addon(), core.direct()] {
-        let daemon = Daemon::beside(options, &[]).await;
-        daemon.until_home("connected").await;
+        let daemon = Daemon::with_core(options, &[]).await;
+        daemon.until_home_is("connected").await;
     }
 }
 
 #[tokio::test]
 async fn a_certificate_is_verified() {
     let core = Core::with_tls(|_| {}).await;
-    let daemon = Daemon::beside(core.direct_tls(true), &[]).await;
-    daemon.until_home("connected").await;
-    let daemon = Daemon::beside(core.direct_tls(false), &[]).await;
-    daemon.until_home("disconnected").await;
-    assert_eq!(core.house().connections, 1);
+    let daemon = Daemon::with_core(core.direct_tls(true), &[]).await;
+    daemon.until_home_is("connected").await;
+    let daemon = Daemon::with_core(core.direct_tls(false), &[]).await;
+    daemon.until_home_is("disconnected").await;
+    assert_eq!(core.data().authenticated_connections, 1);
 }
 
 #[tokio::test]
 async fn comes_back_whatever_the_reason() {
     let mut core = Core::start().await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
-    daemon.until_home("connected").await;
-    for mood in [Mood::BadGateway, Mood::ClosesAtOnce, Mood::ClosesAfterAuth] {
-        core.house().mood = mood;
-        core.cut();
-        daemon.until_home("disconnected").await;
-        core.house().mood = Mood::Well;
-        daemon.until_home("connected").await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
+    daemon.until_home_is("connected").await;
+    for mood in [
+        AcceptMode::BadGateway,
+        AcceptMode::ClosesAtOnce,
+        AcceptMode::ClosesAfterAuth,
+    ] {
+        core.data().accept_mode = mood;
+        core.disconnect_all();
+        daemon.until_home_is("disconnected").await;
+        core.data().accept_mode = AcceptMode::Normal;
+        daemon.until_home_is("connected").await;
     }
     core.kill().await;
-    daemon.until_home("disconnected").await;
-    core.revive().await;
-    daemon.until_home("connected").await;
+    daemon.until_home_is("disconnected").await;
+    core.restart().await;
+    daemon.until_home_is("connected").await;
 }
 
 /// The service on the board, if it is there.
@@ -60,8 +64,8 @@ async fn on_board(api: &Api) -> Value {
 #[tokio::test]
 async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on() {
     let mut core = Core::start().await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
-    daemon.until_home("connected").await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
+    daemon.until_home_is("connected").await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.listen(&tablet.token).await;
@@ -77,12 +81,17 @@ async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on
     assert_eq!(told["data"]["status"], "major_outage");
     let overall = socket.next_of("status-update").await["data"].clone();
     assert!(overall.to_string().contains("major_outage"), "{overall}");
-    let health = daemon.stranger().get("/health").await.expect(200).json;
+    let health = daemon
+        .unauthenticated()
+        .get("/health")
+        .await
+        .expect(200)
+        .json;
     assert_eq!(health["status"], "ok");
     assert_eq!(health["services"]["homeassistant"], "disconnected");
     // A restart while it is away neither tells it again nor forgets it.
     let daemon = daemon.restart().await;
-    daemon.until_home("disconnected").await;
+    daemon.until_home_is("disconnected").await;
     let admin = daemon.admin().await;
     assert_eq!(on_board(&admin).await["status"], "major_outage");
     let area = admin.create_area("Kitchen").await;
@@ -91,7 +100,7 @@ async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on
     admin.put(&path, put).await.expect(200);
     let mut socket = daemon.listen(&tablet.token).await;
 
-    core.revive().await;
+    core.restart().await;
     let told = socket.next_of("service-update").await["data"].clone();
     assert_eq!(told["data"]["status"], "operational");
     let path = "/api/events?limit=1000&type=service-update";
@@ -111,7 +120,7 @@ async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on
         )
         .await;
     assert!((400..500).contains(&refused.status), "{}", refused.text);
-    let daemon = daemon.restart_beside(Vec::new()).await;
+    let daemon = daemon.restart_with_core(Vec::new()).await;
     let admin = daemon.admin().await;
     until("its end", async || {
         on_board(&admin).await.is_null().then_some(())
@@ -121,59 +130,59 @@ async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on
 
 #[tokio::test]
 async fn a_token_that_is_refused_ends_nothing() {
-    let core = Core::with(|house| house.mood = Mood::RefusesToken).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
-    daemon.until_home("disconnected").await;
+    let core = Core::with(|data| data.accept_mode = AcceptMode::RefusesToken).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
+    daemon.until_home_is("disconnected").await;
     assert!(
         daemon.log().contains("refuses the token"),
         "{}",
         daemon.log()
     );
-    core.house().mood = Mood::Well;
+    core.data().accept_mode = AcceptMode::Normal;
     // Asked slowly: half a minute at most.
     let connected = async {
-        while core.house().connections == 0 {
+        while core.data().authenticated_connections == 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let asked = tokio::time::timeout(Duration::from_secs(45), connected).await;
     asked.expect("it is asked again");
-    daemon.until_home("connected").await;
+    daemon.until_home_is("connected").await;
 }
 
 #[tokio::test]
 async fn a_core_that_does_not_answer_is_not_there() {
-    let core = Core::with(|house| {
-        house.answers.insert("ping".to_owned(), CoreAnswer::Silence);
+    let core = Core::with(|data| {
+        data.replies.insert("ping".to_owned(), CoreReply::Silence);
     })
     .await;
-    let daemon = Daemon::beside(core.direct(), &[]).await;
-    daemon.until_home("disconnected").await;
-    core.house().answers.clear();
-    daemon.until_home("connected").await;
+    let daemon = Daemon::with_core(core.direct(), &[]).await;
+    daemon.until_home_is("disconnected").await;
+    core.data().replies.clear();
+    daemon.until_home_is("connected").await;
 }
 
 #[tokio::test]
 async fn its_token_is_in_no_log_and_no_file() {
     for is_addon in [true, false] {
-        let mut core = Core::with(|house| house.area("kitchen", "Kitchen")).await;
+        let mut core = Core::with(|data| data.add_area("kitchen", "Kitchen")).await;
         let options = match is_addon {
             true => core.as_addon(),
             false => core.direct(),
         };
         let debug = [("LOG_LEVEL", "trace"), ("LOG_FORMAT", "json")];
-        let mut daemon = Daemon::beside(options, &debug).await;
-        daemon.until_home("connected").await;
-        core.until_heard("config/area_registry/list", 1).await;
-        core.house().mood = Mood::RefusesToken;
-        core.cut();
-        daemon.until_home("disconnected").await;
+        let mut daemon = Daemon::with_core(options, &debug).await;
+        daemon.until_home_is("connected").await;
+        core.until_received("config/area_registry/list", 1).await;
+        core.data().accept_mode = AcceptMode::RefusesToken;
+        core.disconnect_all();
+        daemon.until_home_is("disconnected").await;
         core.kill().await;
         let backup = daemon.folder().join("backup");
         let made = daemon.cli(&["backup", backup.to_str().unwrap()]).await;
         assert!(made.status.success());
         assert!(daemon.stop().await.success());
-        assert!(!daemon.log().contains(HOME_TOKEN));
+        assert!(!daemon.log().contains(CORE_TOKEN));
         let mut files = 0;
         for entry in std::fs::read_dir(daemon.folder()).unwrap() {
             let path = entry.unwrap().path();
@@ -182,8 +191,8 @@ async fn its_token_is_in_no_log_and_no_file() {
             };
             files += 1;
             let found = bytes
-                .windows(HOME_TOKEN.len())
-                .any(|w| w == HOME_TOKEN.as_bytes());
+                .windows(CORE_TOKEN.len())
+                .any(|w| w == CORE_TOKEN.as_bytes());
             assert!(!found, "{}", path.display());
         }
         assert!(files >= 2, "the database and its backup");
@@ -202,12 +211,12 @@ async fn a_wrong_token_option_is_not_quoted() {
         "{said}"
     );
     // What holds and where it came from is shown, but this.
-    let options = [("HA_TOKEN".to_owned(), HOME_TOKEN.to_owned())];
+    let options = [("HA_TOKEN".to_owned(), CORE_TOKEN.to_owned())];
     let mut check = command(folder.path(), &options);
     let output = check.arg("check").output().await.unwrap();
     assert!(output.status.success());
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(said.contains("ha_token"), "{said}");
-    assert!(!said.contains(HOME_TOKEN), "{said}");
+    assert!(!said.contains(CORE_TOKEN), "{said}");
 }

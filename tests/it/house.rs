@@ -147,7 +147,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[tokio::test]
 async fn every_file_is_its_owners_alone_whatever_the_umask() {
-    let mut daemon = Daemon::after("umask 000", &[]).await;
+    let mut daemon = Daemon::with_shell_setup("umask 000", &[]).await;
     let admin = daemon.admin().await;
     admin.create_area("Kitchen").await;
     daemon.pair("Wall", &[]).await;

@@ -87,7 +87,7 @@ async fn what_is_open_to_strangers_elsewhere_is_not_on_ingress() {
     ] {
         let answer = person.post(path, body.clone()).await;
         assert_eq!(answer.refused(403), "not_an_admin", "{path}");
-        let elsewhere = daemon.stranger().post(path, body).await;
+        let elsewhere = daemon.unauthenticated().post(path, body).await;
         assert!((200..300).contains(&elsewhere.status), "{path}");
     }
 }

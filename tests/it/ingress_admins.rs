@@ -9,21 +9,21 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::support::{Api, Core, CoreAnswer, Daemon, House, soon, until};
+use crate::support::{Api, Core, CoreData, CoreReply, Daemon, soon, until};
 
 const USER: &str = "x-remote-user-id";
 
-fn users(house: &mut House) {
-    house.user("owner", true, true, &[]);
-    house.user("admin", false, true, &["system-admin"]);
-    house.user("former", true, false, &["system-admin"]);
-    house.user("child", false, true, &["system-users"]);
+fn users(data: &mut CoreData) {
+    data.add_user("owner", true, true, &[]);
+    data.add_user("admin", false, true, &["system-admin"]);
+    data.add_user("former", true, false, &["system-admin"]);
+    data.add_user("child", false, true, &["system-users"]);
 }
 
 async fn start() -> (Core, Daemon) {
     let core = Core::with(users).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
-    daemon.until_home("connected").await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
+    daemon.until_home_is("connected").await;
     (core, daemon)
 }
 
@@ -74,7 +74,10 @@ async fn owners_and_administrators_pass_and_others_get_a_page_that_says_why() {
     for id in ["former", "child", "stranger"] {
         let person = person(&daemon, id);
         assert_eq!(person.get("/api/areas").await.refused(403), "not_an_admin");
-        assert_eq!(person.ask_socket("/ws").await.refused(403), "not_an_admin");
+        assert_eq!(
+            person.request_upgrade("/ws").await.refused(403),
+            "not_an_admin"
+        );
         let page = person.get("/").await.expect(403);
         assert!(page.text.contains("administrators"), "{}", page.text);
     }
@@ -82,7 +85,7 @@ async fn owners_and_administrators_pass_and_others_get_a_page_that_says_why() {
     let forged = person(&daemon, "child").with_header("X-Remote-User-ID", "owner");
     assert_eq!(forged.get("/api/areas").await.refused(403), "not_an_admin");
     assert_eq!(
-        core.heard("config/auth/list").len(),
+        core.received("config/auth/list").len(),
         1,
         "asked once a minute"
     );
@@ -93,7 +96,7 @@ async fn the_last_answer_stands_while_home_assistant_is_away() {
     let (mut core, daemon) = start().await;
     person(&daemon, "admin").get("/api/me").await.expect(200);
     core.kill().await;
-    daemon.until_home("disconnected").await;
+    daemon.until_home_is("disconnected").await;
     person(&daemon, "admin").get("/api/me").await.expect(200);
     let child = person(&daemon, "child").get("/api/me").await;
     assert_eq!(child.refused(403), "not_an_admin");
@@ -103,23 +106,23 @@ async fn the_last_answer_stands_while_home_assistant_is_away() {
 async fn is_closed_where_nobody_can_say() {
     let core = Core::with(users).await;
     for answer in [
-        CoreAnswer::Error("unauthorized", "Unauthorized"),
-        CoreAnswer::Result(json!([{ "name": "without an id" }])),
-        CoreAnswer::Result(json!(null)),
+        CoreReply::Error("unauthorized", "Unauthorized"),
+        CoreReply::Result(json!([{ "name": "without an id" }])),
+        CoreReply::Result(json!(null)),
     ] {
-        core.house()
-            .answers
+        core.data()
+            .replies
             .insert("config/auth/list".to_owned(), answer);
-        let daemon = Daemon::beside(core.as_addon(), &[]).await;
-        daemon.until_home("connected").await;
+        let daemon = Daemon::with_core(core.as_addon(), &[]).await;
+        daemon.until_home_is("connected").await;
         let refused = person(&daemon, "admin").get("/api/me").await;
         assert!(refused.text.contains("cannot ask"), "{}", refused.text);
         assert_eq!(refused.refused(403), "not_an_admin");
     }
-    core.house().answers.clear();
+    core.data().replies.clear();
     let mut core = core;
     core.kill().await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let refused = person(&daemon, "admin").get("/api/me").await;
     assert_eq!(refused.refused(403), "not_an_admin");
 }
@@ -129,8 +132,8 @@ async fn who_is_no_admin_any_more_is_sent_away_when_home_assistant_is_back() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
     let mut owner = socket(&daemon, "owner").await;
-    core.house().users[1]["group_ids"] = json!(["system-users"]);
-    core.cut();
+    core.data().users[1]["group_ids"] = json!(["system-users"]);
+    core.disconnect_all();
     assert_eq!(closed(admin, Duration::from_secs(30)).await, 4403);
     let refused = person(&daemon, "admin").get("/api/me").await;
     assert_eq!(refused.refused(403), "not_an_admin");
@@ -148,11 +151,11 @@ async fn who_is_no_admin_any_more_is_sent_away_when_home_assistant_is_back() {
 async fn an_answer_that_cannot_be_read_is_no_absence_and_closes() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
-    let nonsense = CoreAnswer::Result(json!([{ "name": "without an id" }]));
-    core.house()
-        .answers
+    let nonsense = CoreReply::Result(json!([{ "name": "without an id" }]));
+    core.data()
+        .replies
         .insert("config/auth/list".to_owned(), nonsense);
-    core.cut();
+    core.disconnect_all();
     assert_eq!(closed(admin, Duration::from_secs(30)).await, 4000);
     let refused = person(&daemon, "admin").get("/api/me").await;
     assert_eq!(refused.refused(403), "not_an_admin");
@@ -162,8 +165,8 @@ async fn an_answer_that_cannot_be_read_is_no_absence_and_closes() {
 async fn who_is_no_admin_any_more_is_sent_away_within_the_minute() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
-    core.house().users.remove(1);
+    core.data().users.remove(1);
     // The connection stands: only the check that is repeated finds out.
     assert_eq!(closed(admin, Duration::from_secs(90)).await, 4403);
-    assert_eq!(core.house().connections, 1);
+    assert_eq!(core.data().authenticated_connections, 1);
 }

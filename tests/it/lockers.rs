@@ -29,7 +29,7 @@ async fn a_locker_is_made_changed_and_forgotten() {
     let own = admin.post("/api/lockers", snake).await.expect(201).json;
     assert!(own["id"].as_str().unwrap().starts_with("locker_"));
     // Creating one emits nothing.
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
 
     let open = json!({ "state": "open" });
     let changed = admin.patch(path, open.clone()).await.expect(200).json;
@@ -59,7 +59,7 @@ async fn a_locker_is_made_changed_and_forgotten() {
         (&json!("kiosk-2"), &json!("open"))
     );
     assert_eq!(admin.delete(path).await.expect(204).text, "");
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
     assert_eq!(admin.get(path).await.refused(404), "not_found");
     for answer in [
         admin.patch(path, json!({ "state": "x" })).await,
@@ -172,5 +172,5 @@ async fn a_room_that_was_left_hears_no_more() {
     assert_eq!(socket.ask(leave).await["type"], "room_left");
     let body = json!({ "state": "closed" });
     admin.patch("/api/lockers/a", body).await.expect(200);
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }

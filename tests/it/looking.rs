@@ -24,7 +24,11 @@ async fn an_admin_learns_the_address_and_the_certificate_and_nobody_else_does() 
     let tablet = daemon.pair("Wall", &[]).await;
     let refused = daemon.api(&tablet.token).get("/api/house").await;
     assert_eq!(refused.refused(403), "forbidden");
-    daemon.stranger().get("/api/house").await.refused(401);
+    daemon
+        .unauthenticated()
+        .get("/api/house")
+        .await
+        .refused(401);
 }
 
 #[tokio::test]

@@ -65,9 +65,9 @@ impl House {
         message
     }
 
-    pub async fn heard_nothing(&mut self) {
+    pub async fn assert_nothing_received(&mut self) {
         for socket in [&mut self.office, &mut self.tablet, &mut self.user] {
-            socket.heard_nothing().await;
+            socket.assert_nothing_received().await;
         }
     }
 }
@@ -159,7 +159,7 @@ async fn a_message_has_the_shape_of_the_contract_and_both_sides_hear_of_it() {
         let told = house.office.next().await;
         assert_eq!((&told["type"], &told["data"]), (&json!(kind), &data));
     }
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
 
     for api in [&house.wall(), &house.admin] {
         let [only] = list(api, "/api/messages").await;
@@ -203,7 +203,7 @@ async fn delivered_and_read_are_told_to_both_sides_and_never_go_back() {
         let same = patch(&house.wall(), &message, status).await.expect(200);
         assert_eq!(same.json["status"], "read");
     }
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -376,10 +376,10 @@ async fn whoever_asks_for_more_is_refused_and_learns_of_nothing() {
     );
     let path = "/api/conversations/conversation_none/messages";
     assert_eq!(house.admin.get(path).await.refused(404), "not_found");
-    house.user.heard_nothing().await;
+    house.user.assert_nothing_received().await;
     let asked = house
         .daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await;
     let waiting = house
@@ -392,7 +392,7 @@ async fn whoever_asks_for_more_is_refused_and_learns_of_nothing() {
         "/api/users/ann",
     ] {
         assert_eq!(waiting.get(path).await.refused(403), "forbidden");
-        assert_eq!(house.daemon.stranger().get(path).await.status, 401);
+        assert_eq!(house.daemon.unauthenticated().get(path).await.status, 401);
     }
 }
 
@@ -467,7 +467,7 @@ async fn fields_out_of_bounds_are_named_and_nothing_is_sent() {
         assert_eq!(answer.json["field"], "status");
         assert_eq!(answer.refused(422), "invalid_field");
     }
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
     assert_eq!(list(&house.admin, "/api/messages").await, [message]);
 }
 
@@ -515,7 +515,7 @@ async fn a_message_to_all_reaches_everyone_and_each_reads_it_alone() {
     assert_eq!(house.user.next().await["data"]["totalUnread"], 0);
     assert_eq!(house.user.next().await["type"], "conversation_update");
     // What one reads is no news to another, and stays unread with it.
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
     let unread = house
         .wall()
         .get("/api/messages/unread")
@@ -539,7 +539,7 @@ async fn a_message_to_all_reaches_everyone_and_each_reads_it_alone() {
         .await
         .expect(200);
     assert_eq!(house.tablet.next().await["data"]["status"], "delivered");
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
     let reply = json!({ "conversationId": message["conversationId"], "body": "x" });
     assert_eq!(send(&late, reply).await.refused(403), "forbidden");
 }

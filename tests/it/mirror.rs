@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::support::{Api, Core, CoreAnswer, Daemon, House, Socket, until};
+use super::support::{Api, Core, CoreData, CoreReply, Daemon, Socket, until};
 
-fn kitchen_and_hall(house: &mut House) {
-    house.area("kitchen", "Kitchen");
-    house.area("hall", "Hall");
-    house.device("stove", Some("kitchen"), None);
-    house.entity("light.kitchen", Some("kitchen"), None);
-    house.entity("sensor.stove", None, Some("stove"));
-    house.entity("light.hall", Some("hall"), None);
+fn kitchen_and_hall(data: &mut CoreData) {
+    data.add_area("kitchen", "Kitchen");
+    data.add_area("hall", "Hall");
+    data.add_device("stove", Some("kitchen"), None);
+    data.add_entity("light.kitchen", Some("kitchen"), None);
+    data.add_entity("sensor.stove", None, Some("stove"));
+    data.add_entity("light.hall", Some("hall"), None);
 }
 
 async fn areas(api: &Api) -> Vec<Value> {
@@ -33,7 +33,7 @@ async fn events(api: &Api, kind: &str) -> Vec<Value> {
 
 /// Waits until whatever Home Assistant told before this was acted upon: an area more is there.
 async fn until_mirrored(core: &Core, api: &Api, mark: &str) {
-    core.house().area(mark, mark);
+    core.data().add_area(mark, mark);
     core.fire(
         "area_registry_updated",
         json!({ "action": "create", "area_id": mark }),
@@ -65,7 +65,7 @@ async fn areas_told(socket: &mut Socket) -> Vec<Value> {
 }
 
 fn change(registry: &mut [Value], key: &str, id: &str, change: Value) {
-    let place = House::find(registry, key, id);
+    let place = CoreData::find(registry, key, id);
     for (key, value) in change.as_object().expect("an object") {
         registry[place][key] = value.clone();
     }
@@ -73,23 +73,23 @@ fn change(registry: &mut [Value], key: &str, id: &str, change: Value) {
 
 #[tokio::test]
 async fn areas_and_their_entities_are_there_with_home_assistants_ids() {
-    let core = Core::with(|house| {
-        kitchen_and_hall(house);
+    let core = Core::with(|data| {
+        kitchen_and_hall(data);
         // A child device of Core 2026.9, and what tablets do not get.
-        house.device("burner", None, Some("stove"));
-        house.entity("sensor.burner", None, Some("burner"));
-        house.entity("light.moved", Some("hall"), Some("stove"));
-        house.entity("light.off", Some("hall"), None);
-        house.entity("light.hidden", Some("hall"), None);
-        house.entity("light.nowhere", None, None);
+        data.add_device("burner", None, Some("stove"));
+        data.add_entity("sensor.burner", None, Some("burner"));
+        data.add_entity("light.moved", Some("hall"), Some("stove"));
+        data.add_entity("light.off", Some("hall"), None);
+        data.add_entity("light.hidden", Some("hall"), None);
+        data.add_entity("light.nowhere", None, None);
         change(
-            &mut house.entities,
+            &mut data.entities,
             "entity_id",
             "light.off",
             json!({ "disabled_by": "user" }),
         );
         change(
-            &mut house.entities,
+            &mut data.entities,
             "entity_id",
             "light.hidden",
             json!({ "hidden_by": "user" }),
@@ -97,7 +97,7 @@ async fn areas_and_their_entities_are_there_with_home_assistants_ids() {
     })
     .await;
     for options in [core.as_addon(), core.direct()] {
-        let daemon = Daemon::beside(options, &[]).await;
+        let daemon = Daemon::with_core(options, &[]).await;
         let admin = daemon.admin().await;
         let areas = until_areas(&admin, 2).await;
         let of = |id: &str| {
@@ -125,26 +125,26 @@ async fn areas_and_their_entities_are_there_with_home_assistants_ids() {
 
 #[tokio::test]
 async fn a_core_without_the_short_list_is_read_by_the_long_one() {
-    let core = Core::with(|house| {
-        kitchen_and_hall(house);
-        house.entity("light.off", Some("hall"), None);
+    let core = Core::with(|data| {
+        kitchen_and_hall(data);
+        data.add_entity("light.off", Some("hall"), None);
         change(
-            &mut house.entities,
+            &mut data.entities,
             "entity_id",
             "light.off",
             json!({ "disabled_by": "user" }),
         );
-        let unknown = CoreAnswer::Error("unknown_command", "Unknown command.");
+        let unknown = CoreReply::Error("unknown_command", "Unknown command.");
         for kind in [
             "config/entity_registry/list_for_display",
             "supported_features",
             "get_config",
         ] {
-            house.answers.insert(kind.to_owned(), unknown.clone());
+            data.replies.insert(kind.to_owned(), unknown.clone());
         }
     })
     .await;
-    let daemon = Daemon::beside(core.direct(), &[]).await;
+    let daemon = Daemon::with_core(core.direct(), &[]).await;
     let areas = until_areas(&daemon.admin().await, 2).await;
     assert_eq!(areas[1]["entityIds"], json!(["light.hall"]));
 }
@@ -152,7 +152,7 @@ async fn a_core_without_the_short_list_is_read_by_the_long_one() {
 #[tokio::test]
 async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
     let core = Core::with(kitchen_and_hall).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let cook = daemon.pair("cook", &["kitchen"]).await;
@@ -161,7 +161,7 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
     let mut guest = daemon.listen(&guest.token).await;
 
     change(
-        &mut core.house().areas,
+        &mut core.data().areas,
         "area_id",
         "kitchen",
         json!({ "name": "Galley" }),
@@ -178,7 +178,7 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
 
     // The device moves, and its entity with it: both areas are others now.
     change(
-        &mut core.house().devices,
+        &mut core.data().devices,
         "id",
         "stove",
         json!({ "area_id": "hall" }),
@@ -194,7 +194,7 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
 
     let renamed = json!({ "entity_id": "light.ceiling" });
     change(
-        &mut core.house().entities,
+        &mut core.data().entities,
         "entity_id",
         "light.kitchen",
         renamed,
@@ -208,7 +208,7 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
     let told = cook.next_of("area_updated").await["data"].clone();
     assert_eq!(told["entityIds"], json!(["light.ceiling"]));
 
-    core.house().areas.remove(0);
+    core.data().areas.remove(0);
     core.fire(
         "area_registry_updated",
         json!({ "action": "remove", "area_id": "kitchen" }),
@@ -224,15 +224,15 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
 #[tokio::test]
 async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
     let mut core = Core::with(kitchen_and_hall).await;
-    core.house().area("cellar", "Cellar");
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    core.data().add_area("cellar", "Cellar");
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 3).await;
     let tablet = daemon.pair("tablet", &["kitchen", "hall", "cellar"]).await;
     let mut socket = daemon.listen(&tablet.token).await;
 
     core.kill().await;
-    daemon.until_home("disconnected").await;
+    daemon.until_home_is("disconnected").await;
     // Everything works on.
     admin
         .patch("/api/areas/hall/toggle", json!({ "isEnabled": false }))
@@ -240,19 +240,19 @@ async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
         .expect(200);
     socket.next_of("area_disabled").await;
     {
-        let mut house = core.house();
+        let mut data = core.data();
         change(
-            &mut house.areas,
+            &mut data.areas,
             "area_id",
             "kitchen",
             json!({ "name": "Galley" }),
         );
-        let cellar = House::find(&mut house.areas, "area_id", "cellar");
-        house.areas.remove(cellar);
-        house.areas.reverse();
-        house.entities.reverse();
+        let cellar = CoreData::find(&mut data.areas, "area_id", "cellar");
+        data.areas.remove(cellar);
+        data.areas.reverse();
+        data.entities.reverse();
     }
-    core.revive().await;
+    core.restart().await;
     until_mirrored(&core, &admin, "mark").await;
     let mut told = areas_told(&mut socket).await;
     told.sort_by_key(|event| event["type"].to_string());
@@ -269,7 +269,7 @@ async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
 #[tokio::test]
 async fn enabled_and_assigned_outlive_a_restart_of_either_side() {
     let core = Core::with(kitchen_and_hall).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     let before = until_areas(&admin, 2).await;
     let tablet = daemon.pair("tablet", &["hall"]).await;
@@ -288,7 +288,7 @@ async fn enabled_and_assigned_outlive_a_restart_of_either_side() {
 #[tokio::test]
 async fn a_mirrored_area_is_changed_in_home_assistant_alone() {
     let core = Core::with(kitchen_and_hall).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let hall = "/api/areas/hall";
@@ -311,26 +311,26 @@ async fn a_mirrored_area_is_changed_in_home_assistant_alone() {
 #[tokio::test]
 async fn nothing_goes_because_of_an_answer_that_cannot_be_read() {
     let core = Core::with(kitchen_and_hall).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let list = "config/area_registry/list";
     for (asked, answer) in [
-        CoreAnswer::Result(json!([{ "name": "without an id" }])),
-        CoreAnswer::Result(json!({})),
-        CoreAnswer::Result(Value::Null),
-        CoreAnswer::Error("unknown_error", "Registries are not loaded"),
-        CoreAnswer::Frame("{\"id\":ID,\"type\":\"result\",".to_owned()),
-        CoreAnswer::Close,
+        CoreReply::Result(json!([{ "name": "without an id" }])),
+        CoreReply::Result(json!({})),
+        CoreReply::Result(Value::Null),
+        CoreReply::Error("unknown_error", "Registries are not loaded"),
+        CoreReply::Frame("{\"id\":ID,\"type\":\"result\",".to_owned()),
+        CoreReply::Close,
     ]
     .into_iter()
     .enumerate()
     {
-        let heard = core.heard(list).len();
-        core.house().answers.insert(list.to_owned(), answer);
+        let heard = core.received(list).len();
+        core.data().replies.insert(list.to_owned(), answer);
         core.fire("area_registry_updated", json!({ "action": "update" }));
-        core.until_heard(list, heard + 1).await;
-        core.house().answers.clear();
+        core.until_received(list, heard + 1).await;
+        core.data().replies.clear();
         until_mirrored(&core, &admin, &format!("mark_{asked}")).await;
     }
     assert!(events(&admin, "area_removed").await.is_empty());
@@ -338,34 +338,34 @@ async fn nothing_goes_because_of_an_answer_that_cannot_be_read() {
 
 #[tokio::test]
 async fn a_core_that_starts_is_waited_for() {
-    let core = Core::with(|house| house.state = "STARTING".to_owned()).await;
-    let daemon = Daemon::beside(core.direct(), &[]).await;
+    let core = Core::with(|data| data.core_state = "STARTING".to_owned()).await;
+    let daemon = Daemon::with_core(core.direct(), &[]).await;
     let admin = daemon.admin().await;
-    core.until_heard("get_config", 1).await;
-    assert!(core.heard("config/area_registry/list").is_empty());
-    kitchen_and_hall(&mut core.house());
-    core.house().state = "RUNNING".to_owned();
+    core.until_received("get_config", 1).await;
+    assert!(core.received("config/area_registry/list").is_empty());
+    kitchen_and_hall(&mut core.data());
+    core.data().core_state = "RUNNING".to_owned();
     until_areas(&admin, 2).await;
 }
 
 #[tokio::test]
 async fn an_empty_house_is_doubted_and_in_the_end_believed() {
     let mut core = Core::with(kitchen_and_hall).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let list = "config/entity_registry/list_for_display";
     // Its registries come late after a restart.
     core.kill().await;
-    let entities = std::mem::take(&mut core.house().entities);
-    let heard = core.heard(list).len();
-    core.revive().await;
-    core.until_heard(list, heard + 2).await;
-    core.house().entities = entities;
+    let entities = std::mem::take(&mut core.data().entities);
+    let heard = core.received(list).len();
+    core.restart().await;
+    core.until_received(list, heard + 2).await;
+    core.data().entities = entities;
     until_mirrored(&core, &admin, "mark").await;
     assert!(events(&admin, "area_updated").await.is_empty());
     // This time it is the truth, and nobody told of it.
-    core.house().areas.clear();
+    core.data().areas.clear();
     core.fire("area_registry_updated", json!({ "action": "update" }));
     until_areas(&admin, 0).await;
     assert_eq!(events(&admin, "area_removed").await.len(), 3);
@@ -373,12 +373,12 @@ async fn an_empty_house_is_doubted_and_in_the_end_believed() {
 
 #[tokio::test]
 async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
-    let core = Core::with(|house| {
-        kitchen_and_hall(house);
-        house.entity("lock.front_door", Some("hall"), None);
+    let core = Core::with(|data| {
+        kitchen_and_hall(data);
+        data.add_entity("lock.front_door", Some("hall"), None);
     })
     .await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let locker = "/api/lockers/lock.front_door";
@@ -394,7 +394,7 @@ async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
     assert_eq!(admin.delete(locker).await.refused(409), "mirrored");
     let moved = json!({ "area_id": "kitchen" });
     change(
-        &mut core.house().entities,
+        &mut core.data().entities,
         "entity_id",
         "lock.front_door",
         moved,
@@ -405,7 +405,7 @@ async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
         (locker["kioskId"] == "kitchen").then_some(())
     })
     .await;
-    core.house().entities.pop();
+    core.data().entities.pop();
     core.fire("entity_registry_updated", json!({ "action": "remove" }));
     until("its end", async || {
         (admin.get(locker).await.status == 404).then_some(())
@@ -418,12 +418,12 @@ async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
 async fn a_local_area_keeps_its_id_and_an_odd_name_is_fitted() {
     let daemon = Daemon::start().await;
     let local = daemon.local().create_area("Mine").await;
-    let core = Core::with(|house| {
-        house.area(&local, "Theirs");
-        house.area("odd", &format!(" \u{7}{} ", "x".repeat(200)));
+    let core = Core::with(|data| {
+        data.add_area(&local, "Theirs");
+        data.add_area("odd", &format!(" \u{7}{} ", "x".repeat(200)));
     })
     .await;
-    let daemon = daemon.restart_beside(core.as_addon()).await;
+    let daemon = daemon.restart_with_core(core.as_addon()).await;
     let admin = daemon.admin().await;
     let areas = until_areas(&admin, 2).await;
     assert_eq!(
@@ -436,9 +436,9 @@ async fn a_local_area_keeps_its_id_and_an_odd_name_is_fitted() {
 #[tokio::test]
 async fn what_was_mirrored_stays_without_home_assistant_and_may_go() {
     let core = Core::with(kitchen_and_hall).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     until_areas(&daemon.admin().await, 2).await;
-    let daemon = daemon.restart_beside(Vec::new()).await;
+    let daemon = daemon.restart_with_core(Vec::new()).await;
     let admin = daemon.admin().await;
     assert_eq!(areas(&admin).await.len(), 2);
     admin.delete("/api/areas/hall").await.expect(204);
@@ -446,18 +446,18 @@ async fn what_was_mirrored_stays_without_home_assistant_and_may_go() {
 }
 
 /// 200 areas with 10,000 entities, most of them by their devices as in newer Cores.
-fn large(house: &mut House) {
+fn large(data: &mut CoreData) {
     for area in 0..200 {
-        house.area(&format!("area_no_{area}"), &format!("Area {area}"));
+        data.add_area(&format!("area_no_{area}"), &format!("Area {area}"));
         for device in 0..10 {
             let id = format!("{area:016x}{device:016x}");
-            house.device(&id, Some(&format!("area_no_{area}")), None);
+            data.add_device(&id, Some(&format!("area_no_{area}")), None);
             let child = format!("child{id}");
-            house.device(&child, None, Some(&id));
+            data.add_device(&child, None, Some(&id));
             for entity in 0..5 {
                 let name = format!("sensor.area_{area}_device_{device}_measurement_{entity}");
                 let of = if entity == 0 { &child } else { &id };
-                house.entity(&name, None, Some(of));
+                data.add_entity(&name, None, Some(of));
             }
         }
     }
@@ -477,7 +477,7 @@ fn memory(daemon: &Daemon) -> u64 {
 #[tokio::test]
 async fn a_large_house_is_mirrored_within_its_memory_and_told_as_a_diff() {
     let mut core = Core::with(large).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     let areas = until_areas(&admin, 200).await;
     let of_all = areas
@@ -489,9 +489,9 @@ async fn a_large_house_is_mirrored_within_its_memory_and_told_as_a_diff() {
     let before = admin.get("/api/events?limit=1").await.expect(200).json["lastEventId"].clone();
     for round in 0..3 {
         core.kill().await;
-        daemon.until_home("disconnected").await;
-        core.house().areas[7]["name"] = json!(format!("Seven {round}"));
-        core.revive().await;
+        daemon.until_home_is("disconnected").await;
+        core.data().areas[7]["name"] = json!(format!("Seven {round}"));
+        core.restart().await;
         let told = socket.next_of("area_updated").await["data"].clone();
         assert_eq!(told["name"], format!("Seven {round}"));
         assert_eq!(told["entityIds"].as_array().unwrap().len(), 50);
@@ -506,14 +506,14 @@ async fn a_large_house_is_mirrored_within_its_memory_and_told_as_a_diff() {
 
 #[tokio::test]
 async fn an_answer_of_ten_megabytes_is_read() {
-    let core = Core::with(|house| {
-        large(house);
-        for entity in &mut house.entities {
+    let core = Core::with(|data| {
+        large(data);
+        for entity in &mut data.entities {
             entity["name"] = json!("x".repeat(1000));
         }
     })
     .await;
-    let daemon = Daemon::beside(core.direct(), &[]).await;
+    let daemon = Daemon::with_core(core.direct(), &[]).await;
     let admin = daemon.admin().await;
     until("all entities", async || {
         let areas = areas(&admin).await;
@@ -528,36 +528,37 @@ async fn an_answer_of_ten_megabytes_is_read() {
 #[tokio::test]
 async fn many_events_of_a_registry_have_it_read_a_few_times() {
     let core = Core::with(kitchen_and_hall).await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let list = "config/device_registry/list";
-    let before = core.heard(list).len();
+    let before = core.received(list).len();
     let updated = json!({ "action": "update", "device_id": "stove" });
     core.fire_all("device_registry_updated", vec![updated; 3000]);
     until_mirrored(&core, &admin, "mark").await;
-    let read = core.heard(list).len() - before;
+    let read = core.received(list).len() - before;
     assert!((1..=3).contains(&read), "{read} times");
     // The registries that did not change were not read again.
     assert_eq!(
-        core.heard("config/entity_registry/list_for_display").len(),
+        core.received("config/entity_registry/list_for_display")
+            .len(),
         1
     );
 }
 
 #[tokio::test]
 async fn a_list_that_never_comes_is_asked_for_again() {
-    let core = Core::with(|house| {
-        kitchen_and_hall(house);
+    let core = Core::with(|data| {
+        kitchen_and_hall(data);
         let list = "config/device_registry/list".to_owned();
-        house.answers.insert(list, CoreAnswer::Silence);
+        data.replies.insert(list, CoreReply::Silence);
     })
     .await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
-    core.until_heard("config/device_registry/list", 1).await;
-    core.house().answers.clear();
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
+    core.until_received("config/device_registry/list", 1).await;
+    core.data().replies.clear();
     let asked_again = async {
-        while core.heard("config/device_registry/list").len() < 2 {
+        while core.received("config/device_registry/list").len() < 2 {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     };
@@ -565,7 +566,7 @@ async fn a_list_that_never_comes_is_asked_for_again() {
     asked_again.await.expect("it is asked again");
     until_areas(&daemon.admin().await, 2).await;
     assert_eq!(
-        core.house().connections,
+        core.data().authenticated_connections,
         1,
         "the connection is as good as before"
     );
@@ -575,26 +576,26 @@ async fn a_list_that_never_comes_is_asked_for_again() {
 async fn a_core_that_restarts_in_mid_sync_leaves_nothing_half_done() {
     let mut core = Core::with(large).await;
     let list = "config/entity_registry/list_for_display";
-    core.house()
-        .answers
-        .insert(list.to_owned(), CoreAnswer::Close);
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    core.data()
+        .replies
+        .insert(list.to_owned(), CoreReply::Close);
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
-    core.until_heard(list, 1).await;
+    core.until_received(list, 1).await;
     assert!(areas(&admin).await.is_empty());
     core.kill().await;
-    core.house().answers.clear();
-    core.revive().await;
+    core.data().replies.clear();
+    core.restart().await;
     until_areas(&admin, 200).await;
     assert!(events(&admin, "area_removed").await.is_empty());
 }
 
 #[tokio::test]
 async fn an_area_of_thousands_of_entities_is_whole() {
-    let core = Core::with(|house| {
-        house.area("all", "All");
+    let core = Core::with(|data| {
+        data.add_area("all", "All");
         for entity in 0..5_000 {
-            house.entity(
+            data.add_entity(
                 &format!("sensor.a_rather_long_name_{entity}"),
                 Some("all"),
                 None,
@@ -602,13 +603,13 @@ async fn an_area_of_thousands_of_entities_is_whole() {
         }
     })
     .await;
-    let daemon = Daemon::beside(core.as_addon(), &[]).await;
+    let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     let areas = until_areas(&admin, 1).await;
     assert_eq!(areas[0]["entityIds"].as_array().unwrap().len(), 5_000);
     let tablet = daemon.pair("tablet", &["all"]).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    core.house().areas[0]["name"] = json!("Everything");
+    core.data().areas[0]["name"] = json!("Everything");
     core.fire(
         "area_registry_updated",
         json!({ "action": "update", "area_id": "all" }),

@@ -65,7 +65,11 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         }
         Some("pairing") => {
             let path = "/api/pairing/requests";
-            let asked = daemon.stranger().post(path, json!({})).await.expect(201);
+            let asked = daemon
+                .unauthenticated()
+                .post(path, json!({}))
+                .await
+                .expect(201);
             asked.json["pairingId"].as_str().unwrap().to_owned()
         }
         Some("services") => make("/api/services", json!({ "name": "Search" })).await,
@@ -286,7 +290,7 @@ async fn a_refusal_is_not_kept() {
 #[tokio::test]
 async fn what_holds_a_secret_or_comes_from_nobody_takes_no_key() {
     let daemon = Daemon::start().await;
-    let (admin, stranger) = (daemon.admin().await, daemon.stranger());
+    let (admin, stranger) = (daemon.admin().await, daemon.unauthenticated());
     let user = json!({ "role": "user", "name": "Ann" });
     for (api, path, body, status, secret) in [
         (&admin, "/api/tokens", user, 201, "token"),

@@ -15,7 +15,7 @@ pub struct Asked {
 
 pub async fn ask(daemon: &Daemon, body: Value) -> Asked {
     let answer = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", body)
         .await
         .expect(201)
@@ -66,7 +66,7 @@ async fn what_the_tablet_is_answered_and_admins_are_told_has_the_contracts_shape
     let (daemon, admin, mut office) = house(&[]).await;
     let body = json!({ "name": "Hall", "platform": "iPad" });
     let answer = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", body)
         .await
         .expect(201)
@@ -273,7 +273,7 @@ async fn a_wrong_approval_leaves_the_request_open() {
         assert_eq!(answer.json["field"], field);
         answer.refused(422);
     }
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
     assert_eq!(
         asked.api.get(&asked.path()).await.expect(200).json["status"],
         "pending"

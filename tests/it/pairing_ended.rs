@@ -79,7 +79,9 @@ async fn an_undecided_request_expires_and_both_sides_are_told() {
 async fn three_requests_are_open_from_one_address_and_twenty_in_all() {
     let (daemon, admin, _) = house(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let from = async |address: &str| {
-        let tablet = daemon.stranger().with_header("x-forwarded-for", address);
+        let tablet = daemon
+            .unauthenticated()
+            .with_header("x-forwarded-for", address);
         tablet.post("/api/pairing/requests", json!({})).await
     };
     // An IPv6 /64 is one address.

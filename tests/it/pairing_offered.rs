@@ -52,7 +52,10 @@ async fn a_code_and_its_answer_have_the_contracts_shape() {
     assert!(offered["qrSvg"].as_str().unwrap().contains("<svg"));
 
     let body = json!({ "code": code, "name": "Own name", "platform": "iPad" });
-    let answer = bring(&daemon.stranger(), body).await.expect(200).json;
+    let answer = bring(&daemon.unauthenticated(), body)
+        .await
+        .expect(200)
+        .json;
     assert_eq!(
         keys(&answer),
         [
@@ -77,7 +80,10 @@ async fn a_code_and_its_answer_have_the_contracts_shape() {
 
     let offered = offer(&admin, json!({})).await;
     let body = json!({ "code": offered["code"], "name": "Own name" });
-    let answer = bring(&daemon.stranger(), body).await.expect(200).json;
+    let answer = bring(&daemon.unauthenticated(), body)
+        .await
+        .expect(200)
+        .json;
     assert_eq!(answer["clientName"], "Own name");
 }
 
@@ -85,7 +91,7 @@ async fn a_code_and_its_answer_have_the_contracts_shape() {
 async fn unknown_used_and_expired_codes_look_alike() {
     let (daemon, admin, mut office) = house(&[]).await;
     let used = offer(&admin, json!({})).await["code"].take();
-    bring(&daemon.stranger(), json!({ "code": used }))
+    bring(&daemon.unauthenticated(), json!({ "code": used }))
         .await
         .expect(200);
     let brief = offer(&admin, json!({ "ttlSeconds": 1 })).await;
@@ -100,7 +106,7 @@ async fn unknown_used_and_expired_codes_look_alike() {
         .find(|c| *c != used && *c != expired);
     let mut answers = Vec::new();
     for code in [unknown.unwrap(), used, expired, json!("never a code")] {
-        let answer = bring(&daemon.stranger(), json!({ "code": code })).await;
+        let answer = bring(&daemon.unauthenticated(), json!({ "code": code })).await;
         answers.push(answer.json["error"].clone());
         assert_eq!(answer.refused(401), "invalid_code", "{code}");
     }
@@ -114,7 +120,7 @@ async fn a_code_lives_as_long_as_the_option_says_and_no_longer_than_its_bounds()
     let brief = offer(&admin, json!({})).await;
     let event = office.next_of("pairing_expired").await;
     assert_eq!(event["data"]["pairingId"], brief["pairingId"]);
-    let answer = bring(&daemon.stranger(), json!({ "code": brief["code"] })).await;
+    let answer = bring(&daemon.unauthenticated(), json!({ "code": brief["code"] })).await;
     assert_eq!(answer.refused(401), "invalid_code");
     for ttl in [json!(0), json!(-1), json!(86_401), json!("300")] {
         let answer = admin
@@ -124,7 +130,7 @@ async fn a_code_lives_as_long_as_the_option_says_and_no_longer_than_its_bounds()
         answer.refused(422);
     }
     let long = offer(&admin, json!({ "ttl_seconds": 3600 })).await;
-    bring(&daemon.stranger(), json!({ "code": long["code"] }))
+    bring(&daemon.unauthenticated(), json!({ "code": long["code"] }))
         .await
         .expect(200);
 }
@@ -135,7 +141,7 @@ async fn a_code_works_once_however_many_bring_it_at_once() {
     let code = offer(&admin, json!({})).await["code"].take();
     let brought = join_all((1..9).map(async |n| {
         let tablet = daemon
-            .stranger()
+            .unauthenticated()
             .with_header("x-forwarded-for", &format!("192.0.2.{n}"));
         bring(&tablet, json!({ "code": code })).await.status
     }));
@@ -151,11 +157,11 @@ async fn the_same_claim_gets_the_same_answer_until_the_tokens_first_use_also_aft
     let (daemon, admin, _) = house(&[]).await;
     let code = offer(&admin, json!({ "name": "Hall" })).await["code"].take();
     let body = json!({ "code": code, "claim": CLAIM });
-    let first = bring(&daemon.stranger(), body.clone())
+    let first = bring(&daemon.unauthenticated(), body.clone())
         .await
         .expect(200)
         .json;
-    let again = bring(&daemon.stranger(), body.clone())
+    let again = bring(&daemon.unauthenticated(), body.clone())
         .await
         .expect(200)
         .json;
@@ -165,7 +171,7 @@ async fn the_same_claim_gets_the_same_answer_until_the_tokens_first_use_also_aft
     let (left, right) = code.as_str().unwrap().split_at(3);
     let typed = json!({ "code": format!("{left} {right}"), "claim": CLAIM });
     for body in [&body, &typed] {
-        let again = bring(&daemon.stranger(), body.clone())
+        let again = bring(&daemon.unauthenticated(), body.clone())
             .await
             .expect(200)
             .json;
@@ -176,13 +182,13 @@ async fn the_same_claim_gets_the_same_answer_until_the_tokens_first_use_also_aft
         json!({ "code": code }),
     ] {
         assert_eq!(
-            bring(&daemon.stranger(), other).await.refused(401),
+            bring(&daemon.unauthenticated(), other).await.refused(401),
             "invalid_code"
         );
     }
     daemon.api_of(&first).get("/api/me").await.expect(200);
     assert_eq!(
-        bring(&daemon.stranger(), body).await.refused(401),
+        bring(&daemon.unauthenticated(), body).await.refused(401),
         "invalid_code"
     );
     let clients = daemon.local().get("/api/clients").await.expect(200).json;
@@ -204,11 +210,11 @@ async fn fields_out_of_bounds_are_named_and_use_nothing_up() {
     ] {
         let mut body = json!({ "code": code });
         body[field] = value;
-        let answer = bring(&daemon.stranger(), body.clone()).await;
+        let answer = bring(&daemon.unauthenticated(), body.clone()).await;
         assert_eq!(answer.json["field"], field, "{body}");
         answer.refused(422);
     }
-    bring(&daemon.stranger(), json!({ "code": code }))
+    bring(&daemon.unauthenticated(), json!({ "code": code }))
         .await
         .expect(200);
 }
@@ -218,7 +224,7 @@ async fn after_five_wrong_codes_an_address_must_wait_and_others_need_not() {
     let (daemon, admin, _) = house(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let code = offer(&admin, json!({})).await["code"].take();
     let guesser = daemon
-        .stranger()
+        .unauthenticated()
         .with_header("x-forwarded-for", "192.0.2.1");
     for _ in 0..5 {
         let answer = bring(&guesser, json!({ "code": wrong(&code) })).await;
@@ -231,7 +237,7 @@ async fn after_five_wrong_codes_an_address_must_wait_and_others_need_not() {
         assert_eq!(answer.refused(429), "rate_limited");
     }
     let other = daemon
-        .stranger()
+        .unauthenticated()
         .with_header("x-forwarded-for", "192.0.2.2");
     bring(&other, json!({ "code": code })).await.expect(200);
 }
@@ -247,13 +253,15 @@ async fn twenty_wrong_codes_kill_every_open_one_and_admins_are_told() {
         .unwrap();
     let from = |n: u32| {
         let address = format!("192.0.2.{n}");
-        daemon.stranger().with_header("x-forwarded-for", &address)
+        daemon
+            .unauthenticated()
+            .with_header("x-forwarded-for", &address)
     };
     for n in 0..19 {
         let answer = bring(&from(n / 4), json!({ "code": guess })).await;
         assert_eq!(answer.refused(401), "invalid_code");
     }
-    office.heard_nothing().await;
+    office.assert_nothing_received().await;
     bring(&from(50), json!({ "code": guess }))
         .await
         .refused(401);
@@ -287,21 +295,23 @@ async fn twenty_wrong_codes_kill_every_open_one_and_admins_are_told() {
 
 #[tokio::test]
 async fn admins_are_told_of_dead_codes_later_if_the_store_could_not_write() {
-    let daemon = Daemon::on_a_limit(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let daemon = Daemon::ignoring_sigxfsz(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let (admin, mut office) = office(&daemon).await;
     let offered = offer(&admin, json!({})).await;
     let guess = json!({ "code": wrong(&offered["code"]) });
     let from = |n: u32| {
         let address = format!("192.0.2.{n}");
-        daemon.stranger().with_header("x-forwarded-for", &address)
+        daemon
+            .unauthenticated()
+            .with_header("x-forwarded-for", &address)
     };
     for n in 0..19 {
         let answer = bring(&from(n / 4), guess.clone()).await;
         assert_eq!(answer.refused(401), "invalid_code");
     }
-    daemon.limit_files("0").await;
+    daemon.limit_file_size("0").await;
     bring(&from(50), guess).await.refused(503);
-    daemon.limit_files("unlimited").await;
+    daemon.limit_file_size("unlimited").await;
     let event = office.next_of("pairing_expired").await;
     assert_eq!(event["data"]["reason"], "too_many_attempts");
     assert_eq!(event["data"]["pairingId"], offered["pairingId"]);
@@ -315,7 +325,10 @@ async fn with_client_id_the_code_brings_the_client_back() {
     let offered = offer(&admin, json!({ "clientId": old.id })).await;
     daemon.api(&old.token).get("/api/me").await.expect(200);
     let body = json!({ "code": offered["code"], "name": "Fresh" });
-    let answer = bring(&daemon.stranger(), body).await.expect(200).json;
+    let answer = bring(&daemon.unauthenticated(), body)
+        .await
+        .expect(200)
+        .json;
     assert_eq!(
         (&answer["clientId"], &answer["clientName"]),
         (&json!(old.id), &json!("Hall"))
@@ -339,13 +352,13 @@ async fn of_an_inactive_client_the_admins_last_word_counts() {
     };
     let before = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
     deactivate().await;
-    let answer = bring(&daemon.stranger(), json!({ "code": before })).await;
+    let answer = bring(&daemon.unauthenticated(), json!({ "code": before })).await;
     assert_eq!(answer.refused(401), "invalid_code");
     assert_eq!(admin.get(&path).await.expect(200).json["isActive"], false);
 
     let after = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
     assert_eq!(admin.get(&path).await.expect(200).json["isActive"], false);
-    let answer = bring(&daemon.stranger(), json!({ "code": after })).await;
+    let answer = bring(&daemon.unauthenticated(), json!({ "code": after })).await;
     let answer = answer.expect(200).json;
     daemon.api_of(&answer).get("/api/me").await.expect(200);
 }
@@ -358,7 +371,7 @@ async fn what_was_deleted_since_the_offer_is_skipped_if_an_area_and_ends_it_if_t
     let code = offer(&admin, json!({ "areaIds": [kitchen, bath] })).await["code"].take();
     let deleted = admin.delete(&format!("/api/areas/{kitchen}")).await;
     assert!((200..300).contains(&deleted.status), "{}", deleted.text);
-    let answer = bring(&daemon.stranger(), json!({ "code": code })).await;
+    let answer = bring(&daemon.unauthenticated(), json!({ "code": code })).await;
     let areas = answer.expect(200).json["assignedAreas"].take();
     let ids: Vec<_> = areas.as_array().unwrap().iter().map(|a| &a["id"]).collect();
     assert_eq!(ids, [&json!(bath)]);
@@ -367,6 +380,6 @@ async fn what_was_deleted_since_the_offer_is_skipped_if_an_area_and_ends_it_if_t
     let code = offer(&admin, json!({ "clientId": old.id })).await["code"].take();
     let deleted = admin.delete(&format!("/api/clients/{}", old.id)).await;
     assert!((200..300).contains(&deleted.status), "{}", deleted.text);
-    let answer = bring(&daemon.stranger(), json!({ "code": code })).await;
+    let answer = bring(&daemon.unauthenticated(), json!({ "code": code })).await;
     assert_eq!(answer.refused(401), "invalid_code");
 }

@@ -24,7 +24,10 @@ impl Desk {
         let mut waiting = Vec::new();
         for name in ["Other", "Hall"] {
             let body = json!({ "name": name, "platform": "iPad" });
-            let asked = daemon.stranger().post("/api/pairing/requests", body).await;
+            let asked = daemon
+                .unauthenticated()
+                .post("/api/pairing/requests", body)
+                .await;
             let asked = asked.expect(201).json;
             let socket = daemon.listen(asked["pairingToken"].as_str().unwrap()).await;
             waiting.push((asked, socket, admins.next().await));
@@ -115,8 +118,8 @@ async fn an_approved_tablet_gets_its_token_and_admins_never_see_it() {
     for key in expected {
         assert_eq!(shown["data"][key], data[key], "{key}");
     }
-    desk.admins.heard_nothing().await;
-    desk.other.heard_nothing().await;
+    desk.admins.assert_nothing_received().await;
+    desk.other.assert_nothing_received().await;
 
     let words = desk.daemon.connect(data["token"].as_str().unwrap()).await;
     let words = { words }.next().await;
@@ -166,7 +169,7 @@ async fn a_denied_tablet_and_admins_are_told_why() {
     assert!(shown["id"].as_i64().is_some());
     let expected = json!({ "pairingId": desk.id(), "reason": "not mine" });
     assert_eq!(shown["data"], expected);
-    desk.other.heard_nothing().await;
+    desk.other.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -195,8 +198,8 @@ async fn a_code_that_a_tablet_brings_is_told_to_admins_without_the_token() {
     assert_eq!(shown["type"], "pairing_completed");
     assert_eq!(shown["data"]["clientId"], tablet.id);
     assert!(!shown.to_string().contains(&tablet.token));
-    desk.tablet.heard_nothing().await;
-    desk.other.heard_nothing().await;
+    desk.tablet.assert_nothing_received().await;
+    desk.other.assert_nothing_received().await;
 }
 
 #[tokio::test]

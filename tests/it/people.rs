@@ -51,7 +51,7 @@ async fn a_person_is_here_from_its_first_session_to_its_last() {
         (here["sessions"] == 1).then_some(())
     })
     .await;
-    house.office.heard_nothing().await;
+    house.office.assert_nothing_received().await;
     second.close().await;
     let told = house.office.next().await;
     assert_eq!(told["type"], "presence");
@@ -80,7 +80,7 @@ async fn presence_is_told_to_who_shares_a_conversation_and_to_no_other() {
         assert_eq!(told["type"], "presence");
         assert_eq!(told["data"]["userId"], "bob");
     }
-    house.user.heard_nothing().await;
+    house.user.assert_nothing_received().await;
     drop(bob);
 
     let typing = json!({ "conversationId": message["conversationId"], "isTyping": true });
@@ -102,8 +102,8 @@ async fn presence_is_told_to_who_shares_a_conversation_and_to_no_other() {
         (&json!("typing"), &expected)
     );
     assert!(told["id"].is_null(), "typing is ephemeral");
-    bob.heard_nothing().await;
-    house.heard_nothing().await;
+    bob.assert_nothing_received().await;
+    house.assert_nothing_received().await;
     for (data, code) in [
         (typing.clone(), "forbidden"),
         (
@@ -121,7 +121,7 @@ async fn presence_is_told_to_who_shares_a_conversation_and_to_no_other() {
             .await;
         assert_eq!(house.user.next_of("result").await["data"]["code"], code);
     }
-    house.tablet.heard_nothing().await;
+    house.tablet.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn disconnecting_a_person_ends_its_sessions_and_lets_it_come_back() {
         house.office.next_of("presence").await["data"]["isOnline"],
         false
     );
-    house.tablet.heard_nothing().await;
+    house.tablet.assert_nothing_received().await;
     house.daemon.listen(&house.user_token).await;
     let audit = house.admin.get("/api/audit").await.expect(200).json;
     let entry = &audit["entries"][0];

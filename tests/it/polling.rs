@@ -15,10 +15,10 @@ struct Polling {
 impl Polling {
     async fn open(daemon: &Daemon) -> Self {
         let path = "/socket.io/?EIO=4&transport=polling";
-        let opened = daemon.stranger().get(path).await.expect(200);
+        let opened = daemon.unauthenticated().get(path).await.expect(200);
         let words: Value = serde_json::from_str(&opened.text[1..]).expect("the handshake");
         Self {
-            api: daemon.stranger(),
+            api: daemon.unauthenticated(),
             path: format!("{path}&sid={}", words["sid"].as_str().expect("a sid")),
         }
     }

@@ -57,7 +57,7 @@ async fn an_ack_at_or_beyond_a_messages_event_delivers_it() {
             ask(socket, "ack", json!({ "id": id })).await["success"],
             true
         );
-        house.office.heard_nothing().await;
+        house.office.assert_nothing_received().await;
     }
     // The admins' acks are for what they are told.
     let message = send(&house.ann(), json!({ "body": "Hi" }))
@@ -121,7 +121,7 @@ async fn message_status_by_socket_is_the_recipients_own() {
     let told = house.office.next().await;
     assert_eq!(told["type"], "message_status_update");
     assert_eq!(told["data"]["status"], "read");
-    house.heard_nothing().await;
+    house.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn who_comes_without_a_position_is_told_what_was_not_delivered() {
             assert!(id > last && id <= newest);
             last = id;
         }
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
         // Whoever then goes back hears none of them twice.
         let position = json!({ "lastEventId": 0, "epoch": words["data"]["epoch"] });
         ask(&mut socket, "resume", position).await;
@@ -191,7 +191,7 @@ async fn who_comes_without_a_position_is_told_what_was_not_delivered() {
         assert_eq!(told["data"]["message"], expected[1]);
         let events = admin.get("/api/events?limit=1").await.expect(200).json;
         ask(&mut other, "ack", json!({ "id": events["lastEventId"] })).await;
-        daemon.listen(&token).await.heard_nothing().await;
+        daemon.listen(&token).await.assert_nothing_received().await;
     }
 }
 
@@ -199,7 +199,7 @@ async fn who_comes_without_a_position_is_told_what_was_not_delivered() {
 async fn who_comes_back_with_a_position_is_told_by_replay_alone() {
     let mut house = House::new().await;
     let to = house.to_wall();
-    let before = house.daemon.words(&house.wall_token).await["lastEventId"].clone();
+    let before = house.daemon.welcome(&house.wall_token).await["lastEventId"].clone();
     let message = house.send(&to, "Dinner!").await;
     let path = format!("/ws?since={before}");
     let mut back = Socket::open(&house.daemon, &path, Some(&house.wall_token))
@@ -211,7 +211,7 @@ async fn who_comes_back_with_a_position_is_told_by_replay_alone() {
     for kind in ["unread_count_update", "conversation_update"] {
         assert_eq!(back.next().await["type"], kind);
     }
-    back.heard_nothing().await;
+    back.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -230,7 +230,12 @@ async fn who_came_after_is_not_told_what_was_said_to_all_before() {
         (issued > second(&before["createdAt"])).then_some(token)
     })
     .await;
-    house.daemon.listen(&token).await.heard_nothing().await;
+    house
+        .daemon
+        .listen(&token)
+        .await
+        .assert_nothing_received()
+        .await;
     let api = house.daemon.api(&token);
     let unread = api.get("/api/messages/unread").await.expect(200).json;
     assert_eq!(unread["totalUnread"], 0);
@@ -239,7 +244,7 @@ async fn who_came_after_is_not_told_what_was_said_to_all_before() {
 #[tokio::test]
 async fn a_message_past_its_expiry_is_given_to_nobody() {
     let mut house = House::new().await;
-    let before = house.daemon.words(&house.wall_token).await["lastEventId"].clone();
+    let before = house.daemon.welcome(&house.wall_token).await["lastEventId"].clone();
     let short = json!({ "to": house.to_wall(), "body": "Short", "ttlSeconds": 1 });
     let short = send(&house.admin, short).await.expect(201).json;
     assert!(short["expiresAt"].as_str() > short["createdAt"].as_str());
@@ -267,7 +272,7 @@ async fn a_message_past_its_expiry_is_given_to_nobody() {
     // Neither to a new session, nor to one that comes back, nor by GET /api/events.
     let mut fresh = house.daemon.listen(&house.wall_token).await;
     assert_eq!(fresh.next().await["data"]["message"], long);
-    fresh.heard_nothing().await;
+    fresh.assert_nothing_received().await;
     let path = format!("/ws?since={before}");
     let mut back = Socket::open(&house.daemon, &path, Some(&house.wall_token))
         .await
@@ -281,7 +286,7 @@ async fn a_message_past_its_expiry_is_given_to_nobody() {
     for kind in ["unread_count_update", "conversation_update"] {
         assert_eq!(back.next().await["type"], kind, "that it is over");
     }
-    back.heard_nothing().await;
+    back.assert_nothing_received().await;
     let path = format!("/api/events?after={before}&type=new_message");
     let events = house.wall().get(&path).await.expect(200);
     assert!(!events.text.contains("Short") && events.text.contains("Long"));

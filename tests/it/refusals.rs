@@ -18,7 +18,7 @@ async fn each_fault_has_its_status_and_the_one_shape() {
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let client = daemon.api(&tablet.token);
-    let stranger = daemon.stranger();
+    let stranger = daemon.unauthenticated();
     let text: &[(&str, &str)] = &[("content-type", "text/plain")];
     let form: &[(&str, &str)] = &[("content-type", "application/x-www-form-urlencoded")];
     let basic: &[(&str, &str)] = &[("authorization", "Basic YTpi")];
@@ -84,7 +84,7 @@ async fn each_fault_has_its_status_and_the_one_shape() {
 #[tokio::test]
 async fn a_method_that_a_path_does_not_know_is_told_those_that_it_does() {
     let daemon = Daemon::start().await;
-    let stranger = daemon.stranger();
+    let stranger = daemon.unauthenticated();
     for (method, path, allowed) in [
         ("DELETE", "/api/areas", vec!["GET", "POST"]),
         (
@@ -164,7 +164,7 @@ async fn lists_come_in_pages_that_meet() {
     for n in 0..3 {
         let body = json!({ "name": format!("Waiting {n}") });
         daemon
-            .stranger()
+            .unauthenticated()
             .post("/api/pairing/requests", body)
             .await
             .expect(201);
@@ -209,7 +209,7 @@ async fn lists_come_in_pages_that_meet() {
 #[tokio::test]
 async fn a_path_that_speaks_websocket_asks_for_an_upgrade_by_get() {
     let daemon = Daemon::start().await;
-    let stranger = daemon.stranger();
+    let stranger = daemon.unauthenticated();
     for path in ["/ws", "/ws/lockers", "/ws/help", "/ws/events"] {
         let answer = stranger.get(path).await;
         assert_eq!(answer.header("upgrade"), Some("websocket"), "{path}");

@@ -59,20 +59,20 @@ async fn a_tablet_that_slept_is_told_what_it_missed_and_then_what_is_new() {
     socket.close().await;
     rename(&admin, &area, ["B", "C"]).await;
 
-    let epoch = daemon.words(&tablet.token).await["epoch"].clone();
+    let epoch = daemon.welcome(&tablet.token).await["epoch"].clone();
     let (mut socket, words) = resume(&daemon, &tablet, &heard["id"], &epoch).await;
     assert_eq!(words["recovered"], true);
     assert_eq!(words["assignedAreas"][0]["name"], "C");
     assert_eq!(names(&mut socket, 2).await, ["B", "C"]);
     rename(&admin, &area, ["D"]).await;
     assert_eq!(names(&mut socket, 1).await, ["D"]);
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
 async fn a_position_outlives_a_kill() {
     let (daemon, admin, area, tablet) = house().await;
-    let words = daemon.words(&tablet.token).await;
+    let words = daemon.welcome(&tablet.token).await;
     rename(&admin, &area, ["A"]).await;
     let daemon = daemon.kill_and_restart().await;
     let (mut socket, now) = resume(&daemon, &tablet, &words["lastEventId"], &words["epoch"]).await;
@@ -83,7 +83,7 @@ async fn a_position_outlives_a_kill() {
 #[tokio::test]
 async fn nothing_is_missed_twice_or_out_of_order_while_events_are_published_meanwhile() {
     let (daemon, admin, area, tablet) = house().await;
-    let words = daemon.words(&tablet.token).await;
+    let words = daemon.welcome(&tablet.token).await;
     rename(&admin, &area, 0..300).await;
     let publishing = {
         let (admin, area) = (admin.clone(), area.clone());
@@ -93,14 +93,14 @@ async fn nothing_is_missed_twice_or_out_of_order_while_events_are_published_mean
     let expected: Vec<_> = (0..400).map(|n| n.to_string()).collect();
     assert_eq!(names(&mut socket, 400).await, expected);
     publishing.await.unwrap();
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
 async fn a_replay_is_what_it_would_have_heard_and_not_what_it_may_hear_now() {
     let (daemon, admin, kitchen, tablet) = house().await;
     let bath = admin.create_area("Bath").await;
-    let words = daemon.words(&tablet.token).await;
+    let words = daemon.welcome(&tablet.token).await;
     let areas = format!("/api/clients/{}/areas", tablet.id);
     rename(&admin, &kitchen, ["K1"]).await;
     rename(&admin, &bath, ["not yet"]).await;
@@ -136,13 +136,13 @@ async fn a_replay_is_what_it_would_have_heard_and_not_what_it_may_hear_now() {
         "room_updated B1",
     ];
     assert_eq!(told, expected);
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_told_any_more_is_said_so() {
     let (daemon, _, _, tablet) = house().await;
-    let words = daemon.words(&tablet.token).await;
+    let words = daemon.welcome(&tablet.token).await;
     let last = words["lastEventId"].as_i64().unwrap();
     let table = [
         (json!(last + 1), words["epoch"].clone(), "ahead"),
@@ -159,16 +159,19 @@ async fn what_cannot_be_told_any_more_is_said_so() {
             (&json!(reason), &json!(last))
         );
         assert!(data["oldestEventId"].is_i64());
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
-    let refused = daemon.api(&tablet.token).ask_socket("/ws?since=soon").await;
+    let refused = daemon
+        .api(&tablet.token)
+        .request_upgrade("/ws?since=soon")
+        .await;
     assert_eq!(refused.refused(422), "invalid_field");
 }
 
 #[tokio::test]
 async fn resume_by_message_tells_what_came_before_the_socket_and_nothing_twice() {
     let (daemon, admin, area, tablet) = house().await;
-    let words = daemon.words(&tablet.token).await;
+    let words = daemon.welcome(&tablet.token).await;
     rename(&admin, &area, ["A", "B"]).await;
     let mut socket = daemon.listen(&tablet.token).await;
     rename(&admin, &area, ["C"]).await;
@@ -201,7 +204,7 @@ async fn resume_by_message_tells_what_came_before_the_socket_and_nothing_twice()
 #[tokio::test]
 async fn a_socket_that_authenticates_by_message_goes_on_from_its_url_or_resumes() {
     let (daemon, admin, area, tablet) = house().await;
-    let words = daemon.words(&tablet.token).await;
+    let words = daemon.welcome(&tablet.token).await;
     rename(&admin, &area, ["A"]).await;
     let path = format!("/ws?since={}", words["lastEventId"]);
     let mut socket = Socket::open(&daemon, &path, None).await.unwrap();
@@ -228,11 +231,11 @@ async fn resume_takes_the_place_of_an_old_session_of_the_same_principal_alone() 
     });
     let mut thief = daemon.listen(&other.token).await;
     assert_eq!(thief.ask(ask.clone()).await["data"]["success"], true);
-    old.heard_nothing().await;
+    old.assert_nothing_received().await;
     let mut new = daemon.listen(&tablet.token).await;
     assert_eq!(new.ask(ask).await["data"]["recovered"], true);
     assert_eq!(old.closed().await, (4409, "superseded".to_owned()));
-    new.heard_nothing().await;
+    new.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -268,7 +271,7 @@ async fn a_tablets_acknowledgements_are_kept_and_say_how_far_it_is_behind() {
     );
 
     socket.send(json!({ "type": "ack", "id": ids[2] })).await;
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
     let ahead = ids[2].as_i64().unwrap() + 1;
     assert_eq!(
         socket.ask(ack(&json!(ahead))).await["data"]["code"],
@@ -293,7 +296,7 @@ async fn a_slow_tablet_hears_that_what_it_had_yet_to_read_was_deleted() {
     let area = admin.post("/api/areas", body).await.expect(201).json;
     let area = area["id"].as_str().unwrap();
     let tablet = daemon.pair("Wall", &[area]).await;
-    let mut slow = Socket::open_narrow(&daemon, &tablet.token).await;
+    let mut slow = Socket::open_with_small_buffer(&daemon, &tablet.token).await;
     assert_eq!(slow.next().await["type"], "connection");
     rename(&admin, area, 0..120).await;
     let last = until("what is old to be deleted", async || {
@@ -351,5 +354,5 @@ async fn resume_takes_over_the_rooms_of_the_old_session_and_what_was_told_there(
     }
     let both = ["area_updated", "room_updated"];
     assert_eq!(told, [both, both].concat());
-    new.heard_nothing().await;
+    new.assert_nothing_received().await;
 }

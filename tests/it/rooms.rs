@@ -47,7 +47,7 @@ async fn a_session_that_subscribed_a_room_hears_room_updated_and_no_other_does()
         (&told["type"], &told["data"]),
         (&json!("room_updated"), &data)
     );
-    outside.heard_nothing().await;
+    outside.assert_nothing_received().await;
 
     let left = inside
         .ask(room("unsubscribe_room", "room_id", &number))
@@ -61,7 +61,7 @@ async fn a_session_that_subscribed_a_room_hears_room_updated_and_no_other_does()
         .await
         .expect(200);
     assert_eq!(inside.next().await["type"], "area_updated");
-    inside.heard_nothing().await;
+    inside.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_room_that_is_a_tablets_for_two_reasons_stays_while_one_holds() {
         .await
         .expect(200);
     admin.patch(&path, json!({ "name": "C" })).await.expect(200);
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn an_area_that_is_taken_away_takes_its_room_with_it() {
         .await
         .expect(200);
     assert_eq!(socket.next().await["type"], "area_updated");
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_room_that_comes_or_goes_is_told_to_every_admin_and_to_whoever_has_it(
         let event = socket.next().await;
         assert_eq!(event["type"], "room_updated");
         assert_eq!(event["data"], told("deleted"));
-        socket.heard_nothing().await;
+        socket.assert_nothing_received().await;
     }
     for socket in [&mut office, &mut root] {
         assert_eq!(
@@ -216,6 +216,6 @@ async fn a_room_that_comes_or_goes_is_told_to_every_admin_and_to_whoever_has_it(
             told("deleted")
         );
     }
-    narrow.heard_nothing().await;
-    other.heard_nothing().await;
+    narrow.assert_nothing_received().await;
+    other.assert_nothing_received().await;
 }

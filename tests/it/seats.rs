@@ -17,7 +17,7 @@ async fn daemon_after(limit: &str, options: &[(&str, &str)]) -> (Daemon, u16) {
         ("PLAIN_ALLOW_REMOTE", "true"),
     ];
     all.extend(options);
-    let daemon = Daemon::after(limit, &all).await;
+    let daemon = Daemon::with_shell_setup(limit, &all).await;
     let port = daemon.plain.expect("the ready line names it").port();
     (daemon, port)
 }

@@ -19,7 +19,7 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
 
     // The tablet asks, waits on a socket, polls, and is approved by its code.
     let asked = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201)
@@ -48,13 +48,13 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
     );
     let wrong = json!({ "code": "QQQQ-7777", "claim": claim });
     daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/complete", wrong)
         .await
         .refused(401);
     let brought = json!({ "code": code, "claim": claim });
     let done = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/complete", brought)
         .await
         .expect(200)
@@ -72,7 +72,7 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
     let (fresh, session) = (text(&fresh, "token"), api.open_session().await);
     let cookie = format!("sessionId={session}");
     daemon
-        .stranger()
+        .unauthenticated()
         .with_header("cookie", &cookie)
         .get("/api/me")
         .await
@@ -102,13 +102,16 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
     );
     for path in ["/api/me", "/ws", "/socket.io/", "/nowhere"] {
         let path = format!("{path}?token={fresh}&sessionId={session}&EIO=4&transport=polling");
-        assert!(daemon.stranger().get(&path).await.status >= 400, "{path}");
+        assert!(
+            daemon.unauthenticated().get(&path).await.status >= 400,
+            "{path}"
+        );
     }
     let broken = format!("{{\"code\":\"{fresh}");
     let headers = [("content-type", "application/json")];
     let path = "/api/pairing/complete";
     daemon
-        .stranger()
+        .unauthenticated()
         .send_text("POST", path, &headers, &broken)
         .await
         .refused(400);

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Api, Daemon, Events, Socket, assert_timestamp, soon};
+use crate::support::{Api, Daemon, EventStream, Socket, assert_timestamp, soon};
 
 /// A stream of events and the id of its session.
-async fn listen(daemon: &Daemon, token: &str) -> (Events, String) {
-    let mut events = Events::open(daemon, token).await;
+async fn listen(daemon: &Daemon, token: &str) -> (EventStream, String) {
+    let mut events = EventStream::open(daemon, token).await;
     let words = events.next().await;
     let id = words.data["connectionId"].as_str().unwrap().to_owned();
     (events, id)
@@ -23,12 +23,12 @@ async fn a_ping_is_answered_and_its_pong_goes_out_on_the_stream() {
     assert_eq!(answer["success"], true);
     assert_timestamp(&answer["timestamp"]);
     let pong = events.next().await;
-    assert_eq!((pong.kind.as_str(), pong.id), ("pong", None));
+    assert_eq!((pong.event_type.as_str(), pong.id), ("pong", None));
     assert_eq!(pong.data["timestamp"], answer["timestamp"]);
 
     let snake = json!({ "connection_id": id, "type": "ping" });
     api.post("/api/send", snake).await.expect(200);
-    assert_eq!(events.next().await.kind, "pong");
+    assert_eq!(events.next().await.event_type, "pong");
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn sessions_of_any_dialect_take_messages() {
     let api = daemon.api(&tablet.token);
     api.post("/api/send", body).await.expect(200);
     assert_eq!(socket.next().await["type"], "pong");
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_session_of_somebody_else_and_one_that_is_none_are_refused_alike() {
     texts.dedup();
     assert_eq!(texts.len(), 1, "{texts:?}");
     let body = json!({ "connectionId": id, "type": "ping" });
-    let stranger = daemon.stranger().post("/api/send", body).await;
+    let stranger = daemon.unauthenticated().post("/api/send", body).await;
     assert_eq!(stranger.refused(401), "unauthenticated");
 }
 
@@ -80,11 +80,11 @@ async fn a_cookie_ingress_and_the_command_line_send_as_a_bearer_does() {
     let session = api.post("/api/auth/session", json!({})).await.expect(200);
     let cookie = format!("sessionId={}", session.json["sessionId"].as_str().unwrap());
     let headers = [("cookie", cookie.as_str())];
-    let events = Events::open_with(&daemon, "/api/events", &headers).await;
+    let events = EventStream::open_with(&daemon, "/api/events", &headers).await;
     let mut events = events.expect("the stream opens");
     let id = events.next().await.data["connectionId"].clone();
     let body = json!({ "connectionId": id, "type": "ping" });
-    let by_cookie = daemon.stranger().with_header("cookie", &cookie);
+    let by_cookie = daemon.unauthenticated().with_header("cookie", &cookie);
     by_cookie.post("/api/send", body.clone()).await.expect(200);
     let foreign = by_cookie.with_header("origin", "https://evil.example");
     let answer = foreign.post("/api/send", body).await;
@@ -129,7 +129,11 @@ async fn what_fails_has_the_status_of_its_code() {
     answer.refused(422);
     let body = json!({ "connectionId": id, "type": "ping" });
     api.post("/api/send", body).await.expect(200);
-    assert_eq!(events.next().await.kind, "pong", "nothing else was told");
+    assert_eq!(
+        events.next().await.event_type,
+        "pong",
+        "nothing else was told"
+    );
 }
 
 #[tokio::test]
@@ -155,7 +159,7 @@ async fn messages_over_the_rate_get_429_and_the_session_stays() {
         while api.post("/api/send", body.clone()).await.status != 200 {}
     })
     .await;
-    assert_eq!(events.next().await.kind, "pong");
+    assert_eq!(events.next().await.event_type, "pong");
 }
 
 #[tokio::test]
@@ -173,7 +177,7 @@ async fn authenticate_renews_the_token_and_a_wrong_one_ends_the_session() {
         (&answer["success"], &answer["clientId"]),
         (&json!(true), &json!(tablet.id))
     );
-    assert_eq!(events.next().await.kind, "authenticated");
+    assert_eq!(events.next().await.event_type, "authenticated");
 
     let other = daemon.pair("Other", &[]).await;
     let answer = api.post("/api/send", renew(&json!(other.token))).await;
@@ -184,7 +188,7 @@ async fn authenticate_renews_the_token_and_a_wrong_one_ends_the_session() {
     assert_eq!(answer.refused(401), "invalid_token");
     let (told, in_order) = events.rest().await;
     assert!(in_order);
-    let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
+    let kinds: Vec<_> = told.iter().map(|event| event.event_type.as_str()).collect();
     assert_eq!(kinds, ["auth_error", "error"]);
     assert_eq!(told[1].data["code"], "unauthenticated");
     // It is gone, as if it had never been.
@@ -207,7 +211,7 @@ async fn whoever_sends_while_the_session_ends_is_always_answered() {
                 tokio::spawn(async move { api.post("/api/send", body).await })
             })
             .collect();
-        assert_eq!(events.next().await.kind, "pong");
+        assert_eq!(events.next().await.event_type, "pong");
         admin.post(&path, json!({})).await.expect(200);
         for sender in senders {
             let answer = soon("an answer", sender).await.unwrap();

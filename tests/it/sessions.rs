@@ -21,7 +21,9 @@ async fn open(daemon: &Daemon, token: &str) -> (Session, Answer) {
 }
 
 fn by_cookie(daemon: &Daemon, session: &Session) -> Api {
-    daemon.stranger().with_header("cookie", &session.cookie)
+    daemon
+        .unauthenticated()
+        .with_header("cookie", &session.cookie)
 }
 
 #[tokio::test]
@@ -34,7 +36,9 @@ async fn a_session_id_is_taken_by_cookie_and_by_bearer_and_on_sockets_by_query()
         assert_eq!(me["clientId"], tablet.id);
     }
     let among_others = format!("a=b; {}; c=d", session.cookie);
-    let api = daemon.stranger().with_header("cookie", &among_others);
+    let api = daemon
+        .unauthenticated()
+        .with_header("cookie", &among_others);
     api.get("/api/me").await.expect(200);
 
     let query = format!("?sessionId={}", session.id);
@@ -54,7 +58,10 @@ async fn a_session_id_is_taken_by_cookie_and_by_bearer_and_on_sockets_by_query()
     let socket = socket.as_mut().ok().unwrap();
     assert_eq!(socket.next().await["data"]["clientId"], tablet.id);
     // Elsewhere a session id does not belong in a URL.
-    let answer = daemon.stranger().get(&format!("/api/me{query}")).await;
+    let answer = daemon
+        .unauthenticated()
+        .get(&format!("/api/me{query}"))
+        .await;
     assert_eq!(answer.refused(401), "unauthenticated");
     assert!(!daemon.log().contains(&session.id));
 }
@@ -148,14 +155,14 @@ async fn a_session_id_is_made_from_a_token_alone() {
     let tablet = daemon.pair("Wall", &[]).await;
     let (session, _) = open(&daemon, &tablet.token).await;
     for api in [
-        daemon.stranger(),
+        daemon.unauthenticated(),
         by_cookie(&daemon, &session),
         daemon.api(&session.id),
     ] {
         api.post("/api/auth/session", json!({})).await.refused(401);
     }
     let asked = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201);
@@ -237,7 +244,7 @@ async fn cors_origins_get_credentials_and_the_preflight_they_need_and_others_get
             ),
         ];
         let preflight = daemon
-            .stranger()
+            .unauthenticated()
             .send_text("OPTIONS", "/api/areas/x", &asked, "")
             .await;
         let preflight = preflight.expect(204);
@@ -317,7 +324,7 @@ async fn refresh_by_cookie_moves_the_session_and_its_sockets_and_tells_no_token(
     let age = cookie.rsplit_once("Max-Age=").expect("an age").1;
     assert!(age.parse::<i64>().unwrap() > 86_400, "{age}");
     // The socket went along: it ends with the new token.
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
     daemon
         .local()
         .delete(&format!("/api/tokens/{jti}"))

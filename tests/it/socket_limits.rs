@@ -16,13 +16,13 @@ async fn the_eleventh_socket_of_an_address_in_a_minute_that_proves_no_token_gets
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     for _ in 0..5 {
-        daemon.knock().await.close().await;
+        daemon.connect_unauthenticated().await.close().await;
     }
     let mut open = Vec::new();
     for _ in 0..5 {
-        open.push(daemon.knock().await);
+        open.push(daemon.connect_unauthenticated().await);
     }
-    let refused = daemon.stranger().ask_socket("/ws").await;
+    let refused = daemon.unauthenticated().request_upgrade("/ws").await;
     assert_wait(refused, 429, "rate_limited");
 
     // A valid token in the handshake is never refused.
@@ -32,8 +32,8 @@ async fn the_eleventh_socket_of_an_address_in_a_minute_that_proves_no_token_gets
     // Whoever authenticates later gives its place back.
     open[0].authenticate(&tablet.token).await;
     open[0].next_of("connection").await;
-    open.push(daemon.knock().await);
-    let refused = daemon.stranger().ask_socket("/ws").await;
+    open.push(daemon.connect_unauthenticated().await);
+    let refused = daemon.unauthenticated().request_upgrade("/ws").await;
     assert_wait(refused, 429, "rate_limited");
 }
 
@@ -44,8 +44,8 @@ async fn sockets_that_bring_a_valid_token_are_not_counted() {
     for _ in 0..4 {
         daemon.listen(&tablet.token).await;
     }
-    daemon.knock().await;
-    let refused = daemon.stranger().ask_socket("/ws").await;
+    daemon.connect_unauthenticated().await;
+    let refused = daemon.unauthenticated().request_upgrade("/ws").await;
     assert_wait(refused, 429, "rate_limited");
 }
 
@@ -54,9 +54,9 @@ async fn beyond_max_connections_a_socket_gets_503_until_one_has_gone() {
     let daemon = Daemon::with(&[("MAX_CONNECTIONS", "2")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let first = daemon.listen(&tablet.token).await;
-    let mut second = daemon.knock().await;
-    for api in [daemon.api(&tablet.token), daemon.stranger()] {
-        assert_wait(api.ask_socket("/ws").await, 503, "unavailable");
+    let mut second = daemon.connect_unauthenticated().await;
+    for api in [daemon.api(&tablet.token), daemon.unauthenticated()] {
+        assert_wait(api.request_upgrade("/ws").await, 503, "unavailable");
     }
     daemon.api(&tablet.token).get("/api/me").await.expect(200);
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::entering::FIRST_WORDS;
-use crate::support::{Api, Daemon, Events, Tablet, assert_timestamp, keys, soon, until};
+use crate::handshake::WELCOME_KEYS;
+use crate::support::{Api, Daemon, EventStream, Tablet, assert_timestamp, keys, soon, until};
 
 async fn rename(admin: &Api, area: &str, name: &str) {
     let path = format!("/api/areas/{area}");
@@ -17,10 +17,10 @@ async fn revoke(admin: &Api, tablet: &Tablet) {
 }
 
 /// Asserts that the stream ends in order after exactly this `error`, and before it these events.
-async fn assert_end(events: &mut Events, before: &[&str], code: &str) {
+async fn assert_end(events: &mut EventStream, before: &[&str], code: &str) {
     let (told, in_order) = events.rest().await;
     assert!(in_order, "{told:?}");
-    let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
+    let kinds: Vec<_> = told.iter().map(|event| event.event_type.as_str()).collect();
     assert_eq!(kinds, [before, &["error"]].concat());
     let error = &told.last().unwrap().data;
     assert_eq!(
@@ -39,7 +39,7 @@ async fn the_first_words_are_those_of_a_json_websocket() {
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut events = Events::open(&daemon, &tablet.token).await;
+    let mut events = EventStream::open(&daemon, &tablet.token).await;
     let header = |name: &str| events.headers[name].to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "text/event-stream");
     assert_eq!(header("cache-control"), "no-store");
@@ -48,7 +48,7 @@ async fn the_first_words_are_those_of_a_json_websocket() {
     assert!(header("date").ends_with(" GMT"));
 
     let words = events.next().await;
-    assert_eq!(words.kind, "connection");
+    assert_eq!(words.event_type, "connection");
     let position = format!(
         "{}:{}",
         words.data["epoch"].as_str().unwrap(),
@@ -56,7 +56,7 @@ async fn the_first_words_are_those_of_a_json_websocket() {
     );
     assert_eq!(words.id, Some(position));
     assert_eq!(words.data["lastEventId"], words.number());
-    assert_eq!(keys(&words.data), FIRST_WORDS);
+    assert_eq!(keys(&words.data), WELCOME_KEYS);
     assert_eq!(words.data["clientId"], tablet.id);
     assert_eq!(words.data["assignedAreas"][0]["id"], area);
     assert_timestamp(&words.data["timestamp"]);
@@ -69,7 +69,7 @@ async fn a_durable_event_has_its_position_as_id_and_its_data_as_on_a_websocket()
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    let mut events = Events::open(&daemon, &tablet.token).await;
+    let mut events = EventStream::open(&daemon, &tablet.token).await;
     let epoch = events.next().await.data["epoch"].clone();
     for name in ["Küche", "Bad\nund WC", "Hall"] {
         let path = format!("/api/areas/{area}");
@@ -77,7 +77,7 @@ async fn a_durable_event_has_its_position_as_id_and_its_data_as_on_a_websocket()
     }
     for _ in 0..2 {
         let (told, same) = (events.next().await, socket.next().await);
-        assert_eq!(told.kind, same["type"]);
+        assert_eq!(told.event_type, same["type"]);
         assert_eq!(told.data, same["data"]);
         let position = format!("{}:{}", epoch.as_str().unwrap(), same["id"]);
         assert_eq!(told.id, Some(position));
@@ -93,11 +93,11 @@ async fn a_stream_goes_on_from_the_last_id_that_it_was_told() {
     let bearer = format!("Bearer {}", tablet.token);
     let after = async |daemon: &Daemon, id: &str| {
         let headers = [("authorization", bearer.as_str()), ("last-event-id", id)];
-        Events::open_with(daemon, "/api/events", &headers)
+        EventStream::open_with(daemon, "/api/events", &headers)
             .await
             .unwrap()
     };
-    let first = Events::open(&daemon, &tablet.token).await.next().await;
+    let first = EventStream::open(&daemon, &tablet.token).await.next().await;
     let id = first.id.clone().unwrap();
     for name in ["A", "B"] {
         rename(&admin, &area, name).await;
@@ -111,7 +111,7 @@ async fn a_stream_goes_on_from_the_last_id_that_it_was_told() {
     );
     let told = events.next().await;
     assert_eq!(
-        (told.kind.as_str(), &told.data["name"]),
+        (told.event_type.as_str(), &told.data["name"]),
         ("area_updated", &json!("A"))
     );
 
@@ -122,14 +122,14 @@ async fn a_stream_goes_on_from_the_last_id_that_it_was_told() {
 
     let mut events = after(&daemon, "another:1").await;
     assert_eq!(events.next().await.data["recovered"], false);
-    assert_eq!(events.next().await.kind, "resync_required");
+    assert_eq!(events.next().await.event_type, "resync_required");
 }
 
 #[tokio::test]
 async fn a_heartbeat_moves_the_position_too() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "1")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut events = Events::listen(&daemon, &tablet.token).await;
+    let mut events = EventStream::listen(&daemon, &tablet.token).await;
     let beat = events.next_of("heartbeat").await;
     assert_eq!(beat.data["lastEventId"], beat.number());
 }
@@ -140,12 +140,15 @@ async fn without_a_good_token_there_is_no_stream_but_401() {
     let tablet = daemon.pair("Wall", &[]).await;
     let accept = ("accept", "text/event-stream");
     let ask = |api: Api| async move { api.send_text("GET", "/api/events", &[accept], "").await };
-    assert_eq!(ask(daemon.stranger()).await.refused(401), "unauthenticated");
+    assert_eq!(
+        ask(daemon.unauthenticated()).await.refused(401),
+        "unauthenticated"
+    );
     let forged = daemon.api(&format!("{}x", tablet.token));
     assert_eq!(ask(forged).await.refused(401), "invalid_token");
     let in_url = format!("/api/events?token={}", tablet.token);
     assert!(matches!(
-        Events::open_with(&daemon, &in_url, &[]).await,
+        EventStream::open_with(&daemon, &in_url, &[]).await,
         Err(401)
     ));
     revoke(&daemon.admin().await, &tablet).await;
@@ -172,7 +175,7 @@ async fn a_session_id_opens_a_stream_by_cookie_bearer_and_query_and_a_cookie_fro
         ),
     ];
     for (path, headers) in ways {
-        let opened = Events::open_with(&daemon, path, headers).await;
+        let opened = EventStream::open_with(&daemon, path, headers).await;
         let mut events = opened.expect("the stream opens");
         assert_eq!(events.next().await.data["clientId"], tablet.id);
         let allowed = events.headers.get("access-control-allow-origin");
@@ -182,7 +185,7 @@ async fn a_session_id_opens_a_stream_by_cookie_bearer_and_query_and_a_cookie_fro
         ("cookie", cookie.as_str()),
         ("origin", "https://evil.example"),
     ];
-    let refused = Events::open_with(&daemon, "/api/events", &foreign).await;
+    let refused = EventStream::open_with(&daemon, "/api/events", &foreign).await;
     assert_eq!(refused.err(), Some(403));
     daemon.stop().await;
     assert!(!daemon.log().contains(&id), "never logged");
@@ -192,20 +195,20 @@ async fn a_session_id_opens_a_stream_by_cookie_bearer_and_query_and_a_cookie_fro
 async fn a_waiting_tablet_may_wait_on_a_stream() {
     let daemon = Daemon::start().await;
     let asked = daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201)
         .json;
     let token = asked["pairingToken"].as_str().unwrap();
-    let mut events = Events::listen(&daemon, token).await;
+    let mut events = EventStream::listen(&daemon, token).await;
     let path = format!(
         "/api/pairing/requests/{}/approve",
         asked["pairingId"].as_str().unwrap()
     );
     daemon.local().post(&path, json!({})).await.expect(200);
     let told = events.next_of("pairing_completed").await;
-    Events::listen(&daemon, told.data["token"].as_str().unwrap()).await;
+    EventStream::listen(&daemon, told.data["token"].as_str().unwrap()).await;
 }
 
 #[tokio::test]
@@ -253,7 +256,7 @@ async fn a_stream_is_a_session_with_presence_that_ends_with_its_connection() {
     let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/api/clients/{}", tablet.id);
     let online = async || daemon.local().get(&path).await.json["isOnline"].clone();
-    let events = Events::listen(&daemon, &tablet.token).await;
+    let events = EventStream::listen(&daemon, &tablet.token).await;
     assert_eq!(online().await, true);
     drop(events);
     until("the session's end", async || {
@@ -268,18 +271,22 @@ async fn streams_count_as_sockets_do() {
     let tablet = daemon.pair("Wall", &[]).await;
     let bearer = format!("Bearer {}", tablet.token);
     let headers = [("authorization", bearer.as_str())];
-    let first = Events::listen(&daemon, &tablet.token).await;
+    let first = EventStream::listen(&daemon, &tablet.token).await;
     let _second = daemon.listen(&tablet.token).await;
-    let refused = Events::open_with(&daemon, "/api/events", &headers).await;
+    let refused = EventStream::open_with(&daemon, "/api/events", &headers).await;
     assert_eq!(refused.err(), Some(503));
     drop(first);
     let _third = until("a place", async || {
-        Events::open_with(&daemon, "/api/events", &headers)
+        EventStream::open_with(&daemon, "/api/events", &headers)
             .await
             .ok()
     })
     .await;
-    let stranger = async || Events::open_with(&daemon, "/api/events", &[]).await.err();
+    let stranger = async || {
+        EventStream::open_with(&daemon, "/api/events", &[])
+            .await
+            .err()
+    };
     assert_ne!(stranger().await, Some(429));
     assert_eq!(stranger().await, Some(429), "one a minute without a token");
 }
@@ -288,7 +295,7 @@ async fn streams_count_as_sockets_do() {
 async fn a_revoked_client_hears_why_and_then_the_end() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut events = Events::listen(&daemon, &tablet.token).await;
+    let mut events = EventStream::listen(&daemon, &tablet.token).await;
     revoke(&daemon.admin().await, &tablet).await;
     assert_end(&mut events, &["token_revoked"], "revoked").await;
     assert_eq!(events.retry, None);
@@ -300,8 +307,8 @@ async fn every_other_end_says_its_word() {
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/api/clients/{}", tablet.id);
-    let mut oldest = Events::listen(&daemon, &tablet.token).await;
-    let mut events = Events::listen(&daemon, &tablet.token).await;
+    let mut oldest = EventStream::listen(&daemon, &tablet.token).await;
+    let mut events = EventStream::listen(&daemon, &tablet.token).await;
     assert_end(&mut oldest, &[], "superseded").await;
     assert!(oldest.retry.is_some_and(|ms| ms >= 60_000), "held off");
 
@@ -309,14 +316,14 @@ async fn every_other_end_says_its_word() {
     admin.post(&disconnect, json!({})).await.expect(200);
     assert_end(&mut events, &[], "try_again").await;
 
-    let mut events = Events::listen(&daemon, &tablet.token).await;
+    let mut events = EventStream::listen(&daemon, &tablet.token).await;
     let body = json!({ "isActive": false });
     admin.patch(&path, body).await.expect(200);
     assert_end(&mut events, &[], "inactive").await;
 
     let short = json!({ "role": "user", "name": "short", "ttlSeconds": 3 });
     let short = daemon.token(short).await;
-    let mut events = Events::listen(&daemon, short["token"].as_str().unwrap()).await;
+    let mut events = EventStream::listen(&daemon, short["token"].as_str().unwrap()).await;
     assert_end(&mut events, &[], "unauthenticated").await;
 }
 
@@ -326,7 +333,7 @@ async fn a_daemon_that_stops_tells_what_waits_when_to_come_back_and_ends_the_str
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut events = Events::listen(&daemon, &tablet.token).await;
+    let mut events = EventStream::listen(&daemon, &tablet.token).await;
     for n in 0..5 {
         rename(&admin, &area, &format!("Kitchen {n}")).await;
     }
@@ -337,7 +344,7 @@ async fn a_daemon_that_stops_tells_what_waits_when_to_come_back_and_ends_the_str
     };
     let (status, told) = soon("the stop", async { tokio::join!(daemon.stop(), end) }).await;
     assert!(status.success());
-    let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
+    let kinds: Vec<_> = told.iter().map(|event| event.event_type.as_str()).collect();
     let expected = [vec!["area_updated"; 5], vec!["server_shutdown", "error"]].concat();
     assert_eq!(kinds, expected);
     assert_eq!(told[6].data["code"], "server_shutdown");
@@ -362,7 +369,7 @@ async fn what_waited_for_a_stream_that_is_not_read_is_dropped_by_its_revoke() {
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 200).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut stuck = Events::open_narrow(&daemon, &tablet.token).await;
+    let mut stuck = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
     for n in 0..MANY {
         rename(&admin, &area, &format!("Hall {n}")).await;
     }
@@ -384,8 +391,8 @@ async fn a_stream_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let watcher = daemon.token(json!({ "role": "admin", "name": "w" })).await;
-    let mut watcher = Events::listen(&daemon, watcher["token"].as_str().unwrap()).await;
-    let mut events = Events::listen(&daemon, &tablet.token).await;
+    let mut watcher = EventStream::listen(&daemon, watcher["token"].as_str().unwrap()).await;
+    let mut events = EventStream::listen(&daemon, &tablet.token).await;
     let writers: Vec<_> = (0..4)
         .map(|writer| {
             let (admin, area) = (admin.clone(), area.clone());
@@ -409,9 +416,13 @@ async fn a_stream_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked
     let [before @ .., words, error] = told.as_slice() else {
         panic!("{told:?}")
     };
-    assert_eq!(words.kind, "token_revoked");
+    assert_eq!(words.event_type, "token_revoked");
     assert_eq!(error.data["code"], "revoked");
-    assert!(before.iter().all(|event| event.kind == "area_updated"));
+    assert!(
+        before
+            .iter()
+            .all(|event| event.event_type == "area_updated")
+    );
     assert!(before.iter().all(|event| event.number() < revoked));
 }
 
@@ -421,7 +432,7 @@ async fn a_stream_that_was_slow_gets_everything_once_and_in_order() {
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut slow = Events::open_narrow(&daemon, &tablet.token).await;
+    let mut slow = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
     let mut told = Vec::new();
     for n in 0..MANY {
         rename(&admin, &area, &format!("Hall {n}")).await;
@@ -451,8 +462,8 @@ async fn a_stream_that_takes_nothing_for_ten_seconds_is_closed_and_delays_nobody
     let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let other = daemon.pair("Other", &[&area]).await;
-    let _stuck = Events::open_narrow(&daemon, &tablet.token).await;
-    let mut events = Events::listen(&daemon, &other.token).await;
+    let _stuck = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
+    let mut events = EventStream::listen(&daemon, &other.token).await;
     for n in 0..MANY {
         rename(&admin, &area, &format!("Hall {n}")).await;
         let told = events.next().await;

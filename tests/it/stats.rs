@@ -242,7 +242,7 @@ async fn only_admins_see_what_is_counted() {
         for token in [&tablet.token, &user] {
             assert_eq!(daemon.api(token).get(path).await.refused(403), "forbidden");
         }
-        daemon.stranger().get(path).await.refused(401);
+        daemon.unauthenticated().get(path).await.refused(401);
     }
 }
 

@@ -13,7 +13,7 @@ fn number(text: &str, unit: &str) -> u64 {
 
 #[tokio::test]
 async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_does_again() {
-    let daemon = Daemon::on_a_limit(&[]).await;
+    let daemon = Daemon::ignoring_sigxfsz(&[]).await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let user = daemon.token(json!({ "role": "user", "name": "x" })).await;
@@ -27,12 +27,12 @@ async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_doe
         assert_eq!(socket.next().await["type"], "connection");
         sockets.push(socket);
     }
-    let stranger = daemon.stranger();
+    let stranger = daemon.unauthenticated();
     let asked = stranger.post("/api/pairing/requests", json!({})).await;
     let asked = asked.expect(201).json;
     let mut waiting = daemon.listen(asked["pairingToken"].as_str().unwrap()).await;
 
-    daemon.limit_files("0").await;
+    daemon.limit_file_size("0").await;
     let refused = admin.post("/api/areas", json!({ "name": "Never" })).await;
     assert_eq!(refused.refused(503), "unavailable");
     for socket in &mut sockets {
@@ -46,7 +46,7 @@ async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_doe
         assert_eq!(event["data"]["status"], "unhealthy");
         assert_eq!(event["data"]["details"]["database"], "not writable");
     }
-    daemon.limit_files("unlimited").await;
+    daemon.limit_file_size("unlimited").await;
     for socket in &mut sockets {
         let event = socket.next_of("system_status").await;
         let details = &event["data"]["details"];
@@ -63,5 +63,5 @@ async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_doe
         assert_eq!(percent, (bytes * 100).div_ceil(limit));
         assert_eq!(details["clients"], 6);
     }
-    waiting.heard_nothing().await;
+    waiting.assert_nothing_received().await;
 }

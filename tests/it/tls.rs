@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Answer, Api, Daemon, client_config, exchange, roots_of, tls_stream, until};
+use crate::support::{Answer, Api, Daemon, client_config, exchange, root_store, tls_stream, until};
 
 fn only(version: &'static SupportedProtocolVersion, roots: RootCertStore) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -44,7 +44,7 @@ async fn tls_1_2_and_1_3_are_spoken_and_resume_by_tickets() {
         (&version::TLS12, ProtocolVersion::TLSv1_2),
         (&version::TLS13, ProtocolVersion::TLSv1_3),
     ] {
-        let mut config = only(offered, roots_of(&ca));
+        let mut config = only(offered, root_store(&ca));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let config = Arc::new(config);
         let first = tls_stream(daemon.https, config.clone()).await;
@@ -66,7 +66,7 @@ async fn tls_1_2_and_1_3_are_spoken_and_resume_by_tickets() {
 #[tokio::test]
 async fn the_local_ca_is_served_for_tablets_and_outlives_a_restart() {
     let daemon = Daemon::start().await;
-    let answer = daemon.stranger().get("/ca.crt").await.expect(200);
+    let answer = daemon.unauthenticated().get("/ca.crt").await.expect(200);
     assert_eq!(
         answer.header("content-type"),
         Some("application/x-x509-ca-cert")
@@ -80,7 +80,7 @@ async fn the_local_ca_is_served_for_tablets_and_outlives_a_restart() {
 #[tokio::test]
 async fn the_leaf_carries_the_houses_names_and_lasts_at_most_397_days() {
     let daemon = Daemon::with(&[("TLS_NAMES", "panel.lan,192.168.7.7")]).await;
-    let roots = Arc::new(roots_of(&ca_of(&daemon).await));
+    let roots = Arc::new(root_store(&ca_of(&daemon).await));
     let stream = tls_stream(daemon.https, daemon.tls.clone()).await;
     let chain = stream.get_ref().1.peer_certificates().unwrap().to_vec();
     let verifier = WebPkiServerVerifier::builder_with_provider(
@@ -149,7 +149,7 @@ async fn a_changed_certificate_is_taken_up_under_an_open_socket_and_a_broken_one
     let mut daemon = Daemon::with(&[("CERTFILE", &certfile), ("KEYFILE", &keyfile)]).await;
     daemon.tls = trusting(&[&first]);
     assert_eq!(
-        daemon.stranger().get("/ca.crt").await.refused(404),
+        daemon.unauthenticated().get("/ca.crt").await.refused(404),
         "not_found"
     );
     let mut socket = daemon.connect(&daemon.pair("Wall", &[]).await.token).await;
@@ -162,7 +162,7 @@ async fn a_changed_certificate_is_taken_up_under_an_open_socket_and_a_broken_one
         (leaf.as_ref() == Some(&second)).then_some(())
     })
     .await;
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
 
     std::fs::write(files.path().join("full.pem"), "half a certificate").unwrap();
     until("the log to tell", async || {
@@ -173,7 +173,7 @@ async fn a_changed_certificate_is_taken_up_under_an_open_socket_and_a_broken_one
     })
     .await;
     assert_eq!(served(daemon.https, both).await, Some(second.clone()));
-    socket.heard_nothing().await;
+    socket.assert_nothing_received().await;
     // The client that knows only the old one is not let astray.
     assert_eq!(served(daemon.https, trusting(&[&first])).await, None);
     daemon.tls = trusting(&[&second]);

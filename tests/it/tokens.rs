@@ -162,7 +162,7 @@ async fn me_says_who_the_caller_is() {
         (&json!("pairing"), &json!(asked.id))
     );
     assert_eq!(
-        daemon.stranger().get("/api/me").await.refused(401),
+        daemon.unauthenticated().get("/api/me").await.refused(401),
         "unauthenticated"
     );
 }
@@ -232,7 +232,7 @@ async fn refresh_is_a_clients_own() {
         assert_eq!(answer.refused(403), "forbidden");
     }
     daemon
-        .stranger()
+        .unauthenticated()
         .post("/api/tokens/refresh", json!({}))
         .await
         .refused(401);

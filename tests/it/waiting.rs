@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::messages::send;
-use crate::support::{Api, Daemon, Events, Socket, Tablet};
+use crate::support::{Api, Daemon, EventStream, Socket, Tablet};
 
 /// A tablet for which two commands and a message wait.
 async fn house() -> (Daemon, Api, Tablet) {
@@ -127,7 +127,7 @@ async fn what_is_done_meanwhile_is_not_told_again() {
 #[tokio::test]
 async fn a_stream_stands_where_it_began_only_with_the_last_of_its_first_words() {
     let (daemon, _, tablet) = house().await;
-    let mut stream = Events::open(&daemon, &tablet.token).await;
+    let mut stream = EventStream::open(&daemon, &tablet.token).await;
     let words = stream.next().await;
     let base = format!(
         "{}:{}",
@@ -141,7 +141,7 @@ async fn a_stream_stands_where_it_began_only_with_the_last_of_its_first_words() 
         ("new_message", Some(base)),
     ] {
         let told = stream.next().await;
-        assert_eq!((told.kind.as_str(), told.id), (kind, id));
+        assert_eq!((told.event_type.as_str(), told.id), (kind, id));
     }
 }
 

@@ -45,7 +45,7 @@ fn links(page: &Answer, folder: &str) -> Vec<String> {
 #[tokio::test]
 async fn each_page_loads_what_it_names_and_asks_anew() {
     let daemon = Daemon::start().await;
-    let stranger = daemon.stranger();
+    let stranger = daemon.unauthenticated();
     for (path, folder) in [("/", "/"), ("/pair", "/"), ("/admin/", "/admin/")] {
         let page = stranger.get(path).await.expect(200);
         assert_eq!(
@@ -92,7 +92,7 @@ async fn each_page_loads_what_it_names_and_asks_anew() {
 #[tokio::test]
 async fn what_a_browser_has_is_not_sent_again() {
     let daemon = Daemon::start().await;
-    let page = daemon.stranger().get("/").await.expect(200);
+    let page = daemon.unauthenticated().get("/").await.expect(200);
     let script = links(&page, "/")
         .into_iter()
         .find(|link| link.ends_with(".js"))
@@ -106,7 +106,9 @@ async fn what_a_browser_has_is_not_sent_again() {
         &script,
     ] {
         for encoding in ["gzip", "identity"] {
-            let browser = daemon.stranger().with_header("accept-encoding", encoding);
+            let browser = daemon
+                .unauthenticated()
+                .with_header("accept-encoding", encoding);
             let first = browser.get(path).await.expect(200);
             let tag = first.header("etag").expect("a tag").to_owned();
             let known = browser.clone().with_header("if-none-match", &tag);
@@ -121,18 +123,24 @@ async fn what_a_browser_has_is_not_sent_again() {
     // Of another version it is what there is now, but not for good.
     let version = script.split('/').nth(2).expect("a version");
     let old = script.replace(version, "an-older-one");
-    let old = daemon.stranger().get(&old).await.expect(200);
+    let old = daemon.unauthenticated().get(&old).await.expect(200);
     assert_eq!(old.header("cache-control"), Some("no-cache"));
 }
 
 #[tokio::test]
 async fn files_are_compressed_for_who_can_read_it() {
     let daemon = Daemon::start().await;
-    let plain = daemon.stranger().get("/wallcast.js").await.expect(200);
+    let plain = daemon
+        .unauthenticated()
+        .get("/wallcast.js")
+        .await
+        .expect(200);
     assert_eq!(plain.header("content-encoding"), None);
     assert_eq!(plain.header("vary"), Some("Accept-Encoding"));
     assert!(plain.text.contains("export"), "{}", plain.text);
-    let browser = daemon.stranger().with_header("accept-encoding", "gzip, br");
+    let browser = daemon
+        .unauthenticated()
+        .with_header("accept-encoding", "gzip, br");
     let packed = browser.get("/wallcast.js").await.expect(200);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
@@ -159,14 +167,14 @@ async fn on_ingress_the_admins_page_stands_at_the_top() {
         assert!(!link.contains(".."), "{link}");
         ingress.get(&link).await.expect(200);
     }
-    let elsewhere = daemon.stranger().get("/admin/").await.expect(200);
+    let elsewhere = daemon.unauthenticated().get("/admin/").await.expect(200);
     assert_eq!(elsewhere.text.replace("../", ""), page.text);
 }
 
 #[tokio::test]
 async fn sockets_of_our_own_pages_are_named_for_browsers_that_need_it() {
     let daemon = Daemon::start().await;
-    let page = daemon.stranger().get("/").await.expect(200);
+    let page = daemon.unauthenticated().get("/").await.expect(200);
     let connect = directive(policy(&page), "connect-src").expect("connect-src");
     let (own, sockets) = connect.split_once(' ').expect("both");
     assert_eq!(own, "'self'");

@@ -190,7 +190,7 @@ impl Api {
     }
 
     /// Asks for a WebSocket and gives the answer to the upgrade; the socket itself is dropped.
-    pub async fn ask_socket(&self, path: &str) -> Answer {
+    pub async fn request_upgrade(&self, path: &str) -> Answer {
         let request = Request::builder()
             .uri(path)
             .header("connection", "upgrade")

@@ -18,40 +18,40 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-mod house;
+mod data;
 
 use super::until;
-pub use house::{Answer, House, Mood};
-use house::{Line, hears};
+pub use data::{AcceptMode, CoreData, Reply};
+use data::{Line, hears};
 
 /// What opens it; nobody may ever read it in a log or a file.
-pub const TOKEN: &str = "token-of-the-scripted-core-e5f0a1";
+pub const CORE_TOKEN: &str = "token-of-the-scripted-core-e5f0a1";
 
 /// A scripted Core; it ends when dropped.
 pub struct Core {
     address: SocketAddr,
     /// What it serves TLS with, and the folder in which its certificate lies.
     tls: Option<(Arc<ServerConfig>, tempfile::TempDir)>,
-    house: Arc<Mutex<House>>,
+    data: Arc<Mutex<CoreData>>,
     serving: Option<JoinHandle<()>>,
     cut: watch::Sender<usize>,
 }
 
 impl Core {
-    /// An empty house.
+    /// An empty data.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// A house that is furnished first.
-    pub async fn with(furnish: impl FnOnce(&mut House)) -> Self {
+    /// A data that is furnished first.
+    pub async fn with(furnish: impl FnOnce(&mut CoreData)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let mut house = House::default();
-        furnish(&mut house);
+        let mut data = CoreData::default();
+        furnish(&mut data);
         let mut core = Self {
             address: listener.local_addr().expect("an address"),
             tls: None,
-            house: Arc::new(Mutex::new(house)),
+            data: Arc::new(Mutex::new(data)),
             serving: None,
             cut: watch::Sender::new(0),
         };
@@ -60,7 +60,7 @@ impl Core {
     }
 
     /// The same behind TLS, with a certificate of its own for `localhost`.
-    pub async fn with_tls(furnish: impl FnOnce(&mut House)) -> Self {
+    pub async fn with_tls(furnish: impl FnOnce(&mut CoreData)) -> Self {
         let mut core = Self::with(furnish).await;
         core.kill().await;
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
@@ -75,7 +75,7 @@ impl Core {
             .with_single_cert(vec![own.cert.der().clone()], key)
             .expect("a certificate");
         core.tls = Some((Arc::new(config), folder));
-        core.revive().await;
+        core.restart().await;
         core
     }
 
@@ -90,7 +90,7 @@ impl Core {
         let roots = roots.to_str().expect("a path");
         [
             ("HA_URL", url.as_str()),
-            ("HA_TOKEN", TOKEN),
+            ("HA_TOKEN", CORE_TOKEN),
             ("SSL_CERT_FILE", roots),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -101,7 +101,7 @@ impl Core {
     pub fn as_addon(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.address);
         [
-            ("SUPERVISOR_TOKEN", TOKEN),
+            ("SUPERVISOR_TOKEN", CORE_TOKEN),
             ("SUPERVISOR_URL", &url),
             ("INGRESS_LISTEN", "127.0.0.1:0"),
             ("INGRESS_FROM", "127.0.0.1"),
@@ -113,18 +113,18 @@ impl Core {
     /// What makes a daemon ask it directly.
     pub fn direct(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.address);
-        [("HA_URL", url.as_str()), ("HA_TOKEN", TOKEN)]
+        [("HA_URL", url.as_str()), ("HA_TOKEN", CORE_TOKEN)]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec()
     }
 
-    /// The house, to look at or to change.
-    pub fn house(&self) -> MutexGuard<'_, House> {
-        self.house.lock().unwrap()
+    /// The data, to look at or to change.
+    pub fn data(&self) -> MutexGuard<'_, CoreData> {
+        self.data.lock().unwrap()
     }
 
     /// Cuts every connection.
-    pub fn cut(&self) {
+    pub fn disconnect_all(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 
@@ -134,11 +134,11 @@ impl Core {
             serving.abort();
             let _ = serving.await;
         }
-        self.cut();
+        self.disconnect_all();
     }
 
     /// Comes back at the same address.
-    pub async fn revive(&mut self) {
+    pub async fn restart(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its port");
         self.serve(listener);
     }
@@ -150,8 +150,8 @@ impl Core {
 
     /// The same for many, in one frame a connection.
     pub fn fire_all(&self, kind: &str, all: Vec<Value>) {
-        let house = self.house();
-        for line in &house.lines {
+        let data = self.data();
+        for line in &data.lines {
             let mut events = Vec::new();
             for (id, command) in &line.subscriptions {
                 let is_wanted = command["type"] == "subscribe_events"
@@ -172,15 +172,15 @@ impl Core {
 
     /// The same for many, in one frame a connection.
     pub fn set_states(&self, states: impl IntoIterator<Item = (String, String, Value)>) {
-        let mut house = self.house();
+        let mut data = self.data();
         let mut changes = Vec::new();
         for (entity, state, attributes) in states {
             let value =
                 json!({ "s": state, "a": attributes, "c": "context", "lc": 1_700_000_000.5 });
-            let is_new = house.states.insert(entity.clone(), value.clone()).is_none();
+            let is_new = data.states.insert(entity.clone(), value.clone()).is_none();
             changes.push((entity, value, is_new));
         }
-        for line in &house.lines {
+        for line in &data.lines {
             let mut events = Vec::new();
             for (id, command) in &line.subscriptions {
                 for (entity, value, is_new) in &changes {
@@ -200,9 +200,9 @@ impl Core {
 
     /// Says of each subscription of this type that an event of it cannot be told, as Core does of bad
     /// data.
-    pub fn fail_event(&self, kind: &str) {
+    pub fn fail_subscriptions(&self, kind: &str) {
         let error = json!({ "code": "unknown_error", "message": "Invalid JSON in response" });
-        for line in &self.house().lines {
+        for line in &self.data().lines {
             let of_kind = line.subscriptions.iter().filter(|(_, c)| c["type"] == kind);
             let failed =
                 |(id, _)| json!({ "id": id, "type": "result", "success": false, "error": error });
@@ -212,9 +212,9 @@ impl Core {
 
     /// Removes an entity's state and tells whoever subscribed it.
     pub fn remove_state(&self, entity: &str) {
-        let mut house = self.house();
-        house.states.remove(entity);
-        for line in &house.lines {
+        let mut data = self.data();
+        data.states.remove(entity);
+        for line in &data.lines {
             let wanted = line.subscriptions.iter().filter(|(_, c)| hears(c, entity));
             let event = |(id, _)| json!({ "id": id, "type": "event", "event": { "r": [entity] } });
             line.send(wanted.map(event).collect());
@@ -222,23 +222,23 @@ impl Core {
     }
 
     /// Commands of this type that came in so far.
-    pub fn heard(&self, kind: &str) -> Vec<Value> {
-        let house = self.house();
-        let heard = house.heard.iter();
-        heard.filter(|c| c["type"] == kind).cloned().collect()
+    pub fn received(&self, kind: &str) -> Vec<Value> {
+        let data = self.data();
+        let received = data.received.iter();
+        received.filter(|c| c["type"] == kind).cloned().collect()
     }
 
     /// Waits until so many commands of this type came in.
-    pub async fn until_heard(&self, kind: &str, at_least: usize) -> Vec<Value> {
+    pub async fn until_received(&self, kind: &str, at_least: usize) -> Vec<Value> {
         until(kind, async || {
-            Some(self.heard(kind)).filter(|heard| heard.len() >= at_least)
+            Some(self.received(kind)).filter(|received| received.len() >= at_least)
         })
         .await
     }
 
-    /// Events of this type that were fired on its bus by others.
+    /// EventStream of this type that were fired on its bus by others.
     pub fn fired(&self, kind: &str) -> Vec<Value> {
-        let fired = self.heard("fire_event").into_iter();
+        let fired = self.received("fire_event").into_iter();
         fired
             .filter(|command| command["event_type"] == kind)
             .map(|command| command["event_data"].clone())
@@ -246,22 +246,22 @@ impl Core {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        let (house, cut) = (self.house.clone(), self.cut.clone());
+        let (data, cut) = (self.data.clone(), self.cut.clone());
         let tls = self
             .tls
             .as_ref()
             .map(|(config, _)| TlsAcceptor::from(config.clone()));
         self.serving = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (house, mut cut) = (house.clone(), cut.subscribe());
+                let (data, mut cut) = (data.clone(), cut.subscribe());
                 let tls = tls.clone();
                 tokio::spawn(async move {
                     let talk = async {
                         match tls {
-                            None => Box::pin(talk(stream, house)).await,
+                            None => Box::pin(talk(stream, data)).await,
                             Some(tls) => {
                                 if let Ok(stream) = tls.accept(stream).await {
-                                    Box::pin(talk(stream, house)).await;
+                                    Box::pin(talk(stream, data)).await;
                                 }
                             }
                         }
@@ -281,21 +281,21 @@ impl Drop for Core {
         if let Some(serving) = &self.serving {
             serving.abort();
         }
-        self.cut();
+        self.disconnect_all();
     }
 }
 
 #[expect(clippy::result_large_err, reason = "the library's own signature")]
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<House>>) {
-    let mood = house.lock().unwrap().mood;
-    if mood == Mood::ClosesAtOnce {
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreData>>) {
+    let accept_mode = data.lock().unwrap().accept_mode;
+    if accept_mode == AcceptMode::ClosesAtOnce {
         return;
     }
     let check = |request: &Request, response: Response| {
         let known = ["/core/websocket", "/api/websocket"].contains(&request.uri().path());
-        let status = match (known, mood) {
+        let status = match (known, accept_mode) {
             (false, _) => 404,
-            (true, Mood::BadGateway) => 502,
+            (true, AcceptMode::BadGateway) => 502,
             _ => return Ok(response),
         };
         let refusal = http::Response::builder().status(status).body(None);
@@ -314,7 +314,7 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<Hous
     };
     let auth: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(auth["type"], "auth");
-    if auth["access_token"] != TOKEN || mood == Mood::RefusesToken {
+    if auth["access_token"] != CORE_TOKEN || accept_mode == AcceptMode::RefusesToken {
         let _ = socket
             .send(say(
                 json!({ "type": "auth_invalid", "message": "Invalid access" }),
@@ -323,23 +323,23 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<Hous
         return;
     }
     let welcome = say(json!({ "type": "auth_ok", "ha_version": "2026.11.1" }));
-    if socket.send(welcome).await.is_err() || mood == Mood::ClosesAfterAuth {
+    if socket.send(welcome).await.is_err() || accept_mode == AcceptMode::ClosesAfterAuth {
         return;
     }
     let (mut sink, mut stream) = socket.split();
     let (outgoing, mut queue) = mpsc::unbounded_channel();
     let number = {
-        let mut house = house.lock().unwrap();
-        house.connections += 1;
-        let number = house.connections;
-        house.lines.push(Line {
+        let mut data = data.lock().unwrap();
+        data.authenticated_connections += 1;
+        let number = data.authenticated_connections;
+        data.lines.push(Line {
             outgoing: outgoing.clone(),
             subscriptions: BTreeMap::new(),
             number,
         });
         number
     };
-    let _gone = Gone(house.clone(), number);
+    let _gone = Gone(data.clone(), number);
     let read = async {
         let mut last = 0;
         while let Some(Ok(message)) = stream.next().await {
@@ -351,9 +351,9 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<Hous
             assert!(id > last, "ids only grow");
             last = id;
             let answers = {
-                let mut house = house.lock().unwrap();
-                house.heard.push(command.clone());
-                house.answer(number, &command)
+                let mut data = data.lock().unwrap();
+                data.received.push(command.clone());
+                data.answer(number, &command)
             };
             let Some(answers) = answers else { return };
             for answer in answers {
@@ -375,11 +375,11 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, house: Arc<Mutex<Hous
 }
 
 /// Forgets a connection when it ends.
-struct Gone(Arc<Mutex<House>>, usize);
+struct Gone(Arc<Mutex<CoreData>>, usize);
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        let mut house = self.0.lock().unwrap();
-        house.lines.retain(|line| line.number != self.1);
+        let mut data = self.0.lock().unwrap();
+        data.lines.retain(|line| line.number != self.1);
     }
 }

@@ -50,14 +50,14 @@ impl Daemon {
     }
 
     /// With these options and this Home Assistant: [`Core::as_addon`] or [`Core::direct`].
-    pub async fn beside(home: Vec<(String, String)>, options: &[(&str, &str)]) -> Self {
+    pub async fn with_core(home: Vec<(String, String)>, options: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = home.into_iter().chain(owned(options)).collect();
         Self::start_in(folder, options).await
     }
 
     /// After a shell has done something first, such as setting a limit.
-    pub async fn after(words: &str, options: &[(&str, &str)]) -> Self {
+    pub async fn with_shell_setup(words: &str, options: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = owned(options);
         let plain = command(folder.path(), &options);
@@ -71,12 +71,12 @@ impl Daemon {
     }
 
     /// One that a file over its limit does not kill, so that SQLite sees the error.
-    pub async fn on_a_limit(options: &[(&str, &str)]) -> Self {
-        Self::after("trap '' XFSZ", options).await
+    pub async fn ignoring_sigxfsz(options: &[(&str, &str)]) -> Self {
+        Self::with_shell_setup("trap '' XFSZ", options).await
     }
 
     /// Lets its files take no more than this, or `unlimited` again.
-    pub async fn limit_files(&self, bytes: &str) {
+    pub async fn limit_file_size(&self, bytes: &str) {
         let pid = self.pid().to_string();
         let file_size = format!("--fsize={bytes}:");
         let set = Command::new("prlimit")
@@ -135,7 +135,7 @@ impl Daemon {
             .await;
         // With certificate files there is no local CA; the test brings its own roots.
         let tls = client_config(if ca.status == 200 {
-            roots_of(&ca.text)
+            root_store(&ca.text)
         } else {
             RootCertStore::empty()
         });
@@ -189,7 +189,7 @@ impl Daemon {
     }
 
     /// Stops it in order and starts it again beside this Home Assistant, or none.
-    pub async fn restart_beside(mut self, home: Vec<(String, String)>) -> Self {
+    pub async fn restart_with_core(mut self, home: Vec<(String, String)>) -> Self {
         assert!(self.stop().await.success());
         Self::start_in(self.folder, home).await
     }
@@ -200,8 +200,8 @@ impl Daemon {
     }
 
     /// Waits until `/health` says this of Home Assistant.
-    pub async fn until_home(&self, word: &str) {
-        let stranger = self.stranger();
+    pub async fn until_home_is(&self, word: &str) {
+        let stranger = self.unauthenticated();
         until(word, async || {
             let health = stranger.get("/health").await.expect(200).json;
             (health["services"]["homeassistant"] == word).then_some(())
@@ -238,7 +238,7 @@ impl Daemon {
     }
 
     /// The API over TLS without any token.
-    pub fn stranger(&self) -> Api {
+    pub fn unauthenticated(&self) -> Api {
         Api::tls(self.https, self.tls.clone(), None)
     }
 
@@ -268,7 +268,7 @@ impl Daemon {
             .json;
         let code = json!({ "code": offer["code"] });
         let answer = self
-            .stranger()
+            .unauthenticated()
             .post("/api/pairing/complete", code)
             .await
             .expect(200)
@@ -288,7 +288,7 @@ impl Daemon {
     }
 
     /// The first words that a socket with this token gets.
-    pub async fn words(&self, token: &str) -> Value {
+    pub async fn welcome(&self, token: &str) -> Value {
         let mut socket = self.connect(token).await;
         let words = socket.next().await;
         socket.close().await;
@@ -296,7 +296,7 @@ impl Daemon {
     }
 
     /// A JSON WebSocket on `/ws` without a token.
-    pub async fn knock(&self) -> Socket {
+    pub async fn connect_unauthenticated(&self) -> Socket {
         Socket::open(self, "/ws", None)
             .await
             .expect("the socket opens")
@@ -345,7 +345,7 @@ pub fn command(folder: &Path, options: &[(String, String)]) -> Command {
 }
 
 /// The roots that a PEM text holds.
-pub fn roots_of(pem: &str) -> RootCertStore {
+pub fn root_store(pem: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(pem.as_bytes()).expect("it is PEM");
     roots.add(ca).expect("it is a CA");

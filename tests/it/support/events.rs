@@ -13,7 +13,7 @@ use super::api::{tls_over, tls_stream};
 use super::{Daemon, soon};
 
 /// An open stream of events.
-pub struct Events {
+pub struct EventStream {
     body: Incoming,
     text: String,
     /// The headers of the answer.
@@ -26,13 +26,13 @@ pub struct Events {
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct SseEvent {
     pub id: Option<String>,
-    pub kind: String,
+    pub event_type: String,
     pub data: Value,
 }
 
-impl Told {
+impl SseEvent {
     /// The number behind the epoch in its id.
     #[track_caller]
     pub fn number(&self) -> i64 {
@@ -42,11 +42,11 @@ impl Told {
     }
 }
 
-impl Events {
+impl EventStream {
     /// Opens a stream with this token, its first words already heard.
     pub async fn listen(daemon: &Daemon, token: &str) -> Self {
         let mut events = Self::open(daemon, token).await;
-        assert_eq!(events.next().await.kind, "connection");
+        assert_eq!(events.next().await.event_type, "connection");
         events
     }
 
@@ -69,7 +69,7 @@ impl Events {
     }
 
     /// Opens a stream that takes next to nothing from the kernel while it is not read.
-    pub async fn open_narrow(daemon: &Daemon, token: &str) -> Self {
+    pub async fn open_with_small_buffer(daemon: &Daemon, token: &str) -> Self {
         let tcp = TcpSocket::new_v4().expect("a socket");
         tcp.set_recv_buffer_size(4096).expect("a small buffer");
         let tcp = tcp.connect(daemon.https).await.expect("a connection");
@@ -116,7 +116,7 @@ impl Events {
     }
 
     /// The next event.
-    pub async fn next(&mut self) -> Told {
+    pub async fn next(&mut self) -> SseEvent {
         match soon("an event", self.event()).await {
             Some(Ok(told)) => told,
             Some(Err(error)) => panic!("the stream broke: {error}"),
@@ -125,10 +125,10 @@ impl Events {
     }
 
     /// The next event of this type; others are passed over.
-    pub async fn next_of(&mut self, kind: &str) -> Told {
+    pub async fn next_of(&mut self, event_type: &str) -> SseEvent {
         loop {
             let told = self.next().await;
-            if told.kind == kind {
+            if told.event_type == event_type {
                 return told;
             }
         }
@@ -136,7 +136,7 @@ impl Events {
 
     /// Every event until the end, and whether it was the answer's own end rather than a broken
     /// connection's.
-    pub async fn rest(&mut self) -> (Vec<Told>, bool) {
+    pub async fn rest(&mut self) -> (Vec<SseEvent>, bool) {
         let mut all = Vec::new();
         loop {
             match soon("the end", self.event()).await {
@@ -147,7 +147,7 @@ impl Events {
         }
     }
 
-    async fn event(&mut self) -> Option<Result<Told, hyper::Error>> {
+    async fn event(&mut self) -> Option<Result<SseEvent, hyper::Error>> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
                 let block: String = self.text.drain(..end + 2).collect();
@@ -168,24 +168,24 @@ impl Events {
         }
     }
 
-    fn read(&mut self, block: &str) -> Option<Told> {
-        let (mut id, mut kind, mut data) = (None, None, None);
+    fn read(&mut self, block: &str) -> Option<SseEvent> {
+        let (mut id, mut event_type, mut data) = (None, None, None);
         for line in block.lines().filter(|line| !line.is_empty()) {
             let (field, value) = line.split_once(':').expect("a field");
             let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
             match field {
                 "" => self.comments.push(value),
                 "id" => id = Some(value),
-                "event" => kind = Some(value),
+                "event" => event_type = Some(value),
                 "data" => assert!(data.replace(value).is_none(), "data is one line"),
                 "retry" => self.retry = Some(value.parse().expect("milliseconds")),
                 other => panic!("no field of an event: {other}"),
             }
         }
         let data = serde_json::from_str(&data?).expect("data is JSON");
-        Some(Told {
+        Some(SseEvent {
             id,
-            kind: kind.expect("every event says its type"),
+            event_type: event_type.expect("every event says its type"),
             data,
         })
     }

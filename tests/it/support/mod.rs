@@ -8,9 +8,9 @@ mod schema;
 mod socket;
 
 pub use api::{Answer, Api, exchange, tls_stream};
-pub use core::{Answer as CoreAnswer, Core, House, Mood, TOKEN as HOME_TOKEN};
-pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, roots_of};
-pub use events::{Events, Told};
+pub use core::{AcceptMode, CORE_TOKEN, Core, CoreData, Reply as CoreReply};
+pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, root_store};
+pub use events::{EventStream, SseEvent};
 pub use socket::Socket;
 
 use serde_json::Value;

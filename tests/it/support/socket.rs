@@ -16,7 +16,7 @@ use super::{Daemon, soon};
 pub struct Socket {
     stream: WebSocketStream<TlsStream<TcpStream>>,
     /// The headers of the answer that opened it.
-    pub opened_by: HeaderMap,
+    pub upgrade_headers: HeaderMap,
 }
 
 impl Socket {
@@ -42,7 +42,7 @@ impl Socket {
     }
 
     /// Opens a socket that takes next to nothing from the kernel while it is not read.
-    pub async fn open_narrow(daemon: &Daemon, token: &str) -> Self {
+    pub async fn open_with_small_buffer(daemon: &Daemon, token: &str) -> Self {
         let tcp = TcpSocket::new_v4().expect("a socket");
         tcp.set_recv_buffer_size(4096).expect("a small buffer");
         let tcp = tcp.connect(daemon.https).await.expect("a connection");
@@ -74,7 +74,7 @@ impl Socket {
         match opened {
             Ok((stream, response)) => Ok(Self {
                 stream,
-                opened_by: response.headers().clone(),
+                upgrade_headers: response.headers().clone(),
             }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("the upgrade failed: {error}"),
@@ -192,7 +192,7 @@ impl Socket {
     }
 
     /// Asserts that nothing was told until now: a ping is answered before anything else.
-    pub async fn heard_nothing(&mut self) {
+    pub async fn assert_nothing_received(&mut self) {
         self.send(json!({ "type": "ping" })).await;
         assert_eq!(self.next().await["type"], "pong");
     }

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::support::{Daemon, Socket, assert_timestamp, keys, soon, tls_stream};
 
 /// The keys of the first words.
-pub const FIRST_WORDS: [&str; 12] = [
+pub const WELCOME_KEYS: [&str; 12] = [
     "assignedAreas",
     "clientId",
     "client_id",
@@ -39,7 +39,7 @@ async fn the_first_words_say_everything_a_tablet_needs_to_draw() {
     let words = daemon.connect(&tablet.token).await.next().await;
     assert_eq!(words["type"], "connection");
     let data = &words["data"];
-    assert_eq!(keys(data), FIRST_WORDS);
+    assert_eq!(keys(data), WELCOME_KEYS);
     assert_eq!(data["status"], "connected");
     assert_eq!(data["clientId"], tablet.id);
     assert_eq!(data["client_id"], tablet.id);
@@ -77,7 +77,7 @@ async fn whoever_is_no_client_has_its_session_as_client_id() {
         let token = daemon.token(json!({ "role": role, "name": "x" })).await;
         let mut socket = daemon.connect(token["token"].as_str().unwrap()).await;
         let data = &socket.next().await["data"];
-        assert_eq!(keys(data), FIRST_WORDS);
+        assert_eq!(keys(data), WELCOME_KEYS);
         assert_eq!(data["clientId"], data["connectionId"]);
         assert_eq!(data["client_id"], data["connectionId"]);
         assert_eq!(data["userId"], token["subject"]);
@@ -94,14 +94,16 @@ async fn a_wrong_token_in_the_handshake_fails_it_with_401() {
     for bearer in [&forged, "no token at all", ""] {
         let bearer = format!("Bearer {bearer}");
         let answer = daemon
-            .stranger()
+            .unauthenticated()
             .with_header("authorization", &bearer)
-            .ask_socket("/ws")
+            .request_upgrade("/ws")
             .await;
         assert_eq!(answer.refused(401), "invalid_token", "{bearer}");
     }
-    let basic = daemon.stranger().with_header("authorization", "Basic eDp5");
-    basic.ask_socket("/ws").await.refused(401);
+    let basic = daemon
+        .unauthenticated()
+        .with_header("authorization", "Basic eDp5");
+    basic.request_upgrade("/ws").await.refused(401);
 }
 
 #[tokio::test]
@@ -109,10 +111,14 @@ async fn a_token_in_the_url_is_refused_however_good() {
     let mut daemon = Daemon::with(&[("LOG_LEVEL", "trace")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/ws?token={}", tablet.token);
-    daemon.stranger().ask_socket(&path).await.refused(401);
+    daemon
+        .unauthenticated()
+        .request_upgrade(&path)
+        .await
+        .refused(401);
     daemon
         .api(&tablet.token)
-        .ask_socket(&path)
+        .request_upgrade(&path)
         .await
         .refused(401);
     daemon.stop().await;
@@ -135,7 +141,7 @@ async fn a_session_id_opens_a_socket_by_query_header_cookie_and_message() {
         let words = socket.expect("the socket opens").next().await;
         assert_eq!(words["data"]["clientId"], tablet.id);
     }
-    let mut socket = daemon.knock().await;
+    let mut socket = daemon.connect_unauthenticated().await;
     socket.authenticate(&id).await;
     assert_eq!(socket.next().await["data"]["userId"], tablet.id);
 
@@ -167,11 +173,11 @@ async fn a_cookie_counts_for_our_own_pages_and_for_no_browser() {
         (Some(("sec-fetch-site", "none")), 403),
     ];
     for (header, status) in table {
-        let mut api = daemon.stranger().with_header("cookie", &cookie);
+        let mut api = daemon.unauthenticated().with_header("cookie", &cookie);
         if let Some((name, value)) = header {
             api = api.with_header(name, value);
         }
-        let answer = api.ask_socket("/ws").await;
+        let answer = api.request_upgrade("/ws").await;
         assert_eq!(answer.status, status, "{header:?}: {}", answer.text);
         if status == 403 {
             answer.refused(403);
@@ -181,7 +187,7 @@ async fn a_cookie_counts_for_our_own_pages_and_for_no_browser() {
         .api(&tablet.token)
         .with_header("origin", "https://evil.example");
     assert_eq!(
-        foreign.ask_socket("/ws").await.status,
+        foreign.request_upgrade("/ws").await.status,
         101,
         "a token that a page had to know is no cookie"
     );

@@ -1,4 +1,4 @@
-//! What is in the scripted Core's house, and how it answers commands about it.
+//! What is in the scripted Core's data, and how it answers commands about it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,10 +8,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// How it takes a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mood {
+pub enum AcceptMode {
     /// As a Core that runs.
     #[default]
-    Well,
+    Normal,
     /// Supervisor's answer while Core is not running.
     BadGateway,
     /// It accepts and closes, without a word.
@@ -24,7 +24,7 @@ pub enum Mood {
 
 /// How it answers commands of one type, other than it should.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum Reply {
     /// Never.
     Silence,
     /// With this as `result`, as it is.
@@ -37,9 +37,9 @@ pub enum Answer {
     Close,
 }
 
-/// What is in the house, and how it behaves. Registries as Core lists them.
+/// What is in the data, and how it behaves. Registries as Core lists them.
 #[derive(Default)]
-pub struct House {
+pub struct CoreData {
     pub areas: Vec<Value>,
     pub devices: Vec<Value>,
     /// In the shape of `config/entity_registry/list`.
@@ -48,13 +48,13 @@ pub struct House {
     /// Entity id to `{"s":…,"a":{…}}`, as `subscribe_entities` has it.
     pub states: BTreeMap<String, Value>,
     /// What `get_config` says; `RUNNING` if empty.
-    pub state: String,
-    pub mood: Mood,
-    pub answers: HashMap<String, Answer>,
+    pub core_state: String,
+    pub accept_mode: AcceptMode,
+    pub replies: HashMap<String, Reply>,
     /// Every command that came in, with its id, of all connections.
-    pub heard: Vec<Value>,
+    pub received: Vec<Value>,
     /// Connections that were authenticated since the start.
-    pub connections: usize,
+    pub authenticated_connections: usize,
     pub(super) lines: Vec<Line>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn hears(command: &Value, entity: &str) -> bool {
         && ids.is_none_or(|ids| ids.iter().any(|id| id == entity))
 }
 
-impl House {
+impl CoreData {
     /// The frames that answer a command; none to close.
     pub(super) fn answer(&mut self, line: usize, command: &Value) -> Option<Vec<String>> {
         let kind = command["type"].as_str().expect("a type").to_owned();
@@ -97,17 +97,17 @@ impl House {
             let error = json!({ "code": code, "message": message });
             json!({ "id": id, "type": "result", "success": false, "error": error }).to_string()
         };
-        let answer = match self.answers.get(&kind) {
-            Some(Answer::Silence) => return Some(Vec::new()),
-            Some(Answer::Close) => return None,
-            Some(Answer::Result(value)) => result(value.clone()),
-            Some(Answer::Error(code, message)) => error(code, message),
-            Some(Answer::Frame(text)) => text.replace("ID", &id.to_string()),
+        let answer = match self.replies.get(&kind) {
+            Some(Reply::Silence) => return Some(Vec::new()),
+            Some(Reply::Close) => return None,
+            Some(Reply::Result(value)) => result(value.clone()),
+            Some(Reply::Error(code, message)) => error(code, message),
+            Some(Reply::Frame(text)) => text.replace("ID", &id.to_string()),
             None => match kind.as_str() {
                 "supported_features" => result(Value::Null),
                 "ping" => json!({ "id": id, "type": "pong" }).to_string(),
                 "get_config" => {
-                    let state = match self.state.as_str() {
+                    let state = match self.core_state.as_str() {
                         "" => "RUNNING",
                         state => state,
                     };
@@ -173,7 +173,7 @@ impl House {
     }
 
     /// Furnishes an area.
-    pub fn area(&mut self, id: &str, name: &str) {
+    pub fn add_area(&mut self, id: &str, name: &str) {
         self.areas.push(json!({
             "area_id": id, "name": name, "floor_id": null, "icon": null, "picture": null,
             "aliases": [], "labels": [], "created_at": 1_700_000_000.5, "modified_at": 0.0,
@@ -181,7 +181,7 @@ impl House {
     }
 
     /// Furnishes a device in an area, or below a parent.
-    pub fn device(&mut self, id: &str, area: Option<&str>, parent: Option<&str>) {
+    pub fn add_device(&mut self, id: &str, area: Option<&str>, parent: Option<&str>) {
         let mut device = json!({ "id": id, "area_id": area });
         match parent {
             // A child device has fewer keys (Core 2026.9).
@@ -192,7 +192,7 @@ impl House {
     }
 
     /// Furnishes an entity with its own area, or none, and a device, or none.
-    pub fn entity(&mut self, id: &str, area: Option<&str>, device: Option<&str>) {
+    pub fn add_entity(&mut self, id: &str, area: Option<&str>, device: Option<&str>) {
         self.entities.push(json!({
             "entity_id": id, "id": format!("registry-{id}"), "unique_id": id, "platform": "demo",
             "area_id": area, "device_id": device, "name": null, "original_name": id,
@@ -201,7 +201,7 @@ impl House {
     }
 
     /// Furnishes a user of these groups.
-    pub fn user(&mut self, id: &str, is_owner: bool, is_active: bool, groups: &[&str]) {
+    pub fn add_user(&mut self, id: &str, is_owner: bool, is_active: bool, groups: &[&str]) {
         self.users.push(json!({
             "id": id, "username": id, "name": id, "is_owner": is_owner, "is_active": is_active,
             "local_only": false, "system_generated": false, "group_ids": groups, "credentials": [],
