@@ -1,4 +1,4 @@
-//! A plain HTTP client: one connection for each request, nothing hidden.
+//! HTTP client for the API: one connection per request. Every response is checked against the OpenAPI document.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,39 +18,39 @@ use tokio_rustls::TlsConnector;
 
 use super::{schema, soon};
 
-/// A way to the API, and as whom.
+/// The API at one endpoint, with the headers (such as a token) that go with each request.
 #[derive(Clone)]
 pub struct Api {
-    way: Way,
+    endpoint: Endpoint,
     headers: Vec<(String, String)>,
 }
 
 #[derive(Clone)]
-enum Way {
+enum Endpoint {
     Tls(SocketAddr, Arc<ClientConfig>),
     Plain(SocketAddr),
     Local(PathBuf),
 }
 
-/// An answer, whole.
+/// An HTTP response with its complete body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
-    /// `null` when the body is no JSON.
+    /// `null` if the body is not JSON.
     pub json: Value,
 }
 
 impl Answer {
-    /// The answer, if it has this status.
+    /// Returns the response itself; panics unless it has this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
     }
 
-    /// Asserts contract section 6's error shape and gives its code.
+    /// Asserts this status and an error body (docs/protocol.md#errors). Returns the error's `code`.
     #[track_caller]
     pub fn refused(self, status: u16) -> String {
         let answer = self.expect(status);
@@ -74,7 +74,7 @@ impl Answer {
 impl Api {
     pub fn tls(address: SocketAddr, config: Arc<ClientConfig>, token: Option<String>) -> Self {
         let api = Self {
-            way: Way::Tls(address, config),
+            endpoint: Endpoint::Tls(address, config),
             headers: Vec::new(),
         };
         match token {
@@ -85,19 +85,19 @@ impl Api {
 
     pub fn plain(address: SocketAddr) -> Self {
         Self {
-            way: Way::Plain(address),
+            endpoint: Endpoint::Plain(address),
             headers: Vec::new(),
         }
     }
 
     pub fn local(socket: &Path) -> Self {
         Self {
-            way: Way::Local(socket.to_owned()),
+            endpoint: Endpoint::Local(socket.to_owned()),
             headers: Vec::new(),
         }
     }
 
-    /// The same with one more header on each request.
+    /// Adds a header to every request.
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -123,7 +123,7 @@ impl Api {
         self.send(Method::DELETE, path, None).await
     }
 
-    /// Sends a request with headers and a body as they are.
+    /// Sends a body as it is, which need not be JSON.
     pub async fn send_text(
         &self,
         method: &str,
@@ -149,7 +149,7 @@ impl Api {
             .await
     }
 
-    /// Sends a request as it is, plus this client's headers.
+    /// Sends a request with this client's headers added, and `Host` if it is missing.
     pub async fn raw(&self, mut request: Request<Full<Bytes>>) -> Answer {
         for (name, value) in &self.headers {
             let name: hyper::header::HeaderName = name.parse().expect("a header name");
@@ -158,28 +158,28 @@ impl Api {
                 .append(name, value.parse().expect("a header value"));
         }
         if !request.headers().contains_key(HOST) {
-            let host = match &self.way {
-                Way::Tls(address, _) | Way::Plain(address) => {
+            let host = match &self.endpoint {
+                Endpoint::Tls(address, _) | Endpoint::Plain(address) => {
                     format!("localhost:{}", address.port())
                 }
-                Way::Local(_) => "wallcast".to_owned(),
+                Endpoint::Local(_) => "wallcast".to_owned(),
             };
             request
                 .headers_mut()
                 .insert(HOST, host.parse().expect("a host"));
         }
-        match &self.way {
-            Way::Tls(address, config) => {
+        match &self.endpoint {
+            Endpoint::Tls(address, config) => {
                 exchange(tls_stream(*address, config.clone()).await, request).await
             }
-            Way::Plain(address) => {
+            Endpoint::Plain(address) => {
                 exchange(
                     TcpStream::connect(address).await.expect("a connection"),
                     request,
                 )
                 .await
             }
-            Way::Local(path) => {
+            Endpoint::Local(path) => {
                 exchange(
                     UnixStream::connect(path).await.expect("a connection"),
                     request,
@@ -189,7 +189,7 @@ impl Api {
         }
     }
 
-    /// Asks for a WebSocket and gives the answer to the upgrade; the socket itself is dropped.
+    /// Requests a WebSocket upgrade and returns the response; the socket itself is dropped.
     pub async fn request_upgrade(&self, path: &str) -> Answer {
         let request = Request::builder()
             .uri(path)
@@ -201,14 +201,14 @@ impl Api {
         self.raw(request.expect("a request")).await
     }
 
-    /// Opens a session and gives its id.
+    /// Creates a session and returns its id (docs/protocol.md#session-ids).
     pub async fn open_session(&self) -> String {
         let answer = self.post("/api/auth/session", json!({})).await;
         let session = answer.expect(200).json;
         session["sessionId"].as_str().expect("an id").to_owned()
     }
 
-    /// Makes an area and gives its id.
+    /// Creates an area and returns its id.
     pub async fn create_area(&self, name: &str) -> String {
         let area = self
             .post("/api/areas", json!({ "name": name }))
@@ -228,18 +228,21 @@ pub async fn tls_stream(
     tls_over(tcp, config).await
 }
 
-/// TLS over a connection that is open already.
+/// TLS on an open TCP connection.
 pub async fn tls_over(
     tcp: TcpStream,
     config: Arc<ClientConfig>,
 ) -> tokio_rustls::client::TlsStream<TcpStream> {
     let name = ServerName::try_from("localhost").expect("a name");
-    soon("TLS", TlsConnector::from(config).connect(name, tcp))
-        .await
-        .expect("the certificate is good")
+    soon(
+        "the TLS handshake",
+        TlsConnector::from(config).connect(name, tcp),
+    )
+    .await
+    .expect("a trusted certificate")
 }
 
-/// Sends a request on an open connection and reads the answer whole.
+/// Sends a request on an open connection and reads the complete response.
 pub async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
@@ -249,9 +252,9 @@ pub async fn exchange(
         .await
         .expect("HTTP/1.1");
     tokio::spawn(connection);
-    let response = soon("an answer", sender.send_request(request))
+    let response = soon("the response", sender.send_request(request))
         .await
-        .expect("an answer");
+        .expect("a response");
     let (head, body) = response.into_parts();
     let bytes = soon("the body", body.collect())
         .await

@@ -1,5 +1,5 @@
-//! A scripted Home Assistant Core on a loopback port: it speaks the WebSocket API, behind Supervisor's
-//! proxy path and on its own, and does on demand what a real one will not.
+//! A scripted Home Assistant Core on a loopback port. It serves the WebSocket API on Core's own path and on
+//! that of Supervisor's proxy, and can misbehave on demand.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ mod data;
 
 use super::until;
 pub use data::{AcceptMode, CoreData, Reply};
-use data::{Line, hears};
+use data::{Connection, is_subscribed};
 
-/// What opens it; nobody may ever read it in a log or a file.
+/// The only access token that it accepts. Must never appear in a log or a file.
 pub const CORE_TOKEN: &str = "token-of-the-scripted-core-e5f0a1";
 
-/// A scripted Core; it ends when dropped.
+/// A running scripted Core. Stops when dropped.
 pub struct Core {
     address: SocketAddr,
-    /// What it serves TLS with, and the folder in which its certificate lies.
+    /// TLS configuration, and the folder with its certificate.
     tls: Option<(Arc<ServerConfig>, tempfile::TempDir)>,
     data: Arc<Mutex<CoreData>>,
     serving: Option<JoinHandle<()>>,
@@ -38,16 +38,16 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty data.
+    /// Starts with empty registries.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// A data that is furnished first.
-    pub async fn with(furnish: impl FnOnce(&mut CoreData)) -> Self {
+    /// Starts with data that `setup` fills in.
+    pub async fn with(setup: impl FnOnce(&mut CoreData)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut data = CoreData::default();
-        furnish(&mut data);
+        setup(&mut data);
         let mut core = Self {
             address: listener.local_addr().expect("an address"),
             tls: None,
@@ -59,9 +59,9 @@ impl Core {
         core
     }
 
-    /// The same behind TLS, with a certificate of its own for `localhost`.
-    pub async fn with_tls(furnish: impl FnOnce(&mut CoreData)) -> Self {
-        let mut core = Self::with(furnish).await;
+    /// Like [`Core::with`], but serves TLS with a self-signed certificate for `localhost`.
+    pub async fn with_tls(setup: impl FnOnce(&mut CoreData)) -> Self {
+        let mut core = Self::with(setup).await;
         core.kill().await;
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -79,7 +79,7 @@ impl Core {
         core
     }
 
-    /// What makes a daemon ask it directly and behind TLS, whether it trusts its certificate or not.
+    /// Options for a daemon that connects directly over TLS and trusts this certificate, or no certificate.
     pub fn direct_tls(&self, is_trusted: bool) -> Vec<(String, String)> {
         let (_, folder) = self.tls.as_ref().expect("it serves TLS");
         let roots = match is_trusted {
@@ -97,7 +97,7 @@ impl Core {
         .to_vec()
     }
 
-    /// What makes a daemon ask it as the add-on does, by Supervisor's proxy.
+    /// Options for a daemon that runs as an add-on and connects through Supervisor's proxy.
     pub fn as_addon(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.address);
         [
@@ -110,7 +110,7 @@ impl Core {
         .to_vec()
     }
 
-    /// What makes a daemon ask it directly.
+    /// Options for a daemon that connects directly.
     pub fn direct(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.address);
         [("HA_URL", url.as_str()), ("HA_TOKEN", CORE_TOKEN)]
@@ -118,17 +118,17 @@ impl Core {
             .to_vec()
     }
 
-    /// The data, to look at or to change.
+    /// Locks the data, for reading or changing it.
     pub fn data(&self) -> MutexGuard<'_, CoreData> {
         self.data.lock().unwrap()
     }
 
-    /// Cuts every connection.
+    /// Drops every connection without a close frame.
     pub fn disconnect_all(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Goes away as a killed process does: connections are refused.
+    /// Stops as a killed process does: drops every connection and refuses new ones.
     pub async fn kill(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.abort();
@@ -137,40 +137,41 @@ impl Core {
         self.disconnect_all();
     }
 
-    /// Comes back at the same address.
+    /// Listens again on the same address.
     pub async fn restart(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its port");
         self.serve(listener);
     }
 
-    /// Fires an event of the bus to whoever subscribed it.
-    pub fn fire(&self, kind: &str, data: Value) {
-        self.fire_all(kind, vec![data]);
+    /// Sends an event of the bus to every connection that subscribed to its type.
+    pub fn fire(&self, event_type: &str, data: Value) {
+        self.fire_all(event_type, vec![data]);
     }
 
-    /// The same for many, in one frame a connection.
-    pub fn fire_all(&self, kind: &str, all: Vec<Value>) {
+    /// Like [`Core::fire`] for many events, in one frame per connection.
+    pub fn fire_all(&self, event_type: &str, all: Vec<Value>) {
         let data = self.data();
-        for line in &data.lines {
+        for connection in &data.connections {
             let mut events = Vec::new();
-            for (id, command) in &line.subscriptions {
+            for (id, command) in &connection.subscriptions {
                 let is_wanted = command["type"] == "subscribe_events"
-                    && (command["event_type"].is_null() || command["event_type"] == kind);
+                    && (command["event_type"].is_null() || command["event_type"] == event_type);
                 for data in all.iter().filter(|_| is_wanted) {
-                    let event = json!({ "event_type": kind, "data": data, "origin": "LOCAL" });
+                    let event =
+                        json!({ "event_type": event_type, "data": data, "origin": "LOCAL" });
                     events.push(json!({ "id": id, "type": "event", "event": event }));
                 }
             }
-            line.send(events);
+            connection.send(events);
         }
     }
 
-    /// Changes an entity's state and tells whoever subscribed it.
+    /// Changes an entity's state and sends the change to every connection that subscribed to the entity.
     pub fn set_state(&self, entity: &str, state: &str, attributes: Value) {
         self.set_states([(entity.to_owned(), state.to_owned(), attributes)]);
     }
 
-    /// The same for many, in one frame a connection.
+    /// Like [`Core::set_state`] for many entities, in one frame per connection.
     pub fn set_states(&self, states: impl IntoIterator<Item = (String, String, Value)>) {
         let mut data = self.data();
         let mut changes = Vec::new();
@@ -180,11 +181,11 @@ impl Core {
             let is_new = data.states.insert(entity.clone(), value.clone()).is_none();
             changes.push((entity, value, is_new));
         }
-        for line in &data.lines {
+        for connection in &data.connections {
             let mut events = Vec::new();
-            for (id, command) in &line.subscriptions {
+            for (id, command) in &connection.subscriptions {
                 for (entity, value, is_new) in &changes {
-                    if !hears(command, entity) {
+                    if !is_subscribed(command, entity) {
                         continue;
                     }
                     let event = match is_new {
@@ -194,53 +195,61 @@ impl Core {
                     events.push(json!({ "id": id, "type": "event", "event": event }));
                 }
             }
-            line.send(events);
+            connection.send(events);
         }
     }
 
-    /// Says of each subscription of this type that an event of it cannot be told, as Core does of bad
-    /// data.
-    pub fn fail_subscriptions(&self, kind: &str) {
+    /// Sends an error result to each subscription of this type, as Core does when it cannot serialize an event.
+    pub fn fail_subscriptions(&self, command_type: &str) {
         let error = json!({ "code": "unknown_error", "message": "Invalid JSON in response" });
-        for line in &self.data().lines {
-            let of_kind = line.subscriptions.iter().filter(|(_, c)| c["type"] == kind);
+        for connection in &self.data().connections {
+            let of_type = connection
+                .subscriptions
+                .iter()
+                .filter(|(_, c)| c["type"] == command_type);
             let failed =
                 |(id, _)| json!({ "id": id, "type": "result", "success": false, "error": error });
-            line.send(of_kind.map(failed).collect());
+            connection.send(of_type.map(failed).collect());
         }
     }
 
-    /// Removes an entity's state and tells whoever subscribed it.
+    /// Removes an entity's state and notifies every connection that subscribed to the entity.
     pub fn remove_state(&self, entity: &str) {
         let mut data = self.data();
         data.states.remove(entity);
-        for line in &data.lines {
-            let wanted = line.subscriptions.iter().filter(|(_, c)| hears(c, entity));
+        for connection in &data.connections {
+            let wanted = connection
+                .subscriptions
+                .iter()
+                .filter(|(_, c)| is_subscribed(c, entity));
             let event = |(id, _)| json!({ "id": id, "type": "event", "event": { "r": [entity] } });
-            line.send(wanted.map(event).collect());
+            connection.send(wanted.map(event).collect());
         }
     }
 
-    /// Commands of this type that came in so far.
-    pub fn received(&self, kind: &str) -> Vec<Value> {
+    /// Commands of this type received so far.
+    pub fn received(&self, command_type: &str) -> Vec<Value> {
         let data = self.data();
         let received = data.received.iter();
-        received.filter(|c| c["type"] == kind).cloned().collect()
+        received
+            .filter(|c| c["type"] == command_type)
+            .cloned()
+            .collect()
     }
 
-    /// Waits until so many commands of this type came in.
-    pub async fn until_received(&self, kind: &str, at_least: usize) -> Vec<Value> {
-        until(kind, async || {
-            Some(self.received(kind)).filter(|received| received.len() >= at_least)
+    /// Waits for `at_least` commands of this type.
+    pub async fn until_received(&self, command_type: &str, at_least: usize) -> Vec<Value> {
+        until(command_type, async || {
+            Some(self.received(command_type)).filter(|received| received.len() >= at_least)
         })
         .await
     }
 
-    /// EventStream of this type that were fired on its bus by others.
-    pub fn fired(&self, kind: &str) -> Vec<Value> {
+    /// The data of each event of this type that clients fired with `fire_event`.
+    pub fn fired(&self, event_type: &str) -> Vec<Value> {
         let fired = self.received("fire_event").into_iter();
         fired
-            .filter(|command| command["event_type"] == kind)
+            .filter(|command| command["event_type"] == event_type)
             .map(|command| command["event_data"].clone())
             .collect()
     }
@@ -256,18 +265,18 @@ impl Core {
                 let (data, mut cut) = (data.clone(), cut.subscribe());
                 let tls = tls.clone();
                 tokio::spawn(async move {
-                    let talk = async {
+                    let connection = async {
                         match tls {
-                            None => Box::pin(talk(stream, data)).await,
+                            None => Box::pin(serve_connection(stream, data)).await,
                             Some(tls) => {
                                 if let Ok(stream) = tls.accept(stream).await {
-                                    Box::pin(talk(stream, data)).await;
+                                    Box::pin(serve_connection(stream, data)).await;
                                 }
                             }
                         }
                     };
                     tokio::select! {
-                        () = talk => {}
+                        () = connection => {}
                         _ = cut.changed() => {}
                     }
                 });
@@ -286,14 +295,14 @@ impl Drop for Core {
 }
 
 #[expect(clippy::result_large_err, reason = "the library's own signature")]
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreData>>) {
+async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreData>>) {
     let accept_mode = data.lock().unwrap().accept_mode;
     if accept_mode == AcceptMode::ClosesAtOnce {
         return;
     }
     let check = |request: &Request, response: Response| {
-        let known = ["/core/websocket", "/api/websocket"].contains(&request.uri().path());
-        let status = match (known, accept_mode) {
+        let is_known = ["/core/websocket", "/api/websocket"].contains(&request.uri().path());
+        let status = match (is_known, accept_mode) {
             (false, _) => 404,
             (true, AcceptMode::BadGateway) => 502,
             _ => return Ok(response),
@@ -304,9 +313,9 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreD
     let Ok(mut socket) = tokio_tungstenite::accept_hdr_async(stream, check).await else {
         return;
     };
-    let say = |value: Value| Message::text(value.to_string());
-    let hello = say(json!({ "type": "auth_required", "ha_version": "2026.11.1" }));
-    if socket.send(hello).await.is_err() {
+    let json_text = |value: Value| Message::text(value.to_string());
+    let auth_required = json_text(json!({ "type": "auth_required", "ha_version": "2026.11.1" }));
+    if socket.send(auth_required).await.is_err() {
         return;
     }
     let Some(Ok(Message::Text(text))) = socket.next().await else {
@@ -316,14 +325,14 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreD
     assert_eq!(auth["type"], "auth");
     if auth["access_token"] != CORE_TOKEN || accept_mode == AcceptMode::RefusesToken {
         let _ = socket
-            .send(say(
+            .send(json_text(
                 json!({ "type": "auth_invalid", "message": "Invalid access" }),
             ))
             .await;
         return;
     }
-    let welcome = say(json!({ "type": "auth_ok", "ha_version": "2026.11.1" }));
-    if socket.send(welcome).await.is_err() || accept_mode == AcceptMode::ClosesAfterAuth {
+    let auth_ok = json_text(json!({ "type": "auth_ok", "ha_version": "2026.11.1" }));
+    if socket.send(auth_ok).await.is_err() || accept_mode == AcceptMode::ClosesAfterAuth {
         return;
     }
     let (mut sink, mut stream) = socket.split();
@@ -332,14 +341,14 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreD
         let mut data = data.lock().unwrap();
         data.authenticated_connections += 1;
         let number = data.authenticated_connections;
-        data.lines.push(Line {
+        data.connections.push(Connection {
             outgoing: outgoing.clone(),
             subscriptions: BTreeMap::new(),
             number,
         });
         number
     };
-    let _gone = Gone(data.clone(), number);
+    let _remove = RemoveOnDrop(data.clone(), number);
     let read = async {
         let mut last = 0;
         while let Some(Ok(message)) = stream.next().await {
@@ -350,14 +359,14 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreD
             let id = command["id"].as_u64().expect("an id");
             assert!(id > last, "ids only grow");
             last = id;
-            let answers = {
+            let replies = {
                 let mut data = data.lock().unwrap();
                 data.received.push(command.clone());
-                data.answer(number, &command)
+                data.reply_to(number, &command)
             };
-            let Some(answers) = answers else { return };
-            for answer in answers {
-                let _ = outgoing.send(Message::text(answer));
+            let Some(replies) = replies else { return };
+            for reply in replies {
+                let _ = outgoing.send(Message::text(reply));
             }
         }
     };
@@ -374,12 +383,13 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, data: Arc<Mutex<CoreD
     }
 }
 
-/// Forgets a connection when it ends.
-struct Gone(Arc<Mutex<CoreData>>, usize);
+/// Removes a connection from the data when its task ends.
+struct RemoveOnDrop(Arc<Mutex<CoreData>>, usize);
 
-impl Drop for Gone {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         let mut data = self.0.lock().unwrap();
-        data.lines.retain(|line| line.number != self.1);
+        data.connections
+            .retain(|connection| connection.number != self.1);
     }
 }

@@ -1,4 +1,4 @@
-//! Starting and stopping the real binary on a port that the kernel picks.
+//! Starts and stops the real binary on ephemeral ports, and opens clients to it.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,14 +16,14 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::{Api, Socket, soon, until};
 
-/// A running daemon with a data folder of its own; killed when dropped.
+/// A running daemon with its own data folder. Killed when dropped.
 pub struct Daemon {
     folder: TempDir,
     options: Vec<(String, String)>,
     process: Child,
-    /// What it reads from its standard input; dropped, that is at its end.
+    /// The daemon's standard input. Drop it to send end of file.
     pub stdin: Option<ChildStdin>,
-    /// The addresses of the `ready` line.
+    /// From the ready line, as are `ingress` and `plain`.
     pub https: SocketAddr,
     pub ingress: Option<SocketAddr>,
     pub plain: Option<SocketAddr>,
@@ -38,26 +38,26 @@ pub struct Tablet {
 }
 
 impl Daemon {
-    /// With defaults, but for a limit of connections that tests would run into.
+    /// Starts with the default options.
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// With these options as environment variables, such as `("HEARTBEAT_SECONDS", "1")`.
+    /// Starts with options as environment variables without prefix: `("HEARTBEAT_SECONDS", "1")`.
     pub async fn with(options: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self::start_in(folder, owned(options)).await
     }
 
-    /// With these options and this Home Assistant: [`Core::as_addon`] or [`Core::direct`].
-    pub async fn with_core(home: Vec<(String, String)>, options: &[(&str, &str)]) -> Self {
+    /// Starts connected to a scripted Core; `core` comes from `Core::as_addon` or `Core::direct`.
+    pub async fn with_core(core: Vec<(String, String)>, options: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let options = home.into_iter().chain(owned(options)).collect();
+        let options = core.into_iter().chain(owned(options)).collect();
         Self::start_in(folder, options).await
     }
 
-    /// After a shell has done something first, such as setting a limit.
-    pub async fn with_shell_setup(words: &str, options: &[(&str, &str)]) -> Self {
+    /// Starts from a shell that first runs `setup`, for example to set the umask.
+    pub async fn with_shell_setup(setup: &str, options: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = owned(options);
         let plain = command(folder.path(), &options);
@@ -65,17 +65,17 @@ impl Daemon {
         shell
             .env_clear()
             .envs(plain.as_std().get_envs().filter_map(|(k, v)| Some((k, v?))))
-            .args(["-c", &format!("{words}; exec \"$0\"")])
+            .args(["-c", &format!("{setup}; exec \"$0\"")])
             .arg(plain.as_std().get_program());
         Self::launch(shell, folder, options).await
     }
 
-    /// One that a file over its limit does not kill, so that SQLite sees the error.
+    /// Ignores SIGXFSZ, so that SQLite gets an error at the file size limit instead of the daemon being killed.
     pub async fn ignoring_sigxfsz(options: &[(&str, &str)]) -> Self {
         Self::with_shell_setup("trap '' XFSZ", options).await
     }
 
-    /// Lets its files take no more than this, or `unlimited` again.
+    /// Sets the file size limit of the running daemon: a number of bytes, or `unlimited`.
     pub async fn limit_file_size(&self, bytes: &str) {
         let pid = self.pid().to_string();
         let file_size = format!("--fsize={bytes}:");
@@ -86,13 +86,12 @@ impl Daemon {
         assert!(set.expect("prlimit runs").success());
     }
 
-    /// On a folder that is there already.
+    /// Starts on an existing data folder.
     pub async fn start_in(folder: TempDir, options: Vec<(String, String)>) -> Self {
         let program = command(folder.path(), &options);
         Self::launch(program, folder, options).await
     }
 
-    /// By a command of its own.
     async fn launch(mut program: Command, folder: TempDir, options: Vec<(String, String)>) -> Self {
         let mut process = program
             .stdin(Stdio::piped())
@@ -153,63 +152,63 @@ impl Daemon {
         }
     }
 
-    /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.id().expect("it runs")
     }
 
-    /// Ends it with SIGKILL and keeps its folder.
+    /// Kills the daemon with SIGKILL and returns its data folder.
     pub async fn kill(mut self) -> TempDir {
         self.process.kill().await.expect("it is killed");
         self.folder
     }
 
-    /// Stops it as Supervisor does and says how it ended.
+    /// Stops the daemon with SIGTERM, as Supervisor does, and returns its exit status.
     pub async fn stop(&mut self) -> ExitStatus {
         let pid = self.pid().to_string();
         let killed = std::process::Command::new("kill")
             .args(["-TERM", &pid])
             .status();
         assert!(killed.expect("kill runs").success());
-        soon("the daemon's end", self.process.wait())
+        soon("the daemon to exit", self.process.wait())
             .await
-            .expect("it ends")
+            .expect("it exits")
     }
 
-    /// Ends it with SIGKILL and starts it again on the same folder.
+    /// Kills the daemon with SIGKILL and starts it again on the same folder.
     pub async fn kill_and_restart(mut self) -> Self {
         self.process.kill().await.expect("it is killed");
         Self::start_in(self.folder, self.options).await
     }
 
-    /// Stops it in order and starts it again on the same folder.
+    /// Stops the daemon with SIGTERM and starts it again on the same folder with the same options.
     pub async fn restart(mut self) -> Self {
         assert!(self.stop().await.success());
         Self::start_in(self.folder, self.options).await
     }
 
-    /// Stops it in order and starts it again beside this Home Assistant, or none.
-    pub async fn restart_with_core(mut self, home: Vec<(String, String)>) -> Self {
+    /// Stops the daemon with SIGTERM and starts it again on the same folder with these options only: those
+    /// of another Core, or none.
+    pub async fn restart_with_core(mut self, core: Vec<(String, String)>) -> Self {
         assert!(self.stop().await.success());
-        Self::start_in(self.folder, home).await
+        Self::start_in(self.folder, core).await
     }
 
-    /// The command line beside this daemon.
+    /// Runs the command line on this daemon's data folder while it runs.
     pub async fn cli(&self, arguments: &[&str]) -> std::process::Output {
         cli_on(self.folder.path(), arguments).await
     }
 
-    /// Waits until `/health` says this of Home Assistant.
-    pub async fn until_home_is(&self, word: &str) {
-        let stranger = self.unauthenticated();
-        until(word, async || {
-            let health = stranger.get("/health").await.expect(200).json;
-            (health["services"]["homeassistant"] == word).then_some(())
+    /// Waits until `/health` reports this status for Home Assistant.
+    pub async fn until_home_is(&self, status: &str) {
+        let api = self.unauthenticated();
+        until(status, async || {
+            let health = api.get("/health").await.expect(200).json;
+            (health["services"]["homeassistant"] == status).then_some(())
         })
         .await;
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -222,7 +221,7 @@ impl Daemon {
         self.folder.path().join("wallcast.sock")
     }
 
-    /// The API over the command line's socket.
+    /// The API on the local UNIX socket, which the command line uses; its caller is an admin.
     pub fn local(&self) -> Api {
         Api::local(&self.socket_path())
     }
@@ -232,17 +231,17 @@ impl Daemon {
         Api::tls(self.https, self.tls.clone(), Some(token.to_owned()))
     }
 
-    /// The API over TLS with a token of the body that was answered.
-    pub fn api_of(&self, answer: &Value) -> Api {
-        self.api(answer["token"].as_str().expect("a token"))
+    /// The API over TLS with the `token` of a response body.
+    pub fn api_of(&self, body: &Value) -> Api {
+        self.api(body["token"].as_str().expect("a token"))
     }
 
-    /// The API over TLS without any token.
+    /// The API over TLS without a token.
     pub fn unauthenticated(&self) -> Api {
         Api::tls(self.https, self.tls.clone(), None)
     }
 
-    /// A new token: `{"role":…,"name":…}` and more.
+    /// Creates a token from a request body such as `{"role":…,"name":…}` and returns the response body.
     pub async fn token(&self, body: Value) -> Value {
         self.local()
             .post("/api/tokens", body)
@@ -251,13 +250,13 @@ impl Daemon {
             .json
     }
 
-    /// The API over TLS as a new admin.
+    /// The API over TLS with a new admin token.
     pub async fn admin(&self) -> Api {
         let token = self.token(json!({ "role": "admin", "name": "test" })).await;
         self.api_of(&token)
     }
 
-    /// Pairs a tablet by an admin's code, over TLS.
+    /// Pairs a tablet with a code from an admin.
     pub async fn pair(&self, name: &str, areas: &[&str]) -> Tablet {
         let offer = json!({ "name": name, "areaIds": areas });
         let offer = self
@@ -273,36 +272,36 @@ impl Daemon {
             .await
             .expect(200)
             .json;
-        let text = |key: &str| answer[key].as_str().expect("a text").to_owned();
+        let text = |key: &str| answer[key].as_str().expect("a string").to_owned();
         Tablet {
             id: text("clientId"),
             token: text("token"),
         }
     }
 
-    /// A JSON WebSocket on `/ws` with this token, its first words already heard.
+    /// Opens a JSON WebSocket on `/ws` with this token and consumes its welcome.
     pub async fn listen(&self, token: &str) -> Socket {
         let mut socket = self.connect(token).await;
         assert_eq!(socket.next().await["type"], "connection");
         socket
     }
 
-    /// The first words that a socket with this token gets.
+    /// Opens a JSON WebSocket with this token, closes it, and returns the `data` of its welcome.
     pub async fn welcome(&self, token: &str) -> Value {
         let mut socket = self.connect(token).await;
-        let words = socket.next().await;
+        let welcome = socket.next().await;
         socket.close().await;
-        words["data"].clone()
+        welcome["data"].clone()
     }
 
-    /// A JSON WebSocket on `/ws` without a token.
+    /// Opens a JSON WebSocket on `/ws` without a token.
     pub async fn connect_unauthenticated(&self) -> Socket {
         Socket::open(self, "/ws", None)
             .await
             .expect("the socket opens")
     }
 
-    /// A JSON WebSocket on `/ws` with this token.
+    /// Opens a JSON WebSocket on `/ws` with this token. Its first message is the welcome.
     pub async fn connect(&self, token: &str) -> Socket {
         Socket::open(self, "/ws", Some(token))
             .await
@@ -317,7 +316,7 @@ fn owned(options: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The command line on a data folder, with or without a daemon.
+/// Runs the command line on a data folder, whether a daemon runs on it or not.
 pub async fn cli_on(folder: &Path, arguments: &[&str]) -> std::process::Output {
     let mut command = command(folder, &[]);
     command.args(arguments).stdin(Stdio::null());
@@ -326,7 +325,8 @@ pub async fn cli_on(folder: &Path, arguments: &[&str]) -> std::process::Output {
         .expect("it runs")
 }
 
-/// The program with this data folder and these options, and nothing else from our environment.
+/// A command that runs the program on this data folder with these options. Of the test's environment it
+/// inherits only `PATH`.
 pub fn command(folder: &Path, options: &[(String, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallcast"));
     command
@@ -336,7 +336,7 @@ pub fn command(folder: &Path, options: &[(String, String)]) -> Command {
         .env("WALLCAST_LISTEN", "127.0.0.1:0");
     for (name, value) in options {
         match name.as_str() {
-            // Not ours to name.
+            // Defined by Supervisor and by OpenSSL: no prefix.
             "SUPERVISOR_TOKEN" | "SSL_CERT_FILE" => command.env(name, value),
             _ => command.env(format!("WALLCAST_{name}"), value),
         };
@@ -344,7 +344,7 @@ pub fn command(folder: &Path, options: &[(String, String)]) -> Command {
     command
 }
 
-/// The roots that a PEM text holds.
+/// The root certificates of a PEM file.
 pub fn root_store(pem: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(pem.as_bytes()).expect("it is PEM");
@@ -352,7 +352,7 @@ pub fn root_store(pem: &str) -> RootCertStore {
     roots
 }
 
-/// A TLS client that trusts these roots alone.
+/// TLS client configuration that trusts only these roots.
 pub fn client_config(roots: RootCertStore) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -363,7 +363,7 @@ pub fn client_config(roots: RootCertStore) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Whether a file is its owner's alone.
+/// Whether the file's mode is 0600.
 pub fn is_private(path: &Path) -> bool {
     std::fs::metadata(path)
         .expect("the file is there")

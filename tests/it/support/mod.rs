@@ -1,37 +1,38 @@
-//! A daemon of one's own, and clients that speak to it as a stranger would.
+//! Test fixtures: a daemon on a temporary data folder, HTTP, WebSocket and SSE clients, and a scripted Home
+//! Assistant Core.
 
 mod api;
 mod core;
 mod daemon;
-mod events;
+mod event_stream;
 mod schema;
 mod socket;
 
 pub use api::{Answer, Api, exchange, tls_stream};
 pub use core::{AcceptMode, CORE_TOKEN, Core, CoreData, Reply as CoreReply};
 pub use daemon::{Daemon, Tablet, cli_on, client_config, command, is_private, root_store};
-pub use events::{EventStream, SseEvent};
+pub use event_stream::{EventStream, SseEvent};
 pub use socket::Socket;
 
 use serde_json::Value;
 use std::time::Duration;
 
-/// Longer than anything that works can take; tests wait for things, never for time.
+/// Upper bound of every wait. Tests await a condition; they never sleep for a fixed time.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits for a thing that must come.
-pub fn soon<T>(what: &str, thing: impl Future<Output = T>) -> impl Future<Output = T> {
-    // On the heap, so that the futures of the tests stay small.
-    let thing = Box::pin(thing);
+/// Awaits a future and panics with `what` after [`PATIENCE`].
+pub fn soon<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
+    // Boxed to keep the futures of the tests small.
+    let future = Box::pin(future);
     async move {
-        match tokio::time::timeout(PATIENCE, thing).await {
-            Ok(thing) => thing,
-            Err(_) => panic!("waited in vain for {what}"),
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("timed out waiting for {what}"),
         }
     }
 }
 
-/// The keys of an object, sorted.
+/// The keys of a JSON object, sorted.
 pub fn keys(object: &Value) -> Vec<&str> {
     let object = object.as_object().expect("an object");
     let mut keys: Vec<_> = object.keys().map(String::as_str).collect();
@@ -39,10 +40,10 @@ pub fn keys(object: &Value) -> Vec<&str> {
     keys
 }
 
-/// Asserts RFC 3339 in UTC with milliseconds and `Z` (contract section 1).
+/// Asserts an RFC 3339 timestamp in UTC with milliseconds and `Z` (docs/protocol.md#terms).
 #[track_caller]
 pub fn assert_timestamp(value: &Value) {
-    let text = value.as_str().expect("a timestamp is a text");
+    let text = value.as_str().expect("a timestamp is a string");
     let shape: String = text
         .chars()
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
@@ -50,12 +51,12 @@ pub fn assert_timestamp(value: &Value) {
     assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{text}");
 }
 
-/// Asks again until the answer is as wanted.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls every 20 ms until `check` returns a value; panics with `what` after [`PATIENCE`].
+pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     soon(what, async {
         loop {
-            if let Some(answer) = ask().await {
-                return answer;
+            if let Some(value) = check().await {
+                return value;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

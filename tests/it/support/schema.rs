@@ -1,4 +1,4 @@
-//! Holds every answer that a test gets to `GET /api/openapi.json`.
+//! Checks every HTTP response that a test receives against `GET /api/openapi.json`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| wallcast::api::openapi::document().unwrap());
 
-/// The paths that name things, as a matcher has them.
+/// Matches a request path to its path template in the document.
 static PATHS: LazyLock<matchit::Router<String>> = LazyLock::new(|| {
     let mut paths = matchit::Router::new();
     for path in DOCUMENT["paths"].as_object().unwrap().keys() {
@@ -18,12 +18,12 @@ static PATHS: LazyLock<matchit::Router<String>> = LazyLock::new(|| {
     paths
 });
 
-/// Made once for each schema, since making one takes longer than an answer.
+/// Compiled schemas by their JSON text: compiling one takes longer than a request.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, &'static Validator>>> =
     LazyLock::new(Mutex::default);
 
-/// Asserts that the document knows this answer: its status, its content type, its headers and the
-/// shape of its body. Says nothing of pages, nor of methods and paths that are none of the API's.
+/// Asserts that the document describes this response: status, content type, required headers and body
+/// schema. Ignores operations that the document does not have, such as web pages.
 #[track_caller]
 pub fn check(method: &str, path: &str, status: u16, headers: &HeaderMap, json: &Value) {
     let path = path.split('?').next().unwrap_or_default();
@@ -33,28 +33,33 @@ pub fn check(method: &str, path: &str, status: u16, headers: &HeaderMap, json: &
         return;
     }
     let what = format!("{method} {} {status}", found.value);
-    let answer = resolved(&operation["responses"][status.to_string()]);
-    assert!(!answer.is_null(), "{what} is not in the document: {json}");
-    for (name, header) in answer["headers"].as_object().into_iter().flatten() {
+    let response = resolved(&operation["responses"][status.to_string()]);
+    assert!(!response.is_null(), "{what} is not in the document: {json}");
+    for (name, header) in response["headers"].as_object().into_iter().flatten() {
         let is_needed = resolved(header)["required"] == true;
         assert!(
             !is_needed || headers.contains_key(name),
-            "{what} has no {name}"
+            "{what} lacks the required header {name}"
         );
     }
-    let kind = headers
+    let content_type = headers
         .get("content-type")
-        .map(|kind| kind.to_str().unwrap());
-    let Some(told) = answer["content"].as_object() else {
-        assert_eq!(kind, None, "{what} is told to have no body");
+        .map(|value| value.to_str().unwrap());
+    let Some(documented) = response["content"].as_object() else {
+        assert_eq!(content_type, None, "{what} is documented without a body");
         return;
     };
-    let kind = kind.unwrap_or_default();
-    let essence = |kind: &str| kind.split(';').next().unwrap_or_default().to_owned();
-    let is_told = told.keys().any(|told| essence(told) == essence(kind));
-    assert!(is_told, "{what} is told as {told:?} and was {kind}");
-    if essence(kind) == "application/json" {
-        let validator = validator(&told["application/json"]["schema"]);
+    let content_type = content_type.unwrap_or_default();
+    let essence = |value: &str| value.split(';').next().unwrap_or_default().to_owned();
+    let is_documented = documented
+        .keys()
+        .any(|key| essence(key) == essence(content_type));
+    assert!(
+        is_documented,
+        "{what} is documented as {documented:?} and was {content_type}"
+    );
+    if essence(content_type) == "application/json" {
+        let validator = validator(&documented["application/json"]["schema"]);
         if let Err(error) = validator.validate(json) {
             panic!("{what} at {}: {error}\n{json}", error.instance_path());
         }
@@ -71,7 +76,9 @@ fn resolved(value: &'static Value) -> &'static Value {
 fn validator(schema: &Value) -> &'static Validator {
     let mut validators = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
     validators.entry(schema.to_string()).or_insert_with(|| {
-        let whole = json!({ "allOf": [schema], "components": DOCUMENT["components"] });
-        Box::leak(Box::new(jsonschema::draft202012::new(&whole).unwrap()))
+        let with_components = json!({ "allOf": [schema], "components": DOCUMENT["components"] });
+        Box::leak(Box::new(
+            jsonschema::draft202012::new(&with_components).unwrap(),
+        ))
     })
 }

@@ -1,4 +1,4 @@
-//! A plain JSON WebSocket client over real TLS.
+//! JSON WebSocket client over TLS.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::HeaderMap;
@@ -12,16 +12,15 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::api::{tls_over, tls_stream};
 use super::{Daemon, soon};
 
-/// An open JSON WebSocket.
 pub struct Socket {
     stream: WebSocketStream<TlsStream<TcpStream>>,
-    /// The headers of the answer that opened it.
+    /// The headers of the 101 response.
     pub upgrade_headers: HeaderMap,
 }
 
 impl Socket {
-    /// Opens a socket on a path, with a token as `Authorization: Bearer` if given; the status of
-    /// the refusal if it is refused.
+    /// Opens a socket on a path, with the token as `Authorization: Bearer` if given. Returns the HTTP status
+    /// if the upgrade is refused.
     pub async fn open(daemon: &Daemon, path: &str, token: Option<&str>) -> Result<Self, u16> {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<_> = bearer
@@ -41,7 +40,7 @@ impl Socket {
         Self::upgrade(daemon, stream, path, headers).await
     }
 
-    /// Opens a socket that takes next to nothing from the kernel while it is not read.
+    /// Opens a socket with a 4 kB receive buffer, so that an unread socket blocks the server early.
     pub async fn open_with_small_buffer(daemon: &Daemon, token: &str) -> Self {
         let tcp = TcpSocket::new_v4().expect("a socket");
         tcp.set_recv_buffer_size(4096).expect("a small buffer");
@@ -81,34 +80,33 @@ impl Socket {
         }
     }
 
-    /// The next message.
     pub async fn next(&mut self) -> Value {
         match soon("a message", self.frame()).await {
             Message::Text(text) => serde_json::from_str(&text).expect("a message is JSON"),
-            other => panic!("no message but {other:?}"),
+            other => panic!("expected a text message, got {other:?}"),
         }
     }
 
-    /// The next message of this type; others are passed over.
-    pub async fn next_of(&mut self, kind: &str) -> Value {
+    /// The next message of this type. Skips others.
+    pub async fn next_of(&mut self, message_type: &str) -> Value {
         loop {
             let message = self.next().await;
-            if message["type"] == kind {
+            if message["type"] == message_type {
                 return message;
             }
         }
     }
 
-    /// The next packet of Engine.IO as it came, or the close's code.
+    /// The next Engine.IO packet as text, or the close code.
     pub async fn packet(&mut self) -> Result<String, u16> {
         match soon("a packet", self.frame()).await {
             Message::Text(text) => Ok(text.as_str().to_owned()),
             Message::Close(frame) => Err(frame.map_or(1005, |frame| frame.code.into())),
-            other => panic!("no packet but {other:?}"),
+            other => panic!("expected a packet, got {other:?}"),
         }
     }
 
-    /// The code and reason of the close; messages before it are passed over.
+    /// The close code and reason. Skips the messages before the close frame.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
             match soon("the close", self.frame()).await {
@@ -121,11 +119,11 @@ impl Socket {
         }
     }
 
-    /// Every message until the end, and the close's code if it ended with one.
+    /// Every message until the connection ends, and the close code if there was a close frame.
     pub async fn rest(&mut self) -> (Vec<Value>, Option<u16>) {
         let mut messages = Vec::new();
         loop {
-            match soon("the end", self.stream.next()).await {
+            match soon("the end of the connection", self.stream.next()).await {
                 Some(Ok(Message::Text(text))) => {
                     messages.push(serde_json::from_str(&text).expect("a message is JSON"));
                 }
@@ -138,15 +136,15 @@ impl Socket {
         }
     }
 
-    /// Sends this message without a pause until the end; the last one that came, and the close's
-    /// code.
+    /// Sends this message without pause until the connection ends. Returns the last message received and
+    /// the close code.
     pub async fn flood(self, message: Value) -> (Value, Option<u16>) {
         let (mut sink, mut stream) = self.stream.split();
         let message = Message::text(message.to_string());
-        let talk = async move { while sink.send(message.clone()).await.is_ok() {} };
-        let talk = tokio::spawn(talk);
+        let send = async move { while sink.send(message.clone()).await.is_ok() {} };
+        let send = tokio::spawn(send);
         let mut last = Value::Null;
-        let listen = async {
+        let receive = async {
             loop {
                 match stream.next().await {
                     Some(Ok(Message::Text(text))) => {
@@ -158,40 +156,37 @@ impl Socket {
                 }
             }
         };
-        let code = soon("the end of a flood", listen).await;
-        talk.abort();
+        let code = soon("the end of a flood", receive).await;
+        send.abort();
         (last, code)
     }
 
-    /// Sends a message and gives the next one.
+    /// Sends a message and returns the next one received.
     pub async fn ask(&mut self, message: Value) -> Value {
         self.send(message).await;
         self.next().await
     }
 
-    /// Sends `authenticate` with this token.
     pub async fn authenticate(&mut self, token: &str) {
         self.send(json!({ "type": "authenticate", "data": { "token": token } }))
             .await;
     }
 
-    /// Closes it and waits until the other side has agreed.
+    /// Sends a close frame and waits for the server's.
     pub async fn close(mut self) {
         self.stream.close(None).await.expect("it can be closed");
         while let Some(Ok(_)) = soon("the close", self.stream.next()).await {}
     }
 
-    /// Sends a message.
     pub async fn send(&mut self, message: Value) {
         self.send_raw(Message::text(message.to_string())).await;
     }
 
-    /// Sends a frame as it is.
     pub async fn send_raw(&mut self, frame: Message) {
         self.stream.send(frame).await.expect("the socket takes it");
     }
 
-    /// Asserts that nothing was told until now: a ping is answered before anything else.
+    /// Asserts that no message is waiting: the next one is the reply to a ping.
     pub async fn assert_nothing_received(&mut self) {
         self.send(json!({ "type": "ping" })).await;
         assert_eq!(self.next().await["type"], "pong");

@@ -1,4 +1,4 @@
-//! What is in the scripted Core's data, and how it answers commands about it.
+//! The scripted Core's registries and states, and how it replies to commands about them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,68 +6,67 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
-/// How it takes a connection.
+/// How the scripted Core treats new connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AcceptMode {
-    /// As a Core that runs.
+    /// Accepts connections and authenticates them, as a running Core does.
     #[default]
     Normal,
-    /// Supervisor's answer while Core is not running.
+    /// Answers 502, as Supervisor does while Core is not running.
     BadGateway,
-    /// It accepts and closes, without a word.
+    /// Accepts the TCP connection and closes it.
     ClosesAtOnce,
-    /// Supervisor lets us in, and Core is not there behind it.
+    /// Authenticates the client and closes, as Supervisor's proxy does while Core is unreachable.
     ClosesAfterAuth,
-    /// It refuses every token.
+    /// Refuses every token.
     RefusesToken,
 }
 
-/// How it answers commands of one type, other than it should.
+/// Overrides the reply to commands of one type.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Never.
+    /// No reply.
     Silence,
-    /// With this as `result`, as it is.
+    /// A successful result with this value.
     Result(Value),
-    /// With an error.
+    /// An error result with this code and message.
     Error(&'static str, &'static str),
-    /// With this frame, which need not be JSON. `ID` in it becomes the command's id.
+    /// This frame, which need not be JSON. `ID` in it is replaced by the command's id.
     Frame(String),
-    /// By closing the connection.
+    /// Closes the connection.
     Close,
 }
 
-/// What is in the data, and how it behaves. Registries as Core lists them.
+/// The scripted Core's registries (in Core's own format), states and behaviour.
 #[derive(Default)]
 pub struct CoreData {
     pub areas: Vec<Value>,
     pub devices: Vec<Value>,
-    /// In the shape of `config/entity_registry/list`.
+    /// In the format of `config/entity_registry/list`.
     pub entities: Vec<Value>,
     pub users: Vec<Value>,
-    /// Entity id to `{"s":…,"a":{…}}`, as `subscribe_entities` has it.
+    /// Entity id to `{"s":…,"a":{…}}`, the format of `subscribe_entities`.
     pub states: BTreeMap<String, Value>,
-    /// What `get_config` says; `RUNNING` if empty.
+    /// The `state` that `get_config` returns; `RUNNING` if empty.
     pub core_state: String,
     pub accept_mode: AcceptMode,
     pub replies: HashMap<String, Reply>,
-    /// Every command that came in, with its id, of all connections.
+    /// Every command received, with its id, of all connections.
     pub received: Vec<Value>,
-    /// Connections that were authenticated since the start.
+    /// Number of connections authenticated since the start.
     pub authenticated_connections: usize,
-    pub(super) lines: Vec<Line>,
+    pub(super) connections: Vec<Connection>,
 }
 
-/// An open connection.
-pub(super) struct Line {
+pub(super) struct Connection {
     pub(super) outgoing: mpsc::UnboundedSender<Message>,
-    /// Subscriptions by id.
+    /// Subscribe commands by their id.
     pub(super) subscriptions: BTreeMap<u64, Value>,
     pub(super) number: usize,
 }
 
-impl Line {
-    /// One frame, an array if there is more than one message: as with `coalesce_messages`.
+impl Connection {
+    /// Sends the messages in one frame, as an array if there are several (`coalesce_messages`).
     pub(super) fn send(&self, mut messages: Vec<Value>) {
         let frame = match messages.len() {
             0 => return,
@@ -78,17 +77,17 @@ impl Line {
     }
 }
 
-/// Whether a subscription is to this entity.
-pub(super) fn hears(command: &Value, entity: &str) -> bool {
+/// Whether this subscribe command covers the entity.
+pub(super) fn is_subscribed(command: &Value, entity: &str) -> bool {
     let ids = command["entity_ids"].as_array();
     command["type"] == "subscribe_entities"
         && ids.is_none_or(|ids| ids.iter().any(|id| id == entity))
 }
 
 impl CoreData {
-    /// The frames that answer a command; none to close.
-    pub(super) fn answer(&mut self, line: usize, command: &Value) -> Option<Vec<String>> {
-        let kind = command["type"].as_str().expect("a type").to_owned();
+    /// The frames that reply to a command; `None` to close the connection.
+    pub(super) fn reply_to(&mut self, connection: usize, command: &Value) -> Option<Vec<String>> {
+        let command_type = command["type"].as_str().expect("a type").to_owned();
         let id = &command["id"];
         let result = |result: Value| {
             json!({ "id": id, "type": "result", "success": true, "result": result }).to_string()
@@ -97,13 +96,13 @@ impl CoreData {
             let error = json!({ "code": code, "message": message });
             json!({ "id": id, "type": "result", "success": false, "error": error }).to_string()
         };
-        let answer = match self.replies.get(&kind) {
+        let reply = match self.replies.get(&command_type) {
             Some(Reply::Silence) => return Some(Vec::new()),
             Some(Reply::Close) => return None,
             Some(Reply::Result(value)) => result(value.clone()),
             Some(Reply::Error(code, message)) => error(code, message),
             Some(Reply::Frame(text)) => text.replace("ID", &id.to_string()),
-            None => match kind.as_str() {
+            None => match command_type.as_str() {
                 "supported_features" => result(Value::Null),
                 "ping" => json!({ "id": id, "type": "pong" }).to_string(),
                 "get_config" => {
@@ -121,25 +120,30 @@ impl CoreData {
                 "fire_event" | "call_service" => result(json!({ "context": { "id": "c" } })),
                 "unsubscribe_events" => {
                     let subscription = command["subscription"].as_u64().expect("an id");
-                    let line = self.line(line)?;
-                    match line.subscriptions.remove(&subscription) {
+                    let connection = self.connection(connection)?;
+                    match connection.subscriptions.remove(&subscription) {
                         Some(_) => result(Value::Null),
                         None => error("not_found", "Subscription not found."),
                     }
                 }
                 "subscribe_events" => {
                     let id = id.as_u64()?;
-                    self.line(line)?.subscriptions.insert(id, command.clone());
+                    self.connection(connection)?
+                        .subscriptions
+                        .insert(id, command.clone());
                     result(Value::Null)
                 }
                 "subscribe_entities" => {
                     let number = id.as_u64()?;
-                    let states = self.states.iter().filter(|(id, _)| hears(command, id));
+                    let states = self
+                        .states
+                        .iter()
+                        .filter(|(id, _)| is_subscribed(command, id));
                     let snapshot: serde_json::Map<_, _> = states
                         .map(|(id, state)| (id.clone(), state.clone()))
                         .collect();
                     let event = json!({ "id": id, "type": "event", "event": { "a": snapshot } });
-                    self.line(line)?
+                    self.connection(connection)?
                         .subscriptions
                         .insert(number, command.clone());
                     return Some(vec![result(Value::Null), event.to_string()]);
@@ -147,14 +151,16 @@ impl CoreData {
                 _ => error("unknown_command", "Unknown command."),
             },
         };
-        Some(vec![answer])
+        Some(vec![reply])
     }
 
-    fn line(&mut self, number: usize) -> Option<&mut Line> {
-        self.lines.iter_mut().find(|line| line.number == number)
+    fn connection(&mut self, number: usize) -> Option<&mut Connection> {
+        self.connections
+            .iter_mut()
+            .find(|connection| connection.number == number)
     }
 
-    /// The short form: enabled entities alone, keys left out where there is nothing to say.
+    /// The format of `list_for_display`: enabled entities only, without keys that have no value.
     fn for_display(&self) -> Value {
         let enabled = self.entities.iter().filter(|e| e["disabled_by"].is_null());
         let short = enabled.map(|entity| {
@@ -172,7 +178,7 @@ impl CoreData {
         json!({ "entity_categories": {}, "entities": short.collect::<Vec<_>>() })
     }
 
-    /// Furnishes an area.
+    /// Adds an area to the registry.
     pub fn add_area(&mut self, id: &str, name: &str) {
         self.areas.push(json!({
             "area_id": id, "name": name, "floor_id": null, "icon": null, "picture": null,
@@ -180,7 +186,7 @@ impl CoreData {
         }));
     }
 
-    /// Furnishes a device in an area, or below a parent.
+    /// Adds a device in an area, or below a parent device.
     pub fn add_device(&mut self, id: &str, area: Option<&str>, parent: Option<&str>) {
         let mut device = json!({ "id": id, "area_id": area });
         match parent {
@@ -191,7 +197,7 @@ impl CoreData {
         self.devices.push(device);
     }
 
-    /// Furnishes an entity with its own area, or none, and a device, or none.
+    /// Adds an entity with an area of its own, a device, both or neither.
     pub fn add_entity(&mut self, id: &str, area: Option<&str>, device: Option<&str>) {
         self.entities.push(json!({
             "entity_id": id, "id": format!("registry-{id}"), "unique_id": id, "platform": "demo",
@@ -200,7 +206,7 @@ impl CoreData {
         }));
     }
 
-    /// Furnishes a user of these groups.
+    /// Adds a user who is a member of these groups.
     pub fn add_user(&mut self, id: &str, is_owner: bool, is_active: bool, groups: &[&str]) {
         self.users.push(json!({
             "id": id, "username": id, "name": id, "is_owner": is_owner, "is_active": is_active,
@@ -208,9 +214,9 @@ impl CoreData {
         }));
     }
 
-    /// The entry of a registry with this id.
+    /// The index of the entry whose `key` is `id`. Panics if there is none.
     pub fn find(registry: &mut [Value], key: &str, id: &str) -> usize {
-        let place = registry.iter().position(|entry| entry[key] == id);
-        place.expect("it is in the registry")
+        let index = registry.iter().position(|entry| entry[key] == id);
+        index.expect("it is in the registry")
     }
 }

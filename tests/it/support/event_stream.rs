@@ -1,4 +1,4 @@
-//! A plain client of server-sent events over real TLS, which reads them as the HTML standard says.
+//! Server-sent events client over TLS. Parses the stream as the HTML standard specifies.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -12,19 +12,17 @@ use tokio_rustls::client::TlsStream;
 use super::api::{tls_over, tls_stream};
 use super::{Daemon, soon};
 
-/// An open stream of events.
+/// An open SSE stream.
 pub struct EventStream {
     body: Incoming,
     text: String,
-    /// The headers of the answer.
     pub headers: HeaderMap,
-    /// Comments that were passed over.
+    /// Comment lines received so far.
     pub comments: Vec<String>,
-    /// The last `retry` in milliseconds.
+    /// The last `retry` field, in milliseconds.
     pub retry: Option<u64>,
 }
 
-/// One event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SseEvent {
     pub id: Option<String>,
@@ -33,7 +31,7 @@ pub struct SseEvent {
 }
 
 impl SseEvent {
-    /// The number behind the epoch in its id.
+    /// The numeric part of an id of the form `EPOCH:ID`.
     #[track_caller]
     pub fn number(&self) -> i64 {
         let id = self.id.as_deref().expect("it has an id");
@@ -43,7 +41,7 @@ impl SseEvent {
 }
 
 impl EventStream {
-    /// Opens a stream with this token, its first words already heard.
+    /// Opens a stream with this token and consumes its welcome.
     pub async fn listen(daemon: &Daemon, token: &str) -> Self {
         let mut events = Self::open(daemon, token).await;
         assert_eq!(events.next().await.event_type, "connection");
@@ -58,17 +56,17 @@ impl EventStream {
         opened.expect("the stream opens")
     }
 
-    /// Opens a stream on a path with any headers; the status of the refusal if it is refused.
+    /// Opens a stream on a path with any headers. Returns the HTTP status if it is not 200.
     pub async fn open_with(
         daemon: &Daemon,
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, u16> {
         let stream = tls_stream(daemon.https, daemon.tls.clone()).await;
-        Self::ask(daemon, stream, path, headers).await
+        Self::request(daemon, stream, path, headers).await
     }
 
-    /// Opens a stream that takes next to nothing from the kernel while it is not read.
+    /// Opens a stream with a 4 kB receive buffer, so that an unread stream blocks the server early.
     pub async fn open_with_small_buffer(daemon: &Daemon, token: &str) -> Self {
         let tcp = TcpSocket::new_v4().expect("a socket");
         tcp.set_recv_buffer_size(4096).expect("a small buffer");
@@ -76,12 +74,12 @@ impl EventStream {
         let stream = tls_over(tcp, daemon.tls.clone()).await;
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str())];
-        Self::ask(daemon, stream, "/api/events", &headers)
+        Self::request(daemon, stream, "/api/events", &headers)
             .await
             .expect("the stream opens")
     }
 
-    async fn ask(
+    async fn request(
         daemon: &Daemon,
         stream: TlsStream<TcpStream>,
         path: &str,
@@ -101,8 +99,8 @@ impl EventStream {
             request = request.header(*name, *value);
         }
         let request = request.body(Empty::<Bytes>::new()).expect("a request");
-        let response = soon("an answer", sender.send_request(request)).await;
-        let (head, body) = response.expect("an answer").into_parts();
+        let response = soon("the response", sender.send_request(request)).await;
+        let (head, body) = response.expect("a response").into_parts();
         if head.status != 200 {
             return Err(head.status.as_u16());
         }
@@ -115,32 +113,31 @@ impl EventStream {
         })
     }
 
-    /// The next event.
     pub async fn next(&mut self) -> SseEvent {
         match soon("an event", self.event()).await {
-            Some(Ok(told)) => told,
+            Some(Ok(event)) => event,
             Some(Err(error)) => panic!("the stream broke: {error}"),
             None => panic!("the stream ended"),
         }
     }
 
-    /// The next event of this type; others are passed over.
+    /// The next event of this type. Skips others.
     pub async fn next_of(&mut self, event_type: &str) -> SseEvent {
         loop {
-            let told = self.next().await;
-            if told.event_type == event_type {
-                return told;
+            let event = self.next().await;
+            if event.event_type == event_type {
+                return event;
             }
         }
     }
 
-    /// Every event until the end, and whether it was the answer's own end rather than a broken
-    /// connection's.
+    /// Every event until the stream ends, and whether the response body was complete (`true`) or the
+    /// connection broke (`false`).
     pub async fn rest(&mut self) -> (Vec<SseEvent>, bool) {
         let mut all = Vec::new();
         loop {
-            match soon("the end", self.event()).await {
-                Some(Ok(told)) => all.push(told),
+            match soon("the end of the stream", self.event()).await {
+                Some(Ok(event)) => all.push(event),
                 Some(Err(_)) => return (all, false),
                 None => return (all, true),
             }
@@ -151,16 +148,15 @@ impl EventStream {
         loop {
             if let Some(end) = self.text.find("\n\n") {
                 let block: String = self.text.drain(..end + 2).collect();
-                if let Some(told) = self.read(&block) {
-                    return Some(Ok(told));
+                if let Some(event) = self.parse(&block) {
+                    return Some(Ok(event));
                 }
                 continue;
             }
             match self.body.frame().await? {
                 Ok(frame) => {
                     let bytes = frame.into_data().expect("no trailers");
-                    // Every frame of the server's is whole text, but what arrives may be part of one;
-                    // the tests' events are ASCII.
+                    // A frame may split a UTF-8 sequence; the events of these tests are ASCII.
                     self.text.push_str(&String::from_utf8_lossy(&bytes));
                 }
                 Err(error) => return Some(Err(error)),
@@ -168,7 +164,8 @@ impl EventStream {
         }
     }
 
-    fn read(&mut self, block: &str) -> Option<SseEvent> {
+    /// Parses one block; `None` if it has no data.
+    fn parse(&mut self, block: &str) -> Option<SseEvent> {
         let (mut id, mut event_type, mut data) = (None, None, None);
         for line in block.lines().filter(|line| !line.is_empty()) {
             let (field, value) = line.split_once(':').expect("a field");
@@ -179,13 +176,13 @@ impl EventStream {
                 "event" => event_type = Some(value),
                 "data" => assert!(data.replace(value).is_none(), "data is one line"),
                 "retry" => self.retry = Some(value.parse().expect("milliseconds")),
-                other => panic!("no field of an event: {other}"),
+                other => panic!("unknown field: {other}"),
             }
         }
         let data = serde_json::from_str(&data?).expect("data is JSON");
         Some(SseEvent {
             id,
-            event_type: event_type.expect("every event says its type"),
+            event_type: event_type.expect("every event has a type"),
             data,
         })
     }
