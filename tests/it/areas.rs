@@ -1,37 +1,36 @@
-//! Areas over HTTP, and who hears of their changes (contract 6.1 and section 5).
+//! Areas over HTTP, and which sessions receive the events of their changes (docs/protocol.md#areas).
 
 use serde_json::{Value, json};
 
 use crate::support::{Api, Daemon, Socket};
 
-/// A daemon with an area that a tablet has, the tablet's socket and an admin's, both past their
-/// first words.
-struct House {
+/// A daemon with one area and a tablet assigned to it. The welcomes of both sockets are consumed.
+struct TestServer {
     daemon: Daemon,
     admin: Api,
     kitchen: String,
     tablet: Socket,
-    office: Socket,
+    admin_socket: Socket,
 }
 
-impl House {
+impl TestServer {
     async fn new() -> Self {
         let daemon = Daemon::start().await;
         let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
         let admin = daemon.api_of(&token);
         let kitchen = admin.create_area("Kitchen").await;
         let wall = daemon.pair("Wall", &[&kitchen]).await;
-        let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
-        office.next_of("connection").await;
+        let mut admin_socket = daemon.connect(token["token"].as_str().unwrap()).await;
+        admin_socket.next_of("connection").await;
         let mut tablet = daemon.connect(&wall.token).await;
         tablet.next_of("connection").await;
-        office.next_of("client_online").await;
+        admin_socket.next_of("client_online").await;
         Self {
             daemon,
             admin,
             kitchen,
             tablet,
-            office,
+            admin_socket,
         }
     }
 
@@ -39,13 +38,13 @@ impl House {
         format!("/api/areas/{}", self.kitchen)
     }
 
-    /// What both hear next, which must be the same, in this order.
-    async fn told(&mut self, kinds: &[&str]) -> Vec<Value> {
+    /// Asserts that both sockets receive the same events, of these types and no others. Returns them.
+    async fn expect_events(&mut self, event_types: &[&str]) -> Vec<Value> {
         let mut events = Vec::new();
-        for kind in kinds {
+        for event_type in event_types {
             let event = self.tablet.next().await;
-            assert_eq!(event["type"], *kind);
-            assert_eq!(event, self.office.next().await);
+            assert_eq!(event["type"], *event_type);
+            assert_eq!(event, self.admin_socket.next().await);
             events.push(event);
         }
         self.assert_nothing_received().await;
@@ -54,52 +53,52 @@ impl House {
 
     async fn assert_nothing_received(&mut self) {
         self.tablet.assert_nothing_received().await;
-        self.office.assert_nothing_received().await;
+        self.admin_socket.assert_nothing_received().await;
     }
 }
 
 #[tokio::test]
-async fn a_paired_tablet_hears_of_its_area_and_of_no_other() {
-    let mut house = House::new().await;
-    let bath = house.admin.create_area("Bath").await;
-    assert_eq!(house.office.next().await["type"], "room_updated");
+async fn paired_tablet_receives_events_of_its_areas_only() {
+    let mut server = TestServer::new().await;
+    let bath = server.admin.create_area("Bath").await;
+    assert_eq!(server.admin_socket.next().await["type"], "room_updated");
     let path = format!("/api/areas/{bath}");
-    house
+    server
         .admin
         .put(&path, json!({ "name": "Bathroom" }))
         .await
         .expect(200);
-    assert_eq!(house.office.next().await["data"]["areaId"], bath);
-    house
+    assert_eq!(server.admin_socket.next().await["data"]["areaId"], bath);
+    server
         .admin
         .patch(&format!("{path}/toggle"), json!({}))
         .await
         .expect(200);
-    assert_eq!(house.office.next().await["type"], "area_disabled");
-    house.admin.delete(&path).await.expect(204);
-    assert_eq!(house.office.next().await["type"], "area_removed");
-    assert_eq!(house.office.next().await["type"], "room_updated");
-    house
+    assert_eq!(server.admin_socket.next().await["type"], "area_disabled");
+    server.admin.delete(&path).await.expect(204);
+    assert_eq!(server.admin_socket.next().await["type"], "area_removed");
+    assert_eq!(server.admin_socket.next().await["type"], "room_updated");
+    server
         .admin
-        .put(&house.path(), json!({ "name": "Kitchen 2" }))
+        .put(&server.path(), json!({ "name": "Kitchen 2" }))
         .await
         .expect(200);
-    let event = house.told(&["area_updated"]).await.remove(0);
-    assert_eq!(event["data"]["areaId"], house.kitchen);
+    let event = server.expect_events(&["area_updated"]).await.remove(0);
+    assert_eq!(event["data"]["areaId"], server.kitchen);
     assert_eq!(event["data"]["name"], "Kitchen 2");
 }
 
 #[tokio::test]
-async fn an_area_has_the_shape_of_the_contract_and_its_defaults() {
+async fn created_area_has_the_documented_fields_and_defaults() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let made = admin
+    let created = admin
         .post("/api/areas", json!({ "name": "  Küche " }))
         .await
         .expect(201);
-    let kind = made.header("content-type");
-    assert_eq!(kind, Some("application/json; charset=utf-8"));
-    let area = made.json;
+    let content_type = created.header("content-type");
+    assert_eq!(content_type, Some("application/json; charset=utf-8"));
+    let area = created.json;
     assert!(area["id"].as_str().unwrap().starts_with("area_"));
     assert!(area["roomId"].is_i64());
     let expected = json!({
@@ -122,9 +121,9 @@ async fn an_area_has_the_shape_of_the_contract_and_its_defaults() {
 }
 
 #[tokio::test]
-async fn fields_out_of_bounds_are_named_and_change_nothing() {
-    let mut house = House::new().await;
-    let before = house.admin.get(&house.path()).await.expect(200).json;
+async fn invalid_area_field_returns_422_and_changes_nothing() {
+    let mut server = TestServer::new().await;
+    let before = server.admin.get(&server.path()).await.expect(200).json;
     let too_many: Vec<_> = (0..501).map(|n| format!("light.l{n}")).collect();
     let table = [
         ("name", json!("")),
@@ -145,37 +144,37 @@ async fn fields_out_of_bounds_are_named_and_change_nothing() {
         ("isEnabled", json!(1)),
     ];
     for (field, value) in table {
-        // One field is right, the other is wrong: neither is kept.
+        // The other fields are valid: they must not be stored either.
         let mut body = json!({ "name": "Good", "entityIds": ["light.good"], "isEnabled": false });
         body[field] = value;
         for answer in [
-            house.admin.post("/api/areas", body.clone()).await,
-            house.admin.put(&house.path(), body.clone()).await,
-            house.admin.patch(&house.path(), body.clone()).await,
+            server.admin.post("/api/areas", body.clone()).await,
+            server.admin.put(&server.path(), body.clone()).await,
+            server.admin.patch(&server.path(), body.clone()).await,
         ] {
             assert_eq!(answer.json["field"], field, "{body}");
             assert_eq!(answer.refused(422), "invalid_field");
         }
     }
-    let answer = house
+    let answer = server
         .admin
         .post("/api/areas", json!({ "isEnabled": true }))
         .await;
     assert_eq!(answer.json["field"], "name");
     answer.refused(422);
-    let toggle = format!("{}/toggle", house.path());
-    house
+    let toggle = format!("{}/toggle", server.path());
+    server
         .admin
         .patch(&toggle, json!({ "isEnabled": "on" }))
         .await
         .refused(422);
-    let areas = house.admin.get("/api/areas").await.expect(200).json;
+    let areas = server.admin.get("/api/areas").await.expect(200).json;
     assert_eq!(areas["areas"], json!([before]));
-    house.assert_nothing_received().await;
+    server.assert_nothing_received().await;
 }
 
 #[tokio::test]
-async fn the_bounds_themselves_are_taken() {
+async fn area_fields_at_their_limits_are_accepted() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let most: Vec<_> = (0..500).map(|n| format!("light.l{n}")).collect();
@@ -189,7 +188,7 @@ async fn the_bounds_themselves_are_taken() {
 }
 
 #[tokio::test]
-async fn put_and_patch_keep_what_the_body_leaves_out_and_take_both_spellings() {
+async fn put_and_patch_keep_omitted_fields_and_accept_snake_case() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let body = json!({ "name": "A", "entity_ids": ["light.a"], "is_enabled": false });
@@ -224,51 +223,51 @@ async fn put_and_patch_keep_what_the_body_leaves_out_and_take_both_spellings() {
 }
 
 #[tokio::test]
-async fn a_change_that_changes_nothing_emits_nothing() {
-    let mut house = House::new().await;
-    let before = house.admin.get(&house.path()).await.expect(200).json;
+async fn unchanged_area_emits_no_event() {
+    let mut server = TestServer::new().await;
+    let before = server.admin.get(&server.path()).await.expect(200).json;
     let same = json!({ "name": " Kitchen ", "entityIds": [], "isEnabled": true });
     for answer in [
-        house.admin.put(&house.path(), same.clone()).await,
-        house.admin.patch(&house.path(), json!({})).await,
-        house
+        server.admin.put(&server.path(), same.clone()).await,
+        server.admin.patch(&server.path(), json!({})).await,
+        server
             .admin
             .patch(
-                &format!("{}/toggle", house.path()),
+                &format!("{}/toggle", server.path()),
                 json!({ "isEnabled": true }),
             )
             .await,
     ] {
         assert_eq!(answer.expect(200).json, before);
     }
-    house.assert_nothing_received().await;
+    server.assert_nothing_received().await;
 }
 
 #[tokio::test]
-async fn name_and_switch_together_emit_updated_then_the_switch() {
-    let mut house = House::new().await;
+async fn name_and_toggle_change_emits_updated_then_toggle_event() {
+    let mut server = TestServer::new().await;
     for (name, enabled, switched) in [
         ("Cold kitchen", false, "area_disabled"),
         ("Warm kitchen", true, "area_enabled"),
     ] {
         let body = json!({ "name": name, "isEnabled": enabled, "entityIds": ["light.k"] });
-        let area = house
+        let area = server
             .admin
-            .patch(&house.path(), body)
+            .patch(&server.path(), body)
             .await
             .expect(200)
             .json;
-        let events = house.told(&["area_updated", switched]).await;
+        let events = server.expect_events(&["area_updated", switched]).await;
         let ids: Vec<_> = events
             .iter()
             .map(|event| event["id"].as_i64().unwrap())
             .collect();
-        assert_eq!(ids[1], ids[0] + 1, "they stand side by side in the history");
+        assert_eq!(ids[1], ids[0] + 1, "consecutive in the history");
         for event in events {
             let data = &event["data"];
             assert!(data["message"].is_string());
             let expected = json!({
-                "areaId": house.kitchen, "name": name, "entityIds": ["light.k"],
+                "areaId": server.kitchen, "name": name, "entityIds": ["light.k"],
                 "isEnabled": enabled, "message": data["message"], "timestamp": area["updatedAt"],
             });
             assert_eq!(*data, expected);
@@ -277,31 +276,31 @@ async fn name_and_switch_together_emit_updated_then_the_switch() {
 }
 
 #[tokio::test]
-async fn toggle_flips_with_an_empty_body_and_sets_with_a_full_one() {
-    let mut house = House::new().await;
-    let toggle = format!("{}/toggle", house.path());
-    let flip = house
+async fn toggle_without_body_flips_and_with_body_sets() {
+    let mut server = TestServer::new().await;
+    let toggle = format!("{}/toggle", server.path());
+    let flip = server
         .admin
         .send_text("PATCH", &toggle, &[], "")
         .await
         .expect(200);
     assert_eq!(flip.json["isEnabled"], false);
-    house.told(&["area_disabled"]).await;
+    server.expect_events(&["area_disabled"]).await;
     for (body, event) in [
         (json!({}), "area_enabled"),
         (json!({ "isEnabled": false }), "area_disabled"),
         (json!({ "is_enabled": true }), "area_enabled"),
     ] {
-        house.admin.patch(&toggle, body).await.expect(200);
-        house.told(&[event]).await;
+        server.admin.patch(&toggle, body).await.expect(200);
+        server.expect_events(&[event]).await;
     }
-    // A disabled area is still the tablet's to see.
-    house
+    // A disabled area stays visible to its tablet.
+    server
         .admin
         .patch(&toggle, json!({ "isEnabled": false }))
         .await
         .expect(200);
-    let me = house
+    let me = server
         .daemon
         .local()
         .get("/api/clients")
@@ -312,37 +311,40 @@ async fn toggle_flips_with_an_empty_body_and_sets_with_a_full_one() {
 }
 
 #[tokio::test]
-async fn deleting_tells_who_had_it_and_says_why() {
-    let mut house = House::new().await;
-    let gone = house.admin.delete(&house.path()).await.expect(204);
+async fn deleted_area_notifies_its_tablets_with_the_reason() {
+    let mut server = TestServer::new().await;
+    let deleted = server.admin.delete(&server.path()).await.expect(204);
     assert_eq!(
-        (gone.text.as_str(), gone.header("content-type")),
+        (deleted.text.as_str(), deleted.header("content-type")),
         ("", None)
     );
-    let event = house
-        .told(&["area_removed", "room_updated"])
+    let event = server
+        .expect_events(&["area_removed", "room_updated"])
         .await
         .remove(0);
     assert_eq!(event["data"]["reason"], "deleted");
-    assert_eq!(event["data"]["areaId"], house.kitchen);
+    assert_eq!(event["data"]["areaId"], server.kitchen);
     for answer in [
-        house.admin.get(&house.path()).await,
-        house.admin.put(&house.path(), json!({ "name": "B" })).await,
-        house
+        server.admin.get(&server.path()).await,
+        server
             .admin
-            .patch(&format!("{}/toggle", house.path()), json!({}))
+            .put(&server.path(), json!({ "name": "B" }))
             .await,
-        house.admin.delete(&house.path()).await,
+        server
+            .admin
+            .patch(&format!("{}/toggle", server.path()), json!({}))
+            .await,
+        server.admin.delete(&server.path()).await,
     ] {
         assert_eq!(answer.refused(404), "not_found");
     }
-    house.assert_nothing_received().await;
-    let next = house.admin.create_area("Kitchen").await;
-    assert_ne!(next, house.kitchen);
+    server.assert_nothing_received().await;
+    let next = server.admin.create_area("Kitchen").await;
+    assert_ne!(next, server.kitchen);
 }
 
 #[tokio::test]
-async fn a_client_sees_its_own_areas_and_not_who_else_has_them() {
+async fn client_reads_own_areas_without_client_ids() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let (own, other) = (
@@ -363,7 +365,7 @@ async fn a_client_sees_its_own_areas_and_not_who_else_has_them() {
         .expect(200)
         .json;
     assert_eq!(seen["clientIds"], json!([tablet.id]));
-    // What is not its own and what does not exist look alike.
+    // A foreign area and an unknown one get the same response.
     let refused = api.get(&format!("/api/areas/{other}")).await;
     let unknown = api.get("/api/areas/area_none").await;
     assert_eq!(refused.json["error"], unknown.json["error"]);

@@ -1,10 +1,11 @@
-//! Organisations and tenants: who hears what of the board, who reads it, and joining (seed 2;
-//! contract 3, 4.4, 4.5 and 5).
+//! Organizations and tenants: which parts of the status board a principal receives, reads and may join
+//! (docs/protocol.md#status-board, docs/protocol.md#roles).
 
 use serde_json::{Value, json};
 
 use crate::support::{Api, Daemon, Socket, assert_timestamp, keys};
 
+/// Organization and tenant; an empty string means null.
 const AUDIENCES: [(&str, &str); 6] = [
     ("", ""),
     ("o", ""),
@@ -21,7 +22,7 @@ fn id(text: &str) -> Value {
     }
 }
 
-/// A thing for each audience, named after it.
+/// Creates a service and an incident for each audience, named after it.
 async fn fill(admin: &Api) {
     for (organization, tenant) in AUDIENCES {
         for (path, key) in [("/api/services", "name"), ("/api/incidents", "title")] {
@@ -34,7 +35,7 @@ async fn fill(admin: &Api) {
     }
 }
 
-/// The names of services and incidents that events tell of, in order.
+/// `TYPE NAME` of each event of a service or an incident, in order.
 fn names(events: &[Value]) -> Vec<String> {
     let named = |event: &Value| {
         let data = &event["data"]["data"];
@@ -44,37 +45,37 @@ fn names(events: &[Value]) -> Vec<String> {
     events.iter().map(named).collect()
 }
 
-/// What has been told up to now, but for presence and for the mark that says where now is: an
-/// answer to a ping could come before events that wait.
-async fn heard(daemon: &Daemon, socket: &mut Socket) -> Vec<Value> {
-    let mark = json!({ "title": "mark", "status": "resolved" });
-    let mark = daemon.local().post("/api/incidents", mark).await;
-    let mark = mark.expect(201).json["id"].clone();
+/// Every event up to now, without presence events. A marker incident shows where "now" is, because the
+/// reply to a ping may overtake queued events.
+async fn received(daemon: &Daemon, socket: &mut Socket) -> Vec<Value> {
+    let marker = json!({ "title": "mark", "status": "resolved" });
+    let marker = daemon.local().post("/api/incidents", marker).await;
+    let marker = marker.expect(201).json["id"].clone();
     let mut events = Vec::new();
     loop {
         let event = socket.next().await;
-        if event["data"]["data"]["id"] == mark {
+        if event["data"]["data"]["id"] == marker {
             return events;
         }
-        let is_mark = event["data"]["data"]["title"] == "mark";
-        let kind = event["type"].as_str().unwrap();
-        if !is_mark && !matches!(kind, "client_online" | "client_offline") {
+        let is_marker = event["data"]["data"]["title"] == "mark";
+        let event_type = event["type"].as_str().unwrap();
+        if !is_marker && !matches!(event_type, "client_online" | "client_offline") {
             events.push(event);
         }
     }
 }
 
-async fn replayed(daemon: &Daemon, token: &str, words: &Value) -> Vec<Value> {
-    let (since, epoch) = (&words["lastEventId"], words["epoch"].as_str().unwrap());
+async fn replayed(daemon: &Daemon, token: &str, welcome: &Value) -> Vec<Value> {
+    let (since, epoch) = (&welcome["lastEventId"], welcome["epoch"].as_str().unwrap());
     let path = format!("/ws?since={since}&epoch={epoch}");
     let mut socket = Socket::open(daemon, &path, Some(token)).await.unwrap();
-    let first = socket.next().await;
-    assert_eq!(first["data"]["recovered"], true);
-    heard(daemon, &mut socket).await
+    let resumed = socket.next().await;
+    assert_eq!(resumed["data"]["recovered"], true);
+    received(daemon, &mut socket).await
 }
 
-async fn listed(api: &Api, words: &Value) -> Vec<Value> {
-    let path = format!("/api/events?after={}", words["lastEventId"]);
+async fn listed(api: &Api, welcome: &Value) -> Vec<Value> {
+    let path = format!("/api/events?after={}", welcome["lastEventId"]);
     let page = api.get(&path).await.expect(200).json;
     let events = page["events"].as_array().unwrap().iter();
     let events = events.filter(|event| event["data"]["data"]["title"] != "mark");
@@ -85,7 +86,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Tokens of a user and of a client of this organisation and tenant.
+/// Tokens of a user and of a client in this organization and tenant.
 async fn people(daemon: &Daemon, organization: &str, tenant: &str) -> [String; 2] {
     let user = json!({
         "role": "user", "name": "u",
@@ -100,7 +101,7 @@ async fn people(daemon: &Daemon, organization: &str, tenant: &str) -> [String; 2
 }
 
 #[tokio::test]
-async fn each_hears_what_is_for_it_live_in_a_replay_and_in_the_list_alike_and_reads_the_same() {
+async fn live_replay_and_list_agree_for_each_organization() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let table: [(&str, &str, &[usize]); 6] = [
@@ -122,25 +123,26 @@ async fn each_hears_what_is_for_it_live_in_a_replay_and_in_the_list_alike_and_re
     let mut sockets = Vec::new();
     for (token, _, _) in &everyone {
         let mut socket = daemon.connect(token).await;
-        let words = socket.next_of("connection").await["data"].clone();
-        sockets.push((socket, words));
+        let welcome = socket.next_of("connection").await["data"].clone();
+        sockets.push((socket, welcome));
     }
     fill(&admin).await;
-    for ((token, sees, of), (socket, words)) in everyone.iter().zip(&mut sockets) {
+    for ((token, sees, scope), (socket, welcome)) in everyone.iter().zip(&mut sockets) {
         let audiences = sees.iter().map(|n| AUDIENCES[*n]);
-        let things: Vec<_> = audiences.map(|(o, t)| format!("<{o} {t}>")).collect();
-        let expected: Vec<_> = things
+        let items: Vec<_> = audiences.map(|(o, t)| format!("<{o} {t}>")).collect();
+        let expected: Vec<_> = items
             .iter()
             .flat_map(|name| {
-                ["service-update", "incident-update"].map(|kind| format!("{kind} {name}"))
+                ["service-update", "incident-update"]
+                    .map(|event_type| format!("{event_type} {name}"))
             })
             .collect();
-        let live = heard(&daemon, socket).await;
-        assert_eq!(names(&live), expected, "{of:?}");
-        let again = replayed(&daemon, token, words).await;
-        assert_eq!(again, live, "{of:?}");
+        let live = received(&daemon, socket).await;
+        assert_eq!(names(&live), expected, "{scope:?}");
+        let again = replayed(&daemon, token, welcome).await;
+        assert_eq!(again, live, "{scope:?}");
         let api = daemon.api(token);
-        assert_eq!(names(&listed(&api, words).await), expected, "{of:?}");
+        assert_eq!(names(&listed(&api, welcome).await), expected, "{scope:?}");
 
         for (path, plural, key) in [
             ("services", "services", "name"),
@@ -150,15 +152,15 @@ async fn each_hears_what_is_for_it_live_in_a_replay_and_in_the_list_alike_and_re
         ] {
             let answer = api.get(&format!("/api/{path}")).await.expect(200).json;
             let all = answer[plural].as_array().unwrap().iter();
-            let all = all.filter(|thing| thing["id"] != "database" && thing["title"] != "mark");
-            let read: Vec<_> = all.map(|thing| text(&thing[key])).collect();
-            assert_eq!(read, things, "{of:?} {path}");
+            let all = all.filter(|item| item["id"] != "database" && item["title"] != "mark");
+            let read: Vec<_> = all.map(|item| text(&item[key])).collect();
+            assert_eq!(read, items, "{scope:?} {path}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_not_on_ones_board_is_forbidden_whether_it_is_there_or_not() {
+async fn foreign_or_unknown_board_item_returns_403() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     fill(&admin).await;
@@ -169,16 +171,16 @@ async fn what_is_not_on_ones_board_is_forbidden_whether_it_is_there_or_not() {
     let (services, incidents) = (ids("services").await, ids("incidents").await);
     for token in people(&daemon, "o", "u").await {
         let api = daemon.api(&token);
-        for (plural, things) in [("services", &services), ("incidents", &incidents)] {
-            for thing in things {
-                let path = format!("/api/{plural}/{}", thing["id"].as_str().unwrap());
-                let organization = &thing["organizationId"];
-                let tenant = &thing["tenantId"];
+        for (plural, items) in [("services", &services), ("incidents", &incidents)] {
+            for item in items {
+                let path = format!("/api/{plural}/{}", item["id"].as_str().unwrap());
+                let organization = &item["organizationId"];
+                let tenant = &item["tenantId"];
                 let is_shown = (organization.is_null() || organization == "o")
                     && (tenant.is_null() || tenant == "u");
                 let answer = api.get(&path).await;
                 match is_shown {
-                    true => assert_eq!(answer.expect(200).json, *thing),
+                    true => assert_eq!(answer.expect(200).json, *item),
                     false => assert_eq!(answer.refused(403), "forbidden"),
                 }
                 for method in ["PUT", "PATCH", "DELETE"] {
@@ -204,7 +206,7 @@ async fn what_is_not_on_ones_board_is_forbidden_whether_it_is_there_or_not() {
         let answer = api.post(&path, json!({ "message": "x" })).await;
         assert_eq!(answer.refused(403), "forbidden");
 
-        // Its own board by any name that it has, and no other.
+        // It reads its own board, however the query names it, and no other.
         let own = api.get("/api/status").await.expect(200).json;
         assert_eq!(
             (&own["organizationId"], &own["tenantId"]),
@@ -233,12 +235,12 @@ async fn what_is_not_on_ones_board_is_forbidden_whether_it_is_there_or_not() {
 }
 
 #[tokio::test]
-async fn a_tablet_that_moves_hears_its_old_board_until_then_and_its_new_one_from_then_on() {
+async fn moved_tablet_receives_old_board_before_and_new_board_after() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.connect(&tablet.token).await;
-    let words = socket.next_of("connection").await["data"].clone();
+    let welcome = socket.next_of("connection").await["data"].clone();
     let path = format!("/api/clients/{}", tablet.id);
     let mut expected = Vec::new();
     for (organization, tenant, sees) in [
@@ -258,39 +260,39 @@ async fn a_tablet_that_moves_hears_its_old_board_until_then_and_its_new_one_from
             expected.push(format!("incident-update <{o} {t}>"));
         }
     }
-    let live = heard(&daemon, &mut socket).await;
+    let live = received(&daemon, &mut socket).await;
     assert_eq!(names(&live), expected);
-    assert_eq!(replayed(&daemon, &tablet.token, &words).await, live);
+    assert_eq!(replayed(&daemon, &tablet.token, &welcome).await, live);
     let api = daemon.api(&tablet.token);
-    assert_eq!(names(&listed(&api, &words).await), expected);
+    assert_eq!(names(&listed(&api, &welcome).await), expected);
 
     let daemon = daemon.kill_and_restart().await;
-    assert_eq!(replayed(&daemon, &tablet.token, &words).await, live);
+    assert_eq!(replayed(&daemon, &tablet.token, &welcome).await, live);
 }
 
 #[tokio::test]
-async fn a_tablet_hears_both_together_from_the_approval_of_its_pairing_on() {
+async fn approved_tablet_receives_board_and_tenant_events() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let asked = daemon
+    let pairing = daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await;
-    let asked = asked.expect(201).json;
-    let path = format!("/api/pairing/requests/{}", text(&asked["pairingId"]));
+    let pairing = pairing.expect(201).json;
+    let path = format!("/api/pairing/requests/{}", text(&pairing["pairingId"]));
     let approval = json!({ "organizationId": "o", "tenantId": "t" });
     admin
         .post(&format!("{path}/approve"), approval)
         .await
         .expect(200);
-    let poll = daemon.api(&text(&asked["pairingToken"])).get(&path).await;
+    let poll = daemon.api(&text(&pairing["pairingToken"])).get(&path).await;
     let mut wall = daemon.listen(&text(&poll.expect(200).json["token"])).await;
     fill(&admin).await;
-    assert_eq!(heard(&daemon, &mut wall).await.len(), 8);
+    assert_eq!(received(&daemon, &mut wall).await.len(), 8);
 }
 
 #[tokio::test]
-async fn what_goes_to_others_is_gone_for_those_who_saw_it() {
+async fn item_moved_to_another_tenant_is_deleted_for_the_old_one() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let [old, _] = people(&daemon, "o", "t").await;
@@ -301,17 +303,17 @@ async fn what_goes_to_others_is_gone_for_those_who_saw_it() {
         daemon.listen(&new).await,
         daemon.listen(&text(&token["token"])).await,
     ];
-    let told = async |sockets: &mut [Socket; 3]| {
-        let mut told = Vec::new();
+    let received_changes = async |sockets: &mut [Socket; 3]| {
+        let mut all = Vec::new();
         for socket in sockets {
-            let events = heard(&daemon, socket).await;
-            // An admin may hear who came as well, which is told when it is found out.
+            let events = received(&daemon, socket).await;
+            // The admin may also receive presence events, which have no change type.
             let change = |event: &Value| {
                 let data = &event["data"]["data"];
                 let change = event["data"]["type"].as_str()?;
                 Some(format!("{change} {}", data["organizationId"]))
             };
-            told.push(
+            all.push(
                 events
                     .iter()
                     .filter_map(change)
@@ -319,40 +321,40 @@ async fn what_goes_to_others_is_gone_for_those_who_saw_it() {
                     .join(","),
             );
         }
-        told
+        all
     };
     for (path, key) in [("/api/services", "name"), ("/api/incidents", "title")] {
         let body = json!({ key: "S", "organizationId": "o" });
-        let made = admin.post(path, body).await.expect(201).json;
-        let path = format!("{path}/{}", text(&made["id"]));
+        let created = admin.post(path, body).await.expect(201).json;
+        let path = format!("{path}/{}", text(&created["id"]));
         assert_eq!(
-            told(&mut sockets).await,
+            received_changes(&mut sockets).await,
             ["created \"o\"", "", "created \"o\""]
         );
         let narrower = json!({ "tenantId": "u" });
         admin.patch(&path, narrower).await.expect(200);
         assert_eq!(
-            told(&mut sockets).await,
+            received_changes(&mut sockets).await,
             ["deleted \"o\"", "", "updated \"o\""]
         );
         let other = json!({ "organizationId": "p", "tenantId": null });
         admin.patch(&path, other).await.expect(200);
         assert_eq!(
-            told(&mut sockets).await,
+            received_changes(&mut sockets).await,
             ["", "updated \"p\"", "updated \"p\""]
         );
         let wider = json!({ "organizationId": null });
         admin.patch(&path, wider).await.expect(200);
         let all = "updated null";
-        assert_eq!(told(&mut sockets).await, [all, all, all]);
+        assert_eq!(received_changes(&mut sockets).await, [all, all, all]);
     }
 }
 
 #[tokio::test]
-async fn an_organisation_is_joined_by_those_of_it_and_admins_and_changes_nothing_that_is_told() {
+async fn join_organization_is_allowed_to_members_and_changes_nothing() {
     let daemon = Daemon::start().await;
     let [user, client] = people(&daemon, "o", "t").await;
-    let [stranger, tablet] = people(&daemon, "", "").await;
+    let [other_user, other_client] = people(&daemon, "", "").await;
     let admin = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = text(&admin["token"]);
     let table = [
@@ -361,30 +363,31 @@ async fn an_organisation_is_joined_by_those_of_it_and_admins_and_changes_nothing
         (&user, "t", false),
         (&client, "o", true),
         (&client, "p", false),
-        (&stranger, "o", false),
-        (&tablet, "o", false),
+        (&other_user, "o", false),
+        (&other_client, "o", false),
         (&admin, "o", true),
         (&admin, "nobody", true),
     ];
-    // Admins would hear of each that goes.
+    // Kept open, because admins receive an event for each session that ends.
     let mut open = Vec::new();
-    for (token, organization, may) in table {
+    for (token, organization, is_allowed) in table {
         let mut socket = daemon.listen(token).await;
-        for (asked, answered) in [
+        for (request_type, response_type) in [
             ("join-organization", "joined-organization"),
             ("leave-organization", "left-organization"),
         ] {
-            let message = json!({ "type": asked, "data": { "organizationId": organization } });
+            let message =
+                json!({ "type": request_type, "data": { "organizationId": organization } });
             let answer = socket.ask(message.clone()).await;
-            let mut requested = message.clone();
-            requested["requestId"] = 7.into();
-            let mut result = socket.ask(requested).await;
-            if may {
-                assert_eq!(answer["type"], answered);
+            let mut with_request_id = message.clone();
+            with_request_id["requestId"] = 7.into();
+            let mut result = socket.ask(with_request_id).await;
+            if is_allowed {
+                assert_eq!(answer["type"], response_type);
                 assert_eq!(keys(&answer["data"]), ["organizationId", "timestamp"]);
                 assert_eq!(answer["data"]["organizationId"], organization);
                 assert_timestamp(&answer["data"]["timestamp"]);
-                assert_eq!(result["type"], answered);
+                assert_eq!(result["type"], response_type);
                 result = socket.next().await;
             } else {
                 assert_eq!(answer["type"], "error");
@@ -392,16 +395,16 @@ async fn an_organisation_is_joined_by_those_of_it_and_admins_and_changes_nothing
                 assert_eq!(result["data"]["code"], "forbidden");
             }
             assert_eq!(result["type"], "result");
-            assert_eq!(result["data"]["success"], may);
+            assert_eq!(result["data"]["success"], is_allowed);
         }
-        // Joined or left, it hears what it would have heard.
+        // Joining and leaving do not change which events it receives.
         fill(&daemon.local()).await;
         let count = match organization {
             _ if *token == admin => 12,
             _ if *token == user || *token == client => 8,
             _ => 2,
         };
-        assert_eq!(heard(&daemon, &mut socket).await.len(), count);
+        assert_eq!(received(&daemon, &mut socket).await.len(), count);
         open.push(socket);
     }
     let mut socket = daemon.listen(&user).await;
@@ -417,7 +420,7 @@ async fn an_organisation_is_joined_by_those_of_it_and_admins_and_changes_nothing
 }
 
 #[tokio::test]
-async fn a_tablet_joins_the_organisation_that_it_has_now() {
+async fn tablet_joins_only_its_current_organization() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -437,7 +440,7 @@ async fn a_tablet_joins_the_organisation_that_it_has_now() {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_with_another_token_of_a_user_only_in_the_same_organisation() {
+async fn reauthentication_in_another_organization_is_refused() {
     let daemon = Daemon::start().await;
     let token = async |organization: &str| {
         let body = json!({
@@ -451,5 +454,5 @@ async fn a_session_goes_on_with_another_token_of_a_user_only_in_the_same_organis
     socket.authenticate(&token("p").await).await;
     assert_eq!(socket.next().await["data"]["code"], "already_authenticated");
     fill(&daemon.local()).await;
-    assert_eq!(heard(&daemon, &mut socket).await.len(), 4);
+    assert_eq!(received(&daemon, &mut socket).await.len(), 4);
 }

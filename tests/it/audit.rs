@@ -1,17 +1,18 @@
-//! Every act of an admin is kept: who, what, when and from where (contract section 3).
+//! The audit log: one entry for each change by an admin, with actor, action, target, time and address
+//! (docs/protocol.md#roles).
 
 use serde_json::{Value, json};
 
 use crate::support::Daemon;
 
 #[tokio::test]
-async fn every_act_is_kept_with_who_what_when_and_from_where() {
+async fn admin_actions_are_audited_with_actor_target_and_address() {
     let daemon = Daemon::start().await;
     let token = json!({ "role": "admin", "name": "a", "subject": "root" });
     let token = daemon.token(token).await;
     let admin = daemon.api_of(&token);
-    let made = daemon.local().get("/api/audit").await.expect(200).json;
-    let first = &made["entries"][0];
+    let audit = daemon.local().get("/api/audit").await.expect(200).json;
+    let first = &audit["entries"][0];
     assert_eq!(
         (&first["actor"], &first["address"]),
         (&json!("admin:cli"), &json!("local"))
@@ -20,22 +21,22 @@ async fn every_act_is_kept_with_who_what_when_and_from_where() {
     let area = admin.create_area("Kitchen").await;
     let wall = daemon.pair("Wall", &[]).await;
     let other = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
-    let ask = async || {
-        let asked = daemon
+    let request_pairing = async || {
+        let request = daemon
             .unauthenticated()
             .post("/api/pairing/requests", json!({}))
             .await;
-        asked.expect(201).json["pairingId"]
+        request.expect(201).json["pairingId"]
             .as_str()
             .unwrap()
             .to_owned()
     };
-    let (granted, denied) = (ask().await, ask().await);
+    let (approved, denied) = (request_pairing().await, request_pairing().await);
     let jti = other["jti"].as_str().unwrap().to_owned();
     let area_path = format!("/api/areas/{area}");
     let client = format!("/api/clients/{}", wall.id);
     let pairing = |id: &str, verb: &str| format!("/api/pairing/requests/{id}/{verb}");
-    // The request, and what is kept of it. Without a target the answer names it.
+    // Request, audited action and target. `None`: the target is the id in the response.
     let table: Vec<(&str, String, Value, &str, Option<&str>)> = vec![
         (
             "POST",
@@ -144,10 +145,10 @@ async fn every_act_is_kept_with_who_what_when_and_from_where() {
         ),
         (
             "POST",
-            pairing(&granted, "approve"),
+            pairing(&approved, "approve"),
             json!({}),
             "pairing.approve",
-            Some(&granted),
+            Some(&approved),
         ),
         (
             "POST",
@@ -157,7 +158,7 @@ async fn every_act_is_kept_with_who_what_when_and_from_where() {
             Some(&denied),
         ),
     ];
-    let mut seen = admin.get("/api/audit?limit=1").await.expect(200).json["entries"][0].take();
+    let mut previous = admin.get("/api/audit?limit=1").await.expect(200).json["entries"][0].take();
     for (method, path, body, action, target) in table {
         let headers = [("content-type", "application/json")];
         let answer = admin
@@ -167,24 +168,24 @@ async fn every_act_is_kept_with_who_what_when_and_from_where() {
         let list = admin.get("/api/audit?limit=1").await.expect(200);
         let entry = list.json["entries"][0].clone();
         assert!(
-            entry["id"].as_i64() > seen["id"].as_i64(),
-            "{method} {path} was not kept"
+            entry["id"].as_i64() > previous["id"].as_i64(),
+            "{method} {path} was not audited"
         );
-        assert!(entry["timestamp"].as_str() >= seen["timestamp"].as_str());
+        assert!(entry["timestamp"].as_str() >= previous["timestamp"].as_str());
         assert_eq!(entry["actor"], "admin:root", "{action}");
         assert_eq!(entry["address"], "127.0.0.1", "{action}");
         assert_eq!(entry["action"], action, "{method} {path}");
-        let named = ["id", "jti", "pairingId"]
+        let id = ["id", "jti", "pairingId"]
             .iter()
             .find_map(|key| answer.json[key].as_str());
-        assert_eq!(entry["target"].as_str(), target.or(named), "{action}");
+        assert_eq!(entry["target"].as_str(), target.or(id), "{action}");
         for secret in ["token", "code"] {
             let secret = answer.json[secret].as_str().unwrap_or("no secret");
             assert!(!list.text.contains(secret), "{action}");
         }
-        seen = entry;
+        previous = entry;
     }
-    // It is the newest first, and outlives a restart.
+    // Newest first, and unchanged after a restart.
     let before = admin.get("/api/audit").await.expect(200).json;
     let ids: Vec<_> = before["entries"]
         .as_array()

@@ -1,4 +1,5 @@
-//! Broadcasts by an admin: types of its own, and who is told (contract section 5 and 6.4).
+//! Broadcasts by an admin: which event types are allowed and which sessions receive them
+//! (docs/protocol.md#broadcast).
 
 use serde_json::{Value, json};
 
@@ -7,24 +8,24 @@ use crate::support::{Answer, Api, Daemon, Socket, Tablet, assert_timestamp, keys
 const V1: &str = "/api/v1/websocket/broadcast";
 const PLAIN: &str = "/api/websocket/broadcast";
 
-/// Sends a broadcast of this audience and gives how many sessions it counted.
-async fn tell(admin: &Api, audience: Value) -> u64 {
+/// Sends a broadcast to this audience and returns the number of sessions that the response counts.
+async fn broadcast(admin: &Api, audience: Value) -> u64 {
     let mut body = json!({ "type": "alarm", "data": { "audience": audience } });
     for (key, value) in audience.as_object().unwrap() {
         body[key] = value.clone();
     }
-    counted(admin.post(PLAIN, body).await)
+    clients_count(admin.post(PLAIN, body).await)
 }
 
 #[track_caller]
-fn counted(answer: Answer) -> u64 {
+fn clients_count(answer: Answer) -> u64 {
     answer.expect(200).json["data"]["clients_count"]
         .as_u64()
         .unwrap()
 }
 
-/// Sockets of several principals in several namespaces, by a name.
-struct House {
+/// A daemon with named sockets of several principals in several namespaces.
+struct TestServer {
     daemon: Daemon,
     admin: Api,
     area: Value,
@@ -32,7 +33,7 @@ struct House {
     sockets: Vec<(&'static str, Socket)>,
 }
 
-impl House {
+impl TestServer {
     async fn new() -> Self {
         let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
         let admin = daemon.local();
@@ -73,15 +74,15 @@ impl House {
         }
     }
 
-    /// Asserts that these and nobody else hear a broadcast of this audience.
-    async fn heard_by(&mut self, audience: Value, names: &[&str]) {
-        let count = tell(&self.admin, audience.clone()).await;
+    /// Asserts that exactly these sockets receive a broadcast to this audience.
+    async fn assert_received_by(&mut self, audience: Value, names: &[&str]) {
+        let count = broadcast(&self.admin, audience.clone()).await;
         for (name, socket) in &mut self.sockets {
             if names.contains(name) {
                 let event = socket.next().await;
                 assert_eq!(event["type"], "alarm", "{name}: {event}");
                 assert_eq!(event["data"], json!({ "audience": audience }), "{name}");
-                assert!(event["id"].is_i64(), "it is durable: {event}");
+                assert!(event["id"].is_i64(), "not durable: {event}");
             }
             socket.assert_nothing_received().await;
         }
@@ -90,12 +91,12 @@ impl House {
 }
 
 #[tokio::test]
-async fn a_broadcast_reaches_whom_it_names_and_nobody_else() {
-    let mut house = House::new().await;
-    let (_, wall) = &mut house.sockets[0];
-    let kiosk = json!({ "type": "join_room", "room": house.wall.id });
+async fn broadcast_reaches_exactly_its_audience() {
+    let mut server = TestServer::new().await;
+    let (_, wall) = &mut server.sockets[0];
+    let kiosk = json!({ "type": "join_room", "room": server.wall.id });
     assert_eq!(wall.ask(kiosk.clone()).await["type"], "room_joined");
-    let (_, lockers) = &mut house.sockets[1];
+    let (_, lockers) = &mut server.sockets[1];
     assert_eq!(lockers.ask(kiosk).await["type"], "room_joined");
 
     let all = [
@@ -109,9 +110,9 @@ async fn a_broadcast_reaches_whom_it_names_and_nobody_else() {
     ];
     let own = ["wall", "wall lockers"];
     let (area, number, wall) = (
-        house.area["id"].clone(),
-        house.area["roomId"].clone(),
-        house.wall.id.clone(),
+        server.area["id"].clone(),
+        server.area["roomId"].clone(),
+        server.wall.id.clone(),
     );
     let table: [(Value, &[&str]); 17] = [
         (json!({}), &all),
@@ -142,12 +143,12 @@ async fn a_broadcast_reaches_whom_it_names_and_nobody_else() {
         (json!({ "room": wall }), &["wall"]),
     ];
     for (audience, names) in table {
-        house.heard_by(audience, names).await;
+        server.assert_received_by(audience, names).await;
     }
 }
 
 #[tokio::test]
-async fn a_broadcast_is_answered_in_seed_1s_words_and_kept_in_the_audit() {
+async fn broadcast_response_has_the_rooms_format_and_is_audited() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -189,7 +190,7 @@ async fn a_broadcast_is_answered_in_seed_1s_words_and_kept_in_the_audit() {
 }
 
 #[tokio::test]
-async fn seed_2s_types_are_told_as_manual() {
+async fn board_event_types_are_broadcast_as_manual() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let token = daemon
@@ -197,21 +198,24 @@ async fn seed_2s_types_are_told_as_manual() {
         .await;
     let token = token["token"].as_str().unwrap();
     let mut user = daemon.listen(token).await;
-    let office = daemon.token(json!({ "role": "admin", "name": "o" })).await;
-    let mut office = daemon.listen(office["token"].as_str().unwrap()).await;
-    assert_eq!(office.ask(json!({ "type": "ping" })).await["type"], "pong");
-    for kind in ["service-update", "incident-update", "status-update"] {
-        let body = json!({ "type": kind, "data": { "id": 7 }, "organizationId": "org-456" });
-        assert_eq!(counted(admin.post(PLAIN, body).await), 2);
+    let admin_socket = daemon.token(json!({ "role": "admin", "name": "o" })).await;
+    let mut admin_socket = daemon.listen(admin_socket["token"].as_str().unwrap()).await;
+    assert_eq!(
+        admin_socket.ask(json!({ "type": "ping" })).await["type"],
+        "pong"
+    );
+    for event_type in ["service-update", "incident-update", "status-update"] {
+        let body = json!({ "type": event_type, "data": { "id": 7 }, "organizationId": "org-456" });
+        assert_eq!(clients_count(admin.post(PLAIN, body).await), 2);
         let event = user.next().await;
-        assert_eq!(event["type"], kind);
+        assert_eq!(event["type"], event_type);
         assert_eq!(keys(&event["data"]), ["data", "timestamp", "type"]);
         assert_eq!(event["data"]["type"], "manual");
         assert_eq!(event["data"]["data"], json!({ "id": 7 }));
         assert_timestamp(&event["data"]["timestamp"]);
-        // Admins hear of every board (contract section 5).
-        assert_eq!(office.next().await["data"], event["data"]);
-        let body = json!({ "event": kind, "data": {}, "namespace": "/ws/lockers" });
+        // Admins receive the events of every board.
+        assert_eq!(admin_socket.next().await["data"], event["data"]);
+        let body = json!({ "event": event_type, "data": {}, "namespace": "/ws/lockers" });
         let answer = admin.post(PLAIN, body).await;
         assert_eq!(answer.refused(422), "invalid_field");
     }
@@ -219,7 +223,7 @@ async fn seed_2s_types_are_told_as_manual() {
 }
 
 #[tokio::test]
-async fn what_a_broadcast_may_not_say_is_refused_and_told_to_nobody() {
+async fn invalid_broadcast_is_refused_and_reaches_nobody() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -240,7 +244,7 @@ async fn what_a_broadcast_may_not_say_is_refused_and_told_to_nobody() {
         ("userId", json!({ "clientId": tablet.id, "userId": "ann" })),
         ("tenantId", json!({ "namespace": "/", "tenantId": "t" })),
     ];
-    for kind in [
+    for event_type in [
         "",
         "Upper",
         "9lives",
@@ -256,8 +260,8 @@ async fn what_a_broadcast_may_not_say_is_refused_and_told_to_nobody() {
         "disconnect",
         "disconnecting",
     ] {
-        table.push(("type", json!({ "type": kind })));
-        table.push(("event", json!({ "type": null, "event": kind })));
+        table.push(("type", json!({ "type": event_type })));
+        table.push(("event", json!({ "type": null, "event": event_type })));
     }
     table.push(("type", json!({ "type": "a".repeat(65) })));
     let events =
@@ -288,29 +292,31 @@ async fn what_a_broadcast_may_not_say_is_refused_and_told_to_nobody() {
 }
 
 #[tokio::test]
-async fn a_tablet_that_slept_gets_the_broadcasts_of_its_namespace_and_a_waiting_one_gets_none() {
+async fn replay_has_the_broadcasts_of_the_sessions_namespace() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let tablet = daemon.pair("Wall", &[]).await;
-    let words = daemon.welcome(&tablet.token).await;
-    let asked = daemon
+    let welcome = daemon.welcome(&tablet.token).await;
+    let pairing = daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await;
-    let asked = asked.expect(201).json;
-    let mut waiting = daemon.listen(asked["pairingToken"].as_str().unwrap()).await;
-    tell(&admin, json!({ "namespace": "/ws/lockers" })).await;
-    tell(&admin, json!({ "namespace": "/ws/help" })).await;
-    tell(&admin, json!({ "namespace": "/" })).await;
-    tell(&admin, json!({ "clientId": tablet.id })).await;
-    tell(&admin, json!({})).await;
+    let pairing = pairing.expect(201).json;
+    let mut waiting = daemon
+        .listen(pairing["pairingToken"].as_str().unwrap())
+        .await;
+    broadcast(&admin, json!({ "namespace": "/ws/lockers" })).await;
+    broadcast(&admin, json!({ "namespace": "/ws/help" })).await;
+    broadcast(&admin, json!({ "namespace": "/" })).await;
+    broadcast(&admin, json!({ "clientId": tablet.id })).await;
+    broadcast(&admin, json!({})).await;
     waiting.assert_nothing_received().await;
 
     let daemon = daemon.kill_and_restart().await;
     let query = format!(
         "?since={}&epoch={}",
-        words["lastEventId"],
-        words["epoch"].as_str().unwrap()
+        welcome["lastEventId"],
+        welcome["epoch"].as_str().unwrap()
     );
     let both = [json!({ "clientId": tablet.id }), json!({})];
     for (path, namespace) in [("/ws", "/"), ("/ws/lockers", "/ws/lockers")] {
@@ -325,7 +331,7 @@ async fn a_tablet_that_slept_gets_the_broadcasts_of_its_namespace_and_a_waiting_
         }
         socket.assert_nothing_received().await;
     }
-    // What it may read of the history is what it hears on `/`.
+    // The event list has what the client's sessions on `/` receive.
     let own = daemon
         .api(&tablet.token)
         .get("/api/events?type=alarm")

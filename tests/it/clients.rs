@@ -1,15 +1,17 @@
-//! Paired tablets as an admin sees and changes them (contract 6.2).
+//! Clients (paired tablets) over HTTP: reading, changing, assigning areas, revoking and deleting them
+//! (docs/protocol.md#clients).
 
 use serde_json::{Value, json};
 
 use crate::support::{Api, Daemon, Socket, Tablet, until};
 
-async fn house() -> (Daemon, Api, Socket) {
+/// A daemon, its API as an admin, and the admin's socket with its welcome consumed.
+async fn start() -> (Daemon, Api, Socket) {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let office = daemon.listen(token["token"].as_str().unwrap()).await;
+    let admin_socket = daemon.listen(token["token"].as_str().unwrap()).await;
     let admin = daemon.api_of(&token);
-    (daemon, admin, office)
+    (daemon, admin, admin_socket)
 }
 
 fn path(tablet: &Tablet) -> String {
@@ -17,8 +19,8 @@ fn path(tablet: &Tablet) -> String {
 }
 
 #[tokio::test]
-async fn a_client_has_the_shape_of_the_contract() {
-    let (daemon, admin, _) = house().await;
+async fn client_has_the_documented_fields() {
+    let (daemon, admin, _) = start().await;
     let kitchen = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&kitchen]).await;
     let client = admin.get(&path(&tablet)).await.expect(200).json;
@@ -44,8 +46,8 @@ async fn a_client_has_the_shape_of_the_contract() {
 }
 
 #[tokio::test]
-async fn a_client_reads_itself_and_no_other() {
-    let (daemon, admin, _) = house().await;
+async fn client_token_reads_only_its_own_client() {
+    let (daemon, admin, _) = start().await;
     let (own, other) = (
         daemon.pair("Own", &[]).await,
         daemon.pair("Other", &[]).await,
@@ -60,13 +62,13 @@ async fn a_client_reads_itself_and_no_other() {
 }
 
 #[tokio::test]
-async fn presence_counts_every_session_and_remembers_the_last() {
-    let (daemon, admin, mut office) = house().await;
+async fn presence_counts_sessions_and_keeps_last_seen() {
+    let (daemon, admin, mut admin_socket) = start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let first = daemon.listen(&tablet.token).await;
     let second = daemon.listen(&tablet.token).await;
     assert_eq!(
-        office.next_of("client_online").await["data"]["clientId"],
+        admin_socket.next_of("client_online").await["data"]["clientId"],
         tablet.id
     );
     let client = admin.get(&path(&tablet)).await.expect(200).json;
@@ -76,8 +78,8 @@ async fn presence_counts_every_session_and_remembers_the_last() {
     );
     drop(first);
     drop(second);
-    let event = office.next_of("client_offline").await;
-    let client = until("the moment to be stored", async || {
+    let event = admin_socket.next_of("client_offline").await;
+    let client = until("lastSeenAt to be stored", async || {
         let client = admin.get(&path(&tablet)).await.expect(200).json;
         client["lastSeenAt"].is_string().then_some(client)
     })
@@ -90,8 +92,8 @@ async fn presence_counts_every_session_and_remembers_the_last() {
 }
 
 #[tokio::test]
-async fn patch_and_put_keep_what_is_left_out_and_null_clears() {
-    let (daemon, admin, _) = house().await;
+async fn patch_and_put_keep_omitted_fields_and_null_clears() {
+    let (daemon, admin, _) = start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let keys = ["name", "organizationId", "tenantId", "kioskId"];
     let steps: [(Value, [Value; 4]); 5] = [
@@ -148,67 +150,67 @@ async fn patch_and_put_keep_what_is_left_out_and_null_clears() {
 }
 
 #[tokio::test]
-async fn assignments_are_told_to_the_client_and_admins_once_each() {
-    let (daemon, admin, mut office) = house().await;
+async fn area_assignments_are_published_once_to_client_and_admins() {
+    let (daemon, admin, mut admin_socket) = start().await;
     let mut areas = Vec::new();
     for name in ["A", "B", "C"] {
         areas.push(admin.create_area(name).await);
     }
     let tablet = daemon.pair("Wall", &[]).await;
     let mut wall = daemon.listen(&tablet.token).await;
-    office.next_of("client_online").await;
+    admin_socket.next_of("client_online").await;
     let base = path(&tablet);
     let one = |index: usize| format!("{base}/areas/{}", areas[index]);
-    let mut told = async |expected: &[(&str, usize)]| {
-        for (kind, index) in expected {
+    let mut expect_events = async |expected: &[(&str, usize)]| {
+        for (event_type, index) in expected {
             let event = wall.next().await;
             assert_eq!(
                 (event["type"].as_str(), event["data"]["areaId"].as_str()),
-                (Some(*kind), Some(areas[*index].as_str()))
+                (Some(*event_type), Some(areas[*index].as_str()))
             );
-            let reason = (*kind == "area_removed").then_some("unassigned");
+            let reason = (*event_type == "area_removed").then_some("unassigned");
             assert_eq!(event["data"]["reason"].as_str(), reason);
-            assert_eq!(office.next().await, event);
+            assert_eq!(admin_socket.next().await, event);
         }
         wall.assert_nothing_received().await;
-        office.assert_nothing_received().await;
+        admin_socket.assert_nothing_received().await;
     };
     let (added, removed) = ("area_added", "area_removed");
     let client = admin.post(&one(0), json!({})).await.expect(200).json;
     assert_eq!(client["assignedAreas"][0]["id"], areas[0]);
-    told(&[(added, 0)]).await;
+    expect_events(&[(added, 0)]).await;
     admin.post(&one(0), json!({})).await.expect(200);
-    told(&[]).await;
+    expect_events(&[]).await;
     let all = format!("{base}/areas");
     let body = json!({ "area_ids": [areas[1], areas[2], areas[1]] });
     let client = admin.put(&all, body).await.expect(200).json;
     assert_eq!(client["assignedAreas"].as_array().unwrap().len(), 2);
-    told(&[(removed, 0), (added, 1), (added, 2)]).await;
+    expect_events(&[(removed, 0), (added, 1), (added, 2)]).await;
     admin
         .put(&all, json!({ "areaIds": [areas[2], areas[1]] }))
         .await
         .expect(200);
-    told(&[]).await;
+    expect_events(&[]).await;
     admin.delete(&one(1)).await.expect(204);
-    told(&[(removed, 1)]).await;
+    expect_events(&[(removed, 1)]).await;
     assert_eq!(admin.delete(&one(1)).await.refused(404), "not_found");
     admin.put(&all, json!({ "areaIds": [] })).await.expect(200);
-    told(&[(removed, 2)]).await;
+    expect_events(&[(removed, 2)]).await;
     let answer = admin.put(&all, json!({})).await;
     assert_eq!(answer.json["field"], "areaIds");
     answer.refused(422);
-    // What was taken away is told no more.
+    // Events of an unassigned area no longer reach the tablet.
     admin
         .patch(&format!("/api/areas/{}", areas[0]), json!({ "name": "Z" }))
         .await
         .expect(200);
-    assert_eq!(office.next().await["type"], "area_updated");
+    assert_eq!(admin_socket.next().await["type"], "area_updated");
     wall.assert_nothing_received().await;
 }
 
 #[tokio::test]
-async fn an_inactive_client_is_closed_and_refused_until_it_is_set_back() {
-    let (daemon, admin, _) = house().await;
+async fn inactive_client_is_refused_until_reactivated() {
+    let (daemon, admin, _) = start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
     let by_session = daemon.api(&api.open_session().await);
@@ -232,8 +234,8 @@ async fn an_inactive_client_is_closed_and_refused_until_it_is_set_back() {
 }
 
 #[tokio::test]
-async fn revoking_ends_every_token_and_tells_the_tablet_and_admins_why() {
-    let (daemon, admin, mut office) = house().await;
+async fn revoke_ends_every_token_and_notifies_client_and_admins() {
+    let (daemon, admin, mut admin_socket) = start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let second = json!({ "role": "client", "subject": tablet.id, "name": "second" });
     let second = daemon.token(second).await;
@@ -258,7 +260,7 @@ async fn revoking_ends_every_token_and_tells_the_tablet_and_admins_why() {
         assert!(data["message"].is_string() && data["timestamp"].is_string());
         assert_eq!(socket.closed().await, (4403, "revoked".to_owned()));
     }
-    let event = office.next_of("client_revoked").await;
+    let event = admin_socket.next_of("client_revoked").await;
     let timestamp = &event["data"]["timestamp"];
     let expected =
         json!({ "clientId": tablet.id, "name": "Wall", "reason": "lost", "timestamp": timestamp });
@@ -270,8 +272,8 @@ async fn revoking_ends_every_token_and_tells_the_tablet_and_admins_why() {
 }
 
 #[tokio::test]
-async fn disconnecting_closes_the_sessions_and_lets_them_come_back() {
-    let (daemon, admin, _) = house().await;
+async fn disconnect_closes_sessions_and_allows_reconnecting() {
+    let (daemon, admin, _) = start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut wall = daemon.listen(&tablet.token).await;
     let body = json!({ "reason": "new firmware" });
@@ -284,15 +286,15 @@ async fn disconnecting_closes_the_sessions_and_lets_them_come_back() {
 }
 
 #[tokio::test]
-async fn a_deleted_client_is_gone_with_its_tokens_and_assignments() {
-    let (daemon, admin, mut office) = house().await;
+async fn deleted_client_loses_its_tokens_and_assignments() {
+    let (daemon, admin, mut admin_socket) = start().await;
     let kitchen = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&kitchen]).await;
     let mut wall = daemon.listen(&tablet.token).await;
     admin.delete(&path(&tablet)).await.expect(204);
     assert_eq!(wall.closed().await, (4403, "revoked".to_owned()));
     assert_eq!(
-        office.next_of("client_revoked").await["data"]["clientId"],
+        admin_socket.next_of("client_revoked").await["data"]["clientId"],
         tablet.id
     );
     assert_eq!(
@@ -310,7 +312,7 @@ async fn a_deleted_client_is_gone_with_its_tokens_and_assignments() {
 }
 
 #[tokio::test]
-async fn the_answer_to_a_change_that_ends_sessions_counts_none() {
+async fn response_to_a_change_that_ends_sessions_counts_none() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;

@@ -1,23 +1,24 @@
-//! Commands with a proven outcome: `/api/commands`, `command`, `command_result` and
-//! `command_applied` (contract 6.5, 4.4, 4.5 and section 5, seed 3).
+//! Commands to tablets: `/api/commands`, and the messages `command`, `command_result` and `command_applied`
+//! (docs/protocol.md#commands).
 
 use serde_json::{Value, json};
 
 use crate::kiosks::at_kiosk;
 use crate::support::{Api, Daemon, EventStream, Socket, Tablet, assert_timestamp, keys, until};
 
-async fn house() -> (Daemon, Api, Tablet) {
+/// A daemon, its API as an admin, and a tablet at `kiosk-1`.
+async fn start() -> (Daemon, Api, Tablet) {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
     (daemon, admin, tablet)
 }
 
-async fn give(admin: &Api, body: Value) -> Value {
+async fn create(admin: &Api, body: Value) -> Value {
     admin.post("/api/commands", body).await.expect(201).json
 }
 
-fn to(tablet: &Tablet) -> Value {
+fn open_command(tablet: &Tablet) -> Value {
     json!({ "type": "open", "clientId": tablet.id })
 }
 
@@ -39,8 +40,8 @@ fn result(command: &Value, success: bool) -> Value {
     json!({ "type": "command_result", "data": data, "requestId": 1 })
 }
 
-/// An admin's socket on `/ws/events`.
-async fn office(daemon: &Daemon) -> Socket {
+/// An admin's socket on `/ws/events`, with its welcome consumed.
+async fn admin_socket(daemon: &Daemon) -> Socket {
     let token = daemon.token(json!({ "role": "admin", "name": "o" })).await;
     let token = token["token"].as_str();
     let mut socket = Socket::open(daemon, "/ws/events", token)
@@ -52,16 +53,16 @@ async fn office(daemon: &Daemon) -> Socket {
 }
 
 #[tokio::test]
-async fn a_command_is_pending_then_delivered_by_an_ack_then_applied_by_its_result() {
-    let (daemon, admin, tablet) = house().await;
-    let mut office = office(&daemon).await;
+async fn command_goes_from_pending_to_delivered_to_applied() {
+    let (daemon, admin, tablet) = start().await;
+    let mut admin_socket = admin_socket(&daemon).await;
     let mut wall = daemon.listen(&tablet.token).await;
-    let order = json!({
+    let body = json!({
         "type": "open", "clientId": tablet.id, "lockerId": "locker-123",
         "parameters": { "force": true }, "ttlSeconds": 60,
     });
-    let command = give(&admin, order).await;
-    let shape = [
+    let command = create(&admin, body).await;
+    let fields = [
         "clientId",
         "createdAt",
         "eventId",
@@ -74,32 +75,32 @@ async fn a_command_is_pending_then_delivered_by_an_ack_then_applied_by_its_resul
         "status",
         "type",
     ];
-    assert_eq!(keys(&command), shape);
+    assert_eq!(keys(&command), fields);
     assert!(command["id"].as_str().unwrap().starts_with("command_"));
     assert_eq!(
         (&command["clientId"], &command["kioskId"]),
         (&json!(tablet.id), &json!("kiosk-1"))
     );
-    let told = wall.next().await;
+    let event = wall.next().await;
     assert_eq!(
-        (&told["type"], &told["id"]),
+        (&event["type"], &event["id"]),
         (&json!("command"), &command["eventId"])
     );
     let expected = json!({
         "commandId": command["id"], "type": "open", "parameters": { "force": true },
         "lockerId": "locker-123", "kioskId": "kiosk-1", "expiresAt": command["expiresAt"],
     });
-    assert_eq!(told["data"], expected);
-    assert_timestamp(&told["data"]["expiresAt"]);
-    // Bytes on their way prove nothing.
+    assert_eq!(event["data"], expected);
+    assert_timestamp(&event["data"]["expiresAt"]);
+    // Sending a command does not make it delivered; only an ack does.
     wall.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "pending");
 
-    let before = json!({ "type": "ack", "data": { "id": told["id"].as_i64().unwrap() - 1 } });
+    let before = json!({ "type": "ack", "data": { "id": event["id"].as_i64().unwrap() - 1 } });
     wall.send(before).await;
     wall.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "pending");
-    wall.send(json!({ "type": "ack", "data": { "id": told["id"] } }))
+    wall.send(json!({ "type": "ack", "data": { "id": event["id"] } }))
         .await;
     wall.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "delivered");
@@ -117,10 +118,10 @@ async fn a_command_is_pending_then_delivered_by_an_ack_then_applied_by_its_resul
     );
     assert_eq!(answer["data"]["id"], command["id"]);
 
-    let told = office.next().await;
-    assert_eq!(told["type"], "command_applied");
-    assert!(told["id"].is_i64(), "it is durable: {told}");
-    let mut data = told["data"].clone();
+    let event = admin_socket.next().await;
+    assert_eq!(event["type"], "command_applied");
+    assert!(event["id"].is_i64(), "not durable: {event}");
+    let mut data = event["data"].clone();
     for pointer in ["/timestamp", "/result/timestamp"] {
         assert_timestamp(&data.pointer_mut(pointer).unwrap().take());
     }
@@ -137,17 +138,17 @@ async fn a_command_is_pending_then_delivered_by_an_ack_then_applied_by_its_resul
     let ended = admin.get(&path).await.expect(200).json;
     assert_eq!(
         (&ended["status"], &ended["result"]),
-        (&json!("applied"), &told["data"]["result"])
+        (&json!("applied"), &event["data"]["result"])
     );
     let audit = admin.get("/api/audit?limit=1").await.expect(200).json;
     assert_eq!(audit["entries"][0]["target"], command["id"], "{audit}");
 }
 
 #[tokio::test]
-async fn a_result_said_again_tells_nothing_and_another_one_is_refused() {
-    let (daemon, admin, tablet) = house().await;
-    let mut office = office(&daemon).await;
-    let command = give(&admin, to(&tablet)).await;
+async fn repeated_result_is_idempotent_and_a_changed_one_is_refused() {
+    let (daemon, admin, tablet) = start().await;
+    let mut admin_socket = admin_socket(&daemon).await;
+    let command = create(&admin, open_command(&tablet)).await;
     let mut wall = daemon.listen(&tablet.token).await;
     wall.next_of("command").await;
     let data = json!({ "commandId": command["id"], "success": false, "error": "jammed" });
@@ -164,26 +165,26 @@ async fn a_result_said_again_tells_nothing_and_another_one_is_refused() {
         (&refused["data"]["success"], &refused["data"]["code"]),
         (&json!(false), &json!("already_ended"))
     );
-    let told = office.next().await["data"].clone();
-    assert_eq!(keys(&told["command"]), ["kioskId", "type"]);
+    let applied = admin_socket.next().await["data"].clone();
+    assert_eq!(keys(&applied["command"]), ["kioskId", "type"]);
     assert_eq!(
-        (&told["result"]["success"], &told["result"]["error"]),
+        (&applied["result"]["success"], &applied["result"]["error"]),
         (&json!(false), &json!("jammed"))
     );
-    office.assert_nothing_received().await;
+    admin_socket.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "failed");
 }
 
 #[tokio::test]
-async fn only_the_tablet_it_is_for_hears_sees_and_ends_a_command() {
-    let (daemon, admin, tablet) = house().await;
-    let twin = at_kiosk(&daemon, "Twin", "kiosk-1").await;
-    let mut other = daemon.listen(&twin.token).await;
+async fn command_is_visible_only_to_its_tablet_and_admins() {
+    let (daemon, admin, tablet) = start().await;
+    let second = at_kiosk(&daemon, "Twin", "kiosk-1").await;
+    let mut other = daemon.listen(&second.token).await;
     let user = daemon.token(json!({ "role": "user", "name": "u" })).await;
-    let mut person = daemon.listen(user["token"].as_str().unwrap()).await;
-    let command = give(&admin, to(&tablet)).await;
+    let mut user_socket = daemon.listen(user["token"].as_str().unwrap()).await;
+    let command = create(&admin, open_command(&tablet)).await;
     let none = json!({ "id": "command_none" });
-    for socket in [&mut other, &mut person] {
+    for socket in [&mut other, &mut user_socket] {
         for command in [&command, &none] {
             let answer = socket.ask(result(command, true)).await;
             assert_eq!(
@@ -193,7 +194,7 @@ async fn only_the_tablet_it_is_for_hears_sees_and_ends_a_command() {
         }
     }
     let path = format!("/api/commands/{}", command["id"].as_str().unwrap());
-    let (wall, foreign) = (daemon.api(&tablet.token), daemon.api(&twin.token));
+    let (wall, foreign) = (daemon.api(&tablet.token), daemon.api(&second.token));
     wall.get(&path).await.expect(200);
     for path in [path.as_str(), "/api/commands/none"] {
         assert_eq!(foreign.get(path).await.refused(403), "forbidden");
@@ -203,14 +204,16 @@ async fn only_the_tablet_it_is_for_hears_sees_and_ends_a_command() {
         "not_found"
     );
     assert_eq!(
-        wall.post("/api/commands", to(&tablet)).await.refused(403),
+        wall.post("/api/commands", open_command(&tablet))
+            .await
+            .refused(403),
         "forbidden"
     );
     let user = daemon.api_of(&user);
     for path in [path.as_str(), "/api/commands"] {
         assert_eq!(user.get(path).await.refused(403), "forbidden");
     }
-    give(&admin, to(&twin)).await;
+    create(&admin, open_command(&second)).await;
     let count = async |api: &Api| {
         let list = api.get("/api/commands").await.expect(200).json;
         list["commands"].as_array().unwrap().len()
@@ -225,7 +228,7 @@ async fn only_the_tablet_it_is_for_hears_sees_and_ends_a_command() {
     );
     let page = admin.get("/api/commands?limit=1").await.expect(200).json;
     assert_eq!(
-        page["commands"][0]["clientId"], twin.id,
+        page["commands"][0]["clientId"], second.id,
         "the newest comes first"
     );
     let cursor = page["nextCursor"].as_str().unwrap();
@@ -236,8 +239,8 @@ async fn only_the_tablet_it_is_for_hears_sees_and_ends_a_command() {
 }
 
 #[tokio::test]
-async fn a_command_to_a_kiosk_is_one_for_each_of_its_tablets() {
-    let (daemon, admin, one) = house().await;
+async fn command_to_a_kiosk_creates_one_per_tablet() {
+    let (daemon, admin, one) = start().await;
     let two = at_kiosk(&daemon, "Two", "kiosk-1").await;
     let far = at_kiosk(&daemon, "Far", "kiosk-2").await;
     let mut sockets = Vec::new();
@@ -245,19 +248,19 @@ async fn a_command_to_a_kiosk_is_one_for_each_of_its_tablets() {
         sockets.push((daemon.listen(&tablet.token).await, &tablet.id));
     }
     let mut elsewhere = daemon.listen(&far.token).await;
-    let order = json!({ "type": "open", "kioskId": "kiosk-1" });
-    let given = give(&admin, order).await;
-    let commands = given["commands"].as_array().unwrap();
+    let body = json!({ "type": "open", "kioskId": "kiosk-1" });
+    let created = create(&admin, body).await;
+    let commands = created["commands"].as_array().unwrap();
     assert_eq!(commands.len(), 2);
-    assert_eq!(given["id"], commands[0]["id"]);
+    assert_eq!(created["id"], commands[0]["id"]);
     for (socket, id) in &mut sockets {
-        let told = socket.next().await;
+        let event = socket.next().await;
         let own = commands.iter().find(|command| command["clientId"] == **id);
-        assert_eq!(told["data"]["commandId"], own.unwrap()["id"]);
+        assert_eq!(event["data"]["commandId"], own.unwrap()["id"]);
         socket.assert_nothing_received().await;
     }
     elsewhere.assert_nothing_received().await;
-    // Each has an outcome of its own.
+    // Each command has its own outcome.
     let (socket, id) = &mut sockets[1];
     let own = commands
         .iter()
@@ -272,11 +275,11 @@ async fn a_command_to_a_kiosk_is_one_for_each_of_its_tablets() {
         };
         assert_eq!(status(&admin, command).await, expected);
     }
-    // A tablet without a kiosk is one by itself.
+    // A tablet without a kiosk id is its own kiosk.
     let alone = daemon.pair("Alone", &[]).await;
-    let given = give(&admin, json!({ "type": "open", "kiosk_id": alone.id })).await;
+    let created = create(&admin, json!({ "type": "open", "kiosk_id": alone.id })).await;
     assert_eq!(
-        (&given["clientId"], &given["kioskId"]),
+        (&created["clientId"], &created["kioskId"]),
         (&json!(alone.id), &json!(alone.id))
     );
     let nowhere = json!({ "type": "open", "kioskId": "kiosk-9" });
@@ -286,34 +289,34 @@ async fn a_command_to_a_kiosk_is_one_for_each_of_its_tablets() {
 }
 
 #[tokio::test]
-async fn a_tablet_without_a_position_gets_what_is_pending_and_nothing_else() {
-    let (daemon, admin, tablet) = house().await;
-    let first = give(&admin, to(&tablet)).await;
-    let second = give(&admin, to(&tablet)).await;
-    let done = give(&admin, to(&tablet)).await;
+async fn tablet_without_position_receives_pending_commands_only() {
+    let (daemon, admin, tablet) = start().await;
+    let first = create(&admin, open_command(&tablet)).await;
+    let second = create(&admin, open_command(&tablet)).await;
+    let done = create(&admin, open_command(&tablet)).await;
     for path in ["/ws", "/ws/events"] {
         let opened = Socket::open(&daemon, path, Some(&tablet.token)).await;
         let mut socket = opened.unwrap();
-        let words = socket.next().await;
+        let welcome = socket.next().await;
         assert_eq!(
-            (&words["type"], &words["data"]["recovered"]),
+            (&welcome["type"], &welcome["data"]["recovered"]),
             (&json!("connection"), &json!(false))
         );
         for command in [&first, &second, &done] {
-            let told = socket.next().await;
+            let event = socket.next().await;
             assert_eq!(
-                (&told["type"], &told["id"]),
+                (&event["type"], &event["id"]),
                 (&json!("command"), &command["eventId"])
             );
-            assert_eq!(told["data"]["commandId"], command["id"]);
+            assert_eq!(event["data"]["commandId"], command["id"]);
         }
         if path == "/ws" {
-            // A replay does not tell them again in the same session.
-            let resume = json!({ "lastEventId": 0, "epoch": words["data"]["epoch"] });
+            // A replay in the same session does not send them again.
+            let resume = json!({ "lastEventId": 0, "epoch": welcome["data"]["epoch"] });
             let resume = json!({ "type": "resume", "data": resume, "requestId": 1 });
             assert_eq!(socket.ask(resume).await["data"]["recovered"], true);
         }
-        let next = give(&admin, to(&tablet)).await;
+        let next = create(&admin, open_command(&tablet)).await;
         assert_eq!(socket.next().await["data"]["commandId"], next["id"]);
         assert_eq!(
             socket.ask(result(&next, true)).await["data"]["success"],
@@ -326,7 +329,7 @@ async fn a_tablet_without_a_position_gets_what_is_pending_and_nothing_else() {
         socket.next_of("connection").await;
         socket.assert_nothing_received().await;
     }
-    // What is done or acknowledged is not pending.
+    // Completed and acknowledged commands are no longer pending.
     let mut socket = daemon.listen(&tablet.token).await;
     for _ in 0..3 {
         socket.next_of("command").await;
@@ -342,34 +345,34 @@ async fn a_tablet_without_a_position_gets_what_is_pending_and_nothing_else() {
     assert_eq!(again.next().await["data"]["commandId"], second["id"]);
     again.assert_nothing_received().await;
     let mut stream = EventStream::open(&daemon, &tablet.token).await;
-    let words = stream.next().await;
-    let told = stream.next().await;
+    let welcome = stream.next().await;
+    let event = stream.next().await;
     let position = format!(
         "{}:{}",
-        words.data["epoch"].as_str().unwrap(),
-        words.data["lastEventId"]
+        welcome.data["epoch"].as_str().unwrap(),
+        welcome.data["lastEventId"]
     );
     assert_eq!(
-        (told.event_type.as_str(), &told.data["commandId"]),
+        (event.event_type.as_str(), &event.data["commandId"]),
         ("command", &second["id"])
     );
-    // It does not take the stream's position back. A stream that is lost before it comes back as one
-    // without a position, and is told again.
-    assert_eq!((words.id, told.id), (None, Some(position)));
+    // The event's SSE id is the welcome's position, not the older one of the command, and the welcome has no
+    // id: a stream lost in between reconnects without a position and receives the command again.
+    assert_eq!((welcome.id, event.id), (None, Some(position)));
 }
 
 #[tokio::test]
-async fn a_command_waits_for_a_tablet_that_is_away_over_a_kill() {
-    let (daemon, admin, tablet) = house().await;
+async fn pending_command_survives_a_kill_of_the_daemon() {
+    let (daemon, admin, tablet) = start().await;
     let mut socket = daemon.connect(&tablet.token).await;
-    let words = socket.next().await["data"].clone();
+    let welcome = socket.next().await["data"].clone();
     socket.close().await;
-    let command = give(&admin, to(&tablet)).await;
+    let command = create(&admin, open_command(&tablet)).await;
     let daemon = daemon.kill_and_restart().await;
     let path = format!(
         "/ws?since={}&epoch={}",
-        words["lastEventId"],
-        words["epoch"].as_str().unwrap()
+        welcome["lastEventId"],
+        welcome["epoch"].as_str().unwrap()
     );
     let opened = Socket::open(&daemon, &path, Some(&tablet.token)).await;
     let mut recovered = opened.unwrap();
@@ -382,29 +385,29 @@ async fn a_command_waits_for_a_tablet_that_is_away_over_a_kill() {
 }
 
 #[tokio::test]
-async fn a_command_past_its_expiry_is_told_to_admins_and_to_no_tablet_any_more() {
-    let (daemon, admin, tablet) = house().await;
-    let mut office = office(&daemon).await;
+async fn expired_command_is_published_to_admins_and_not_replayed() {
+    let (daemon, admin, tablet) = start().await;
+    let mut admin_socket = admin_socket(&daemon).await;
     let mut socket = daemon.connect(&tablet.token).await;
-    let words = socket.next().await["data"].clone();
+    let welcome = socket.next().await["data"].clone();
     socket.close().await;
-    let order = json!({ "type": "open", "clientId": tablet.id, "ttlSeconds": 1 });
-    let command = give(&admin, order).await;
-    let lasting = give(&admin, to(&tablet)).await;
+    let body = json!({ "type": "open", "clientId": tablet.id, "ttlSeconds": 1 });
+    let command = create(&admin, body).await;
+    let lasting = create(&admin, open_command(&tablet)).await;
     until_status(&admin, &command, "expired").await;
-    let told = office.next().await;
-    assert_eq!(told["type"], "command_applied");
-    let outcome = &told["data"]["result"];
+    let event = admin_socket.next().await;
+    assert_eq!(event["type"], "command_applied");
+    let outcome = &event["data"]["result"];
     assert_eq!(
         (&outcome["success"], &outcome["error"]),
         (&json!(false), &json!("expired"))
     );
-    office.assert_nothing_received().await;
+    admin_socket.assert_nothing_received().await;
 
     let path = format!(
         "/ws?since={}&epoch={}",
-        words["lastEventId"],
-        words["epoch"].as_str().unwrap()
+        welcome["lastEventId"],
+        welcome["epoch"].as_str().unwrap()
     );
     for path in [path.as_str(), "/ws"] {
         let opened = Socket::open(&daemon, path, Some(&tablet.token)).await;
@@ -420,14 +423,14 @@ async fn a_command_past_its_expiry_is_told_to_admins_and_to_no_tablet_any_more()
 }
 
 #[tokio::test]
-async fn an_expiry_while_the_daemon_was_down_is_told_when_it_is_up() {
-    let (daemon, admin, tablet) = house().await;
-    let order = json!({ "type": "open", "clientId": tablet.id, "ttlSeconds": 1 });
-    let command = give(&admin, order).await;
+async fn command_expired_during_downtime_is_published_at_start() {
+    let (daemon, admin, tablet) = start().await;
+    let body = json!({ "type": "open", "clientId": tablet.id, "ttlSeconds": 1 });
+    let command = create(&admin, body).await;
     let daemon = daemon.kill_and_restart().await;
     let admin = daemon.local();
     until_status(&admin, &command, "expired").await;
-    until("its end in the history", async || {
+    until("command_applied in the history", async || {
         let path = "/api/events?type=command_applied";
         let history = admin.get(path).await.expect(200).json;
         (history["events"][0]["data"]["result"]["error"] == "expired").then_some(())
@@ -436,26 +439,26 @@ async fn an_expiry_while_the_daemon_was_down_is_told_when_it_is_up() {
 }
 
 #[tokio::test]
-async fn what_was_done_was_done_although_its_result_comes_late() {
-    let (daemon, admin, tablet) = house().await;
-    let mut office = office(&daemon).await;
+async fn result_after_expiry_still_applies_the_command() {
+    let (daemon, admin, tablet) = start().await;
+    let mut admin_socket = admin_socket(&daemon).await;
     let mut wall = daemon.listen(&tablet.token).await;
-    let order = json!({ "type": "open", "clientId": tablet.id, "ttlSeconds": 1 });
-    let command = give(&admin, order).await;
+    let body = json!({ "type": "open", "clientId": tablet.id, "ttlSeconds": 1 });
+    let command = create(&admin, body).await;
     wall.next_of("command").await;
     assert_eq!(
-        office.next_of("command_applied").await["data"]["result"]["error"],
+        admin_socket.next_of("command_applied").await["data"]["result"]["error"],
         "expired"
     );
     let answer = wall.ask(result(&command, true)).await;
     assert_eq!(answer["data"]["status"], "applied");
-    assert_eq!(office.next().await["data"]["result"]["success"], true);
+    assert_eq!(admin_socket.next().await["data"]["result"]["success"], true);
     assert_eq!(status(&admin, &command).await, "applied");
 }
 
 #[tokio::test]
-async fn what_is_no_command_is_refused_and_told_to_nobody() {
-    let (daemon, admin, tablet) = house().await;
+async fn invalid_command_is_refused_and_reaches_nobody() {
+    let (daemon, admin, tablet) = start().await;
     let mut wall = daemon.listen(&tablet.token).await;
     let big = json!("x".repeat(5000));
     for (field, change) in [
@@ -470,7 +473,7 @@ async fn what_is_no_command_is_refused_and_told_to_nobody() {
         ("ttlSeconds", json!({ "ttlSeconds": 7 * 86_400 + 1 })),
         ("ttlSeconds", json!({ "ttlSeconds": "5" })),
     ] {
-        let mut body = to(&tablet);
+        let mut body = open_command(&tablet);
         for (key, value) in change.as_object().unwrap() {
             body[key] = value.clone();
         }
@@ -480,33 +483,33 @@ async fn what_is_no_command_is_refused_and_told_to_nobody() {
     }
     wall.assert_nothing_received().await;
     for _ in 0..50 {
-        give(&admin, to(&tablet)).await;
+        create(&admin, open_command(&tablet)).await;
     }
-    let refused = admin.post("/api/commands", to(&tablet)).await;
+    let refused = admin.post("/api/commands", open_command(&tablet)).await;
     assert_eq!(refused.refused(409), "too_many_open");
-    // To a kiosk it goes to all or to none.
+    // A command to a kiosk reaches all its tablets or none.
     let free = at_kiosk(&daemon, "Free", "kiosk-1").await;
-    let order = json!({ "type": "open", "kioskId": "kiosk-1" });
-    let refused = admin.post("/api/commands", order).await;
+    let body = json!({ "type": "open", "kioskId": "kiosk-1" });
+    let refused = admin.post("/api/commands", body).await;
     assert_eq!(refused.refused(409), "too_many_open");
     let own = daemon.api(&free.token).get("/api/commands").await;
     assert_eq!(own.expect(200).json["commands"], json!([]));
 }
 
 #[tokio::test]
-async fn a_tablet_with_a_stream_alone_does_all_the_same() {
-    let (daemon, admin, tablet) = house().await;
+async fn sse_tablet_acknowledges_and_reports_over_http() {
+    let (daemon, admin, tablet) = start().await;
     let mut stream = EventStream::open(&daemon, &tablet.token).await;
-    let words = stream.next().await.data;
+    let welcome = stream.next().await.data;
     let api = daemon.api(&tablet.token);
     let send = async |mut message: Value| {
-        message["connectionId"] = words["connectionId"].clone();
+        message["connectionId"] = welcome["connectionId"].clone();
         api.post("/api/send", message).await
     };
-    let command = give(&admin, to(&tablet)).await;
-    let told = stream.next().await;
-    assert_eq!(told.data["commandId"], command["id"]);
-    let ack = json!({ "type": "ack", "data": { "id": told.number() } });
+    let command = create(&admin, open_command(&tablet)).await;
+    let event = stream.next().await;
+    assert_eq!(event.data["commandId"], command["id"]);
+    let ack = json!({ "type": "ack", "data": { "id": event.number() } });
     send(ack).await.expect(200);
     assert_eq!(status(&admin, &command).await, "delivered");
     let answer = send(result(&command, true)).await.expect(200).json;

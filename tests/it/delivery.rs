@@ -1,5 +1,5 @@
-//! How events reach sockets: all of them, in order, to every session; none after a revoke; and a
-//! slow one delays nobody (contract 4.4, 4.6, section 5 and 6.2).
+//! Delivery of events to WebSockets: complete, in order, to every session, and none after a revoke. A slow
+//! client delays nobody else (docs/protocol.md#back-pressure).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Api, Daemon, Socket, Tablet, soon};
 
-/// Changes of a wide area, about 60 KB each, that are more than the kernel keeps for a socket.
+/// Number of changes to a wide area whose events, up to 60 kB each, exceed the kernel's socket buffers.
 const MANY: usize = 110;
 
-/// Makes an area of so many entities that each of its events has about 120 bytes for every one.
+/// Creates an area with this many entities. Each of its events has about 120 bytes per entity.
 async fn create_wide_area(admin: &Api, entities: usize) -> String {
     let entities: Vec<_> = (0..entities).map(|n| format!("light.{n:0>110}")).collect();
     let body = json!({ "name": "Hall", "entityIds": entities });
@@ -25,6 +25,7 @@ async fn rename(admin: &Api, area: &str, n: usize) {
     admin.put(&path, body).await.expect(200);
 }
 
+/// The ids of the `area_updated` events.
 fn ids(events: &[Value]) -> Vec<i64> {
     let events = events
         .iter()
@@ -33,12 +34,12 @@ fn ids(events: &[Value]) -> Vec<i64> {
 }
 
 #[track_caller]
-fn assert_rising(ids: &[i64]) {
+fn assert_increasing(ids: &[i64]) {
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
 }
 
 #[tokio::test]
-async fn every_session_of_a_client_gets_each_event_and_an_old_ones_end_takes_none_away() {
+async fn each_session_of_a_client_receives_every_event() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -52,7 +53,7 @@ async fn every_session_of_a_client_gets_each_event_and_an_old_ones_end_takes_non
     assert_eq!(admin.get(&path).await.expect(200).json["sessions"], 3);
 
     old.close().await;
-    soon("the old session's end", async {
+    soon("the old session to end", async {
         while admin.get(&path).await.expect(200).json["sessions"] != 2 {}
     })
     .await;
@@ -64,7 +65,7 @@ async fn every_session_of_a_client_gets_each_event_and_an_old_ones_end_takes_non
 }
 
 #[tokio::test]
-async fn events_of_many_writers_come_in_the_order_of_their_ids_and_all_of_them() {
+async fn events_of_concurrent_writers_arrive_complete_and_in_order() {
     const WRITERS: usize = 8;
     const CHANGES: usize = 12;
     let daemon = Daemon::start().await;
@@ -76,8 +77,8 @@ async fn events_of_many_writers_come_in_the_order_of_their_ids_and_all_of_them()
     let all: Vec<_> = areas.iter().map(String::as_str).collect();
     let tablet = daemon.pair("Wall", &all).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    let watcher = daemon.token(json!({ "role": "admin", "name": "w" })).await;
-    let mut watcher = daemon.listen(watcher["token"].as_str().unwrap()).await;
+    let admin_socket = daemon.token(json!({ "role": "admin", "name": "w" })).await;
+    let mut admin_socket = daemon.listen(admin_socket["token"].as_str().unwrap()).await;
     let writers: Vec<_> = areas
         .into_iter()
         .map(|area| {
@@ -89,31 +90,31 @@ async fn events_of_many_writers_come_in_the_order_of_their_ids_and_all_of_them()
             })
         })
         .collect();
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     for _ in 0..WRITERS * CHANGES {
         let event = socket.next_of("area_updated").await;
-        assert_eq!(watcher.next_of("area_updated").await, event);
-        told.push(event);
+        assert_eq!(admin_socket.next_of("area_updated").await, event);
+        events.push(event);
     }
     for writer in writers {
         writer.await.expect("the writer finishes");
     }
-    let ids = ids(&told);
-    assert_rising(&ids);
+    let ids = ids(&events);
+    assert_increasing(&ids);
     let range = ids.last().unwrap() - ids[0];
     assert_eq!(range as usize + 1, ids.len(), "ids without holes");
     socket.assert_nothing_received().await;
 }
 
-/// Four writers that change an area until they are told to stop.
-fn flood(admin: &Api, area: &str) -> impl AsyncFnOnce() {
-    let goes_on = Arc::new(AtomicBool::new(true));
+/// Starts four writers that change an area. Await the returned function to stop them.
+fn start_writers(admin: &Api, area: &str) -> impl AsyncFnOnce() {
+    let running = Arc::new(AtomicBool::new(true));
     let writers: Vec<_> = (0..4)
         .map(|writer| {
-            let (admin, area, goes_on) = (admin.clone(), area.to_owned(), goes_on.clone());
+            let (admin, area, running) = (admin.clone(), area.to_owned(), running.clone());
             tokio::spawn(async move {
                 let mut n = writer;
-                while goes_on.load(Ordering::Relaxed) {
+                while running.load(Ordering::Relaxed) {
                     rename(&admin, &area, n).await;
                     n += 4;
                 }
@@ -121,7 +122,7 @@ fn flood(admin: &Api, area: &str) -> impl AsyncFnOnce() {
         })
         .collect();
     async move || {
-        goes_on.store(false, Ordering::Relaxed);
+        running.store(false, Ordering::Relaxed);
         for writer in writers {
             writer.await.expect("the writer finishes");
         }
@@ -134,66 +135,70 @@ async fn revoke(admin: &Api, tablet: &Tablet) {
 }
 
 #[tokio::test]
-async fn a_tablet_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked() {
+async fn revoked_tablet_under_load_receives_only_token_revoked() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    let watcher = daemon.token(json!({ "role": "admin", "name": "w" })).await;
-    let mut watcher = daemon.listen(watcher["token"].as_str().unwrap()).await;
-    let stop = flood(&admin, &area);
+    let admin_socket = daemon.token(json!({ "role": "admin", "name": "w" })).await;
+    let mut admin_socket = daemon.listen(admin_socket["token"].as_str().unwrap()).await;
+    let stop = start_writers(&admin, &area);
     for _ in 0..10 {
         socket.next_of("area_updated").await;
     }
     revoke(&admin, &tablet).await;
-    // The flood goes on after the answer.
-    let revoked = watcher.next_of("client_revoked").await["id"].as_i64();
+    // The writers continue after the response to the revoke.
+    let revoked = admin_socket.next_of("client_revoked").await["id"].as_i64();
     for _ in 0..10 {
-        watcher.next_of("area_updated").await;
+        admin_socket.next_of("area_updated").await;
     }
     stop().await;
 
-    let (told, code) = socket.rest().await;
+    let (events, code) = socket.rest().await;
     assert_eq!(code, Some(4403));
-    let (last, before) = told.split_last().expect("it was told at least that");
+    let (last, before) = events.split_last().expect("a final event");
     assert_eq!(last["type"], "token_revoked");
     let ids = ids(before);
     assert_eq!(ids.len(), before.len(), "{before:?}");
-    assert_rising(&ids);
+    assert_increasing(&ids);
     assert!(ids.iter().all(|id| Some(*id) < revoked));
 }
 
 #[tokio::test]
-async fn what_waited_for_a_tablet_that_does_not_read_is_dropped_by_its_revoke() {
+async fn revoke_discards_events_queued_for_a_stalled_tablet() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 200).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut stuck = Socket::open_with_small_buffer(&daemon, &tablet.token).await;
+    let mut stalled = Socket::open_with_small_buffer(&daemon, &tablet.token).await;
     for n in 0..MANY {
         rename(&admin, &area, n).await;
     }
     revoke(&admin, &tablet).await;
     rename(&admin, &area, MANY).await;
-    // A frame was stuck half-way: only the connection's end keeps back the rest of it, and of those
-    // that were queued behind it.
-    let (told, code) = stuck.rest().await;
+    // A partly written frame cannot be taken back, so the connection ends without a close frame. The queued
+    // events behind it must not arrive.
+    let (events, code) = stalled.rest().await;
     assert_eq!(code, None);
-    let ids = ids(&told);
-    assert_eq!(ids.len(), told.len() - 1, "all but the first words");
-    assert_rising(&ids);
-    assert!(!ids.is_empty() && ids.len() < MANY, "{} came", ids.len());
+    let ids = ids(&events);
+    assert_eq!(ids.len(), events.len() - 1, "all but the welcome");
+    assert_increasing(&ids);
+    assert!(
+        !ids.is_empty() && ids.len() < MANY,
+        "{} received",
+        ids.len()
+    );
 }
 
 #[tokio::test]
-async fn a_socket_that_never_reads_delays_nobody_else() {
+async fn stalled_socket_does_not_delay_others() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 200).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let other = daemon.pair("Other", &[&area]).await;
-    let _stuck = [
+    let _stalled = [
         Socket::open_with_small_buffer(&daemon, &tablet.token).await,
         Socket::open_with_small_buffer(&daemon, &other.token).await,
     ];
@@ -210,27 +215,27 @@ async fn a_socket_that_never_reads_delays_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_tablet_that_was_slow_gets_everything_once_and_in_order() {
+async fn slow_tablet_receives_every_event_once_in_order() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut slow = Socket::open_with_small_buffer(&daemon, &tablet.token).await;
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     for n in 0..MANY {
         rename(&admin, &area, n).await;
-        // However long all of this takes, it is slow and not stuck.
+        // Reading now and then keeps the client slow rather than stalled.
         if n % 10 == 9 {
-            told.push(slow.next_of("area_updated").await);
+            events.push(slow.next_of("area_updated").await);
         }
     }
-    while told.len() < MANY {
-        told.push(slow.next_of("area_updated").await);
+    while events.len() < MANY {
+        events.push(slow.next_of("area_updated").await);
     }
-    for (n, event) in told.iter().enumerate() {
+    for (n, event) in events.iter().enumerate() {
         assert_eq!(event["data"]["name"], format!("Hall {n}"));
     }
-    assert_rising(&ids(&told));
+    assert_increasing(&ids(&events));
     rename(&admin, &area, MANY).await;
     assert_eq!(
         slow.next().await["data"]["name"],

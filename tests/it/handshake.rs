@@ -1,4 +1,4 @@
-//! How a socket proves in its handshake who it is, and the first words that it is told
+//! How a socket proves in its handshake who it is, and the first welcome that it is told
 //! (contract 3 and 4.4).
 
 use serde_json::json;
@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{Daemon, Socket, assert_timestamp, keys, soon, tls_stream};
 
-/// The keys of the first words.
+/// The keys of the first welcome.
 pub const WELCOME_KEYS: [&str; 12] = [
     "assignedAreas",
     "clientId",
@@ -23,7 +23,7 @@ pub const WELCOME_KEYS: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn the_first_words_say_everything_a_tablet_needs_to_draw() {
+async fn welcome_has_everything_a_tablet_needs_to_render() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = json!({ "name": "Kitchen", "entityIds": ["light.a", "switch.b"] });
@@ -36,9 +36,9 @@ async fn the_first_words_say_everything_a_tablet_needs_to_draw() {
         .await
         .expect(200);
 
-    let words = daemon.connect(&tablet.token).await.next().await;
-    assert_eq!(words["type"], "connection");
-    let data = &words["data"];
+    let welcome = daemon.connect(&tablet.token).await.next().await;
+    assert_eq!(welcome["type"], "connection");
+    let data = &welcome["data"];
     assert_eq!(keys(data), WELCOME_KEYS);
     assert_eq!(data["status"], "connected");
     assert_eq!(data["clientId"], tablet.id);
@@ -58,7 +58,7 @@ async fn the_first_words_say_everything_a_tablet_needs_to_draw() {
 }
 
 #[tokio::test]
-async fn last_event_id_is_where_what_is_told_next_goes_on() {
+async fn last_event_id_of_welcome_precedes_the_next_event() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -71,7 +71,7 @@ async fn last_event_id_is_where_what_is_told_next_goes_on() {
 }
 
 #[tokio::test]
-async fn whoever_is_no_client_has_its_session_as_client_id() {
+async fn admin_and_user_get_the_session_id_as_client_id() {
     let daemon = Daemon::start().await;
     for role in ["admin", "user"] {
         let token = daemon.token(json!({ "role": role, "name": "x" })).await;
@@ -87,7 +87,7 @@ async fn whoever_is_no_client_has_its_session_as_client_id() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_in_the_handshake_fails_it_with_401() {
+async fn invalid_token_in_the_handshake_returns_401() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let forged = format!("{}x", tablet.token);
@@ -107,7 +107,7 @@ async fn a_wrong_token_in_the_handshake_fails_it_with_401() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_url_is_refused_however_good() {
+async fn valid_token_in_the_url_is_refused() {
     let mut daemon = Daemon::with(&[("LOG_LEVEL", "trace")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/ws?token={}", tablet.token);
@@ -126,7 +126,7 @@ async fn a_token_in_the_url_is_refused_however_good() {
 }
 
 #[tokio::test]
-async fn a_session_id_opens_a_socket_by_query_header_cookie_and_message() {
+async fn session_id_is_accepted_from_query_header_cookie_and_message() {
     let mut daemon = Daemon::with(&[("LOG_LEVEL", "trace")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let id = daemon.api(&tablet.token).open_session().await;
@@ -138,8 +138,8 @@ async fn a_session_id_opens_a_socket_by_query_header_cookie_and_message() {
         Socket::open_with(&daemon, "/ws", &[("cookie", &cookie)]).await,
     ];
     for socket in opened {
-        let words = socket.expect("the socket opens").next().await;
-        assert_eq!(words["data"]["clientId"], tablet.id);
+        let welcome = socket.expect("the socket opens").next().await;
+        assert_eq!(welcome["data"]["clientId"], tablet.id);
     }
     let mut socket = daemon.connect_unauthenticated().await;
     socket.authenticate(&id).await;
@@ -154,7 +154,7 @@ async fn a_session_id_opens_a_socket_by_query_header_cookie_and_message() {
 }
 
 #[tokio::test]
-async fn a_cookie_counts_for_our_own_pages_and_for_no_browser() {
+async fn cookie_is_accepted_only_from_allowed_origins() {
     let daemon = Daemon::with(&[("CORS_ORIGINS", "https://panel.example")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let id = daemon.api(&tablet.token).open_session().await;
@@ -194,7 +194,7 @@ async fn a_cookie_counts_for_our_own_pages_and_for_no_browser() {
 }
 
 #[tokio::test]
-async fn sockets_that_are_given_up_while_they_open_leave_no_session() {
+async fn sockets_aborted_during_the_handshake_leave_no_session() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;

@@ -6,7 +6,7 @@ use crate::pairing_asked::ask;
 use crate::support::{Daemon, until};
 
 #[tokio::test]
-async fn health_has_seed_4s_shape_and_needs_no_token() {
+async fn health_has_the_documented_fields_and_needs_no_token() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut sockets = [
@@ -42,7 +42,7 @@ async fn health_has_seed_4s_shape_and_needs_no_token() {
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_half_done() {
+async fn full_disk_returns_503_and_leaves_nothing_half_done() {
     let daemon = Daemon::ignoring_sigxfsz(&[]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
@@ -124,7 +124,7 @@ async fn a_disk_that_takes_nothing_is_503_until_it_takes_again_and_nothing_is_ha
 }
 
 #[tokio::test]
-async fn health_notices_a_full_disk_by_itself() {
+async fn full_disk_is_detected_without_requests() {
     let daemon = Daemon::ignoring_sigxfsz(&[]).await;
     daemon.unauthenticated().get("/health").await.expect(200);
     daemon.limit_file_size("0").await;
@@ -140,7 +140,7 @@ async fn health_notices_a_full_disk_by_itself() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_is_gone_is_503_until_it_is_back() {
+async fn missing_data_folder_returns_503_until_it_is_back() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = format!("/api/areas/{}", admin.create_area("Kitchen").await);
@@ -179,7 +179,7 @@ async fn a_data_folder_that_is_gone_is_503_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn health_notices_by_itself_that_the_data_folder_is_gone() {
+async fn missing_data_folder_is_detected_without_requests() {
     let daemon = Daemon::start().await;
     let away = daemon.folder().with_extension("away");
     std::fs::rename(daemon.folder(), &away).unwrap();

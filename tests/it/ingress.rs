@@ -14,7 +14,7 @@ fn ingress(daemon: &Daemon) -> Api {
 }
 
 #[tokio::test]
-async fn any_peer_but_supervisors_proxy_gets_403() {
+async fn peer_other_than_supervisors_proxy_gets_403() {
     let daemon = Daemon::with(&[LISTEN, UNVERIFIED]).await;
     // Forwarding headers must not help, not even from a trusted proxy.
     let ours = ingress(&daemon).with_header("x-forwarded-for", "172.30.32.2");
@@ -34,7 +34,7 @@ async fn any_peer_but_supervisors_proxy_gets_403() {
 }
 
 #[tokio::test]
-async fn nobody_passes_while_home_assistant_cannot_be_asked_who_is_an_admin() {
+async fn ingress_is_closed_while_admins_cannot_be_looked_up() {
     let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
     let table: [(&[&str], &str); 4] = [
         (&["5f0e"], "cannot ask Home Assistant"),
@@ -72,7 +72,7 @@ async fn nobody_passes_while_home_assistant_cannot_be_asked_who_is_an_admin() {
 }
 
 #[tokio::test]
-async fn what_is_open_to_strangers_elsewhere_is_not_on_ingress() {
+async fn unauthenticated_endpoints_are_closed_on_ingress() {
     let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
     let admin = daemon.admin().await;
     let offered = admin
@@ -93,7 +93,7 @@ async fn what_is_open_to_strangers_elsewhere_is_not_on_ingress() {
 }
 
 #[tokio::test]
-async fn a_token_does_not_open_ingress() {
+async fn ingress_ignores_tokens() {
     let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
@@ -104,7 +104,7 @@ async fn a_token_does_not_open_ingress() {
 }
 
 #[tokio::test]
-async fn without_the_check_every_peer_is_an_admin_and_each_start_warns_of_it() {
+async fn disabled_check_admits_every_peer_and_warns_at_start() {
     let daemon = Daemon::with(&[LISTEN, FROM_US, UNVERIFIED]).await;
     assert!(
         daemon.log().contains("ingress_verify_admin"),
@@ -137,7 +137,7 @@ async fn upgrade(api: &Api, headers: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test]
-async fn on_ingress_a_foreign_page_is_refused_for_reads_writes_and_sockets() {
+async fn foreign_origin_is_refused_on_ingress() {
     let daemon = Daemon::with(&[
         LISTEN,
         FROM_US,

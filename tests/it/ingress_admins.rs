@@ -62,7 +62,7 @@ async fn closed(mut socket: WebSocketStream<TcpStream>, patience: Duration) -> u
 }
 
 #[tokio::test]
-async fn owners_and_administrators_pass_and_others_get_a_page_that_says_why() {
+async fn ingress_admits_admins_and_explains_refusal_to_others() {
     let (core, daemon) = start().await;
     for id in ["owner", "admin"] {
         let me = person(&daemon, id).get("/api/me").await.expect(200).json;
@@ -92,7 +92,7 @@ async fn owners_and_administrators_pass_and_others_get_a_page_that_says_why() {
 }
 
 #[tokio::test]
-async fn the_last_answer_stands_while_home_assistant_is_away() {
+async fn last_user_list_is_used_while_home_assistant_is_away() {
     let (mut core, daemon) = start().await;
     person(&daemon, "admin").get("/api/me").await.expect(200);
     core.kill().await;
@@ -103,7 +103,7 @@ async fn the_last_answer_stands_while_home_assistant_is_away() {
 }
 
 #[tokio::test]
-async fn is_closed_where_nobody_can_say() {
+async fn ingress_without_any_user_list_is_closed() {
     let core = Core::with(users).await;
     for answer in [
         CoreReply::Error("unauthorized", "Unauthorized"),
@@ -128,7 +128,7 @@ async fn is_closed_where_nobody_can_say() {
 }
 
 #[tokio::test]
-async fn who_is_no_admin_any_more_is_sent_away_when_home_assistant_is_back() {
+async fn former_admin_is_disconnected_after_reconnect() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
     let mut owner = socket(&daemon, "owner").await;
@@ -148,7 +148,7 @@ async fn who_is_no_admin_any_more_is_sent_away_when_home_assistant_is_back() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_is_no_absence_and_closes() {
+async fn unreadable_user_list_closes_ingress() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
     let nonsense = CoreReply::Result(json!([{ "name": "without an id" }]));
@@ -162,7 +162,7 @@ async fn an_answer_that_cannot_be_read_is_no_absence_and_closes() {
 }
 
 #[tokio::test]
-async fn who_is_no_admin_any_more_is_sent_away_within_the_minute() {
+async fn former_admin_is_disconnected_within_a_minute() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
     core.data().users.remove(1);

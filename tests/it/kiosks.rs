@@ -152,7 +152,7 @@ async fn everything(daemon: &Daemon, tablet: &Tablet) {
 }
 
 #[tokio::test]
-async fn each_namespace_tells_its_own_to_admins_and_to_its_rooms_in_both_dialects() {
+async fn namespace_events_reach_admins_and_rooms_in_both_dialects() {
     let daemon = Daemon::with(&[("MAX_SESSIONS_PER_CLIENT", "64")]).await;
     let locker = json!({ "id": "locker-1", "kioskId": "kiosk-1", "state": "closed" });
     daemon
@@ -240,7 +240,7 @@ async fn each_namespace_tells_its_own_to_admins_and_to_its_rooms_in_both_dialect
 }
 
 #[tokio::test]
-async fn a_tablet_may_not_enter_the_room_of_another_kiosk_in_any_namespace() {
+async fn tablet_cannot_join_the_room_of_another_kiosk() {
     let daemon = Daemon::start().await;
     let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
     for namespace in NAMESPACES {
@@ -259,7 +259,7 @@ async fn a_tablet_may_not_enter_the_room_of_another_kiosk_in_any_namespace() {
 }
 
 #[tokio::test]
-async fn a_kiosk_that_is_changed_takes_its_room_along() {
+async fn kiosk_change_moves_the_tablet_to_the_new_room() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let locker = json!({ "id": "l", "kioskId": "kiosk-1", "state": "closed" });

@@ -17,7 +17,7 @@ async fn refused_start(options: &[(&str, &str)]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn the_plain_listener_is_off_until_asked_for_and_serves_the_same_api() {
+async fn plain_listener_is_off_by_default_and_serves_the_same_api() {
     let daemon = Daemon::start().await;
     assert_eq!((daemon.plain, daemon.ingress), (None, None));
     let daemon = Daemon::with(&[("PLAIN_LISTEN", "127.0.0.1:0")]).await;
@@ -33,7 +33,7 @@ async fn the_plain_listener_is_off_until_asked_for_and_serves_the_same_api() {
 }
 
 #[tokio::test]
-async fn the_plain_listener_refuses_an_address_that_others_reach() {
+async fn plain_listener_refuses_a_public_address() {
     for address in [
         "0.0.0.0:0",
         "[::]:0",
@@ -56,7 +56,7 @@ async fn the_plain_listener_refuses_an_address_that_others_reach() {
 }
 
 #[tokio::test]
-async fn a_tls_name_outside_the_house_ends_the_start_with_advice() {
+async fn public_tls_name_fails_the_start_with_advice() {
     let (code, said) = refused_start(&[("TLS_NAMES", "panel.example.org")]).await;
     assert_eq!(code, Some(2), "{said}");
     for word in ["tls_names", "panel.example.org", "certfile", "keyfile"] {
@@ -80,7 +80,7 @@ async fn seen_as(daemon: &Daemon, forwarded: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_forwarded_address_counts_from_trusted_proxies_alone() {
+async fn forwarded_address_is_used_only_from_trusted_proxies() {
     let daemon = Daemon::start().await;
     assert_eq!(seen_as(&daemon, &["203.0.113.7"]).await, "127.0.0.1");
     let daemon = Daemon::with(&[("TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")]).await;

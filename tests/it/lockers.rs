@@ -11,7 +11,7 @@ async fn make(admin: &Api, id: &str, kiosk: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_locker_is_made_changed_and_forgotten() {
+async fn locker_is_created_changed_and_deleted() {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
@@ -75,7 +75,7 @@ async fn a_locker_is_made_changed_and_forgotten() {
 }
 
 #[tokio::test]
-async fn what_makes_no_locker_is_refused() {
+async fn invalid_locker_is_refused() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     make(&admin, "taken", "kiosk-1").await;
@@ -100,7 +100,7 @@ async fn what_makes_no_locker_is_refused() {
 }
 
 #[tokio::test]
-async fn a_tablet_sees_the_lockers_of_its_kiosk_and_changes_none() {
+async fn tablet_reads_lockers_of_its_kiosk_and_changes_none() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     for (id, kiosk) in [("a", "kiosk-1"), ("b", "kiosk-2"), ("c", "kiosk-1")] {
@@ -154,7 +154,7 @@ async fn a_tablet_sees_the_lockers_of_its_kiosk_and_changes_none() {
 }
 
 #[tokio::test]
-async fn a_room_that_was_left_hears_no_more() {
+async fn left_room_receives_no_more_events() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     make(&admin, "a", "kiosk-1").await;

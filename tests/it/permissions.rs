@@ -13,7 +13,7 @@ struct Ear {
     name: &'static str,
     token: String,
     socket: Socket,
-    words: Value,
+    welcome: Value,
     rooms: Vec<&'static str>,
 }
 
@@ -26,8 +26,10 @@ async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
     let path = format!("/api/clients/{}", wall.id);
     admin.patch(&path, body).await.expect(200);
     let hall = daemon.pair("Hall", &[]).await;
-    let stranger = daemon.unauthenticated();
-    let asked = stranger.post("/api/pairing/requests", json!({})).await;
+    let unauthenticated = daemon.unauthenticated();
+    let asked = unauthenticated
+        .post("/api/pairing/requests", json!({}))
+        .await;
     let asked = asked.expect(201).json;
     let mut table = vec![
         ("wall", wall.token, vec!["kitchen", "lobby"]),
@@ -55,12 +57,12 @@ async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
     let mut ears = Vec::new();
     for (name, token, rooms) in table {
         let mut socket = daemon.connect(&token).await;
-        let words = socket.next_of("connection").await["data"].clone();
+        let welcome = socket.next_of("connection").await["data"].clone();
         ears.push(Ear {
             name,
             token,
             socket,
-            words,
+            welcome,
             rooms,
         });
     }
@@ -89,14 +91,13 @@ fn number(event: &Value) -> usize {
 }
 
 #[tokio::test]
-async fn each_hears_enters_and_publishes_what_its_role_may_live_in_a_replay_and_in_the_list_alike()
-{
+async fn each_role_receives_joins_and_publishes_what_it_may() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
     let kitchen = admin.create_area("Kitchen").await;
     let bath = admin.create_area("Bath").await;
     let mut ears = ears(&daemon, &kitchen).await;
-    let wall = ears[0].words["clientId"].clone();
+    let wall = ears[0].welcome["clientId"].clone();
 
     for ear in &mut ears {
         for room in ["kitchen", "lobby", "bath", "nowhere"] {
@@ -165,7 +166,7 @@ async fn each_hears_enters_and_publishes_what_its_role_may_live_in_a_replay_and_
         let api = daemon.api(&ear.token);
         if ear.name == "waiting" {
             ear.socket.assert_nothing_received().await;
-            let resume = resume(&ear.words, "r");
+            let resume = resume(&ear.welcome, "r");
             assert_eq!(ear.socket.ask(resume).await["data"]["success"], true);
             ear.socket.assert_nothing_received().await;
             assert_eq!(api.get("/api/events").await.refused(403), "forbidden");
@@ -175,24 +176,29 @@ async fn each_hears_enters_and_publishes_what_its_role_may_live_in_a_replay_and_
         ear.socket.close().await;
 
         let mut again = daemon.listen(&ear.token).await;
-        again.send(resume(&ear.words, "r")).await;
+        again.send(resume(&ear.welcome, "r")).await;
         assert_eq!(again.next_of("result").await["data"]["recovered"], true);
         assert_eq!(alarms(&mut again).await, expected, "{} replayed", ear.name);
 
         let listed: Vec<usize> = expected.iter().copied().filter(|n| *n < topics).collect();
-        assert_eq!(list(&api, &ear.words).await, listed, "{} listed", ear.name);
+        assert_eq!(
+            list(&api, &ear.welcome).await,
+            listed,
+            "{} listed",
+            ear.name
+        );
     }
 }
 
-fn resume(words: &Value, request: &str) -> Value {
+fn resume(welcome: &Value, request: &str) -> Value {
     json!({
-        "type": "resume", "requestId": request, "connectionId": words["connectionId"],
-        "lastEventId": words["lastEventId"], "epoch": words["epoch"],
+        "type": "resume", "requestId": request, "connectionId": welcome["connectionId"],
+        "lastEventId": welcome["lastEventId"], "epoch": welcome["epoch"],
     })
 }
 
-async fn list(api: &Api, words: &Value) -> Vec<usize> {
-    let path = format!("/api/events?type=alarm&after={}", words["lastEventId"]);
+async fn list(api: &Api, welcome: &Value) -> Vec<usize> {
+    let path = format!("/api/events?type=alarm&after={}", welcome["lastEventId"]);
     let page = api.get(&path).await.expect(200).json;
     page["events"]
         .as_array()

@@ -23,7 +23,7 @@ fn assert_failure(data: &Value, code: &str) {
 }
 
 #[tokio::test]
-async fn every_path_speaks_the_same_frames() {
+async fn every_path_uses_the_same_frames() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     for path in PATHS {
@@ -49,7 +49,7 @@ async fn every_path_speaks_the_same_frames() {
 }
 
 #[tokio::test]
-async fn a_durable_event_has_an_id_and_what_is_ephemeral_has_none() {
+async fn only_durable_events_have_an_id() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -68,7 +68,7 @@ async fn a_durable_event_has_an_id_and_what_is_ephemeral_has_none() {
 }
 
 #[tokio::test]
-async fn permessage_deflate_is_not_offered() {
+async fn permessage_deflate_is_not_negotiated() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let bearer = format!("Bearer {}", tablet.token);
@@ -82,7 +82,7 @@ async fn permessage_deflate_is_not_offered() {
 }
 
 #[tokio::test]
-async fn a_request_is_answered_by_a_result_that_gives_its_id_back() {
+async fn request_gets_a_result_with_its_request_id() {
     let daemon = Daemon::start().await;
     let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
     for id in [json!("a text"), json!(7), json!(-1.5), json!("")] {
@@ -98,7 +98,7 @@ async fn a_request_is_answered_by_a_result_that_gives_its_id_back() {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_is_answered_by_a_result_and_the_socket_stays() {
+async fn failed_request_gets_a_result_and_keeps_the_socket() {
     let daemon = Daemon::start().await;
     let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
     let bad = [
@@ -118,7 +118,7 @@ async fn a_request_that_fails_is_answered_by_a_result_and_the_socket_stays() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_gets_an_error_and_the_socket_stays() {
+async fn unreadable_message_gets_an_error_and_keeps_the_socket() {
     let daemon = Daemon::with(&[("MESSAGES_PER_SECOND", "1000")]).await;
     let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
     let long_id = "x".repeat(200);
@@ -156,7 +156,7 @@ async fn what_cannot_be_read_gets_an_error_and_the_socket_stays() {
 }
 
 #[tokio::test]
-async fn the_keys_of_data_may_stand_beside_type_in_both_spellings() {
+async fn data_keys_are_accepted_at_top_level_in_both_cases() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let (token, id) = (&tablet.token, &tablet.id);
@@ -177,7 +177,7 @@ async fn the_keys_of_data_may_stand_beside_type_in_both_spellings() {
 }
 
 #[tokio::test]
-async fn frames_that_are_no_messages_close_the_socket_with_rfc_6455s_codes() {
+async fn invalid_frames_close_with_rfc_6455_codes() {
     let daemon = Daemon::with(&[("MAX_MESSAGE_BYTES", "4096")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let text = |length: usize| Message::text(" ".repeat(length));
@@ -209,7 +209,7 @@ async fn frames_that_are_no_messages_close_the_socket_with_rfc_6455s_codes() {
 }
 
 #[tokio::test]
-async fn a_message_may_be_as_long_as_the_limit_of_its_socket() {
+async fn message_size_limit_depends_on_authentication() {
     let daemon = Daemon::with(&[("MAX_MESSAGE_BYTES", "4096")]).await;
     let ping = |length: usize| {
         let ping = r#"{"type":"ping"}"#;
@@ -229,7 +229,7 @@ async fn a_message_may_be_as_long_as_the_limit_of_its_socket() {
 }
 
 #[tokio::test]
-async fn a_close_by_the_peer_is_answered() {
+async fn peer_close_frame_is_echoed() {
     let daemon = Daemon::start().await;
     let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
     socket.send_raw(Message::Close(None)).await;
@@ -237,7 +237,7 @@ async fn a_close_by_the_peer_is_answered() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_tells_every_session_how_many_there_are_and_how_far_the_history_is() {
+async fn heartbeat_has_session_count_and_last_event_id() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "1")]).await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;

@@ -1,4 +1,4 @@
-//! Tokens that must not stand, and where a credential may not come from (contract section 3).
+//! Which tokens are accepted, and where a token may be sent (docs/protocol.md#tokens).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Daemon, Socket, until};
 
-/// The house's signing key, as only somebody inside the data folder could have it.
+/// The instance's signing key, read from its database.
 fn signing_key(daemon: &Daemon) -> Vec<u8> {
     let file = daemon.folder().join("wallcast.db");
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -40,10 +40,10 @@ fn with(claims: &Value, key: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_token_is_hs256_and_holds_the_claims_of_the_contract_alone() {
+async fn token_is_hs256_with_the_documented_claims_only() {
     let daemon = Daemon::start().await;
-    let plain = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let token = plain["token"].as_str().unwrap();
+    let minimal = daemon.token(json!({ "role": "admin", "name": "a" })).await;
+    let token = minimal["token"].as_str().unwrap();
     assert_eq!(part(token, 0)["alg"], "HS256");
     let claims = part(token, 1);
     let mut keys: Vec<_> = claims.as_object().unwrap().keys().cloned().collect();
@@ -52,7 +52,7 @@ async fn a_token_is_hs256_and_holds_the_claims_of_the_contract_alone() {
     assert_eq!(claims["username"], claims["sub"]);
     assert_eq!(
         (&claims["role"], &claims["jti"]),
-        (&json!("admin"), &plain["jti"])
+        (&json!("admin"), &minimal["jti"])
     );
 
     let full = daemon
@@ -79,8 +79,8 @@ async fn a_token_is_hs256_and_holds_the_claims_of_the_contract_alone() {
 }
 
 #[tokio::test]
-async fn forged_tokens_are_refused_over_http_and_by_sockets() {
-    // Wrong tokens count against their address.
+async fn forged_tokens_are_refused_over_http_and_websocket() {
+    // Refused tokens count against the rate limit of their address.
     let daemon = Daemon::with(&[("CONNECTIONS_PER_MINUTE", "100")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
@@ -123,11 +123,11 @@ async fn forged_tokens_are_refused_over_http_and_by_sockets() {
         ),
         ("a missing exp", sign(&header, &no_exp)),
         (
-            "an exp that is over",
+            "an exp in the past",
             sign(&header, &with(&claims, "exp", json!(1_700_000_000))),
         ),
         (
-            "two names",
+            "username different from sub",
             sign(&header, &with(&claims, "username", json!("root"))),
         ),
         (
@@ -142,9 +142,9 @@ async fn forged_tokens_are_refused_over_http_and_by_sockets() {
             let own = part(&tablet.token, 1);
             sign(&header, &with(&own, "role", json!("admin")))
         }),
-        ("its signature cut", token[..token.len() - 2].to_owned()),
+        ("a truncated signature", token[..token.len() - 2].to_owned()),
         ("two parts", token.rsplit_once('.').unwrap().0.to_owned()),
-        ("rubbish", "rubbish".to_owned()),
+        ("not a JWT", "rubbish".to_owned()),
     ];
     for (what, token) in &forged {
         let code = daemon.api(token).get("/api/me").await.refused(401);
@@ -158,7 +158,7 @@ async fn forged_tokens_are_refused_over_http_and_by_sockets() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refused_and_its_socket_closed() {
+async fn expired_token_is_refused_and_its_socket_closed() {
     let daemon = Daemon::start().await;
     let token = daemon
         .token(json!({ "role": "admin", "name": "brief", "ttlSeconds": 4 }))
@@ -172,7 +172,7 @@ async fn an_expired_token_is_refused_and_its_socket_closed() {
         .token(json!({ "role": "client", "name": "brief", "ttlSeconds": 1 }))
         .await;
     let brief = daemon.api_of(&token);
-    let code = until("the end of the token", async || {
+    let code = until("the token to expire", async || {
         let answer = brief.get("/api/me").await;
         (answer.status != 200).then(|| answer.refused(401))
     });
@@ -180,7 +180,7 @@ async fn an_expired_token_is_refused_and_its_socket_closed() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_fails_at_once_everywhere() {
+async fn revoked_token_is_refused_immediately_everywhere() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -219,7 +219,7 @@ async fn a_revoked_token_fails_at_once_everywhere() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_url_is_refused_whatever_is_asked() {
+async fn token_in_the_url_is_refused_on_every_path() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);

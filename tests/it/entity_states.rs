@@ -106,7 +106,7 @@ fn shown(event: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_tablet_is_told_the_states_of_its_own_areas_and_of_no_other() {
+async fn tablet_receives_states_of_its_own_areas_only() {
     let home = Home::new().await;
     let token = home
         .daemon
@@ -138,8 +138,8 @@ async fn each_tablet_is_told_the_states_of_its_own_areas_and_of_no_other() {
         .await
         .unwrap();
     assert_eq!(narrow.next().await["type"], "connection");
-    let mut office = home.daemon.listen(token["token"].as_str().unwrap()).await;
-    let all = office.next_of("entity_states").await;
+    let mut admin_socket = home.daemon.listen(token["token"].as_str().unwrap()).await;
+    let all = admin_socket.next_of("entity_states").await;
     assert_eq!(
         shown(&all),
         ["light.hall=off", "light.kitchen=off", "sensor.oven=off"]
@@ -149,7 +149,7 @@ async fn each_tablet_is_told_the_states_of_its_own_areas_and_of_no_other() {
         .set_state("light.kitchen", "on", json!({ "brightness": 7 }));
     let event = in_kitchen.next().await;
     assert_eq!(event["type"], "entity_state_changed");
-    assert_eq!(event, office.next_of("entity_state_changed").await);
+    assert_eq!(event, admin_socket.next_of("entity_state_changed").await);
     assert_timestamp(&event["data"]["timestamp"]);
     let expected = json!({ "entity_id": "light.kitchen", "old_state": "off", "new_state": "on",
         "attributes": { "brightness": 7, "friendly_name": "light.kitchen" },
@@ -197,7 +197,7 @@ async fn each_tablet_is_told_the_states_of_its_own_areas_and_of_no_other() {
 }
 
 #[tokio::test]
-async fn a_tablet_of_another_dialect_is_told_the_same() {
+async fn sse_tablet_receives_the_same_states() {
     let home = Home::new().await;
     let wall = home.daemon.pair("Wall", &["kitchen"]).await;
     let path = "/socket.io/?EIO=4&transport=websocket";
@@ -237,7 +237,7 @@ async fn a_tablet_of_another_dialect_is_told_the_same() {
 }
 
 #[tokio::test]
-async fn an_entity_of_several_areas_is_told_once_and_betrays_no_other_area() {
+async fn entity_in_several_areas_is_sent_once_without_foreign_areas() {
     let home = Home::new().await;
     let body = json!({ "name": "Secret", "entityIds": ["light.kitchen", "light.kitchen", "light.nowhere"] });
     let made = home.admin.post("/api/areas", body).await.expect(201).json;
@@ -285,7 +285,7 @@ async fn an_entity_of_several_areas_is_told_once_and_betrays_no_other_area() {
 }
 
 #[tokio::test]
-async fn of_a_disabled_area_nothing_is_told_and_all_at_once_when_it_is_enabled() {
+async fn disabled_area_hides_states_and_enabling_sends_them() {
     let home = Home::new().await;
     let wall = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
     let mut tablet = home.daemon.listen(&wall.token).await;
@@ -323,7 +323,7 @@ async fn of_a_disabled_area_nothing_is_told_and_all_at_once_when_it_is_enabled()
 }
 
 #[tokio::test]
-async fn home_assistant_is_asked_for_what_some_active_tablet_may_see_and_for_nothing_else() {
+async fn only_entities_visible_to_active_tablets_are_subscribed() {
     let home = Home::new().await;
     home.daemon.until_home_is("connected").await;
     assert!(
@@ -396,7 +396,7 @@ async fn home_assistant_is_asked_for_what_some_active_tablet_may_see_and_for_not
 }
 
 #[tokio::test]
-async fn many_changes_at_once_are_few_subscriptions() {
+async fn many_assignment_changes_cause_few_subscriptions() {
     let home = Home::with(|data| {
         for n in 0..60 {
             data.add_area(&format!("a{n}"), &format!("Area {n}"));
@@ -426,7 +426,7 @@ async fn many_changes_at_once_are_few_subscriptions() {
 }
 
 #[tokio::test]
-async fn when_home_assistant_is_back_everyone_is_told_all_states_anew_and_no_single_changes() {
+async fn reconnected_home_assistant_sends_snapshots_not_changes() {
     let mut home = Home::new().await;
     let wall = home.daemon.pair("Wall", &["kitchen"]).await;
     let mut tablet = home.daemon.listen(&wall.token).await;
@@ -463,11 +463,11 @@ async fn when_home_assistant_is_back_everyone_is_told_all_states_anew_and_no_sin
 }
 
 #[tokio::test]
-async fn a_tablet_that_comes_back_gets_what_it_missed_and_then_the_newest_states() {
+async fn resumed_tablet_gets_missed_events_then_a_snapshot() {
     let home = Home::new().await;
     let wall = home.daemon.pair("Wall", &["kitchen"]).await;
     let mut tablet = home.daemon.connect(&wall.token).await;
-    let words = tablet.next().await;
+    let welcome = tablet.next().await;
     tablet.next_of("entity_states").await;
     tablet.close().await;
     for n in 0..5 {
@@ -477,8 +477,8 @@ async fn a_tablet_that_comes_back_gets_what_it_missed_and_then_the_newest_states
     let body = json!({ "to": { "clientId": wall.id }, "body": "While you were away" });
     home.admin.post("/api/messages", body).await.expect(201);
     let (last, epoch) = (
-        &words["data"]["lastEventId"],
-        words["data"]["epoch"].as_str().unwrap(),
+        &welcome["data"]["lastEventId"],
+        welcome["data"]["epoch"].as_str().unwrap(),
     );
     let path = format!("/ws?since={last}&epoch={epoch}");
     until("the newest state", async || {
@@ -489,8 +489,8 @@ async fn a_tablet_that_comes_back_gets_what_it_missed_and_then_the_newest_states
     let mut tablet = Socket::open(&home.daemon, &path, Some(&wall.token))
         .await
         .unwrap();
-    let words = tablet.next().await;
-    assert_eq!(words["data"]["recovered"], true);
+    let welcome = tablet.next().await;
+    assert_eq!(welcome["data"]["recovered"], true);
     let mut kinds = Vec::new();
     let states = loop {
         let event = tablet.next().await;
@@ -513,7 +513,7 @@ async fn a_tablet_that_comes_back_gets_what_it_missed_and_then_the_newest_states
 }
 
 #[tokio::test]
-async fn entities_come_in_pages() {
+async fn entities_are_listed_in_pages() {
     let home = Home::with(|data| {
         data.add_area("kitchen", "Kitchen");
         for n in 0..25 {
@@ -552,7 +552,7 @@ async fn entities_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_is_refused_or_never_answered_holds_nobody_back() {
+async fn failed_or_unanswered_subscription_blocks_nothing() {
     for answer in [
         CoreReply::Error("unknown_error", "Nope"),
         CoreReply::Frame(r#"{"id":ID,"type":"result","success":true,"result":null}"#.to_owned()),
@@ -578,7 +578,7 @@ async fn a_subscription_that_is_refused_or_never_answered_holds_nobody_back() {
 }
 
 #[tokio::test]
-async fn an_event_that_home_assistant_cannot_tell_costs_no_other() {
+async fn failed_home_assistant_event_loses_no_other_event() {
     let home = Home::new().await;
     let wall = home.daemon.pair("Wall", &["kitchen"]).await;
     let mut tablet = home.daemon.listen(&wall.token).await;
@@ -599,7 +599,7 @@ async fn an_event_that_home_assistant_cannot_tell_costs_no_other() {
 }
 
 #[tokio::test]
-async fn what_stands_tells_on_until_another_has_taken_its_place() {
+async fn old_subscription_stays_until_its_replacement_is_confirmed() {
     for answer in [
         CoreReply::Error("unknown_error", "Nope"),
         CoreReply::Frame(
@@ -640,7 +640,7 @@ async fn what_stands_tells_on_until_another_has_taken_its_place() {
 }
 
 #[tokio::test]
-async fn a_burst_costs_a_slow_tablet_no_more_than_what_it_shows_and_the_newest_wins() {
+async fn burst_to_a_slow_tablet_is_coalesced_to_newest_states() {
     const ENTITIES: usize = 300;
     const ROUNDS: usize = 20;
     let home = Home::with(|data| {
@@ -754,7 +754,7 @@ fn memory(daemon: &Daemon) -> usize {
 }
 
 #[tokio::test]
-async fn locks_of_mirrored_areas_are_lockers_whose_changes_are_told() {
+async fn locks_of_mirrored_areas_are_published_as_lockers() {
     let home = Home::with(|data| {
         data.add_area("hall", "Hall");
         data.add_area("shed", "Shed");
@@ -840,7 +840,7 @@ async fn locks_of_mirrored_areas_are_lockers_whose_changes_are_told() {
 }
 
 #[tokio::test]
-async fn a_lock_of_a_disabled_area_is_told_as_no_locker_wherever_else_it_is_seen() {
+async fn lock_in_a_disabled_area_is_not_a_locker() {
     let home = Home::with(|data| {
         data.add_area("hall", "Hall");
         data.add_entity("lock.front", Some("hall"), None);
@@ -888,7 +888,7 @@ async fn a_lock_of_a_disabled_area_is_told_as_no_locker_wherever_else_it_is_seen
 }
 
 #[tokio::test]
-async fn the_states_of_a_large_house_take_little_memory() {
+async fn states_of_a_large_home_use_little_memory() {
     const AREAS: usize = 200;
     const EACH: usize = 50;
     let home = Home::with(|data| {

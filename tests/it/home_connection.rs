@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::support::{AcceptMode, Api, CORE_TOKEN, Core, CoreReply, Daemon, command, until};
 
 #[tokio::test]
-async fn is_disabled_where_none_is_configured() {
+async fn status_without_configuration_is_disabled() {
     let daemon = Daemon::start().await;
     daemon.until_home_is("disabled").await;
 }
 
 #[tokio::test]
-async fn connects_by_supervisors_proxy_and_directly() {
+async fn daemon_connects_through_supervisor_and_directly() {
     let core = Core::start().await;
     for options in [core.as_addon(), core.direct()] {
         let daemon = Daemon::with_core(options, &[]).await;
@@ -22,7 +22,7 @@ async fn connects_by_supervisors_proxy_and_directly() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_verified() {
+async fn untrusted_core_certificate_is_refused() {
     let core = Core::with_tls(|_| {}).await;
     let daemon = Daemon::with_core(core.direct_tls(true), &[]).await;
     daemon.until_home_is("connected").await;
@@ -32,7 +32,7 @@ async fn a_certificate_is_verified() {
 }
 
 #[tokio::test]
-async fn comes_back_whatever_the_reason() {
+async fn connection_is_restored_after_every_kind_of_failure() {
     let mut core = Core::start().await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     daemon.until_home_is("connected").await;
@@ -62,7 +62,7 @@ async fn on_board(api: &Api) -> Value {
 }
 
 #[tokio::test]
-async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on() {
+async fn board_shows_the_outage_and_the_api_keeps_working() {
     let mut core = Core::start().await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     daemon.until_home_is("connected").await;
@@ -129,7 +129,7 @@ async fn the_board_says_when_home_assistant_is_away_and_everything_else_works_on
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_ends_nothing() {
+async fn refused_core_token_is_retried() {
     let core = Core::with(|data| data.accept_mode = AcceptMode::RefusesToken).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     daemon.until_home_is("disconnected").await;
@@ -151,7 +151,7 @@ async fn a_token_that_is_refused_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_core_that_does_not_answer_is_not_there() {
+async fn unresponsive_core_counts_as_disconnected() {
     let core = Core::with(|data| {
         data.replies.insert("ping".to_owned(), CoreReply::Silence);
     })
@@ -163,7 +163,7 @@ async fn a_core_that_does_not_answer_is_not_there() {
 }
 
 #[tokio::test]
-async fn its_token_is_in_no_log_and_no_file() {
+async fn core_token_is_in_no_log_and_no_file() {
     for is_addon in [true, false] {
         let mut core = Core::with(|data| data.add_area("kitchen", "Kitchen")).await;
         let options = match is_addon {
@@ -200,7 +200,7 @@ async fn its_token_is_in_no_log_and_no_file() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_option_is_not_quoted() {
+async fn invalid_token_option_is_not_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let options = [("HA_TOKEN".to_owned(), "a secret with blanks".to_owned())];
     let output = command(folder.path(), &options).output().await.unwrap();

@@ -26,7 +26,7 @@ async fn churn(api: &Api, client: &str, areas: &[String], times: usize) {
 }
 
 #[tokio::test]
-async fn each_caller_gets_what_its_socket_was_told() {
+async fn event_list_matches_what_the_callers_socket_received() {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
@@ -39,7 +39,7 @@ async fn each_caller_gets_what_its_socket_was_told() {
         .as_i64()
         .unwrap();
     let mut socket = daemon.listen(&wall.token).await;
-    let mut office = daemon.listen(token["token"].as_str().unwrap()).await;
+    let mut admin_socket = daemon.listen(token["token"].as_str().unwrap()).await;
 
     let rename = async |name: &str| {
         let path = format!("/api/areas/{area}");
@@ -80,7 +80,7 @@ async fn each_caller_gets_what_its_socket_was_told() {
 
     let mut told = Vec::new();
     while told.len() < 5 {
-        let message = office.next().await;
+        let message = admin_socket.next().await;
         if message["id"].is_i64() {
             told.push(message);
         }
@@ -100,7 +100,7 @@ async fn each_caller_gets_what_its_socket_was_told() {
 }
 
 #[tokio::test]
-async fn pages_meet_also_where_a_type_is_rare() {
+async fn pages_of_a_rare_type_are_contiguous() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let mut areas = Vec::new();
@@ -175,7 +175,7 @@ async fn pages_meet_also_where_a_type_is_rare() {
 }
 
 #[tokio::test]
-async fn wrong_questions_and_wrong_callers_are_refused() {
+async fn invalid_query_or_caller_is_refused() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     for (query, field) in [
@@ -196,19 +196,21 @@ async fn wrong_questions_and_wrong_callers_are_refused() {
     let none = get(&admin, "after=9000000000&type=").await;
     assert_eq!((ids(&none), &none["more"]), (vec![], &json!(false)));
 
-    let stranger = daemon.unauthenticated();
+    let unauthenticated = daemon.unauthenticated();
     assert_eq!(
-        stranger.get("/api/events").await.refused(401),
+        unauthenticated.get("/api/events").await.refused(401),
         "unauthenticated"
     );
-    let asked = stranger.post("/api/pairing/requests", json!({})).await;
+    let asked = unauthenticated
+        .post("/api/pairing/requests", json!({}))
+        .await;
     let waiting = asked.expect(201).json["pairingToken"].take();
     let waiting = daemon.api(waiting.as_str().unwrap());
     assert_eq!(waiting.get("/api/events").await.refused(403), "forbidden");
 }
 
 #[tokio::test]
-async fn the_history_is_no_longer_than_its_options_say() {
+async fn history_is_trimmed_to_the_configured_retention() {
     let daemon = Daemon::with(&[("HISTORY_EVENTS", "20")]).await;
     let admin = daemon.local();
     let areas = [

@@ -7,7 +7,7 @@ use crate::support::Daemon;
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
 #[tokio::test]
-async fn whoever_asks_for_more_gets_403_and_learns_of_nothing() {
+async fn client_gets_403_for_foreign_and_unknown_ids_alike() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -96,7 +96,7 @@ async fn whoever_asks_for_more_gets_403_and_learns_of_nothing() {
 }
 
 #[tokio::test]
-async fn a_failed_request_changes_nothing_and_tells_nobody() {
+async fn failed_request_changes_nothing_and_emits_nothing() {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
@@ -107,8 +107,8 @@ async fn a_failed_request_changes_nothing_and_tells_nobody() {
     let tablet = daemon.pair("Wall", &[&one]).await;
     let mut wall = daemon.connect(&tablet.token).await;
     wall.next_of("connection").await;
-    let mut office = daemon.connect(token["token"].as_str().unwrap()).await;
-    office.next_of("connection").await;
+    let mut admin_socket = daemon.connect(token["token"].as_str().unwrap()).await;
+    admin_socket.next_of("connection").await;
     let snapshot = async || {
         let mut lists = Vec::new();
         for path in [
@@ -218,5 +218,5 @@ async fn a_failed_request_changes_nothing_and_tells_nobody() {
     }
     assert_eq!(snapshot().await, before);
     wall.assert_nothing_received().await;
-    office.assert_nothing_received().await;
+    admin_socket.assert_nothing_received().await;
 }

@@ -1,5 +1,5 @@
-//! What Wallcast announces on Home Assistant's bus, and what comes by its standard input (contract
-//! section 7).
+//! Events that Wallcast fires on Home Assistant's bus, and actions that arrive on its standard input
+//! (docs/protocol.md#home-assistant).
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -7,14 +7,15 @@ use tokio::io::AsyncWriteExt as _;
 use crate::kiosks::at_kiosk;
 use crate::support::{Core, Daemon, assert_timestamp, until};
 
-async fn fired(core: &Core, kind: &str) -> Value {
-    let fired = until(kind, async || core.fired(kind).first().cloned()).await;
+/// Waits for an event of this type on the bus and returns its data.
+async fn fired(core: &Core, event_type: &str) -> Value {
+    let fired = until(event_type, async || core.fired(event_type).first().cloned()).await;
     assert_timestamp(&fired["timestamp"]);
     fired
 }
 
 #[tokio::test]
-async fn what_tablets_do_is_fired_with_who_and_where() {
+async fn tablet_activity_is_fired_on_the_home_assistant_bus() {
     let core = Core::start().await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     daemon.until_home_is("connected").await;
@@ -33,10 +34,10 @@ async fn what_tablets_do_is_fired_with_who_and_where() {
     assert_eq!(online["client_name"], "Wall");
 
     let help = json!({ "category": "stuck", "note": "please", "locker_no": 7 });
-    let asked = daemon.api(&tablet.token).post("/api/help", help).await;
-    let asked = asked.expect(201).json;
+    let request = daemon.api(&tablet.token).post("/api/help", help).await;
+    let request = request.expect(201).json;
     let help = fired(&core, "wallcast_help_requested").await;
-    assert_eq!(help["help_id"], asked["id"]);
+    assert_eq!(help["help_id"], request["id"]);
     assert_eq!(help["client_id"], tablet.id.as_str());
     assert_eq!(help["client_name"], "Wall");
     assert_eq!(help["kiosk_id"], tablet.id.as_str());
@@ -68,11 +69,11 @@ async fn what_tablets_do_is_fired_with_who_and_where() {
     socket.close().await;
     let offline = fired(&core, "wallcast_client_offline").await;
     assert_eq!(offline["client_id"], tablet.id.as_str());
-    assert_eq!(core.received("fire_event").len(), 5, "each once");
+    assert_eq!(core.received("fire_event").len(), 5, "each event once");
 }
 
 #[tokio::test]
-async fn what_happens_while_home_assistant_is_away_is_fired_when_it_is_back() {
+async fn events_during_an_outage_are_fired_after_reconnect() {
     let mut core = Core::start().await;
     let daemon = Daemon::with_core(core.direct(), &[]).await;
     daemon.until_home_is("connected").await;
@@ -82,7 +83,7 @@ async fn what_happens_while_home_assistant_is_away_is_fired_when_it_is_back() {
     let second = at_kiosk(&daemon, "Second", "kiosk-2").await;
     assert!(core.fired("wallcast_client_paired").is_empty());
     core.restart().await;
-    let fired = until("both", async || {
+    let fired = until("both events", async || {
         Some(core.fired("wallcast_client_paired")).filter(|fired| fired.len() == 2)
     })
     .await;
@@ -91,13 +92,13 @@ async fn what_happens_while_home_assistant_is_away_is_fired_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_line_of_standard_input_is_as_good_as_its_post() {
+async fn stdin_action_has_the_same_effect_as_its_request() {
     let core = Core::start().await;
     let mut daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    let mut stdin = daemon.stdin.take().expect("it reads");
+    let mut stdin = daemon.stdin.take().expect("a pipe");
     let long = format!(
         "{{\"action\":\"broadcast\",\"x\":\"{}\"}}",
         "y".repeat(70_000)
@@ -118,7 +119,7 @@ async fn a_line_of_standard_input_is_as_good_as_its_post() {
     stdin
         .write_all(text.as_bytes())
         .await
-        .expect("it takes them");
+        .expect("the daemon reads it");
     assert_eq!(socket.next_of("doorbell").await["data"]["door"], 1);
     assert_eq!(
         socket.next_of("new_message").await["data"]["message"]["body"],
@@ -127,19 +128,19 @@ async fn a_line_of_standard_input_is_as_good_as_its_post() {
     assert_eq!(socket.next_of("command").await["data"]["type"], "reload");
 
     let audit = admin.get("/api/audit?limit=100").await.expect(200).json;
-    let acts: Vec<_> = audit["entries"].as_array().unwrap().iter().collect();
+    let entries: Vec<_> = audit["entries"].as_array().unwrap().iter().collect();
     for action in ["event.broadcast", "message.send", "command.give"] {
-        let act = acts.iter().find(|act| act["action"] == action);
-        let act = act.unwrap_or_else(|| panic!("{action} is audited: {audit}"));
-        assert_eq!(act["actor"], "admin:homeassistant");
-        assert_eq!(act["address"], "local");
+        let entry = entries.iter().find(|entry| entry["action"] == action);
+        let entry = entry.unwrap_or_else(|| panic!("{action} is not audited: {audit}"));
+        assert_eq!(entry["actor"], "admin:homeassistant");
+        assert_eq!(entry["address"], "local");
     }
     let log = daemon.log();
     for why in ["not understood", "is refused", "too long"] {
         assert!(log.contains(why), "{why}: {log}");
     }
-    assert!(!log.contains("yyyy"), "not at length");
-    // The end of the input is the end of nothing.
+    assert!(!log.contains("yyyy"), "the log quotes an oversized line");
+    // Closing standard input stops nothing.
     drop(stdin);
     admin
         .post(
@@ -152,7 +153,7 @@ async fn a_line_of_standard_input_is_as_good_as_its_post() {
 }
 
 #[tokio::test]
-async fn outside_the_add_on_standard_input_is_not_read() {
+async fn stdin_outside_the_addon_is_not_read() {
     let mut daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.listen(&tablet.token).await;

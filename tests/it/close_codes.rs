@@ -1,4 +1,4 @@
-//! Every way in which Wallcast ends a socket: last words, code and reason (contract 4.2 and section 5).
+//! How Wallcast closes a WebSocket: final event, close code and reason (docs/protocol.md#close-codes).
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -6,24 +6,24 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::{Daemon, Socket, assert_timestamp, keys, soon};
 
 #[track_caller]
-fn assert_end(end: (u16, String), code: u16, reason: &str) {
-    assert_eq!(end, (code, reason.to_owned()));
+fn assert_close(close: (u16, String), code: u16, reason: &str) {
+    assert_eq!(close, (code, reason.to_owned()));
 }
 
 #[tokio::test]
-async fn a_token_that_expires_closes_its_socket_with_4401() {
+async fn expired_token_closes_with_4401() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let short = json!({ "role": "client", "name": "short", "subject": tablet.id, "ttlSeconds": 4 });
     let short = daemon.token(short).await;
     let mut lasting = daemon.listen(&tablet.token).await;
     let mut socket = daemon.listen(short["token"].as_str().unwrap()).await;
-    assert_end(socket.closed().await, 4401, "unauthenticated");
+    assert_close(socket.closed().await, 4401, "unauthenticated");
     lasting.assert_nothing_received().await;
 }
 
 #[tokio::test]
-async fn a_revoked_client_is_told_why_on_every_path_and_closed_with_4403() {
+async fn revoked_client_gets_the_reason_and_4403_on_every_path() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -40,16 +40,16 @@ async fn a_revoked_client_is_told_why_on_every_path_and_closed_with_4403() {
         .await
         .expect(200);
     for socket in &mut sockets {
-        let words = socket.next().await;
-        assert_eq!(words["type"], "token_revoked");
-        assert_eq!(words.get("id"), None, "it is never stored");
-        let data = &words["data"];
+        let final_event = socket.next().await;
+        assert_eq!(final_event["type"], "token_revoked");
+        assert_eq!(final_event.get("id"), None, "not durable");
+        let data = &final_event["data"];
         assert_eq!(keys(data), ["clientId", "message", "reason", "timestamp"]);
         assert_eq!(data["clientId"], tablet.id);
         assert_eq!(data["reason"], "stolen");
         assert!(data["message"].is_string());
         assert_timestamp(&data["timestamp"]);
-        assert_end(socket.closed().await, 4403, "revoked");
+        assert_close(socket.closed().await, 4403, "revoked");
     }
     assert!(matches!(
         Socket::open(&daemon, "/ws", Some(&tablet.token)).await,
@@ -58,18 +58,18 @@ async fn a_revoked_client_is_told_why_on_every_path_and_closed_with_4403() {
 }
 
 #[tokio::test]
-async fn a_deleted_client_is_closed_as_a_revoked_one() {
+async fn deleted_client_is_closed_like_a_revoked_one() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.listen(&tablet.token).await;
     let path = format!("/api/clients/{}", tablet.id);
     daemon.local().delete(&path).await.expect(204);
     assert_eq!(socket.next().await["type"], "token_revoked");
-    assert_end(socket.closed().await, 4403, "revoked");
+    assert_close(socket.closed().await, 4403, "revoked");
 }
 
 #[tokio::test]
-async fn revoking_one_token_ends_its_own_sockets_alone() {
+async fn revoked_token_closes_only_its_own_sockets() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let second = json!({ "role": "client", "name": "second", "subject": tablet.id });
@@ -79,34 +79,34 @@ async fn revoking_one_token_ends_its_own_sockets_alone() {
     let path = format!("/api/tokens/{}", second["jti"].as_str().unwrap());
     daemon.local().delete(&path).await.expect(204);
     assert_eq!(socket.next().await["type"], "token_revoked");
-    assert_end(socket.closed().await, 4403, "revoked");
+    assert_close(socket.closed().await, 4403, "revoked");
     first.assert_nothing_received().await;
 }
 
 #[tokio::test]
-async fn a_revoked_admin_or_user_is_closed_with_4403_too() {
+async fn revoked_admin_or_user_token_closes_with_4403() {
     let daemon = Daemon::start().await;
     for role in ["admin", "user"] {
         let token = daemon.token(json!({ "role": role, "name": "x" })).await;
         let mut socket = daemon.listen(token["token"].as_str().unwrap()).await;
         let path = format!("/api/tokens/{}", token["jti"].as_str().unwrap());
         daemon.local().delete(&path).await.expect(204);
-        assert_end(socket.closed().await, 4403, "revoked");
+        assert_close(socket.closed().await, 4403, "revoked");
     }
 }
 
 #[tokio::test]
-async fn a_socket_that_does_not_authenticate_in_time_is_closed_with_4408() {
+async fn unauthenticated_socket_times_out_with_4408() {
     let daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
     let mut silent = daemon.connect_unauthenticated().await;
     let mut talking = daemon.connect_unauthenticated().await;
     talking.send(json!({ "type": "ping" })).await;
-    assert_end(silent.closed().await, 4408, "auth_timeout");
-    assert_end(talking.closed().await, 4408, "auth_timeout");
+    assert_close(silent.closed().await, 4408, "auth_timeout");
+    assert_close(talking.closed().await, 4408, "auth_timeout");
 }
 
 #[tokio::test]
-async fn entering_and_leaving_namespaces_does_not_put_off_the_time_to_authenticate() {
+async fn namespace_changes_do_not_extend_the_authentication_timeout() {
     let daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
     let path = "/socket.io/?EIO=4&transport=websocket";
     let mut socket = Socket::open(&daemon, path, None).await.unwrap();
@@ -122,7 +122,7 @@ async fn entering_and_leaving_namespaces_does_not_put_off_the_time_to_authentica
 }
 
 #[tokio::test]
-async fn beyond_the_limit_of_a_clients_sessions_the_oldest_is_closed_with_4409() {
+async fn session_over_the_client_limit_closes_oldest_with_4409() {
     let daemon = Daemon::with(&[("MAX_SESSIONS_PER_CLIENT", "2")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let other = daemon.pair("Other", &[]).await;
@@ -130,16 +130,16 @@ async fn beyond_the_limit_of_a_clients_sessions_the_oldest_is_closed_with_4409()
     let mut oldest = daemon.listen(&tablet.token).await;
     let mut second = daemon.listen(&tablet.token).await;
     let mut third = daemon.listen(&tablet.token).await;
-    assert_end(oldest.closed().await, 4409, "superseded");
+    assert_close(oldest.closed().await, 4409, "superseded");
     let mut fourth = daemon.listen(&tablet.token).await;
-    assert_end(second.closed().await, 4409, "superseded");
+    assert_close(second.closed().await, 4409, "superseded");
     for socket in [&mut third, &mut fourth, &mut bystander] {
         socket.assert_nothing_received().await;
     }
 }
 
 #[tokio::test]
-async fn a_deactivated_client_is_closed_with_4410_and_refused_until_it_is_active_again() {
+async fn deactivated_client_is_closed_with_4410_and_refused() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -149,7 +149,7 @@ async fn a_deactivated_client_is_closed_with_4410_and_refused_until_it_is_active
         .patch(&path, json!({ "isActive": false }))
         .await
         .expect(200);
-    assert_end(socket.closed().await, 4410, "inactive");
+    assert_close(socket.closed().await, 4410, "inactive");
 
     assert!(matches!(
         Socket::open(&daemon, "/ws", Some(&tablet.token)).await,
@@ -158,7 +158,7 @@ async fn a_deactivated_client_is_closed_with_4410_and_refused_until_it_is_active
     let mut socket = daemon.connect_unauthenticated().await;
     socket.authenticate(&tablet.token).await;
     assert_eq!(socket.next().await["type"], "auth_error");
-    assert_end(socket.closed().await, 4410, "inactive");
+    assert_close(socket.closed().await, 4410, "inactive");
 
     admin
         .patch(&path, json!({ "isActive": true }))
@@ -172,7 +172,7 @@ async fn a_deactivated_client_is_closed_with_4410_and_refused_until_it_is_active
 }
 
 #[tokio::test]
-async fn an_admins_disconnect_closes_every_session_with_4000_and_lets_it_come_back() {
+async fn admin_disconnect_closes_sessions_with_4000() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -185,7 +185,7 @@ async fn an_admins_disconnect_closes_every_session_with_4000_and_lets_it_come_ba
     let path = format!("/api/clients/{}/disconnect", tablet.id);
     admin.post(&path, json!({})).await.expect(200);
     for socket in &mut sockets {
-        assert_end(socket.closed().await, 4000, "try_again");
+        assert_close(socket.closed().await, 4000, "try_again");
     }
     bystander.assert_nothing_received().await;
     daemon
@@ -196,7 +196,7 @@ async fn an_admins_disconnect_closes_every_session_with_4000_and_lets_it_come_ba
 }
 
 #[tokio::test]
-async fn a_daemon_that_stops_tells_every_socket_when_to_come_back_and_closes_with_1001() {
+async fn shutdown_sends_reconnect_delay_and_closes_with_1001() {
     let mut daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let help = Socket::open(&daemon, "/ws/help", Some(&tablet.token)).await;
@@ -210,20 +210,20 @@ async fn a_daemon_that_stops_tells_every_socket_when_to_come_back_and_closes_wit
     for socket in sockets.iter_mut().skip(1) {
         socket.next_of("connection").await;
     }
-    let hear = async {
+    let receive = async {
         for socket in &mut sockets {
-            let words = socket.next_of("server_shutdown").await;
-            assert_eq!(keys(&words["data"]), ["reconnectAfterMs"]);
-            assert!(words["data"]["reconnectAfterMs"].as_u64().is_some());
-            assert_end(socket.closed().await, 1001, "server_shutdown");
+            let event = socket.next_of("server_shutdown").await;
+            assert_eq!(keys(&event["data"]), ["reconnectAfterMs"]);
+            assert!(event["data"]["reconnectAfterMs"].as_u64().is_some());
+            assert_close(socket.closed().await, 1001, "server_shutdown");
         }
     };
-    let (status, ()) = tokio::join!(daemon.stop(), hear);
+    let (status, ()) = tokio::join!(daemon.stop(), receive);
     assert!(status.success());
 }
 
 #[tokio::test]
-async fn what_was_committed_before_the_stop_is_told_before_it() {
+async fn events_committed_before_shutdown_are_delivered_first() {
     let mut daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -235,24 +235,21 @@ async fn what_was_committed_before_the_stop_is_told_before_it() {
         let name = json!({ "name": format!("Kitchen {n}") });
         admin.put(&path, name).await.expect(200);
     }
-    let (status, (told, code)) = soon("the stop", async {
+    let (status, (events, code)) = soon("the daemon to stop", async {
         tokio::join!(daemon.stop(), socket.rest())
     })
     .await;
     assert!(status.success());
     assert_eq!(code, Some(1001));
-    let names: Vec<_> = told
-        .iter()
-        .map(|message| &message["data"]["name"])
-        .collect();
+    let names: Vec<_> = events.iter().map(|event| &event["data"]["name"]).collect();
     let expected: Vec<Value> = (0..20).map(|n| format!("Kitchen {n}").into()).collect();
     assert_eq!(names[..20], expected.iter().collect::<Vec<_>>());
-    assert_eq!(told.last().unwrap()["type"], "server_shutdown");
-    assert_eq!(told.len(), 21);
+    assert_eq!(events.last().unwrap()["type"], "server_shutdown");
+    assert_eq!(events.len(), 21);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_never_pauses_cannot_put_off_its_end() {
+async fn flooding_peer_is_still_closed_in_time() {
     let mut daemon = Daemon::with(&[("AUTH_TIMEOUT_SECONDS", "1")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let (_, code) = daemon

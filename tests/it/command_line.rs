@@ -28,7 +28,7 @@ fn bare_token(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn a_token_is_made_before_the_first_start_and_beside_the_daemon() {
+async fn token_is_created_before_first_start_and_while_running() {
     let folder = tempfile::tempdir().unwrap();
     let early = bare_token(&cli_on(folder.path(), CREATE).await);
     let daemon = Daemon::start_in(folder, Vec::new()).await;
@@ -55,7 +55,7 @@ async fn a_token_is_made_before_the_first_start_and_beside_the_daemon() {
 }
 
 #[tokio::test]
-async fn one_folder_has_one_daemon() {
+async fn second_daemon_on_the_same_folder_is_refused() {
     let daemon = Daemon::start().await;
     let second = cli_on(daemon.folder(), &[]).await;
     assert_eq!(second.status.code(), Some(1));
@@ -69,7 +69,7 @@ async fn one_folder_has_one_daemon() {
 }
 
 #[tokio::test]
-async fn ready_is_one_line_and_a_signal_ends_it_with_0() {
+async fn stdout_is_one_ready_line_and_signals_exit_with_0() {
     for signal in ["-TERM", "-INT"] {
         let folder = tempfile::tempdir().unwrap();
         let mut process = command(folder.path(), &[])
@@ -113,7 +113,7 @@ async fn ready_is_one_line_and_a_signal_ends_it_with_0() {
 }
 
 #[tokio::test]
-async fn a_stop_tells_sessions_when_to_come_back_and_finishes_what_was_asked() {
+async fn stop_sends_reconnect_delay_and_finishes_requests() {
     let mut daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut wall = daemon.connect(&tablet.token).await;
@@ -146,7 +146,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn every_file_is_its_owners_alone_whatever_the_umask() {
+async fn files_are_private_with_any_umask() {
     let mut daemon = Daemon::with_shell_setup("umask 000", &[]).await;
     let admin = daemon.admin().await;
     admin.create_area("Kitchen").await;
@@ -201,7 +201,7 @@ async fn refused_start(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_named_and_left_as_it_is() {
+async fn damaged_database_is_reported_and_left_unchanged() {
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 3] = [
         ("overwritten", |bytes| bytes[8192..].fill(0xa5)),
@@ -243,7 +243,7 @@ async fn a_damaged_database_is_named_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_program_is_refused_in_one_line() {
+async fn newer_database_is_refused_with_one_line() {
     let folder = used_folder().await;
     let database = rusqlite::Connection::open(folder.path().join("wallcast.db")).unwrap();
     database.execute_batch("PRAGMA user_version = 99").unwrap();
@@ -260,7 +260,7 @@ async fn a_database_of_a_newer_program_is_refused_in_one_line() {
 }
 
 #[tokio::test]
-async fn check_finds_a_sound_folder_sound_and_changes_nothing() {
+async fn check_of_an_intact_folder_passes_and_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let missing = root.path().join("not there");
     assert!(cli_on(&missing, &["check"]).await.status.success());

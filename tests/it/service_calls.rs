@@ -80,7 +80,7 @@ async fn call(api: &Api, entity: &str, service: &str, data: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_tablet_switches_what_is_in_its_area() {
+async fn tablet_calls_services_on_entities_of_its_areas() {
     let home = Home::new(&[]).await;
     let tablet = home.tablet();
     let data = json!({ "brightness": 120, "transition": 1.5 });
@@ -125,7 +125,7 @@ async fn a_tablet_switches_what_is_in_its_area() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_done_is_refused_and_never_reaches_home_assistant() {
+async fn forbidden_call_is_refused_and_not_forwarded() {
     let home = Home::new(&[]).await;
     let tablet = home.tablet();
     let mut refusals = Vec::new();
@@ -215,8 +215,8 @@ async fn what_may_not_be_done_is_refused_and_never_reaches_home_assistant() {
     call(&user, "light.kitchen", "turn_on", json!({}))
         .await
         .refused(403);
-    let stranger = home.daemon.unauthenticated();
-    call(&stranger, "light.kitchen", "turn_on", json!({}))
+    let unauthenticated = home.daemon.unauthenticated();
+    call(&unauthenticated, "light.kitchen", "turn_on", json!({}))
         .await
         .refused(401);
     home.admin
@@ -232,7 +232,7 @@ async fn what_may_not_be_done_is_refused_and_never_reaches_home_assistant() {
 }
 
 #[tokio::test]
-async fn covers_that_open_a_house_must_be_named() {
+async fn covers_of_entrances_must_be_listed_by_entity_id() {
     let named = [("ALLOWED_SERVICES", "cover.*,cover.garage,lock.kitchen")];
     let home = Home::new(&named).await;
     let tablet = home.tablet();
@@ -265,7 +265,7 @@ async fn covers_that_open_a_house_must_be_named() {
 }
 
 #[tokio::test]
-async fn an_admin_is_bound_by_the_list_and_is_audited() {
+async fn admin_calls_obey_allowed_services_and_are_audited() {
     let home = Home::new(&[]).await;
     // In no area of any tablet's, and still in one.
     call(&home.admin, "light.hall", "turn_on", json!({}))
@@ -302,7 +302,7 @@ async fn an_admin_is_bound_by_the_list_and_is_audited() {
 }
 
 #[tokio::test]
-async fn what_home_assistant_says_is_told() {
+async fn home_assistant_errors_are_returned_to_the_caller() {
     let mut home = Home::new(&[]).await;
     let tablet = home.tablet();
     let answers = |home: &Home, answer: CoreReply| {
@@ -352,7 +352,7 @@ async fn what_home_assistant_says_is_told() {
 }
 
 #[tokio::test]
-async fn a_socket_calls_services_and_hears_on_while_home_assistant_thinks() {
+async fn socket_receives_events_while_a_call_is_pending() {
     let home = Home::new(&[]).await;
     let mut socket = home.daemon.listen(&home.wall.token).await;
     socket.next_of("entity_states").await;
@@ -404,8 +404,8 @@ async fn a_socket_calls_services_and_hears_on_while_home_assistant_thinks() {
     );
     // Whoever has no socket can do the same.
     home.core.data().replies.clear();
-    let words = home.daemon.welcome(&home.wall.token).await;
-    drop(words);
+    let welcome = home.daemon.welcome(&home.wall.token).await;
+    drop(welcome);
     let mut late = 0;
     while late < 16 {
         let result = socket.next_of("result").await;
@@ -429,7 +429,7 @@ async fn connection(_socket: &mut crate::support::Socket, home: &Home) -> Value 
 }
 
 #[tokio::test]
-async fn a_call_with_a_key_is_made_once() {
+async fn call_with_idempotency_key_is_made_once() {
     let home = Home::new(&[]).await;
     let tablet = Arc::new(home.tablet());
     let headers = [
@@ -469,7 +469,7 @@ async fn a_call_with_a_key_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_wrong_entry_of_the_list_ends_the_start() {
+async fn invalid_allowed_services_entry_fails_the_start() {
     for wrong in ["light", "nothing.*", "automation.*", "Light.turn_on"] {
         let folder = tempfile::tempdir().unwrap();
         let options = vec![("ALLOWED_SERVICES".to_owned(), wrong.to_owned())];

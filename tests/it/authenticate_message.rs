@@ -1,4 +1,5 @@
-//! How a socket proves by message who it is (contract 3, 4.4 and 4.5).
+//! Sockets that open without a token and authenticate with an `authenticate` message
+//! (docs/protocol.md#socket-authentication).
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use crate::handshake::WELCOME_KEYS;
 use crate::support::{Daemon, assert_timestamp, keys};
 
 #[tokio::test]
-async fn a_session_that_authenticates_by_message_is_told_so_and_then_the_same_first_words() {
+async fn message_authentication_gets_authenticated_then_welcome() {
     let daemon = Daemon::start().await;
     let user = json!({ "role": "user", "name": "x", "email": "a@b.example" });
     let user = daemon.token(user).await;
@@ -39,14 +40,14 @@ async fn a_session_that_authenticates_by_message_is_told_so_and_then_the_same_fi
     assert_eq!(result["type"], "result");
     assert_eq!(result["data"]["success"], true);
 
-    let words = socket.next().await;
-    assert_eq!(words["type"], "connection");
-    assert_eq!(keys(&words["data"]), WELCOME_KEYS);
-    assert_eq!(words["data"]["connectionId"], data["clientId"]);
+    let welcome = socket.next().await;
+    assert_eq!(welcome["type"], "connection");
+    assert_eq!(keys(&welcome["data"]), WELCOME_KEYS);
+    assert_eq!(welcome["data"]["connectionId"], data["clientId"]);
 }
 
 #[tokio::test]
-async fn until_it_has_authenticated_a_socket_is_told_nothing_and_may_send_nothing_else() {
+async fn unauthenticated_socket_gets_no_events_and_only_errors() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let mut socket = daemon.connect_unauthenticated().await;
@@ -70,7 +71,7 @@ async fn until_it_has_authenticated_a_socket_is_told_nothing_and_may_send_nothin
 }
 
 #[tokio::test]
-async fn a_wrong_token_by_message_gets_auth_error_and_the_socket_is_closed() {
+async fn invalid_token_in_message_gets_auth_error_and_close() {
     let daemon = Daemon::start().await;
     let revoked = daemon.pair("Wall", &[]).await;
     let path = format!("/api/clients/{}/revoke", revoked.id);
@@ -93,33 +94,33 @@ async fn a_wrong_token_by_message_gets_auth_error_and_the_socket_is_closed() {
 }
 
 #[tokio::test]
-async fn what_stands_beside_the_token_must_agree_with_it() {
+async fn claims_in_authenticate_must_match_the_token() {
     let daemon = Daemon::with(&[("CONNECTIONS_PER_MINUTE", "100")]).await;
     let user = json!({
         "role": "user", "name": "x", "subject": "user_1",
         "organizationId": "org_1", "tenantId": "tenant_1",
     });
     let token = daemon.token(user).await["token"].clone();
-    let right = json!({
+    let matching = json!({
         "userId": "user_1", "organizationId": "org_1", "tenantId": "tenant_1", "userRole": "user",
     });
-    let authenticate = async |beside: &Value| {
+    let authenticate = async |claims: &Value| {
         let mut socket = daemon.connect_unauthenticated().await;
-        let mut message = beside.clone();
+        let mut message = claims.clone();
         message["type"] = "authenticate".into();
         message["token"] = token.clone();
         (socket.ask(message).await, socket)
     };
-    assert_eq!(authenticate(&right).await.0["type"], "authenticated");
-    for key in keys(&right) {
-        let alone = json!({ key: right[key] });
+    assert_eq!(authenticate(&matching).await.0["type"], "authenticated");
+    for key in keys(&matching) {
+        let single = json!({ key: matching[key] });
         assert_eq!(
-            authenticate(&alone).await.0["type"],
+            authenticate(&single).await.0["type"],
             "authenticated",
             "{key}"
         );
 
-        let mut wrong = right.clone();
+        let mut wrong = matching.clone();
         wrong[key] = "another".into();
         let (error, mut socket) = authenticate(&wrong).await;
         assert_eq!(error["type"], "auth_error", "{key}");
@@ -128,7 +129,7 @@ async fn what_stands_beside_the_token_must_agree_with_it() {
 }
 
 #[tokio::test]
-async fn a_second_authenticate_of_the_same_principal_goes_on_with_the_new_token() {
+async fn second_authenticate_of_same_principal_replaces_the_token() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let short = json!({ "role": "client", "name": "short", "subject": tablet.id });
@@ -137,7 +138,7 @@ async fn a_second_authenticate_of_the_same_principal_goes_on_with_the_new_token(
     socket.authenticate(&tablet.token).await;
     assert_eq!(socket.next().await["data"]["userId"], tablet.id);
 
-    // The socket now stands and falls with the second token.
+    // The session now depends on the second token only.
     let path = format!("/api/tokens/{}", short["jti"].as_str().unwrap());
     daemon.local().delete(&path).await.expect(204);
     socket.assert_nothing_received().await;
@@ -147,7 +148,7 @@ async fn a_second_authenticate_of_the_same_principal_goes_on_with_the_new_token(
 }
 
 #[tokio::test]
-async fn a_second_authenticate_of_another_principal_changes_nothing() {
+async fn second_authenticate_of_another_principal_is_refused() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -168,7 +169,7 @@ async fn a_second_authenticate_of_another_principal_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_on_a_proven_socket_closes_it_too() {
+async fn invalid_token_on_authenticated_socket_closes_it() {
     let daemon = Daemon::start().await;
     let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
     socket.authenticate("nonsense").await;

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use crate::kiosks::at_kiosk;
 use crate::support::{Api, Daemon, Socket, Tablet, assert_timestamp, keys};
 
-async fn house() -> (Daemon, Api, Socket, Tablet) {
+async fn start() -> (Daemon, Api, Socket, Tablet) {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let opened = Socket::open(&daemon, "/ws/help", token["token"].as_str()).await;
-    let mut office = opened.unwrap();
-    office.next_of("connection").await;
+    let mut admin_socket = opened.unwrap();
+    admin_socket.next_of("connection").await;
     let admin = daemon.api_of(&token);
     let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
-    (daemon, admin, office, tablet)
+    (daemon, admin, admin_socket, tablet)
 }
 
 /// The event's data without its own timestamp: the request itself.
@@ -28,8 +28,8 @@ fn request_of(told: &Value, kind: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_tablet_asks_for_help_and_both_events_tell_the_whole_request() {
-    let (daemon, admin, mut office, tablet) = house().await;
+async fn help_request_and_resolution_events_have_all_fields() {
+    let (daemon, admin, mut admin_socket, tablet) = start().await;
     let wall = daemon.api(&tablet.token);
     let body = json!({
         "category": "access_issue", "note": "Cannot open\nlocker", "locker_no": 7,
@@ -54,7 +54,7 @@ async fn a_tablet_asks_for_help_and_both_events_tell_the_whole_request() {
         (&json!(7), &json!("open"))
     );
     assert_timestamp(&help["created_at"]);
-    let told = request_of(&office.next().await, "help_requested");
+    let told = request_of(&admin_socket.next().await, "help_requested");
     assert_eq!(told, help);
 
     let path = format!("/api/help/{}", help["id"]);
@@ -62,11 +62,11 @@ async fn a_tablet_asks_for_help_and_both_events_tell_the_whole_request() {
         let body = json!({ "status": status });
         let changed = admin.patch(&path, body.clone()).await.expect(200).json;
         assert_eq!(changed["status"], status);
-        let told = request_of(&office.next().await, "help_status_updated");
+        let told = request_of(&admin_socket.next().await, "help_status_updated");
         assert_eq!(told, changed);
         // The same again changes nothing and tells nothing.
         assert_eq!(admin.patch(&path, body).await.expect(200).json, changed);
-        office.assert_nothing_received().await;
+        admin_socket.assert_nothing_received().await;
         assert_eq!(wall.get(&path).await.expect(200).json, changed);
     }
     // Both spellings, and nothing that is not known.
@@ -85,8 +85,8 @@ async fn a_tablet_asks_for_help_and_both_events_tell_the_whole_request() {
 }
 
 #[tokio::test]
-async fn help_is_asked_for_by_message_as_well() {
-    let (daemon, admin, mut office, tablet) = house().await;
+async fn help_request_by_message_equals_one_by_http() {
+    let (daemon, admin, mut admin_socket, tablet) = start().await;
     for path in ["/ws", "/ws/help"] {
         let opened = Socket::open(&daemon, path, Some(&tablet.token)).await;
         let mut socket = opened.unwrap();
@@ -103,7 +103,7 @@ async fn help_is_asked_for_by_message_as_well() {
             result.as_object_mut().unwrap().remove("success"),
             Some(json!(true))
         );
-        let told = request_of(&office.next().await, "help_requested");
+        let told = request_of(&admin_socket.next().await, "help_requested");
         assert_eq!(told, result);
         let path = format!("/api/help/{}", told["id"]);
         assert_eq!(admin.get(&path).await.expect(200).json, told);
@@ -116,7 +116,7 @@ async fn help_is_asked_for_by_message_as_well() {
         );
         let silent = json!({ "type": "help_request", "category": "beside the type" });
         socket.send(silent).await;
-        let told = request_of(&office.next().await, "help_requested");
+        let told = request_of(&admin_socket.next().await, "help_requested");
         assert_eq!(told["category"], "beside the type");
         socket.assert_nothing_received().await;
         socket.close().await;
@@ -125,12 +125,12 @@ async fn help_is_asked_for_by_message_as_well() {
     let mut user = daemon.listen(user["token"].as_str().unwrap()).await;
     let message = json!({ "type": "help_request", "data": { "category": "x" } });
     assert_eq!(user.ask(message).await["data"]["code"], "forbidden");
-    office.assert_nothing_received().await;
+    admin_socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
-async fn a_tablet_has_its_own_requests_and_learns_of_no_other() {
-    let (daemon, admin, _, tablet) = house().await;
+async fn tablet_sees_only_its_own_help_requests() {
+    let (daemon, admin, _, tablet) = start().await;
     let twin = at_kiosk(&daemon, "Twin", "kiosk-1").await;
     let (wall, other) = (daemon.api(&tablet.token), daemon.api(&twin.token));
     let ask = async |api: &Api, body: Value| api.post("/api/help", body).await;
@@ -201,8 +201,8 @@ async fn a_tablet_has_its_own_requests_and_learns_of_no_other() {
 }
 
 #[tokio::test]
-async fn what_asks_for_nothing_is_refused_and_told_to_nobody() {
-    let (daemon, admin, mut office, tablet) = house().await;
+async fn invalid_help_request_is_refused_and_reaches_nobody() {
+    let (daemon, admin, mut admin_socket, tablet) = start().await;
     let wall = daemon.api(&tablet.token);
     for (body, field) in [
         (json!({}), "category"),
@@ -222,18 +222,18 @@ async fn what_asks_for_nothing_is_refused_and_told_to_nobody() {
     }
     let help = json!({ "category": "a" });
     let help = wall.post("/api/help", help).await.expect(201).json;
-    office.next_of("help_requested").await;
+    admin_socket.next_of("help_requested").await;
     let path = format!("/api/help/{}", help["id"]);
     let answer = admin.patch(&path, json!({ "status": "done" })).await;
     assert_eq!(answer.json["field"], "status");
     answer.refused(422);
     assert_eq!(admin.get(&path).await.json, help);
-    office.assert_nothing_received().await;
+    admin_socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
-async fn a_tablet_may_have_fifty_requests_open() {
-    let (daemon, admin, _, tablet) = house().await;
+async fn tablet_may_have_fifty_open_help_requests() {
+    let (daemon, admin, _, tablet) = start().await;
     let wall = daemon.api(&tablet.token);
     let mut first = Value::Null;
     for n in 0..50 {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Daemon, keys};
 
 #[tokio::test]
-async fn an_admin_learns_the_address_and_the_certificate_and_nobody_else_does() {
+async fn instance_details_are_readable_by_admins_only() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let house = admin.get("/api/house").await.expect(200).json;
@@ -32,7 +32,7 @@ async fn an_admin_learns_the_address_and_the_certificate_and_nobody_else_does() 
 }
 
 #[tokio::test]
-async fn a_view_is_what_the_tablet_itself_would_get() {
+async fn view_equals_what_the_tablet_itself_reads() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let kitchen = admin.create_area("Kitchen").await;
@@ -76,7 +76,7 @@ async fn a_view_is_what_the_tablet_itself_would_get() {
 }
 
 #[tokio::test]
-async fn a_view_tells_what_may_be_done_with_each_entity_and_nothing_of_a_disabled_area() {
+async fn view_lists_allowed_services_without_disabled_areas() {
     let options = [("ALLOWED_SERVICES", "light.turn_on,cover.*")];
     let daemon = Daemon::with(&options).await;
     let admin = daemon.admin().await;
@@ -102,7 +102,7 @@ async fn a_view_tells_what_may_be_done_with_each_entity_and_nothing_of_a_disable
 }
 
 #[tokio::test]
-async fn a_view_says_when_the_tablet_may_not_connect() {
+async fn view_shows_whether_the_tablet_may_connect() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
