@@ -1,5 +1,5 @@
-//! The states of Home Assistant's entities: who is told them, when all of them, and what Home
-//! Assistant is asked for (contract 4.4, 4.6, 5, 6.3 and 7).
+//! States of Home Assistant's entities: which sessions receive changes and snapshots, and which entities the
+//! daemon subscribes to (docs/protocol.md#entities, docs/protocol.md#home-assistant).
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ fn state(state: &str, name: &str) -> Value {
     json!({ "s": state, "a": { "friendly_name": name }, "c": "context", "lc": 1_700_000_000.5 })
 }
 
-/// The attributes that an entity of [`furnish`] has, for changes that leave them as they are.
-fn same(id: &str) -> Value {
+/// The initial attributes of an entity of [`kitchen_and_hall`], for changes of its state only.
+fn same_attributes(id: &str) -> Value {
     json!({ "friendly_name": id })
 }
 
-/// A kitchen with a lamp and a sensor, and a hall with a lamp.
-fn furnish(data: &mut CoreData) {
+/// A kitchen with a light and a sensor, and a hall with a light.
+fn kitchen_and_hall(data: &mut CoreData) {
     data.add_area("kitchen", "Kitchen");
     data.add_area("hall", "Hall");
     for (id, area) in [
@@ -31,7 +31,7 @@ fn furnish(data: &mut CoreData) {
     }
 }
 
-/// A daemon beside a Home Assistant, whose areas it has mirrored.
+/// A scripted Core and a daemon that has mirrored its areas.
 struct Home {
     core: Core,
     daemon: Daemon,
@@ -40,11 +40,11 @@ struct Home {
 
 impl Home {
     async fn new() -> Self {
-        Self::with(furnish).await
+        Self::with(kitchen_and_hall).await
     }
 
-    async fn with(furnish: impl FnOnce(&mut CoreData)) -> Self {
-        let core = Core::with(furnish).await;
+    async fn with(setup: impl FnOnce(&mut CoreData)) -> Self {
+        let core = Core::with(setup).await;
         let daemon = Daemon::with_core(core.direct(), &[]).await;
         let admin = daemon.admin().await;
         let home = Self {
@@ -56,7 +56,7 @@ impl Home {
         home
     }
 
-    /// Waits until every area of Home Assistant's is there.
+    /// Waits until every area of the Core is mirrored.
     async fn until_areas(&self) {
         let count = self.core.data().areas.len();
         until("the areas", async || {
@@ -71,12 +71,13 @@ impl Home {
         .await;
     }
 
-    /// What Home Assistant has been asked for and not been told to forget.
+    /// The entities of the daemon's current subscriptions.
     fn subscribed(&self) -> BTreeSet<String> {
         let ended: Vec<_> = self.core.received("unsubscribe_events");
         let ended: Vec<_> = ended.iter().map(|c| c["subscription"].clone()).collect();
-        let held = self.core.received("subscribe_entities").into_iter();
-        held.filter(|command| !ended.contains(&command["id"]))
+        let commands = self.core.received("subscribe_entities").into_iter();
+        commands
+            .filter(|command| !ended.contains(&command["id"]))
             .flat_map(|command| command["entity_ids"].as_array().unwrap().clone())
             .map(|id| id.as_str().unwrap().to_owned())
             .collect()
@@ -84,25 +85,25 @@ impl Home {
 
     async fn until_subscribed(&self, ids: &[&str]) {
         let wanted: BTreeSet<_> = ids.iter().map(|id| (*id).to_owned()).collect();
-        let got = until("the subscriptions", async || {
+        until("the subscriptions", async || {
             let subscribed = self.subscribed();
             (subscribed == wanted).then_some(subscribed)
-        });
-        got.await;
+        })
+        .await;
     }
 }
 
-/// The states of an `entity_states`, as `ID=STATE`.
-fn shown(event: &Value) -> Vec<String> {
+/// The states of an `entity_states` event, as `ID=STATE`.
+fn states_of(event: &Value) -> Vec<String> {
     let states = event["data"]["states"].as_array().expect("states").iter();
-    let shown = states.map(|of| {
+    let formatted = states.map(|state| {
         format!(
             "{}={}",
-            of["entityId"].as_str().unwrap(),
-            of["state"].as_str().unwrap()
+            state["entityId"].as_str().unwrap(),
+            state["state"].as_str().unwrap()
         )
     });
-    shown.collect()
+    formatted.collect()
 }
 
 #[tokio::test]
@@ -122,26 +123,26 @@ async fn tablet_receives_states_of_its_own_areas_only() {
     let mut in_kitchen = home.daemon.listen(&kitchen.token).await;
     let first = in_kitchen.next().await;
     assert_eq!(first["type"], "entity_states");
-    assert!(first["id"].is_null(), "it is ephemeral");
+    assert!(first["id"].is_null(), "ephemeral");
     let lamp = json!({ "entityId": "light.kitchen", "state": "off",
         "attributes": { "friendly_name": "light.kitchen" }, "areaIds": ["kitchen"],
         "lastChanged": "2023-11-14T22:13:20.500Z" });
     assert_eq!(first["data"]["states"][0], lamp);
-    assert_eq!(shown(&first), ["light.kitchen=off", "sensor.oven=off"]);
+    assert_eq!(states_of(&first), ["light.kitchen=off", "sensor.oven=off"]);
     let mut in_hall = EventStream::listen(&home.daemon, &hall.token).await;
     let first = in_hall.next().await;
     assert_eq!(first.event_type, "entity_states");
     assert_eq!(first.data["states"][0]["entityId"], "light.hall");
     let mut elsewhere = home.daemon.listen(&none.token).await;
-    let mut person = home.daemon.listen(user["token"].as_str().unwrap()).await;
-    let mut narrow = Socket::open(&home.daemon, "/ws/help", Some(&kitchen.token))
+    let mut user_socket = home.daemon.listen(user["token"].as_str().unwrap()).await;
+    let mut help_socket = Socket::open(&home.daemon, "/ws/help", Some(&kitchen.token))
         .await
         .unwrap();
-    assert_eq!(narrow.next().await["type"], "connection");
+    assert_eq!(help_socket.next().await["type"], "connection");
     let mut admin_socket = home.daemon.listen(token["token"].as_str().unwrap()).await;
     let all = admin_socket.next_of("entity_states").await;
     assert_eq!(
-        shown(&all),
+        states_of(&all),
         ["light.hall=off", "light.kitchen=off", "sensor.oven=off"]
     );
 
@@ -156,10 +157,10 @@ async fn tablet_receives_states_of_its_own_areas_only() {
         "areaIds": ["kitchen"], "timestamp": event["data"]["timestamp"] });
     assert_eq!(event["data"], expected);
     home.core.set_state("light.hall", "on", json!({}));
-    let told = in_hall.next().await;
-    assert_eq!(told.data["entity_id"], "light.hall");
-    assert_eq!(told.id, None);
-    // What changes nothing tells nothing.
+    let event = in_hall.next().await;
+    assert_eq!(event.data["entity_id"], "light.hall");
+    assert_eq!(event.id, None);
+    // The same state again emits no event.
     home.core
         .set_state("light.kitchen", "on", json!({ "brightness": 7 }));
     home.core.remove_state("light.kitchen");
@@ -168,7 +169,12 @@ async fn tablet_receives_states_of_its_own_areas_only() {
         (&event["data"]["old_state"], &event["data"]["new_state"]),
         (&json!("on"), &Value::Null)
     );
-    for socket in [&mut in_kitchen, &mut elsewhere, &mut person, &mut narrow] {
+    for socket in [
+        &mut in_kitchen,
+        &mut elsewhere,
+        &mut user_socket,
+        &mut help_socket,
+    ] {
         socket.assert_nothing_received().await;
     }
     let entities = home
@@ -182,7 +188,7 @@ async fn tablet_receives_states_of_its_own_areas_only() {
     assert_eq!(
         entities["states"].as_array().unwrap().len(),
         1,
-        "it is gone"
+        "the removed entity is not listed"
     );
     home.daemon
         .api_of(&user)
@@ -197,7 +203,7 @@ async fn tablet_receives_states_of_its_own_areas_only() {
 }
 
 #[tokio::test]
-async fn sse_tablet_receives_the_same_states() {
+async fn socketio_tablet_receives_the_same_states() {
     let home = Home::new().await;
     let wall = home.daemon.pair("Wall", &["kitchen"]).await;
     let path = "/socket.io/?EIO=4&transport=websocket";
@@ -209,12 +215,12 @@ async fn sse_tablet_receives_the_same_states() {
             "40{auth}"
         )))
         .await;
-    let next_of = async |socket: &mut Socket, kind: &str| loop {
+    let next_of = async |socket: &mut Socket, event_type: &str| loop {
         let packet = socket.packet().await.unwrap();
         if let Some(rest) = packet.strip_prefix("42") {
             let args: Value = serde_json::from_str(rest).unwrap();
-            if args[0] == kind {
-                assert_eq!(args.as_array().unwrap().len(), 2, "no offset");
+            if args[0] == event_type {
+                assert_eq!(args.as_array().unwrap().len(), 2, "has an offset");
                 return args[1].clone();
             }
         }
@@ -224,9 +230,9 @@ async fn sse_tablet_receives_the_same_states() {
     home.core.set_state("sensor.oven", "21", json!({}));
     let changed = next_of(&mut socket, "entity_state_changed").await;
     assert_eq!(changed["new_state"], "21");
-    let ask = "420[\"get_states\",{}]";
+    let get_states = "420[\"get_states\",{}]";
     socket
-        .send_raw(tokio_tungstenite::tungstenite::Message::text(ask))
+        .send_raw(tokio_tungstenite::tungstenite::Message::text(get_states))
         .await;
     let states = next_of(&mut socket, "entity_states").await;
     assert_eq!(states["states"][1]["state"], "21");
@@ -240,8 +246,8 @@ async fn sse_tablet_receives_the_same_states() {
 async fn entity_in_several_areas_is_sent_once_without_foreign_areas() {
     let home = Home::new().await;
     let body = json!({ "name": "Secret", "entityIds": ["light.kitchen", "light.kitchen", "light.nowhere"] });
-    let made = home.admin.post("/api/areas", body).await.expect(201).json;
-    let secret = made["id"].as_str().unwrap().to_owned();
+    let area = home.admin.post("/api/areas", body).await.expect(201).json;
+    let secret = area["id"].as_str().unwrap().to_owned();
     let one = home.daemon.pair("One", &["kitchen"]).await;
     let both = home.daemon.pair("Both", &["kitchen", &secret]).await;
     let mut one = home.daemon.listen(&one.token).await;
@@ -253,9 +259,9 @@ async fn entity_in_several_areas_is_sent_once_without_foreign_areas() {
     let mut all = vec![json!("kitchen"), json!(secret)];
     all.sort_by_key(|id| id.as_str().map(str::to_owned));
     assert_eq!(first["data"]["states"][0]["areaIds"], json!(all));
-    assert_eq!(shown(&first).len(), 2, "light.nowhere has no state");
+    assert_eq!(states_of(&first).len(), 2, "light.nowhere has no state");
     home.core
-        .set_state("light.kitchen", "on", same("light.kitchen"));
+        .set_state("light.kitchen", "on", same_attributes("light.kitchen"));
     assert_eq!(
         areas(&one.next_of("entity_state_changed").await),
         json!(["kitchen"])
@@ -265,14 +271,14 @@ async fn entity_in_several_areas_is_sent_once_without_foreign_areas() {
         json!(all)
     );
     both.assert_nothing_received().await;
-    // In a local area alone it is told as well, and where it is not disabled.
+    // With the kitchen disabled, the event still reaches tablets of the other area, and names only that area.
     home.admin
         .patch("/api/areas/kitchen/toggle", json!({}))
         .await
         .expect(200);
     assert_eq!(both.next().await["type"], "area_disabled");
     home.core
-        .set_state("light.kitchen", "off", same("light.kitchen"));
+        .set_state("light.kitchen", "off", same_attributes("light.kitchen"));
     assert_eq!(
         areas(&both.next_of("entity_state_changed").await),
         json!([secret])
@@ -289,16 +295,17 @@ async fn disabled_area_hides_states_and_enabling_sends_them() {
     let home = Home::new().await;
     let wall = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
     let mut tablet = home.daemon.listen(&wall.token).await;
-    assert_eq!(shown(&tablet.next_of("entity_states").await).len(), 3);
+    assert_eq!(states_of(&tablet.next_of("entity_states").await).len(), 3);
     let toggle = "/api/areas/kitchen/toggle";
     home.admin.patch(toggle, json!({})).await.expect(200);
     assert_eq!(tablet.next().await["type"], "area_disabled");
     home.core.set_state("light.kitchen", "on", json!({}));
-    home.core.set_state("light.hall", "on", same("light.hall"));
-    let told = tablet.next().await;
+    home.core
+        .set_state("light.hall", "on", same_attributes("light.hall"));
+    let event = tablet.next().await;
     assert_eq!(
-        told["data"]["entity_id"], "light.hall",
-        "and not the kitchen's"
+        event["data"]["entity_id"], "light.hall",
+        "no event of the disabled kitchen"
     );
     home.until_subscribed(&["light.hall"]).await;
     let api = home.daemon.api(&wall.token);
@@ -308,14 +315,14 @@ async fn disabled_area_hides_states_and_enabling_sends_them() {
     assert_eq!(
         entities["states"].as_array().unwrap().len(),
         1,
-        "nor to an admin"
+        "an admin sees no state of a disabled area either"
     );
     home.admin.patch(toggle, json!({})).await.expect(200);
     assert_eq!(tablet.next().await["type"], "area_enabled");
     let states = tablet.next().await;
     assert_eq!(states["type"], "entity_states");
     assert_eq!(
-        shown(&states),
+        states_of(&states),
         ["light.hall=on", "light.kitchen=on", "sensor.oven=off"]
     );
     home.until_subscribed(&["light.hall", "light.kitchen", "sensor.oven"])
@@ -328,13 +335,13 @@ async fn only_entities_visible_to_active_tablets_are_subscribed() {
     home.daemon.until_home_is("connected").await;
     assert!(
         home.core.received("subscribe_entities").is_empty(),
-        "nobody may see anything"
+        "subscribed although no tablet sees an entity"
     );
     let wall = home.daemon.pair("Wall", &["kitchen"]).await;
     home.until_subscribed(&["light.kitchen", "sensor.oven"])
         .await;
     let mut tablet = home.daemon.listen(&wall.token).await;
-    assert_eq!(shown(&tablet.next_of("entity_states").await).len(), 2);
+    assert_eq!(states_of(&tablet.next_of("entity_states").await).len(), 2);
 
     let areas = format!("/api/clients/{}/areas", wall.id);
     home.admin
@@ -344,9 +351,9 @@ async fn only_entities_visible_to_active_tablets_are_subscribed() {
     assert_eq!(tablet.next().await["type"], "area_added");
     let states = tablet.next().await;
     assert_eq!(
-        shown(&states).len(),
+        states_of(&states).len(),
         3,
-        "its new area at once and whole: {states}"
+        "a snapshot that includes the new area: {states}"
     );
     home.until_subscribed(&["light.hall", "light.kitchen", "sensor.oven"])
         .await;
@@ -354,7 +361,7 @@ async fn only_entities_visible_to_active_tablets_are_subscribed() {
     assert_eq!(
         grown.last().unwrap()["entity_ids"],
         json!(["light.hall"]),
-        "what is new alone"
+        "only the new entities"
     );
 
     home.admin.delete(&format!("{areas}/kitchen")).await;
@@ -391,7 +398,7 @@ async fn only_entities_visible_to_active_tablets_are_subscribed() {
         .map(|command| command["entity_ids"].as_array().unwrap());
     assert!(
         ids.clone().all(|ids| !ids.is_empty()),
-        "none would be all of them"
+        "an empty list would subscribe to all entities"
     );
 }
 
@@ -412,17 +419,20 @@ async fn many_assignment_changes_cause_few_subscriptions() {
         home.admin.post(&path, json!({})).await.expect(200);
     }
     home.until_subscribed(&all).await;
-    let asked = home.core.received("subscribe_entities").len();
-    let removing = json!({ "areaIds": ["a0"] });
+    let while_adding = home.core.received("subscribe_entities").len();
+    let one_area = json!({ "areaIds": ["a0"] });
     home.admin
-        .put(&format!("/api/clients/{}/areas", wall.id), removing)
+        .put(&format!("/api/clients/{}/areas", wall.id), one_area)
         .await
         .expect(200);
     home.until_subscribed(&["light.l0"]).await;
-    let held = home.core.received("subscribe_entities").len();
+    let started = home.core.received("subscribe_entities").len();
     let ended = home.core.received("unsubscribe_events").len();
-    assert!(asked < 60, "{asked} subscriptions for 60 changes");
-    assert!(held - ended <= 1, "what stands at the end is one");
+    assert!(
+        while_adding < 60,
+        "{while_adding} subscriptions for 60 changes"
+    );
+    assert!(started - ended <= 1, "more than one subscription is left");
 }
 
 #[tokio::test]
@@ -433,10 +443,10 @@ async fn reconnected_home_assistant_sends_snapshots_not_changes() {
     tablet.next_of("entity_states").await;
     home.core.kill().await;
     home.daemon.until_home_is("disconnected").await;
-    // What was told last is told on.
+    // A new session gets the last known states.
     let mut second = home.daemon.listen(&wall.token).await;
     let last = second.next_of("entity_states").await;
-    assert_eq!(shown(&last), ["light.kitchen=off", "sensor.oven=off"]);
+    assert_eq!(states_of(&last), ["light.kitchen=off", "sensor.oven=off"]);
     {
         let mut data = home.core.data();
         data.states
@@ -447,7 +457,7 @@ async fn reconnected_home_assistant_sends_snapshots_not_changes() {
     loop {
         let event = tablet.next().await;
         assert_ne!(event["type"], "entity_state_changed", "{event}");
-        if event["type"] == "entity_states" && shown(&event) == ["light.kitchen=on"] {
+        if event["type"] == "entity_states" && states_of(&event) == ["light.kitchen=on"] {
             break;
         }
     }
@@ -491,22 +501,25 @@ async fn resumed_tablet_gets_missed_events_then_a_snapshot() {
         .unwrap();
     let welcome = tablet.next().await;
     assert_eq!(welcome["data"]["recovered"], true);
-    let mut kinds = Vec::new();
+    let mut event_types = Vec::new();
     let states = loop {
         let event = tablet.next().await;
-        kinds.push(event["type"].as_str().unwrap().to_owned());
+        event_types.push(event["type"].as_str().unwrap().to_owned());
         if event["type"] == "entity_states" {
             break event;
         }
     };
-    assert!(kinds.contains(&"new_message".to_owned()), "{kinds:?}");
     assert!(
-        !kinds.contains(&"entity_state_changed".to_owned()),
-        "{kinds:?}"
+        event_types.contains(&"new_message".to_owned()),
+        "{event_types:?}"
     );
-    assert_eq!(shown(&states), ["light.kitchen=s4", "sensor.oven=off"]);
+    assert!(
+        !event_types.contains(&"entity_state_changed".to_owned()),
+        "{event_types:?}"
+    );
+    assert_eq!(states_of(&states), ["light.kitchen=s4", "sensor.oven=off"]);
 
-    // Without a position: the states, and then what waits.
+    // Without a position: a snapshot, then the undelivered messages.
     let mut fresh = home.daemon.listen(&wall.token).await;
     assert_eq!(fresh.next().await["type"], "entity_states");
     assert_eq!(fresh.next().await["type"], "new_message");
@@ -532,20 +545,20 @@ async fn entities_are_listed_in_pages() {
     .await;
     let mut ids = Vec::new();
     let mut path = "/api/entities?limit=10".to_owned();
-    let sizes = loop {
+    let count = loop {
         let page = api.get(&path).await.expect(200).json;
         let states = page["states"].as_array().unwrap();
         ids.extend(
             states
                 .iter()
-                .map(|of| of["entityId"].as_str().unwrap().to_owned()),
+                .map(|state| state["entityId"].as_str().unwrap().to_owned()),
         );
         match page["nextCursor"].as_str() {
             Some(cursor) => path = format!("/api/entities?limit=10&cursor={cursor}"),
             None => break ids.len(),
         }
     };
-    assert_eq!(sizes, 25);
+    assert_eq!(count, 25);
     assert!(ids.is_sorted());
     api.get("/api/entities?limit=0").await.refused(422);
     api.get("/api/entities?cursor=x").await.refused(422);
@@ -553,7 +566,7 @@ async fn entities_are_listed_in_pages() {
 
 #[tokio::test]
 async fn failed_or_unanswered_subscription_blocks_nothing() {
-    for answer in [
+    for reply in [
         CoreReply::Error("unknown_error", "Nope"),
         CoreReply::Frame(r#"{"id":ID,"type":"result","success":true,"result":null}"#.to_owned()),
         CoreReply::Frame(
@@ -562,15 +575,15 @@ async fn failed_or_unanswered_subscription_blocks_nothing() {
         ),
     ] {
         let home = Home::with(|data| {
-            furnish(data);
+            kitchen_and_hall(data);
             data.replies
-                .insert("subscribe_entities".to_owned(), answer.clone());
+                .insert("subscribe_entities".to_owned(), reply.clone());
         })
         .await;
         let wall = home.daemon.pair("Wall", &["kitchen"]).await;
         let mut tablet = home.daemon.listen(&wall.token).await;
         assert_eq!(
-            shown(&tablet.next_of("entity_states").await),
+            states_of(&tablet.next_of("entity_states").await),
             Vec::<String>::new()
         );
         tablet.assert_nothing_received().await;
@@ -586,21 +599,21 @@ async fn failed_home_assistant_event_loses_no_other_event() {
     home.core.fail_subscriptions("subscribe_entities");
     home.core.fail_subscriptions("subscribe_events");
     home.core
-        .set_state("light.kitchen", "on", same("light.kitchen"));
-    let told = tablet.next_of("entity_state_changed").await;
-    assert_eq!(told["data"]["new_state"], "on");
+        .set_state("light.kitchen", "on", same_attributes("light.kitchen"));
+    let event = tablet.next_of("entity_state_changed").await;
+    assert_eq!(event["data"]["new_state"], "on");
     home.core.data().areas[0]["name"] = "Galley".into();
     home.core.fire(
         "area_registry_updated",
         json!({ "action": "update", "area_id": "kitchen" }),
     );
-    let told = tablet.next_of("area_updated").await;
-    assert_eq!(told["data"]["name"], "Galley");
+    let event = tablet.next_of("area_updated").await;
+    assert_eq!(event["data"]["name"], "Galley");
 }
 
 #[tokio::test]
 async fn old_subscription_stays_until_its_replacement_is_confirmed() {
-    for answer in [
+    for reply in [
         CoreReply::Error("unknown_error", "Nope"),
         CoreReply::Frame(
             r#"[{"id":ID,"type":"result","success":true},{"id":ID,"type":"event","event":{"a":[]}}]"#
@@ -610,29 +623,29 @@ async fn old_subscription_stays_until_its_replacement_is_confirmed() {
         let home = Home::new().await;
         let wall = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
         let mut tablet = home.daemon.listen(&wall.token).await;
-        assert_eq!(shown(&tablet.next_of("entity_states").await).len(), 3);
-        let asked = home.core.received("subscribe_entities").len();
+        assert_eq!(states_of(&tablet.next_of("entity_states").await).len(), 3);
+        let subscriptions = home.core.received("subscribe_entities").len();
         home.core
             .data()
             .replies
-            .insert("subscribe_entities".to_owned(), answer);
+            .insert("subscribe_entities".to_owned(), reply);
         home.admin
             .patch("/api/areas/hall/toggle", json!({}))
             .await
             .expect(200);
         assert_eq!(tablet.next().await["type"], "area_disabled");
-        home.core.until_received("subscribe_entities", asked + 1).await;
+        home.core.until_received("subscribe_entities", subscriptions + 1).await;
         let mut before = "off";
         for after in ["on", "off", "on"] {
             home.core.set_state("light.hall", after, json!({}));
             home.core
-                .set_state("light.kitchen", after, same("light.kitchen"));
-            let told = tablet.next_of("entity_state_changed").await;
+                .set_state("light.kitchen", after, same_attributes("light.kitchen"));
+            let event = tablet.next_of("entity_state_changed").await;
             assert_eq!(
-                (&told["data"]["old_state"], &told["data"]["new_state"]),
+                (&event["data"]["old_state"], &event["data"]["new_state"]),
                 (&json!(before), &json!(after))
             );
-            assert_eq!(told["data"]["entity_id"], "light.kitchen");
+            assert_eq!(event["data"]["entity_id"], "light.kitchen");
             before = after;
         }
         assert!(home.core.received("unsubscribe_events").is_empty());
@@ -663,11 +676,11 @@ async fn burst_to_a_slow_tablet_is_coalesced_to_newest_states() {
     other.next_of("entity_states").await;
     let mut tablet = Socket::open_with_small_buffer(&home.daemon, &slow.token).await;
     assert_eq!(
-        shown(&tablet.next_of("entity_states").await).len(),
+        states_of(&tablet.next_of("entity_states").await).len(),
         ENTITIES
     );
 
-    let before = memory(&home.daemon);
+    let before = resident_memory(&home.daemon);
     for round in 0..ROUNDS {
         let states = (0..ENTITIES).map(|n| {
             let attributes = json!({ "friendly_name": "y".repeat(200), "round": round });
@@ -688,11 +701,12 @@ async fn burst_to_a_slow_tablet_is_coalesced_to_newest_states() {
             .expect(200)
             .json;
         let states = page["states"].as_array()?;
-        let is_last = |of: &Value| of["state"] == last.as_str() || of["entityId"] == "light.cellar";
+        let is_last =
+            |state: &Value| state["state"] == last.as_str() || state["entityId"] == "light.cellar";
         states.iter().all(is_last).then_some(())
     })
     .await;
-    let grown = memory(&home.daemon).saturating_sub(before);
+    let grown = resident_memory(&home.daemon).saturating_sub(before);
     assert!(
         grown < 16 * 1024 * 1024,
         "{grown} bytes for {} changes",
@@ -700,17 +714,17 @@ async fn burst_to_a_slow_tablet_is_coalesced_to_newest_states() {
     );
     other.assert_nothing_received().await;
 
-    // Whatever was left out, of each entity time never goes back, and the newest is told.
-    let mut shown_states = vec![-1_i64; ENTITIES];
-    let mut told = 0;
+    // Intermediate states may be skipped, but no entity goes back to an older one, and the newest arrives.
+    let mut rounds = vec![-1_i64; ENTITIES];
+    let mut received = 0;
     let round = |state: &Value| match state.as_str().unwrap() {
         "first" => -1,
         text => text.strip_prefix("round ").unwrap().parse::<i64>().unwrap(),
     };
     let index = |id: &Value| id.as_str().unwrap()[7..].parse::<usize>().unwrap();
-    while shown_states.iter().any(|round| *round < ROUNDS as i64 - 1) {
+    while rounds.iter().any(|round| *round < ROUNDS as i64 - 1) {
         let event = tablet.next().await;
-        let news: Vec<_> = match event["type"].as_str().unwrap() {
+        let updates: Vec<_> = match event["type"].as_str().unwrap() {
             "entity_state_changed" => {
                 let data = &event["data"];
                 vec![(index(&data["entity_id"]), round(&data["new_state"]))]
@@ -719,31 +733,31 @@ async fn burst_to_a_slow_tablet_is_coalesced_to_newest_states() {
                 let states = event["data"]["states"].as_array().unwrap();
                 states
                     .iter()
-                    .map(|of| (index(&of["entityId"]), round(&of["state"])))
+                    .map(|state| (index(&state["entityId"]), round(&state["state"])))
                     .collect()
             }
             _ => continue,
         };
-        told += 1;
-        for (of, round) in news {
+        received += 1;
+        for (entity, round) in updates {
             assert!(
-                round >= shown_states[of],
-                "{of} went back from {}",
-                shown_states[of]
+                round >= rounds[entity],
+                "entity {entity} went back from round {}",
+                rounds[entity]
             );
-            shown_states[of] = round;
+            rounds[entity] = round;
         }
     }
     assert!(
-        told < ENTITIES * ROUNDS / 2,
-        "{told} of {} were told",
+        received < ENTITIES * ROUNDS / 2,
+        "{received} events for {} changes",
         ENTITIES * ROUNDS
     );
     tablet.assert_nothing_received().await;
 }
 
-/// The resident memory of a daemon, in bytes.
-fn memory(daemon: &Daemon) -> usize {
+/// The daemon's resident memory, in bytes.
+fn resident_memory(daemon: &Daemon) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let line = status
         .lines()
@@ -774,8 +788,9 @@ async fn locks_of_mirrored_areas_are_published_as_lockers() {
     let lockers = async |api: &Api| {
         let page = api.get("/api/lockers").await.expect(200).json;
         let lockers = page["lockers"].as_array().unwrap().iter();
-        let shown = lockers.map(|of| format!("{} {} {}", of["id"], of["kioskId"], of["state"]));
-        shown.collect::<Vec<_>>().join(", ").replace('"', "")
+        let formatted = lockers
+            .map(|locker| format!("{} {} {}", locker["id"], locker["kioskId"], locker["state"]));
+        formatted.collect::<Vec<_>>().join(", ").replace('"', "")
     };
     until("both states", async || {
         let both = "lock.front hall locked, lock.shed shed locked";
@@ -827,7 +842,11 @@ async fn locks_of_mirrored_areas_are_published_as_lockers() {
         .patch("/api/areas/hall/toggle", json!({}))
         .await
         .expect(200);
-    assert_eq!(lockers(&wall_api).await, "", "of a disabled area nothing");
+    assert_eq!(
+        lockers(&wall_api).await,
+        "",
+        "a disabled area has no lockers"
+    );
     wall_api.get("/api/lockers/lock.front").await.refused(403);
     for refused in [
         home.admin
@@ -858,7 +877,7 @@ async fn lock_in_a_disabled_area_is_not_a_locker() {
         let locker = home.admin.get("/api/lockers/lock.front").await;
         locker.expect(200).json["state"].clone()
     };
-    until("its state", async || {
+    until("the lock's state", async || {
         (locker().await == "locked").then_some(())
     })
     .await;
@@ -873,16 +892,16 @@ async fn lock_in_a_disabled_area_is_not_a_locker() {
     home.admin.patch(toggle, json!({})).await.expect(200);
     for state in ["unlocked", "jammed"] {
         home.core.set_state("lock.front", state, json!({}));
-        let told = tablet.next_of("entity_state_changed").await;
-        assert_eq!(told["data"]["areaIds"], json!([porch]));
+        let event = tablet.next_of("entity_state_changed").await;
+        assert_eq!(event["data"]["areaIds"], json!([porch]));
     }
     room.assert_nothing_received().await;
     assert_eq!(locker().await, "locked");
-    // Told once it may be.
+    // Enabling the area publishes the change that it hid.
     home.admin.patch(toggle, json!({})).await.expect(200);
-    let told = room.next_of("locker_state_changed").await;
+    let event = room.next_of("locker_state_changed").await;
     assert_eq!(
-        (&told["data"]["oldState"], &told["data"]["newState"]),
+        (&event["data"]["oldState"], &event["data"]["newState"]),
         (&json!("locked"), &json!("jammed"))
     );
 }
@@ -890,12 +909,12 @@ async fn lock_in_a_disabled_area_is_not_a_locker() {
 #[tokio::test]
 async fn states_of_a_large_home_use_little_memory() {
     const AREAS: usize = 200;
-    const EACH: usize = 50;
+    const ENTITIES_PER_AREA: usize = 50;
     let home = Home::with(|data| {
         for area in 0..AREAS {
             let name = format!("area_{area}");
             data.add_area(&name, &name);
-            for n in 0..EACH {
+            for n in 0..ENTITIES_PER_AREA {
                 let id = format!("sensor.a{area}_n{n}");
                 data.add_entity(&id, Some(&name), None);
                 let attributes = json!({ "friendly_name": id, "device_class": "temperature",
@@ -908,20 +927,24 @@ async fn states_of_a_large_home_use_little_memory() {
     .await;
     let areas: Vec<_> = (0..AREAS).map(|n| format!("area_{n}")).collect();
     let areas: Vec<_> = areas.iter().map(String::as_str).collect();
-    let before = memory(&home.daemon);
+    let before = resident_memory(&home.daemon);
     let mut tablets = Vec::new();
     for own in areas.chunks(AREAS / 4) {
         let wall = home.daemon.pair("Wall", own).await;
         let mut tablet = home.daemon.listen(&wall.token).await;
         let states = tablet.next_of("entity_states").await;
-        assert_eq!(shown(&states).len(), AREAS * EACH / 4);
+        assert_eq!(states_of(&states).len(), AREAS * ENTITIES_PER_AREA / 4);
         tablets.push(tablet);
     }
-    let asked = home.core.received("subscribe_entities");
-    assert!(asked.len() <= 16, "{} subscriptions", asked.len());
+    let subscriptions = home.core.received("subscribe_entities").len();
+    assert!(subscriptions <= 16, "{subscriptions} subscriptions");
     let tablet = &mut tablets[0];
     home.core.set_state("sensor.a7_n7", "22", json!({}));
     tablet.next_of("entity_state_changed").await;
-    let grown = memory(&home.daemon).saturating_sub(before) / 1024 / 1024;
-    assert!(grown < 16, "{grown} MiB for {} states", AREAS * EACH);
+    let grown = resident_memory(&home.daemon).saturating_sub(before) / 1024 / 1024;
+    assert!(
+        grown < 16,
+        "{grown} MiB for {} states",
+        AREAS * ENTITIES_PER_AREA
+    );
 }

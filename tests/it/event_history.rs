@@ -1,4 +1,5 @@
-//! `GET /api/events`: what each caller would have heard, and how far back (contract 6.4 and 8).
+//! `GET /api/events`: which events each caller may read, paging, and retention
+//! (docs/protocol.md#event-history).
 
 use serde_json::{Value, json};
 
@@ -14,12 +15,12 @@ async fn get(api: &Api, query: &str) -> Value {
     api.get(&path).await.expect(200).json
 }
 
-/// Gives the tablet all of these areas and takes them again, so many times: an event for each.
+/// Assigns all areas to the client, then none, and so on: `times` requests with one event per area each.
 async fn churn(api: &Api, client: &str, areas: &[String], times: usize) {
     let path = format!("/api/clients/{client}/areas");
     for n in 0..times {
-        let given = if n % 2 == 0 { areas } else { &[] };
-        api.put(&path, json!({ "areaIds": given }))
+        let assigned = if n % 2 == 0 { areas } else { &[] };
+        api.put(&path, json!({ "areaIds": assigned }))
             .await
             .expect(200);
     }
@@ -48,18 +49,18 @@ async fn event_list_matches_what_the_callers_socket_received() {
     let assigned = format!("/api/clients/{}/areas/{area}", wall.id);
     rename("Not yet").await;
     admin.post(&assigned, json!({})).await.expect(200);
-    rename("Heard").await;
+    rename("Received").await;
     admin.delete(&assigned).await.expect(204);
     rename("No longer").await;
 
-    let mut told = Vec::new();
-    for kind in ["area_added", "area_updated", "area_removed"] {
-        told.push(socket.next_of(kind).await);
+    let mut received = Vec::new();
+    for event_type in ["area_added", "area_updated", "area_removed"] {
+        received.push(socket.next_of(event_type).await);
     }
     socket.assert_nothing_received().await;
     let after = format!("after={start}");
     let own = get(&daemon.api(&wall.token), &after).await;
-    assert_eq!(own["events"], json!(told), "as its socket had them");
+    assert_eq!(own["events"], json!(received), "the socket's events");
     assert_eq!(
         keys(&own),
         [
@@ -78,15 +79,15 @@ async fn event_list_matches_what_the_callers_socket_received() {
     assert_eq!(own["lastEventId"], start + 5);
     assert_eq!(own["nextAfter"], start + 5);
 
-    let mut told = Vec::new();
-    while told.len() < 5 {
+    let mut received = Vec::new();
+    while received.len() < 5 {
         let message = admin_socket.next().await;
         if message["id"].is_i64() {
-            told.push(message);
+            received.push(message);
         }
     }
     let all = get(&admin, &after).await;
-    assert_eq!(all["events"], json!(told));
+    assert_eq!(all["events"], json!(received));
     let other = get(&daemon.api(&other.token), &after).await;
     assert_eq!(ids(&other), [start + 1, start + 3, start + 5]);
     let user = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
@@ -94,7 +95,7 @@ async fn event_list_matches_what_the_callers_socket_received() {
     assert_eq!(user["events"], json!([]));
     assert_eq!(user["lastEventId"], start + 5);
 
-    // The same from the same history after a crash.
+    // The list is the same after a crash.
     let daemon = daemon.kill_and_restart().await;
     assert_eq!(get(&daemon.api(&wall.token), &after).await, own);
 }
@@ -110,7 +111,7 @@ async fn pages_of_a_rare_type_are_contiguous() {
     let wall = daemon.pair("Wall", &[]).await;
     let path = format!("/api/areas/{}", areas[0]);
     let mut renamed = Vec::new();
-    // More than one answer looks through lies between the second and the third.
+    // Between the second and the third rename lie more events than one request scans.
     for (n, times) in [2, 2, 108, 1].into_iter().enumerate() {
         let body = json!({ "name": format!("Name {n}") });
         admin.put(&path, body).await.expect(200);
@@ -121,56 +122,56 @@ async fn pages_of_a_rare_type_are_contiguous() {
         );
         churn(&admin, &wall.id, &areas, times).await;
     }
-    let walk = async |api: &Api, query: &str| {
-        let (mut met, mut after, mut pages) = (Vec::new(), 0, 0);
+    let read_all = async |api: &Api, query: &str| {
+        let (mut all, mut after, mut pages) = (Vec::new(), 0, 0);
         loop {
             let page = get(api, &format!("after={after}&{query}")).await;
             let found = ids(&page);
             assert!(found.is_sorted() && found.iter().all(|id| *id > after));
-            met.extend(found);
+            all.extend(found);
             pages += 1;
             let next = page["nextAfter"].as_i64().unwrap();
-            assert!(next >= *met.last().unwrap_or(&0));
+            assert!(next >= *all.last().unwrap_or(&0));
             if page["more"] == false {
                 assert_eq!(page["lastEventId"], next);
-                return (met, pages);
+                return (all, pages);
             }
-            assert!(next > after, "it goes on");
+            assert!(next > after, "no progress");
             after = next;
         }
     };
-    let (found, pages) = walk(&admin, "type=area_updated&limit=2").await;
+    let (found, pages) = read_all(&admin, "type=area_updated&limit=2").await;
     assert_eq!(found, renamed);
-    assert!(pages > 2, "one of them was empty or short: {pages}");
-    let (found, _) = walk(&admin, "type=area_updated,custom").await;
+    assert!(pages > 2, "no page was empty or short: {pages}");
+    let (found, _) = read_all(&admin, "type=area_updated,custom").await;
     assert_eq!(found, renamed);
-    let (found, _) = walk(&admin, "type=custom&type=area_updated").await;
+    let (found, _) = read_all(&admin, "type=custom&type=area_updated").await;
     assert_eq!(found, renamed);
 
     let last = get(&admin, "limit=1").await["lastEventId"]
         .as_i64()
         .unwrap();
-    let (all, _) = walk(&admin, "limit=1000").await;
+    let (all, _) = read_all(&admin, "limit=1000").await;
     assert_eq!(all, (1..=last).collect::<Vec<_>>());
-    // By the id of the last event alone, as whoever knows no `nextAfter` does.
+    // Paging by the id of the last event works as well as by `nextAfter`.
     let recent = last - 60;
     for limit in [1, 7, 60, 61] {
-        let (mut met, mut after) = (Vec::new(), recent);
+        let (mut all, mut after) = (Vec::new(), recent);
         loop {
             let page = get(&admin, &format!("after={after}&limit={limit}")).await;
             let found = ids(&page);
             assert!(found.len() <= limit);
-            met.extend(found);
+            all.extend(found);
             if page["more"] == false {
                 break;
             }
-            after = *met.last().unwrap();
+            after = *all.last().unwrap();
         }
-        assert_eq!(met, (recent + 1..=last).collect::<Vec<_>>(), "{limit}");
+        assert_eq!(all, (recent + 1..=last).collect::<Vec<_>>(), "{limit}");
     }
     let exact = get(&admin, &format!("after={recent}&limit=60")).await;
-    assert_eq!(exact["more"], false, "nothing is left");
-    let (own, _) = walk(&daemon.api(&wall.token), "type=area_added").await;
+    assert_eq!(exact["more"], false, "nothing after an exactly full page");
+    let (own, _) = read_all(&daemon.api(&wall.token), "type=area_added").await;
     assert_eq!(own.len(), 100 * (1 + 1 + 54 + 1));
 }
 
@@ -201,12 +202,12 @@ async fn invalid_query_or_caller_is_refused() {
         unauthenticated.get("/api/events").await.refused(401),
         "unauthenticated"
     );
-    let asked = unauthenticated
+    let pairing = unauthenticated
         .post("/api/pairing/requests", json!({}))
         .await;
-    let waiting = asked.expect(201).json["pairingToken"].take();
-    let waiting = daemon.api(waiting.as_str().unwrap());
-    assert_eq!(waiting.get("/api/events").await.refused(403), "forbidden");
+    let pairing = pairing.expect(201).json["pairingToken"].take();
+    let pairing = daemon.api(pairing.as_str().unwrap());
+    assert_eq!(pairing.get("/api/events").await.refused(403), "forbidden");
 }
 
 #[tokio::test]
@@ -230,9 +231,13 @@ async fn history_is_trimmed_to_the_configured_retention() {
     let (page, last) = trimmed(&admin).await;
     assert_eq!(ids(&page), (last - 19..=last).collect::<Vec<_>>());
     let own = get(&daemon.api(&wall.token), "after=3").await;
-    assert_eq!(ids(&own), ids(&page), "what there is, although 3 is gone");
+    assert_eq!(
+        ids(&own),
+        ids(&page),
+        "starts at the oldest event, although 3 was trimmed"
+    );
 
-    // Ids go on where they were, also when nothing is left that would say so.
+    // Ids continue after a crash.
     let daemon = daemon.kill_and_restart().await;
     let admin = daemon.local();
     assert_eq!(get(&admin, "limit=1000").await, page);

@@ -1,4 +1,5 @@
-//! What nobody gets by asking: things of others, and half a change (contract section 3 and 6).
+//! Requests that must fail: on other principals' objects, and with invalid input, which changes nothing
+//! (docs/protocol.md#roles, docs/protocol.md#errors).
 
 use serde_json::{Value, json};
 
@@ -14,20 +15,20 @@ async fn client_gets_403_for_foreign_and_unknown_ids_alike() {
     let other = daemon.pair("Other", &[&area]).await;
     let client = daemon.pair("Wall", &[]).await;
     let user = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
-    let asked = daemon
+    let other_request = daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201);
-    let asked_too = daemon
+    let own_request = daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201);
     let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
-    let (waiting, foreign) = (
-        text(&asked_too.json, "pairingId"),
-        text(&asked.json, "pairingId"),
+    let (own_pairing, other_pairing) = (
+        text(&own_request.json, "pairingId"),
+        text(&other_request.json, "pairingId"),
     );
     let jti = text(&user, "jti");
     let callers = [
@@ -35,11 +36,11 @@ async fn client_gets_403_for_foreign_and_unknown_ids_alike() {
         ("user", daemon.api_of(&user)),
         (
             "pairing",
-            daemon.api(&text(&asked_too.json, "pairingToken")),
+            daemon.api(&text(&own_request.json, "pairingToken")),
         ),
     ];
-    // Each with a thing that is there and with one that is not.
-    let ids = |there: &str| [there.to_owned(), "none".to_owned()];
+    // Each path with an existing id and with an unknown one.
+    let ids = |existing: &str| [existing.to_owned(), "none".to_owned()];
     let mut paths: Vec<(&str, String)> = vec![
         ("GET", "/api/clients".into()),
         ("GET", "/api/tokens".into()),
@@ -64,34 +65,38 @@ async fn client_gets_403_for_foreign_and_unknown_ids_alike() {
         paths.push(("POST", format!("/api/clients/{id}/revoke")));
         paths.push(("POST", format!("/api/clients/{id}/disconnect")));
     }
-    for id in ids(&foreign) {
+    for id in ids(&other_pairing) {
         paths.push(("GET", format!("/api/pairing/requests/{id}")));
         paths.push(("POST", format!("/api/pairing/requests/{id}/approve")));
         paths.push(("POST", format!("/api/pairing/requests/{id}/deny")));
     }
     paths.extend(ids(&jti).map(|id| ("DELETE", format!("/api/tokens/{id}"))));
-    for (who, api) in &callers {
-        let mut texts = std::collections::HashSet::new();
+    for (role, api) in &callers {
+        let mut errors = std::collections::HashSet::new();
         for (method, path) in &paths {
             let answer = api.send_text(method, path, JSON, "{}").await;
-            texts.insert(answer.json["error"].to_string());
-            assert_eq!(answer.status, 403, "{who} {method} {path}: {}", answer.text);
+            errors.insert(answer.json["error"].to_string());
+            assert_eq!(
+                answer.status, 403,
+                "{role} {method} {path}: {}",
+                answer.text
+            );
             assert_eq!(answer.refused(403), "forbidden");
         }
-        assert_eq!(texts.len(), 1, "{who} could tell them apart: {texts:?}");
+        assert_eq!(errors.len(), 1, "{role} gets different errors: {errors:?}");
     }
-    for (who, api) in &callers[1..] {
+    for (role, api) in &callers[1..] {
         assert_eq!(
             api.get("/api/areas").await.refused(403),
             "forbidden",
-            "{who}"
+            "{role}"
         );
     }
-    // Nothing came of any of it.
+    // None of the requests had an effect.
     admin.get(&format!("/api/areas/{area}")).await.expect(200);
     daemon.api(&other.token).get("/api/me").await.expect(200);
     daemon.api_of(&user).get("/api/me").await.expect(200);
-    let own = format!("/api/pairing/requests/{waiting}");
+    let own = format!("/api/pairing/requests/{own_pairing}");
     callers[2].1.get(&own).await.expect(200);
 }
 
@@ -120,7 +125,7 @@ async fn failed_request_changes_nothing_and_emits_nothing() {
             lists.push(admin.get(path).await.expect(200).json);
         }
         let mut clients = admin.get("/api/clients").await.expect(200).json;
-        // The one key that moves by itself while a tablet is there.
+        // Changes on its own while the tablet is connected.
         clients["clients"][0]["lastSeenAt"].take();
         lists.push(clients);
         lists

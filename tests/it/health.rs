@@ -1,4 +1,4 @@
-//! `GET /health`, and a house whose disk takes nothing (contract section 6 and 6.4).
+//! `GET /health`, and the API while the disk is full or the data folder is missing (docs/protocol.md#health).
 
 use serde_json::json;
 
@@ -16,10 +16,10 @@ async fn health_has_the_documented_fields_and_needs_no_token() {
     for socket in &mut sockets {
         socket.next_of("connection").await;
     }
-    // A tablet that waits to be paired is no user yet.
-    let asked = ask(&daemon, json!({})).await;
-    let mut waiting = daemon.connect(&asked.token).await;
-    waiting.next_of("connection").await;
+    // A tablet whose pairing is pending counts as a connection, not as a user.
+    let pairing = ask(&daemon, json!({})).await;
+    let mut pairing_socket = daemon.connect(&pairing.token).await;
+    pairing_socket.next_of("connection").await;
     let health = daemon
         .unauthenticated()
         .get("/health")
@@ -55,13 +55,13 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
         .expect(201)
         .json["code"]
         .take();
-    let asked = ask(&daemon, json!({})).await;
+    let pairing = ask(&daemon, json!({})).await;
     let before = admin.get("/api/areas").await.expect(200).json;
 
     daemon.limit_file_size("0").await;
     let area = format!("/api/areas/{kitchen}");
-    let approve = format!("{}/approve", asked.path());
-    let bring = json!({ "code": code, "name": "Hall" });
+    let approve = format!("{}/approve", pairing.path());
+    let complete = json!({ "code": code, "name": "Hall" });
     for answer in [
         admin.put(&area, json!({ "name": "Never" })).await,
         admin.post("/api/areas", json!({ "name": "Never" })).await,
@@ -69,7 +69,7 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
         admin.post(&approve, json!({})).await,
         daemon
             .unauthenticated()
-            .post("/api/pairing/complete", bring.clone())
+            .post("/api/pairing/complete", complete.clone())
             .await,
         daemon
             .unauthenticated()
@@ -79,41 +79,43 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
         assert!(answer.retry_after() >= 1);
         assert_eq!(answer.refused(503), "unavailable");
     }
-    let ill = daemon.unauthenticated().get("/health").await.expect(503);
-    assert!(ill.header("retry-after").is_some());
-    assert_ne!(ill.json["status"], "ok");
-    assert_ne!(ill.json["services"]["database"], "connected");
+    let unhealthy = daemon.unauthenticated().get("/health").await.expect(503);
+    assert!(unhealthy.header("retry-after").is_some());
+    assert_ne!(unhealthy.json["status"], "ok");
+    assert_ne!(unhealthy.json["services"]["database"], "connected");
     assert!(!daemon.cli(&["health"]).await.status.success());
-    // What was there is still read, and what failed was told to nobody.
+    // Reads keep working, and the failed requests emit no events: only those of the outage arrive.
     assert_eq!(admin.get("/api/areas").await.expect(200).json, before);
-    let mut told = Vec::new();
+    let mut event_types = Vec::new();
     for _ in 0..3 {
         let event = wall.next().await;
-        told.push(event["type"].as_str().unwrap().to_owned());
+        event_types.push(event["type"].as_str().unwrap().to_owned());
     }
-    told.sort();
-    // That the disk is full.
-    assert_eq!(told, ["service-update", "status-update", "system_status"]);
+    event_types.sort();
+    assert_eq!(
+        event_types,
+        ["service-update", "status-update", "system_status"]
+    );
     wall.assert_nothing_received().await;
 
     daemon.limit_file_size("unlimited").await;
-    let well = until("health", async || {
+    let healthy = until("status 200", async || {
         let answer = daemon.unauthenticated().get("/health").await;
         (answer.status == 200).then_some(answer.json)
     });
-    assert_eq!(well.await["services"]["database"], "connected");
+    assert_eq!(healthy.await["services"]["database"], "connected");
     assert!(daemon.cli(&["health"]).await.status.success());
     admin.put(&area, json!({ "name": "Now" })).await.expect(200);
-    let told = wall.next_of("area_updated").await;
-    assert_eq!(told["data"]["name"], "Now");
-    // Neither the request nor the code was used up by what failed.
+    let event = wall.next_of("area_updated").await;
+    assert_eq!(event["data"]["name"], "Now");
+    // The failed requests used up neither the pairing request nor the code.
     admin.post(&approve, json!({})).await.expect(200);
     daemon
         .unauthenticated()
-        .post("/api/pairing/complete", bring)
+        .post("/api/pairing/complete", complete)
         .await
         .expect(200);
-    // Nor did the request that could not be told take a place.
+    // The failed pairing request does not count against the limit of open requests.
     for _ in 0..3 {
         daemon
             .unauthenticated()
@@ -128,12 +130,12 @@ async fn full_disk_is_detected_without_requests() {
     let daemon = Daemon::ignoring_sigxfsz(&[]).await;
     daemon.unauthenticated().get("/health").await.expect(200);
     daemon.limit_file_size("0").await;
-    until("health to notice", async || {
+    until("status 503", async || {
         (daemon.unauthenticated().get("/health").await.status == 503).then_some(())
     })
     .await;
     daemon.limit_file_size("unlimited").await;
-    until("health", async || {
+    until("status 200", async || {
         (daemon.unauthenticated().get("/health").await.status == 200).then_some(())
     })
     .await;
@@ -150,23 +152,23 @@ async fn missing_data_folder_returns_503_until_it_is_back() {
     let refused = async || {
         let answer = admin.put(&area, json!({ "name": "Never" })).await;
         assert_eq!(answer.refused(503), "unavailable");
-        let ill = daemon
+        let unhealthy = daemon
             .unauthenticated()
             .get("/health")
             .await
             .expect(503)
             .json;
-        assert_eq!(ill["services"]["database"], "not writable");
+        assert_eq!(unhealthy["services"]["database"], "not writable");
     };
     refused().await;
-    // Nor is it back when something else has its name.
+    // Another folder under the same name does not count as the data folder.
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("wallcast.db"), "").unwrap();
     refused().await;
     assert_eq!(
         admin.get(&area).await.expect(200).json["name"],
         "Kitchen",
-        "what was there is still read"
+        "reads keep working"
     );
 
     std::fs::remove_dir_all(&folder).unwrap();
@@ -183,7 +185,7 @@ async fn missing_data_folder_is_detected_without_requests() {
     let daemon = Daemon::start().await;
     let away = daemon.folder().with_extension("away");
     std::fs::rename(daemon.folder(), &away).unwrap();
-    until("health to notice", async || {
+    until("status 503", async || {
         (daemon.unauthenticated().get("/health").await.status == 503).then_some(())
     })
     .await;

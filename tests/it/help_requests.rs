@@ -1,10 +1,11 @@
-//! `/api/help`, `help_request` and their events (contract 6.5, 4.5 and section 5, seed 3).
+//! Help requests: `/api/help`, the message `help_request`, and their events (docs/protocol.md#help-requests).
 
 use serde_json::{Value, json};
 
 use crate::kiosks::at_kiosk;
 use crate::support::{Api, Daemon, Socket, Tablet, assert_timestamp, keys};
 
+/// A daemon, its API as an admin, the admin's socket on `/ws/help`, and a tablet at `kiosk-1`.
 async fn start() -> (Daemon, Api, Socket, Tablet) {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
@@ -16,12 +17,12 @@ async fn start() -> (Daemon, Api, Socket, Tablet) {
     (daemon, admin, admin_socket, tablet)
 }
 
-/// The event's data without its own timestamp: the request itself.
+/// Asserts the event's type and returns its data without the timestamp, which is the help request.
 #[track_caller]
-fn request_of(told: &Value, kind: &str) -> Value {
-    assert_eq!(told["type"], kind);
-    assert!(told["id"].is_i64(), "it is durable: {told}");
-    let mut data = told["data"].clone();
+fn request_of(event: &Value, event_type: &str) -> Value {
+    assert_eq!(event["type"], event_type);
+    assert!(event["id"].is_i64(), "not durable: {event}");
+    let mut data = event["data"].clone();
     assert_timestamp(&data["timestamp"]);
     data.as_object_mut().unwrap().remove("timestamp");
     data
@@ -36,7 +37,7 @@ async fn help_request_and_resolution_events_have_all_fields() {
         "photo_url": "https://nas.local/1.jpg",
     });
     let help = wall.post("/api/help", body).await.expect(201).json;
-    let shape = [
+    let fields = [
         "category",
         "created_at",
         "id",
@@ -46,7 +47,7 @@ async fn help_request_and_resolution_events_have_all_fields() {
         "photo_url",
         "status",
     ];
-    assert_eq!(keys(&help), shape);
+    assert_eq!(keys(&help), fields);
     assert!(help["id"].is_i64());
     assert_eq!(help["kiosk_id"], "kiosk-1");
     assert_eq!(
@@ -54,25 +55,25 @@ async fn help_request_and_resolution_events_have_all_fields() {
         (&json!(7), &json!("open"))
     );
     assert_timestamp(&help["created_at"]);
-    let told = request_of(&admin_socket.next().await, "help_requested");
-    assert_eq!(told, help);
+    let published = request_of(&admin_socket.next().await, "help_requested");
+    assert_eq!(published, help);
 
     let path = format!("/api/help/{}", help["id"]);
     for status in ["acknowledged", "resolved"] {
         let body = json!({ "status": status });
         let changed = admin.patch(&path, body.clone()).await.expect(200).json;
         assert_eq!(changed["status"], status);
-        let told = request_of(&admin_socket.next().await, "help_status_updated");
-        assert_eq!(told, changed);
-        // The same again changes nothing and tells nothing.
+        let published = request_of(&admin_socket.next().await, "help_status_updated");
+        assert_eq!(published, changed);
+        // The same status again changes nothing and emits nothing.
         assert_eq!(admin.patch(&path, body).await.expect(200).json, changed);
         admin_socket.assert_nothing_received().await;
         assert_eq!(wall.get(&path).await.expect(200).json, changed);
     }
-    // Both spellings, and nothing that is not known.
+    // camelCase keys are accepted, and fields without a value are left out.
     let body = json!({ "category": "x", "lockerNo": 1, "note": null });
-    let bare = wall.post("/api/help", body).await.expect(201).json;
-    let shape = [
+    let minimal = wall.post("/api/help", body).await.expect(201).json;
+    let fields = [
         "category",
         "created_at",
         "id",
@@ -80,8 +81,8 @@ async fn help_request_and_resolution_events_have_all_fields() {
         "locker_no",
         "status",
     ];
-    assert_eq!(keys(&bare), shape);
-    assert!(bare["id"].as_i64() > help["id"].as_i64());
+    assert_eq!(keys(&minimal), fields);
+    assert!(minimal["id"].as_i64() > help["id"].as_i64());
 }
 
 #[tokio::test]
@@ -103,10 +104,10 @@ async fn help_request_by_message_equals_one_by_http() {
             result.as_object_mut().unwrap().remove("success"),
             Some(json!(true))
         );
-        let told = request_of(&admin_socket.next().await, "help_requested");
-        assert_eq!(told, result);
-        let path = format!("/api/help/{}", told["id"]);
-        assert_eq!(admin.get(&path).await.expect(200).json, told);
+        let published = request_of(&admin_socket.next().await, "help_requested");
+        assert_eq!(published, result);
+        let path = format!("/api/help/{}", published["id"]);
+        assert_eq!(admin.get(&path).await.expect(200).json, published);
 
         let wrong = json!({ "type": "help_request", "data": {}, "requestId": 2 });
         let answer = socket.ask(wrong).await;
@@ -114,10 +115,10 @@ async fn help_request_by_message_equals_one_by_http() {
             (&answer["data"]["success"], &answer["data"]["code"]),
             (&json!(false), &json!("invalid_field"))
         );
-        let silent = json!({ "type": "help_request", "category": "beside the type" });
-        socket.send(silent).await;
-        let told = request_of(&admin_socket.next().await, "help_requested");
-        assert_eq!(told["category"], "beside the type");
+        let without_request_id = json!({ "type": "help_request", "category": "beside the type" });
+        socket.send(without_request_id).await;
+        let published = request_of(&admin_socket.next().await, "help_requested");
+        assert_eq!(published["category"], "beside the type");
         socket.assert_nothing_received().await;
         socket.close().await;
     }
@@ -131,14 +132,14 @@ async fn help_request_by_message_equals_one_by_http() {
 #[tokio::test]
 async fn tablet_sees_only_its_own_help_requests() {
     let (daemon, admin, _, tablet) = start().await;
-    let twin = at_kiosk(&daemon, "Twin", "kiosk-1").await;
-    let (wall, other) = (daemon.api(&tablet.token), daemon.api(&twin.token));
-    let ask = async |api: &Api, body: Value| api.post("/api/help", body).await;
-    let own = ask(&wall, json!({ "category": "a" }))
+    let second = at_kiosk(&daemon, "Twin", "kiosk-1").await;
+    let (wall, other) = (daemon.api(&tablet.token), daemon.api(&second.token));
+    let post = async |api: &Api, body: Value| api.post("/api/help", body).await;
+    let own = post(&wall, json!({ "category": "a" }))
         .await
         .expect(201)
         .json;
-    let theirs = ask(&other, json!({ "category": "b" }))
+    let theirs = post(&other, json!({ "category": "b" }))
         .await
         .expect(201)
         .json;
@@ -173,28 +174,28 @@ async fn tablet_sees_only_its_own_help_requests() {
     }
     let elsewhere = json!({ "category": "a", "kioskId": "kiosk-2" });
     assert_eq!(
-        ask(&wall, elsewhere.clone()).await.refused(403),
+        post(&wall, elsewhere.clone()).await.refused(403),
         "forbidden"
     );
-    // An admin asks on a kiosk's behalf.
-    let asked = ask(&admin, elsewhere).await.expect(201).json;
-    assert_eq!(asked["kiosk_id"], "kiosk-2");
-    let nowhere = ask(&admin, json!({ "category": "a" })).await;
-    assert_eq!(nowhere.json["field"], "kioskId");
-    nowhere.refused(422);
+    // An admin must name the kiosk.
+    let created = post(&admin, elsewhere).await.expect(201).json;
+    assert_eq!(created["kiosk_id"], "kiosk-2");
+    let without_kiosk = post(&admin, json!({ "category": "a" })).await;
+    assert_eq!(without_kiosk.json["field"], "kioskId");
+    without_kiosk.refused(422);
     let user = daemon.token(json!({ "role": "user", "name": "u" })).await;
     let user = daemon.api_of(&user);
     assert_eq!(user.get("/api/help").await.refused(403), "forbidden");
     assert_eq!(
-        ask(&user, json!({ "category": "a" })).await.refused(403),
+        post(&user, json!({ "category": "a" })).await.refused(403),
         "forbidden"
     );
     assert_eq!(user.get(&path).await.refused(403), "forbidden");
     let audit = admin.get("/api/audit").await.expect(200).json;
-    let acts = audit["entries"].as_array().unwrap();
-    let by_tablet = |entry: &Value| entry["action"].as_str().unwrap().starts_with("help.");
+    let entries = audit["entries"].as_array().unwrap();
+    let is_help = |entry: &Value| entry["action"].as_str().unwrap().starts_with("help.");
     assert_eq!(
-        acts.iter().filter(|entry| by_tablet(entry)).count(),
+        entries.iter().filter(|entry| is_help(entry)).count(),
         1,
         "{audit}"
     );

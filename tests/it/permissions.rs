@@ -1,6 +1,5 @@
-//! Who may hear, enter and publish: every role before every kind of topic, live, in a replay and in
-//! the list alike (contract sections 3, 4.4, 4.5 and 6.4). `auth::entitlement` has the same table
-//! over what it answers.
+//! What each role may receive, join and publish, for every kind of topic. Live delivery, replay and the event
+//! list must agree (docs/protocol.md#roles). `auth::entitlement` has the same table in its unit tests.
 
 use serde_json::{Value, json};
 
@@ -8,8 +7,8 @@ use crate::support::{Api, Daemon, Socket};
 
 const BROADCAST: &str = "/api/websocket/broadcast";
 
-/// Somebody with a session on `/ws`, in every room that it may enter.
-struct Ear {
+/// A principal with a session on `/ws`, and the rooms that it may join.
+struct Subscriber {
     name: &'static str,
     token: String,
     socket: Socket,
@@ -17,9 +16,9 @@ struct Ear {
     rooms: Vec<&'static str>,
 }
 
-/// Kitchen is the wall's area, `lobby` its kiosk, `o` and `t` its organisation and tenant and Ann's.
-/// The hall and Bob have nothing of it.
-async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
+/// `wall` has the kitchen and the kiosk `lobby`; `wall` and `ann` have organization `o` and tenant `t`. `hall`
+/// and `bob` have none of these.
+async fn subscribers(daemon: &Daemon, kitchen: &str) -> Vec<Subscriber> {
     let admin = daemon.local();
     let wall = daemon.pair("Wall", &[kitchen]).await;
     let body = json!({ "kioskId": "lobby", "organizationId": "o", "tenantId": "t" });
@@ -27,10 +26,10 @@ async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
     admin.patch(&path, body).await.expect(200);
     let hall = daemon.pair("Hall", &[]).await;
     let unauthenticated = daemon.unauthenticated();
-    let asked = unauthenticated
+    let pairing = unauthenticated
         .post("/api/pairing/requests", json!({}))
         .await;
-    let asked = asked.expect(201).json;
+    let pairing = pairing.expect(201).json;
     let mut table = vec![
         ("wall", wall.token, vec!["kitchen", "lobby"]),
         ("hall", hall.token, vec![]),
@@ -53,12 +52,12 @@ async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
         };
         table.push((name, text(&daemon.token(body).await["token"]), rooms));
     }
-    table.push(("waiting", text(&asked["pairingToken"]), vec![]));
-    let mut ears = Vec::new();
+    table.push(("pairing", text(&pairing["pairingToken"]), vec![]));
+    let mut subscribers = Vec::new();
     for (name, token, rooms) in table {
         let mut socket = daemon.connect(&token).await;
         let welcome = socket.next_of("connection").await["data"].clone();
-        ears.push(Ear {
+        subscribers.push(Subscriber {
             name,
             token,
             socket,
@@ -66,21 +65,21 @@ async fn ears(daemon: &Daemon, kitchen: &str) -> Vec<Ear> {
             rooms,
         });
     }
-    ears
+    subscribers
 }
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// The numbers of the alarms that come until the mark; others' presence is passed over.
+/// The numbers of the alarms up to the marker event. Skips presence events.
 async fn alarms(socket: &mut Socket) -> Vec<usize> {
-    let mut heard = Vec::new();
+    let mut alarms = Vec::new();
     loop {
         let event = socket.next().await;
         match event["type"].as_str().unwrap() {
-            "mark" => return heard,
-            "alarm" => heard.push(number(&event)),
+            "mark" => return alarms,
+            "alarm" => alarms.push(number(&event)),
             _ => {}
         }
     }
@@ -96,31 +95,39 @@ async fn each_role_receives_joins_and_publishes_what_it_may() {
     let admin = daemon.local();
     let kitchen = admin.create_area("Kitchen").await;
     let bath = admin.create_area("Bath").await;
-    let mut ears = ears(&daemon, &kitchen).await;
-    let wall = ears[0].welcome["clientId"].clone();
+    let mut subscribers = subscribers(&daemon, &kitchen).await;
+    let wall = subscribers[0].welcome["clientId"].clone();
 
-    for ear in &mut ears {
+    for subscriber in &mut subscribers {
         for room in ["kitchen", "lobby", "bath", "nowhere"] {
-            let named = match room {
+            let name = match room {
                 "kitchen" => &kitchen,
                 "bath" => &bath,
                 other => other,
             };
-            let asked = json!({ "type": "join_room", "room": named, "requestId": room });
-            ear.socket.send(asked).await;
-            let result = ear.socket.next_of("result").await;
-            let may = ear.rooms.contains(&room);
-            assert_eq!(result["data"]["success"], may, "{} enters {room}", ear.name);
-            if !may {
-                assert_eq!(result["data"]["code"], "forbidden", "{} {room}", ear.name);
+            let join = json!({ "type": "join_room", "room": name, "requestId": room });
+            subscriber.socket.send(join).await;
+            let result = subscriber.socket.next_of("result").await;
+            let is_allowed = subscriber.rooms.contains(&room);
+            assert_eq!(
+                result["data"]["success"], is_allowed,
+                "{} joins {room}",
+                subscriber.name
+            );
+            if !is_allowed {
+                assert_eq!(
+                    result["data"]["code"], "forbidden",
+                    "{} {room}",
+                    subscriber.name
+                );
             }
         }
     }
 
     let everyone = ["wall", "hall", "ann", "bob", "admin"];
-    // Rooms are a session's own, and so they are in its replay, but in nobody's list.
+    // Rooms belong to a session: their events are in its replay, but not in the event list.
     let (topics, rooms) = (12, 4);
-    let hears: [(Value, &[&str]); 16] = [
+    let table: [(Value, &[&str]); 16] = [
         (json!({}), &everyone),
         (json!({ "namespace": "/" }), &everyone),
         (json!({ "namespace": "/ws/lockers" }), &[]),
@@ -141,51 +148,69 @@ async fn each_role_receives_joins_and_publishes_what_it_may() {
         (json!({ "room": "nowhere" }), &["admin"]),
         (json!({ "namespace": "/ws/help", "room": "lobby" }), &[]),
     ];
-    assert_eq!(topics + rooms, hears.len());
-    for (n, (audience, names)) in hears.iter().enumerate() {
+    assert_eq!(topics + rooms, table.len());
+    for (n, (audience, names)) in table.iter().enumerate() {
         let mut body = json!({ "type": "alarm", "data": { "n": n } });
         for (key, value) in audience.as_object().unwrap() {
             body[key] = value.clone();
         }
-        for ear in &ears {
-            if ear.name != "admin" {
-                let refused = daemon.api(&ear.token).post(BROADCAST, body.clone()).await;
-                assert_eq!(refused.refused(403), "forbidden", "{} publishes", ear.name);
+        for subscriber in &subscribers {
+            if subscriber.name != "admin" {
+                let refused = daemon
+                    .api(&subscriber.token)
+                    .post(BROADCAST, body.clone())
+                    .await;
+                assert_eq!(
+                    refused.refused(403),
+                    "forbidden",
+                    "{} publishes",
+                    subscriber.name
+                );
             }
         }
-        let told = admin.post(BROADCAST, body).await.expect(200).json;
-        let told = &told["data"]["clients_count"];
-        assert_eq!(*told, names.len(), "{audience}");
+        let response = admin.post(BROADCAST, body).await.expect(200).json;
+        let count = &response["data"]["clients_count"];
+        assert_eq!(*count, names.len(), "{audience}");
     }
-    let mark = json!({ "type": "mark", "data": {} });
-    admin.post(BROADCAST, mark).await.expect(200);
+    let marker = json!({ "type": "mark", "data": {} });
+    admin.post(BROADCAST, marker).await.expect(200);
 
-    for mut ear in ears {
-        let may = |n: &usize| hears[*n].1.contains(&ear.name);
-        let expected: Vec<usize> = (0..hears.len()).filter(may).collect();
-        let api = daemon.api(&ear.token);
-        if ear.name == "waiting" {
-            ear.socket.assert_nothing_received().await;
-            let resume = resume(&ear.welcome, "r");
-            assert_eq!(ear.socket.ask(resume).await["data"]["success"], true);
-            ear.socket.assert_nothing_received().await;
+    for mut subscriber in subscribers {
+        let is_receiver = |n: &usize| table[*n].1.contains(&subscriber.name);
+        let expected: Vec<usize> = (0..table.len()).filter(is_receiver).collect();
+        let api = daemon.api(&subscriber.token);
+        if subscriber.name == "pairing" {
+            subscriber.socket.assert_nothing_received().await;
+            let resume = resume(&subscriber.welcome, "r");
+            assert_eq!(subscriber.socket.ask(resume).await["data"]["success"], true);
+            subscriber.socket.assert_nothing_received().await;
             assert_eq!(api.get("/api/events").await.refused(403), "forbidden");
             continue;
         }
-        assert_eq!(alarms(&mut ear.socket).await, expected, "{} live", ear.name);
-        ear.socket.close().await;
+        assert_eq!(
+            alarms(&mut subscriber.socket).await,
+            expected,
+            "{} live",
+            subscriber.name
+        );
+        subscriber.socket.close().await;
 
-        let mut again = daemon.listen(&ear.token).await;
-        again.send(resume(&ear.welcome, "r")).await;
+        let mut again = daemon.listen(&subscriber.token).await;
+        again.send(resume(&subscriber.welcome, "r")).await;
         assert_eq!(again.next_of("result").await["data"]["recovered"], true);
-        assert_eq!(alarms(&mut again).await, expected, "{} replayed", ear.name);
+        assert_eq!(
+            alarms(&mut again).await,
+            expected,
+            "{} replayed",
+            subscriber.name
+        );
 
         let listed: Vec<usize> = expected.iter().copied().filter(|n| *n < topics).collect();
         assert_eq!(
-            list(&api, &ear.welcome).await,
+            list(&api, &subscriber.welcome).await,
             listed,
             "{} listed",
-            ear.name
+            subscriber.name
         );
     }
 }

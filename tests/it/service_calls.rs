@@ -1,5 +1,5 @@
-//! Doing something with an entity (contract 6.3 and 4.5): who may do what, and what Home Assistant
-//! makes of it.
+//! Service calls on entities: who may call what, what reaches Home Assistant, and what the caller gets back
+//! (docs/protocol.md#calling-services).
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Api, Core, CoreData, CoreReply, Daemon, Tablet, until};
 
-fn furnish(data: &mut CoreData) {
+fn kitchen_and_hall(data: &mut CoreData) {
     data.add_area("kitchen", "Kitchen");
     data.add_area("hall", "Hall");
     for (id, area, class) in [
@@ -31,7 +31,7 @@ fn furnish(data: &mut CoreData) {
     }
 }
 
-/// A daemon beside a Home Assistant, and a tablet that has the kitchen.
+/// A scripted Core, a daemon that has mirrored it, and a tablet assigned to the kitchen.
 struct Home {
     core: Core,
     daemon: Daemon,
@@ -41,7 +41,7 @@ struct Home {
 
 impl Home {
     async fn new(options: &[(&str, &str)]) -> Self {
-        let core = Core::with(furnish).await;
+        let core = Core::with(kitchen_and_hall).await;
         let daemon = Daemon::with_core(core.direct(), options).await;
         let admin = daemon.admin().await;
         until("the areas", async || {
@@ -88,11 +88,11 @@ async fn tablet_calls_services_on_entities_of_its_areas() {
     let expected =
         json!({ "success": true, "entityId": "light.kitchen", "service": "light.turn_on" });
     assert_eq!(done.expect(200).json, expected);
-    let heard = home.calls();
-    let expected = json!({ "id": heard[0]["id"], "type": "call_service", "domain": "light",
+    let calls = home.calls();
+    let expected = json!({ "id": calls[0]["id"], "type": "call_service", "domain": "light",
         "service": "turn_on", "service_data": data,
         "target": { "entity_id": ["light.kitchen"] } });
-    assert_eq!(heard, [expected]);
+    assert_eq!(calls, [expected]);
     call(&tablet, "light.kitchen", "light.toggle", json!({}))
         .await
         .expect(200);
@@ -116,11 +116,13 @@ async fn tablet_calls_services_on_entities_of_its_areas() {
         .await
         .expect(200)
         .json;
-    let acts = audit["entries"].as_array().unwrap().iter();
+    let entries = audit["entries"].as_array().unwrap().iter();
     assert_eq!(
-        acts.filter(|act| act["action"] == "entity.call").count(),
+        entries
+            .filter(|entry| entry["action"] == "entity.call")
+            .count(),
         0,
-        "no admin acted"
+        "calls by tablets are not audited"
     );
 }
 
@@ -151,12 +153,12 @@ async fn forbidden_call_is_refused_and_not_forwarded() {
         refusals.push(refused.json["code"].clone());
     }
     assert!(refusals.iter().all(|code| code == "forbidden"));
-    // Nothing tells another's from none.
-    let [others, none] = [
+    // A foreign entity and an unknown one get the same response.
+    let [foreign, unknown] = [
         call(&tablet, "light.hall", "turn_on", json!({})).await,
         call(&tablet, "light.nowhere", "turn_on", json!({})).await,
     ];
-    assert_eq!(others.json["error"], none.json["error"]);
+    assert_eq!(foreign.json["error"], unknown.json["error"]);
     for (body, field) in [
         (json!({}), "service"),
         (json!({ "service": 7 }), "service"),
@@ -233,8 +235,8 @@ async fn forbidden_call_is_refused_and_not_forwarded() {
 
 #[tokio::test]
 async fn covers_of_entrances_must_be_listed_by_entity_id() {
-    let named = [("ALLOWED_SERVICES", "cover.*,cover.garage,lock.kitchen")];
-    let home = Home::new(&named).await;
+    let options = [("ALLOWED_SERVICES", "cover.*,cover.garage,lock.kitchen")];
+    let home = Home::new(&options).await;
     let tablet = home.tablet();
     for entity in ["cover.blind", "cover.plain", "cover.garage"] {
         call(&tablet, entity, "open_cover", json!({}))
@@ -251,13 +253,13 @@ async fn covers_of_entrances_must_be_listed_by_entity_id() {
     ] {
         call(&tablet, entity, service, json!({})).await.refused(403);
     }
-    // Of what no tablet sees nothing is known, so not that it is harmless either.
+    // The device class of an entity that no tablet sees is unknown, so it could be an entrance.
     call(&home.admin, "cover.hall", "open_cover", json!({}))
         .await
         .refused(403);
     assert_eq!(home.calls().len(), 4);
     home.daemon.pair("Hall", &["hall"]).await;
-    until("what cover it is", async || {
+    until("the cover's device class", async || {
         let answer = call(&home.admin, "cover.hall", "open_cover", json!({})).await;
         (answer.status == 200).then_some(())
     })
@@ -267,7 +269,7 @@ async fn covers_of_entrances_must_be_listed_by_entity_id() {
 #[tokio::test]
 async fn admin_calls_obey_allowed_services_and_are_audited() {
     let home = Home::new(&[]).await;
-    // In no area of any tablet's, and still in one.
+    // An admin may call an entity of any area, also of one that no tablet has.
     call(&home.admin, "light.hall", "turn_on", json!({}))
         .await
         .expect(200);
@@ -292,12 +294,15 @@ async fn admin_calls_obey_allowed_services_and_are_audited() {
         .refused(403);
     assert_eq!(home.calls().len(), 2);
     let audit = home.admin.get("/api/audit?limit=100").await.expect(200);
-    let acts = audit.json["entries"].as_array().unwrap().iter();
-    let acts: Vec<_> = acts
-        .filter(|act| act["action"] == "entity.call")
-        .map(|act| format!("{} {}", act["target"], act["detail"]).replace('"', ""))
+    let entries = audit.json["entries"].as_array().unwrap().iter();
+    let calls: Vec<_> = entries
+        .filter(|entry| entry["action"] == "entity.call")
+        .map(|entry| format!("{} {}", entry["target"], entry["detail"]).replace('"', ""))
         .collect();
-    assert_eq!(acts, ["lock.kitchen lock.lock", "light.hall light.turn_on"]);
+    assert_eq!(
+        calls,
+        ["lock.kitchen lock.lock", "light.hall light.turn_on"]
+    );
     assert!(!audit.text.contains("open-sesame") && !home.daemon.log().contains("open-sesame"));
 }
 
@@ -305,13 +310,13 @@ async fn admin_calls_obey_allowed_services_and_are_audited() {
 async fn home_assistant_errors_are_returned_to_the_caller() {
     let mut home = Home::new(&[]).await;
     let tablet = home.tablet();
-    let answers = |home: &Home, answer: CoreReply| {
+    let set_reply = |home: &Home, reply: CoreReply| {
         home.core
             .data()
             .replies
-            .insert("call_service".to_owned(), answer);
+            .insert("call_service".to_owned(), reply);
     };
-    answers(
+    set_reply(
         &home,
         CoreReply::Error("home_assistant_error", "Lamp is not plugged in"),
     );
@@ -320,28 +325,28 @@ async fn home_assistant_errors_are_returned_to_the_caller() {
     assert_eq!(refused.refused(502), "homeassistant_refused");
     let mut socket = home.daemon.listen(&home.wall.token).await;
     socket.next_of("entity_states").await;
-    let ask = json!({ "type": "call_service", "requestId": 1,
+    let message = json!({ "type": "call_service", "requestId": 1,
         "data": { "entityId": "light.kitchen", "service": "turn_on" } });
-    let result = socket.ask(ask.clone()).await["data"].take();
+    let result = socket.ask(message.clone()).await["data"].take();
     assert_eq!(result["success"], false);
     assert_eq!(result["error"], "Lamp is not plugged in");
 
-    answers(&home, CoreReply::Silence);
-    let late = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
-    assert_eq!(late.refused(504), "homeassistant_timeout");
+    set_reply(&home, CoreReply::Silence);
+    let unanswered = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
+    assert_eq!(unanswered.refused(504), "homeassistant_timeout");
 
     home.core.kill().await;
     home.daemon.until_home_is("disconnected").await;
     let away = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
     assert!(away.retry_after() > 0);
     assert_eq!(away.refused(503), "unavailable");
-    // Who may not is told so all the same.
+    // Permissions are checked first: a forbidden call gets 403 during the outage, too.
     call(&tablet, "light.hall", "turn_on", json!({}))
         .await
         .refused(403);
 
-    let alone = Daemon::start().await;
-    let admin = alone.admin().await;
+    let without_core = Daemon::start().await;
+    let admin = without_core.admin().await;
     let body = json!({ "name": "Kitchen", "entityIds": ["light.kitchen"] });
     admin.post("/api/areas", body).await.expect(201);
     call(&admin, "light.kitchen", "turn_on", json!({}))
@@ -356,11 +361,13 @@ async fn socket_receives_events_while_a_call_is_pending() {
     let home = Home::new(&[]).await;
     let mut socket = home.daemon.listen(&home.wall.token).await;
     socket.next_of("entity_states").await;
-    let ask = |id: &str, entity: &str, service: &str| {
+    let call_message = |id: &str, entity: &str, service: &str| {
         json!({ "type": "call_service", "requestId": id,
             "data": { "entityId": entity, "service": service, "data": {} } })
     };
-    let done = socket.ask(ask("a", "light.kitchen", "turn_on")).await;
+    let done = socket
+        .ask(call_message("a", "light.kitchen", "turn_on"))
+        .await;
     assert_eq!(
         (&done["type"], &done["requestId"]),
         (&json!("result"), &json!("a"))
@@ -368,7 +375,7 @@ async fn socket_receives_events_while_a_call_is_pending() {
     let expected =
         json!({ "success": true, "entityId": "light.kitchen", "service": "light.turn_on" });
     assert_eq!(done["data"], expected);
-    let refused = socket.ask(ask("b", "light.hall", "turn_on")).await;
+    let refused = socket.ask(call_message("b", "light.hall", "turn_on")).await;
     assert_eq!(refused["data"]["code"], "forbidden");
     let refused = socket
         .ask(json!({ "type": "call_service", "entity_id": "light.hall", "service": "turn_on" }))
@@ -387,12 +394,12 @@ async fn socket_receives_events_while_a_call_is_pending() {
         .insert("call_service".to_owned(), silence);
     for n in 0..16 {
         socket
-            .send(ask(&n.to_string(), "light.kitchen", "turn_on"))
+            .send(call_message(&n.to_string(), "light.kitchen", "turn_on"))
             .await;
     }
     home.core.until_received("call_service", 17).await;
     let refused = socket
-        .ask(ask("one more", "light.kitchen", "turn_on"))
+        .ask(call_message("one more", "light.kitchen", "turn_on"))
         .await;
     assert_eq!(refused["requestId"], "one more");
     assert_eq!(refused["data"]["code"], "rate_limited");
@@ -400,31 +407,31 @@ async fn socket_receives_events_while_a_call_is_pending() {
     assert_eq!(
         socket.next().await["type"],
         "entity_state_changed",
-        "it hears meanwhile"
+        "events arrive while calls are pending"
     );
-    // Whoever has no socket can do the same.
+    // A client without a socket calls services with `POST /api/send`.
     home.core.data().replies.clear();
     let welcome = home.daemon.welcome(&home.wall.token).await;
     drop(welcome);
-    let mut late = 0;
-    while late < 16 {
+    let mut timeouts = 0;
+    while timeouts < 16 {
         let result = socket.next_of("result").await;
         assert_eq!(result["data"]["code"], "homeassistant_timeout");
-        late += 1;
+        timeouts += 1;
     }
-    let body = json!({ "connectionId": connection(&mut socket, &home).await,
+    let body = json!({ "connectionId": connection_id(&mut socket, &home).await,
         "type": "call_service", "data": { "entityId": "light.kitchen", "service": "toggle" } });
     let sent = home.tablet().post("/api/send", body).await.expect(200).json;
     assert!(sent.to_string().contains("light.toggle"), "{sent}");
 }
 
-/// The connection id of a socket, as an admin sees it.
-async fn connection(_socket: &mut crate::support::Socket, home: &Home) -> Value {
+/// The connection id of the tablet's socket, from `GET /api/websocket/info`.
+async fn connection_id(_socket: &mut crate::support::Socket, home: &Home) -> Value {
     let info = home.admin.get("/api/websocket/info").await.expect(200).json;
     let clients = info["data"]["clients"].as_array().unwrap();
     let own = clients
         .iter()
-        .find(|of| of["clientId"] == home.wall.id.as_str());
+        .find(|client| client["clientId"] == home.wall.id.as_str());
     own.expect("it is connected")["connectionId"].clone()
 }
 
@@ -448,7 +455,7 @@ async fn call_with_idempotency_key_is_made_once() {
         .expect(200);
     assert_eq!(first.text, again.text);
     assert_eq!(home.calls().len(), 1);
-    // A refusal is not kept.
+    // A failed call is not stored under its key: the same request may be repeated.
     let other = [headers[0], ("idempotency-key", "other")];
     let error = CoreReply::Error("home_assistant_error", "Not now");
     home.core

@@ -1,4 +1,5 @@
-//! What goes over a JSON WebSocket: paths, frames, answers, errors, heartbeats (contract 4.2 and 4.5).
+//! The JSON WebSocket dialect: paths, frames, results, errors, size limits and heartbeats
+//! (docs/protocol.md#json-websocket).
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -44,7 +45,7 @@ async fn every_path_uses_the_same_frames() {
             Socket::open(&daemon, "/ws/rooms", Some(&tablet.token)).await,
             Err(404)
         ),
-        "there are no other paths"
+        "no other path accepts a WebSocket"
     );
 }
 
@@ -101,14 +102,14 @@ async fn request_gets_a_result_with_its_request_id() {
 async fn failed_request_gets_a_result_and_keeps_the_socket() {
     let daemon = Daemon::start().await;
     let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
-    let bad = [
+    let failures = [
         (json!({ "type": "fly", "requestId": 1 }), "unknown_type"),
         (
             json!({ "type": "ping", "requestId": 1, "data": 7 }),
             "invalid_message",
         ),
     ];
-    for (message, code) in bad {
+    for (message, code) in failures {
         let result = socket.ask(message.clone()).await;
         assert_eq!(result["type"], "result", "{message}");
         assert_eq!(result["requestId"], 1);
@@ -122,7 +123,7 @@ async fn unreadable_message_gets_an_error_and_keeps_the_socket() {
     let daemon = Daemon::with(&[("MESSAGES_PER_SECOND", "1000")]).await;
     let mut socket = daemon.listen(&daemon.pair("Wall", &[]).await.token).await;
     let long_id = "x".repeat(200);
-    let bad = [
+    let unreadable = [
         ("ping".to_owned(), "invalid_message"),
         (String::new(), "invalid_message"),
         ("[]".to_owned(), "invalid_message"),
@@ -145,7 +146,7 @@ async fn unreadable_message_gets_an_error_and_keeps_the_socket() {
         (r#"{"type":"fly"}"#.to_owned(), "unknown_type"),
         (r#"{"type":"connection"}"#.to_owned(), "unknown_type"),
     ];
-    for (text, code) in bad {
+    for (text, code) in unreadable {
         socket.send_raw(Message::text(text.clone())).await;
         let error = socket.next().await;
         assert_eq!(error["type"], "error", "{text}");
@@ -160,13 +161,13 @@ async fn data_keys_are_accepted_at_top_level_in_both_cases() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let (token, id) = (&tablet.token, &tablet.id);
-    let said = [
+    let messages = [
         json!({ "type": "authenticate", "data": { "token": token, "userId": id } }),
         json!({ "type": "authenticate", "token": token, "userId": id }),
         json!({ "type": "authenticate", "token": token, "data": { "user_id": id } }),
         json!({ "type": "authenticate", "token": token, "user_id": id, "data": null }),
     ];
-    for message in said {
+    for message in messages {
         let mut socket = daemon.connect_unauthenticated().await;
         let answer = socket.ask(message.clone()).await;
         assert_eq!(answer["type"], "authenticated", "{message}");
@@ -181,7 +182,7 @@ async fn invalid_frames_close_with_rfc_6455_codes() {
     let daemon = Daemon::with(&[("MAX_MESSAGE_BYTES", "4096")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let text = |length: usize| Message::text(" ".repeat(length));
-    let bad_utf8 = || {
+    let invalid_utf8 = || {
         let header = FrameHeader {
             opcode: OpCode::Data(Data::Text),
             mask: Some([1, 2, 3, 4]),
@@ -192,19 +193,19 @@ async fn invalid_frames_close_with_rfc_6455_codes() {
     let table = [
         (Message::binary(vec![1]), 1003, true),
         (Message::binary(vec![1]), 1003, false),
-        (bad_utf8(), 1007, true),
-        (bad_utf8(), 1007, false),
+        (invalid_utf8(), 1007, true),
+        (invalid_utf8(), 1007, false),
         (text(4097), 1009, true),
         (text(2049), 1009, false),
     ];
-    for (frame, code, is_proven) in table {
-        let mut socket = match is_proven {
+    for (frame, code, is_authenticated) in table {
+        let mut socket = match is_authenticated {
             true => daemon.listen(&tablet.token).await,
             false => daemon.connect_unauthenticated().await,
         };
         socket.send_raw(frame.clone()).await;
         let (closed, _) = socket.closed().await;
-        assert_eq!(closed, code, "proven: {is_proven}, {frame:?}");
+        assert_eq!(closed, code, "authenticated: {is_authenticated}, {frame:?}");
     }
 }
 
@@ -219,7 +220,7 @@ async fn message_size_limit_depends_on_authentication() {
     socket.send_raw(ping(2048)).await;
     assert_eq!(socket.next().await["data"]["code"], "unauthenticated");
 
-    // The larger limit counts as soon as the token is proven, also by message.
+    // The larger limit applies as soon as the session is authenticated, also by message.
     socket
         .authenticate(&daemon.pair("Wall", &[]).await.token)
         .await;
@@ -247,7 +248,7 @@ async fn heartbeat_has_session_count_and_last_event_id() {
         let socket = Socket::open(&daemon, path, Some(&tablet.token)).await;
         sockets.push(socket.expect("the socket opens"));
     }
-    let waiting = daemon.connect_unauthenticated().await;
+    let unauthenticated = daemon.connect_unauthenticated().await;
     for socket in &mut sockets {
         socket.next_of("connection").await;
     }
@@ -259,17 +260,20 @@ async fn heartbeat_has_session_count_and_last_event_id() {
     let last = sockets[0].next_of("area_updated").await["id"].clone();
 
     for socket in &mut sockets {
-        let beat = loop {
-            // One that was on its way already may tell of an earlier moment.
-            let beat = socket.next_of("heartbeat").await;
-            if beat["data"]["lastEventId"] == last {
-                break beat;
+        let heartbeat = loop {
+            // A heartbeat that was queued before the event still has the previous id.
+            let heartbeat = socket.next_of("heartbeat").await;
+            if heartbeat["data"]["lastEventId"] == last {
+                break heartbeat;
             }
         };
-        assert_eq!(keys(&beat), ["data", "timestamp", "type"]);
-        assert_eq!(keys(&beat["data"]), ["clients", "lastEventId", "timestamp"]);
-        assert_eq!(beat["data"]["clients"], PATHS.len());
-        assert_timestamp(&beat["data"]["timestamp"]);
+        assert_eq!(keys(&heartbeat), ["data", "timestamp", "type"]);
+        assert_eq!(
+            keys(&heartbeat["data"]),
+            ["clients", "lastEventId", "timestamp"]
+        );
+        assert_eq!(heartbeat["data"]["clients"], PATHS.len());
+        assert_timestamp(&heartbeat["data"]["timestamp"]);
     }
-    drop(waiting);
+    drop(unauthenticated);
 }
