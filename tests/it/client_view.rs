@@ -1,4 +1,5 @@
-//! What an admin learns of the house itself, and of what a tablet could see and do.
+//! What an admin reads about the instance (`/api/house`), and about what a client sees and may do
+//! (`/api/clients/{id}/view`, docs/protocol.md#clients).
 
 use serde_json::{Value, json};
 
@@ -8,16 +9,16 @@ use crate::support::{Daemon, keys};
 async fn instance_details_are_readable_by_admins_only() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let house = admin.get("/api/house").await.expect(200).json;
+    let instance = admin.get("/api/house").await.expect(200).json;
     let expected = ["certificate", "epoch", "isIngress", "publicUrl", "version"];
-    assert_eq!(keys(&house), expected);
-    assert_eq!(house["isIngress"], false);
-    let url = house["publicUrl"].as_str().unwrap();
+    assert_eq!(keys(&instance), expected);
+    assert_eq!(instance["isIngress"], false);
+    let url = instance["publicUrl"].as_str().unwrap();
     assert!(url.starts_with("https://"), "{url}");
-    let certificate = &house["certificate"];
+    let certificate = &instance["certificate"];
     assert_eq!(certificate["origin"], "local");
     let fingerprint = certificate["authority"]["fingerprint"].as_str().unwrap();
-    // 32 octets in hex, with colons between them.
+    // 32 octets in hex, separated by colons.
     assert_eq!(fingerprint.len(), 32 * 3 - 1);
     assert_ne!(certificate["fingerprint"], fingerprint);
 
@@ -45,22 +46,21 @@ async fn view_equals_what_the_tablet_itself_reads() {
         let locker = json!({ "id": id, "kioskId": kiosk, "state": "locked" });
         admin.post("/api/lockers", locker).await.expect(201);
     }
-    for (name, of) in [("Heating", "acme"), ("Pool", "other")] {
-        let service = json!({ "name": name, "organizationId": of });
+    for (name, organization) in [("Heating", "acme"), ("Pool", "other")] {
+        let service = json!({ "name": name, "organizationId": organization });
         admin.post("/api/services", service).await.expect(201);
     }
 
     let view = admin.get(&format!("{path}/view")).await.expect(200).json;
     let own = daemon.api(&tablet.token);
-    let same = async |of: &str| own.get(of).await;
-    let areas = same("/api/areas").await.expect(200).json;
+    let areas = own.get("/api/areas").await.expect(200).json;
     assert_eq!(view["assignedAreas"], areas["areas"]);
-    let lockers = same("/api/lockers").await.expect(200).json;
+    let lockers = own.get("/api/lockers").await.expect(200).json;
     assert_eq!(view["lockers"], lockers["lockers"]);
     assert_eq!(view["lockers"][0]["id"], "here");
-    let states = same("/api/entities").await.expect(200).json;
+    let states = own.get("/api/entities").await.expect(200).json;
     assert_eq!(view["states"], states["states"]);
-    let board = same("/api/status").await.expect(200).json;
+    let board = own.get("/api/status").await.expect(200).json;
     for part in ["status", "services", "incidents", "organizationId"] {
         assert_eq!(view["board"][part], board[part], "{part}");
     }
@@ -68,10 +68,10 @@ async fn view_equals_what_the_tablet_itself_reads() {
     assert_eq!(view["client"]["id"], client["id"]);
     assert_eq!(view["rooms"], json!([kitchen, "lobby"]));
     let topics = view["topics"].as_array().unwrap();
-    let hears = |topic: String| topics.contains(&Value::from(topic));
-    assert!(hears(format!("client:{}", tablet.id)) && hears(format!("area:{kitchen}")));
-    assert!(hears("all".to_owned()) && hears("org:acme".to_owned()));
-    assert!(!hears("admins".to_owned()) && !hears("org:other".to_owned()));
+    let has_topic = |topic: String| topics.contains(&Value::from(topic));
+    assert!(has_topic(format!("client:{}", tablet.id)) && has_topic(format!("area:{kitchen}")));
+    assert!(has_topic("all".to_owned()) && has_topic("org:acme".to_owned()));
+    assert!(!has_topic("admins".to_owned()) && !has_topic("org:other".to_owned()));
     assert_eq!(view["mayConnect"], true);
 }
 
@@ -94,7 +94,7 @@ async fn view_lists_allowed_services_without_disabled_areas() {
     admin.patch(&toggle, off).await.expect(200);
     let path = format!("/api/clients/{}/view", tablet.id);
     let view = admin.get(&path).await.expect(200).json;
-    // A cover that Home Assistant has told nothing of could be a garage's.
+    // A cover whose device class is unknown could be an entrance, so it may not be called.
     let expected = json!({
         "light.k": ["turn_on"], "sensor.k": [], "switch.k": [], "cover.k": [],
     });
@@ -107,17 +107,17 @@ async fn view_shows_whether_the_tablet_may_connect() {
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/api/clients/{}", tablet.id);
-    let may = async || {
+    let connect_and_token = async || {
         let view = admin.get(&format!("{path}/view")).await.expect(200).json;
         (view["mayConnect"].clone(), view["hasToken"].clone())
     };
-    assert_eq!(may().await, (json!(true), json!(true)));
-    let asleep = json!({ "isActive": false });
-    admin.patch(&path, asleep).await.expect(200);
-    assert_eq!(may().await, (json!(false), json!(true)));
+    assert_eq!(connect_and_token().await, (json!(true), json!(true)));
+    let inactive = json!({ "isActive": false });
+    admin.patch(&path, inactive).await.expect(200);
+    assert_eq!(connect_and_token().await, (json!(false), json!(true)));
     let revoke = format!("{path}/revoke");
     admin.post(&revoke, json!({})).await.expect(200);
-    assert_eq!(may().await, (json!(false), json!(false)));
+    assert_eq!(connect_and_token().await, (json!(false), json!(false)));
 
     let own = daemon.pair("Other", &[]).await;
     let view = format!("/api/clients/{}/view", own.id);

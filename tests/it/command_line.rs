@@ -1,4 +1,5 @@
-//! The command line beside and without a daemon, and what it does with its files (contract 9).
+//! The command line with and without a running daemon, and the files of the data folder
+//! (docs/protocol.md#command-line, docs/protocol.md#files).
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -14,15 +15,16 @@ use crate::support::{Daemon, cli_on, command, soon};
 
 const CREATE: &[&str] = &["token", "create", "--role", "admin"];
 
-fn bare_token(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
-    let said = String::from_utf8(output.stdout.clone()).unwrap();
-    let token = said.strip_suffix('\n').expect("one line");
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+/// Asserts that stdout is nothing but one line with a JWT, and returns the JWT.
+fn printed_token(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    let token = stdout.strip_suffix('\n').expect("one line");
+    let is_token_character = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     assert!(
-        token.chars().all(plain) && token.split('.').count() == 3,
-        "{said}"
+        token.chars().all(is_token_character) && token.split('.').count() == 3,
+        "{stdout}"
     );
     token.to_owned()
 }
@@ -30,28 +32,33 @@ fn bare_token(output: &Output) -> String {
 #[tokio::test]
 async fn token_is_created_before_first_start_and_while_running() {
     let folder = tempfile::tempdir().unwrap();
-    let early = bare_token(&cli_on(folder.path(), CREATE).await);
+    let before_start = printed_token(&cli_on(folder.path(), CREATE).await);
     let daemon = Daemon::start_in(folder, Vec::new()).await;
-    let beside = bare_token(&daemon.cli(CREATE).await);
-    for token in [&early, &beside] {
+    let while_running = printed_token(&daemon.cli(CREATE).await);
+    for token in [&before_start, &while_running] {
         let me = daemon.api(token).get("/api/me").await.expect(200).json;
         assert_eq!(me["role"], "admin");
     }
     let listed = daemon.cli(&["token", "list", "--json"]).await;
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed["tokens"].as_array().unwrap().len(), 2);
-    let me = daemon.api(&early).get("/api/me").await.expect(200).json;
+    let me = daemon
+        .api(&before_start)
+        .get("/api/me")
+        .await
+        .expect(200)
+        .json;
     let jti = me["jti"].as_str().unwrap();
     assert!(daemon.cli(&["token", "revoke", jti]).await.status.success());
     assert_eq!(
-        daemon.api(&early).get("/api/me").await.refused(401),
+        daemon.api(&before_start).get("/api/me").await.refused(401),
         "revoked"
     );
     let folder = daemon.kill().await;
-    let late = bare_token(&cli_on(folder.path(), CREATE).await);
+    let after_kill = printed_token(&cli_on(folder.path(), CREATE).await);
     let daemon = Daemon::start_in(folder, Vec::new()).await;
-    daemon.api(&late).get("/api/me").await.expect(200);
-    daemon.api(&beside).get("/api/me").await.expect(200);
+    daemon.api(&after_kill).get("/api/me").await.expect(200);
+    daemon.api(&while_running).get("/api/me").await.expect(200);
 }
 
 #[tokio::test]
@@ -59,12 +66,12 @@ async fn second_daemon_on_the_same_folder_is_refused() {
     let daemon = Daemon::start().await;
     let second = cli_on(daemon.folder(), &[]).await;
     assert_eq!(second.status.code(), Some(1));
-    let said = String::from_utf8(second.stderr).unwrap();
+    let stderr = String::from_utf8(second.stderr).unwrap();
     assert!(
-        said.contains(&daemon.folder().display().to_string()),
-        "{said}"
+        stderr.contains(&daemon.folder().display().to_string()),
+        "{stderr}"
     );
-    assert!(said.contains("in use"), "{said}");
+    assert!(stderr.contains("in use"), "{stderr}");
     daemon.local().get("/health").await.expect(200);
 }
 
@@ -104,36 +111,36 @@ async fn stdout_is_one_ready_line_and_signals_exit_with_0() {
                 .unwrap()
                 .success()
         );
-        let ended = soon("the end", process.wait()).await.unwrap();
-        assert_eq!(ended.code(), Some(0), "{signal}");
+        let status = soon("the daemon to exit", process.wait()).await.unwrap();
+        assert_eq!(status.code(), Some(0), "{signal}");
         let mut rest = String::new();
         stdout.read_to_string(&mut rest).await.unwrap();
-        assert_eq!(rest, "", "stdout has nothing else");
+        assert_eq!(rest, "", "more than one line on stdout");
     }
 }
 
 #[tokio::test]
-async fn stop_sends_reconnect_delay_and_finishes_requests() {
+async fn stop_closes_every_socket_with_1001_and_exits_with_0() {
     let mut daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut wall = daemon.connect(&tablet.token).await;
     wall.next_of("connection").await;
-    let mut unproven = crate::support::Socket::open(&daemon, "/ws", None)
+    let mut unauthenticated = crate::support::Socket::open(&daemon, "/ws", None)
         .await
         .ok()
         .unwrap();
-    let ended = daemon.stop().await;
-    assert_eq!(ended.code(), Some(0));
+    let status = daemon.stop().await;
+    assert_eq!(status.code(), Some(0));
     let event = wall.next_of("server_shutdown").await;
     assert!(
         event["data"]["reconnectAfterMs"].as_u64().is_some(),
         "{event}"
     );
     assert_eq!(wall.closed().await.0, 1001);
-    assert_eq!(unproven.closed().await.0, 1001);
+    assert_eq!(unauthenticated.closed().await.0, 1001);
 }
 
-/// Each file of a folder with its bytes; sockets, which have none, are left out.
+/// The bytes of each file in a folder, without sockets.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(folder)
         .unwrap()
@@ -171,7 +178,7 @@ async fn files_are_private_with_any_umask() {
     check(daemon.folder(), &["wallcast.db"]);
 }
 
-/// A folder that a daemon was killed on: a database and a journal that belongs to it.
+/// A data folder after a kill: a database, and a write-ahead log that is not empty.
 async fn used_folder() -> TempDir {
     let daemon = Daemon::start().await;
     daemon.admin().await.create_area("Kitchen").await;
@@ -186,18 +193,18 @@ async fn used_folder() -> TempDir {
     folder
 }
 
-/// What a start on the folder says when it must fail.
+/// Asserts that a start on the folder fails with one line that names the database, and returns that line.
 async fn refused_start(folder: &Path) -> String {
     let output = cli_on(folder, &["--listen", "127.0.0.1:0"]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(output.stdout.is_empty(), "it was never ready");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    assert!(output.stdout.is_empty(), "printed a ready line");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
     assert!(
-        said.contains(&folder.join("wallcast.db").display().to_string()),
-        "{said}"
+        stderr.contains(&folder.join("wallcast.db").display().to_string()),
+        "{stderr}"
     );
-    said
+    stderr
 }
 
 #[tokio::test]
@@ -205,10 +212,10 @@ async fn damaged_database_is_reported_and_left_unchanged() {
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 3] = [
         ("overwritten", |bytes| bytes[8192..].fill(0xa5)),
-        ("no database", |bytes| bytes.fill(b'x')),
-        ("its head gone", |bytes| bytes[..100].fill(0)),
+        ("not a database", |bytes| bytes.fill(b'x')),
+        ("header zeroed", |bytes| bytes[..100].fill(0)),
     ];
-    for (what, damage) in damages {
+    for (case, damage) in damages {
         let folder = used_folder().await;
         let file = folder.path().join("wallcast.db");
         let mut bytes = std::fs::read(&file).unwrap();
@@ -216,27 +223,27 @@ async fn damaged_database_is_reported_and_left_unchanged() {
         std::fs::write(&file, &bytes).unwrap();
         let before = contents(folder.path());
         let check = cli_on(folder.path(), &["check"]).await;
-        assert_eq!(check.status.code(), Some(1), "{what}");
-        let said = String::from_utf8(check.stdout).unwrap();
-        let named = said
+        assert_eq!(check.status.code(), Some(1), "{case}");
+        let stdout = String::from_utf8(check.stdout).unwrap();
+        let is_reported = stdout
             .lines()
             .any(|line| line.starts_with("WRONG") && line.contains("wallcast.db"));
-        assert!(named, "{what}: {said}");
+        assert!(is_reported, "{case}: {stdout}");
         for _ in 0..2 {
-            let said = refused_start(folder.path()).await;
-            assert!(said.contains("damaged"), "{what}: {said}");
+            let stderr = refused_start(folder.path()).await;
+            assert!(stderr.contains("damaged"), "{case}: {stderr}");
         }
         let token = cli_on(folder.path(), CREATE).await;
         assert_eq!(
             (token.status.code(), token.stdout.len()),
             (Some(1), 0),
-            "{what}"
+            "{case}"
         );
         let after = contents(folder.path());
         for name in ["wallcast.db", "wallcast.db-wal"] {
             assert!(
                 before[name] == *after.get(name).unwrap_or(&Vec::new()),
-                "{what}: {name} changed"
+                "{case}: {name} changed"
             );
         }
     }
@@ -249,8 +256,11 @@ async fn newer_database_is_refused_with_one_line() {
     database.execute_batch("PRAGMA user_version = 99").unwrap();
     database.close().unwrap();
     let before = contents(folder.path());
-    let said = refused_start(folder.path()).await;
-    assert!(said.contains("99") && said.contains("newer"), "{said}");
+    let stderr = refused_start(folder.path()).await;
+    assert!(
+        stderr.contains("99") && stderr.contains("newer"),
+        "{stderr}"
+    );
     let check = cli_on(folder.path(), &["check"]).await;
     assert_eq!(check.status.code(), Some(1));
     assert_eq!(
@@ -282,7 +292,7 @@ async fn check_of_an_intact_folder_passes_and_changes_nothing() {
         .expect(200)
         .json;
     assert_eq!(areas["areas"].as_array().unwrap().len(), 2);
-    // Beside a running daemon it may look as well.
+    // `check` also works while a daemon runs on the folder, and does not disturb it.
     assert!(daemon.cli(&["check"]).await.status.success());
     let body = json!({ "name": "Hall" });
     daemon.local().post("/api/areas", body).await.expect(201);

@@ -1,12 +1,12 @@
-//! How a socket proves in its handshake who it is, and the first welcome that it is told
-//! (contract 3 and 4.4).
+//! Authentication during the WebSocket handshake, and the welcome
+//! (docs/protocol.md#socket-authentication, docs/protocol.md#welcome).
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{Daemon, Socket, assert_timestamp, keys, soon, tls_stream};
 
-/// The keys of the first welcome.
+/// The keys of the welcome's data.
 pub const WELCOME_KEYS: [&str; 12] = [
     "assignedAreas",
     "clientId",
@@ -46,7 +46,7 @@ async fn welcome_has_everything_a_tablet_needs_to_render() {
     assert_eq!(data["userId"], tablet.id);
     assert_eq!(data["role"], "client");
     assert_eq!(data["recovered"], false);
-    assert_eq!(data["assignedAreas"], own.json["areas"], "whole areas");
+    assert_eq!(data["assignedAreas"], own.json["areas"], "complete areas");
     assert_eq!(data["assignedAreas"][0]["entityIds"], area["entityIds"]);
     assert!(data["message"].is_string() && data["epoch"].is_string());
     assert!(data["lastEventId"].as_i64().is_some());
@@ -189,7 +189,7 @@ async fn cookie_is_accepted_only_from_allowed_origins() {
     assert_eq!(
         foreign.request_upgrade("/ws").await.status,
         101,
-        "a token that a page had to know is no cookie"
+        "the origin is checked for cookies only"
     );
 }
 
@@ -211,7 +211,7 @@ async fn sockets_aborted_during_the_handshake_leave_no_session() {
     }
     let listening = daemon.listen(&tablet.token).await;
     let path = format!("/api/clients/{}", tablet.id);
-    soon("the others to be gone", async {
+    soon("the aborted sockets to be gone", async {
         while admin.get(&path).await.expect(200).json["sessions"] != 1 {}
     })
     .await;

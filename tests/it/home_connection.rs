@@ -1,4 +1,4 @@
-//! The connection to Home Assistant: how it is made, lost and made again.
+//! The connection to Home Assistant: connecting, losing it and reconnecting (docs/protocol.md#home-assistant).
 
 use std::time::Duration;
 
@@ -36,12 +36,12 @@ async fn connection_is_restored_after_every_kind_of_failure() {
     let mut core = Core::start().await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     daemon.until_home_is("connected").await;
-    for mood in [
+    for failure in [
         AcceptMode::BadGateway,
         AcceptMode::ClosesAtOnce,
         AcceptMode::ClosesAfterAuth,
     ] {
-        core.data().accept_mode = mood;
+        core.data().accept_mode = failure;
         core.disconnect_all();
         daemon.until_home_is("disconnected").await;
         core.data().accept_mode = AcceptMode::Normal;
@@ -53,8 +53,8 @@ async fn connection_is_restored_after_every_kind_of_failure() {
     daemon.until_home_is("connected").await;
 }
 
-/// The service on the board, if it is there.
-async fn on_board(api: &Api) -> Value {
+/// The board's `homeassistant` service; null if the board has none.
+async fn board_service(api: &Api) -> Value {
     let board = api.get("/api/services").await.expect(200).json;
     let services = board["services"].as_array().expect("a list").iter();
     let mut found = services.filter(|service| service["id"] == "homeassistant");
@@ -70,15 +70,15 @@ async fn board_shows_the_outage_and_the_api_keeps_working() {
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.listen(&tablet.token).await;
     until("the service", async || {
-        (on_board(&admin).await["status"] == "operational").then_some(())
+        (board_service(&admin).await["status"] == "operational").then_some(())
     })
     .await;
 
     core.kill().await;
-    let told = socket.next_of("service-update").await["data"].clone();
-    assert_eq!(told["type"], "updated");
-    assert_eq!(told["data"]["id"], "homeassistant");
-    assert_eq!(told["data"]["status"], "major_outage");
+    let update = socket.next_of("service-update").await["data"].clone();
+    assert_eq!(update["type"], "updated");
+    assert_eq!(update["data"]["id"], "homeassistant");
+    assert_eq!(update["data"]["status"], "major_outage");
     let overall = socket.next_of("status-update").await["data"].clone();
     assert!(overall.to_string().contains("major_outage"), "{overall}");
     let health = daemon
@@ -89,11 +89,11 @@ async fn board_shows_the_outage_and_the_api_keeps_working() {
         .json;
     assert_eq!(health["status"], "ok");
     assert_eq!(health["services"]["homeassistant"], "disconnected");
-    // A restart while it is away neither tells it again nor forgets it.
+    // A restart during the outage keeps the status and publishes no second event.
     let daemon = daemon.restart().await;
     daemon.until_home_is("disconnected").await;
     let admin = daemon.admin().await;
-    assert_eq!(on_board(&admin).await["status"], "major_outage");
+    assert_eq!(board_service(&admin).await["status"], "major_outage");
     let area = admin.create_area("Kitchen").await;
     let put = json!({ "areaIds": [area] });
     let path = format!("/api/clients/{}/areas", tablet.id);
@@ -101,8 +101,8 @@ async fn board_shows_the_outage_and_the_api_keeps_working() {
     let mut socket = daemon.listen(&tablet.token).await;
 
     core.restart().await;
-    let told = socket.next_of("service-update").await["data"].clone();
-    assert_eq!(told["data"]["status"], "operational");
+    let update = socket.next_of("service-update").await["data"].clone();
+    assert_eq!(update["data"]["status"], "operational");
     let path = "/api/events?limit=1000&type=service-update";
     let events = admin.get(path).await.expect(200).json;
     let statuses: Vec<_> = events["events"].as_array().unwrap().iter().collect();
@@ -112,7 +112,7 @@ async fn board_shows_the_outage_and_the_api_keeps_working() {
         .collect();
     assert_eq!(statuses, ["operational", "major_outage", "operational"]);
 
-    // Nobody changes it but Wallcast itself.
+    // The service is read-only.
     let refused = admin
         .patch(
             "/api/services/homeassistant",
@@ -122,8 +122,8 @@ async fn board_shows_the_outage_and_the_api_keeps_working() {
     assert!((400..500).contains(&refused.status), "{}", refused.text);
     let daemon = daemon.restart_with_core(Vec::new()).await;
     let admin = daemon.admin().await;
-    until("its end", async || {
-        on_board(&admin).await.is_null().then_some(())
+    until("the service to be removed", async || {
+        board_service(&admin).await.is_null().then_some(())
     })
     .await;
 }
@@ -139,14 +139,14 @@ async fn refused_core_token_is_retried() {
         daemon.log()
     );
     core.data().accept_mode = AcceptMode::Normal;
-    // Asked slowly: half a minute at most.
+    // After a refused token the daemon waits up to half a minute before it reconnects.
     let connected = async {
         while core.data().authenticated_connections == 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let asked = tokio::time::timeout(Duration::from_secs(45), connected).await;
-    asked.expect("it is asked again");
+    let reconnected = tokio::time::timeout(Duration::from_secs(45), connected).await;
+    reconnected.expect("the daemon reconnects");
     daemon.until_home_is("connected").await;
 }
 
@@ -179,8 +179,8 @@ async fn core_token_is_in_no_log_and_no_file() {
         daemon.until_home_is("disconnected").await;
         core.kill().await;
         let backup = daemon.folder().join("backup");
-        let made = daemon.cli(&["backup", backup.to_str().unwrap()]).await;
-        assert!(made.status.success());
+        let output = daemon.cli(&["backup", backup.to_str().unwrap()]).await;
+        assert!(output.status.success());
         assert!(daemon.stop().await.success());
         assert!(!daemon.log().contains(CORE_TOKEN));
         let mut files = 0;
@@ -205,18 +205,18 @@ async fn invalid_token_option_is_not_quoted() {
     let options = [("HA_TOKEN".to_owned(), "a secret with blanks".to_owned())];
     let output = command(folder.path(), &options).output().await.unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("ha_token") && !said.contains("blanks"),
-        "{said}"
+        stderr.contains("ha_token") && !stderr.contains("blanks"),
+        "{stderr}"
     );
-    // What holds and where it came from is shown, but this.
+    // `check` shows the options and their sources, but not the value of this one.
     let options = [("HA_TOKEN".to_owned(), CORE_TOKEN.to_owned())];
     let mut check = command(folder.path(), &options);
     let output = check.arg("check").output().await.unwrap();
     assert!(output.status.success());
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("ha_token"), "{said}");
-    assert!(!said.contains(CORE_TOKEN), "{said}");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("ha_token"), "{text}");
+    assert!(!text.contains(CORE_TOKEN), "{text}");
 }

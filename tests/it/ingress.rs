@@ -1,23 +1,24 @@
-//! The ingress listener: Supervisor's proxy alone, admins alone, our own pages alone (contract 2, 3).
+//! The ingress listener: it accepts Supervisor's proxy only, admins only, and allowed origins only
+//! (docs/protocol.md#ingress, docs/protocol.md#browser-origins).
 
 use serde_json::json;
 
 use crate::support::{Answer, Api, Daemon};
 use crate::web::assert_strict;
 
-const FROM_US: (&str, &str) = ("INGRESS_FROM", "127.0.0.1");
+const FROM_LOOPBACK: (&str, &str) = ("INGRESS_FROM", "127.0.0.1");
 const LISTEN: (&str, &str) = ("INGRESS_LISTEN", "127.0.0.1:0");
 const UNVERIFIED: (&str, &str) = ("INGRESS_VERIFY_ADMIN", "false");
 
 fn ingress(daemon: &Daemon) -> Api {
-    Api::plain(daemon.ingress.expect("the ready line names it"))
+    Api::plain(daemon.ingress.expect("an ingress address"))
 }
 
 #[tokio::test]
 async fn peer_other_than_supervisors_proxy_gets_403() {
     let daemon = Daemon::with(&[LISTEN, UNVERIFIED]).await;
-    // Forwarding headers must not help, not even from a trusted proxy.
-    let ours = ingress(&daemon).with_header("x-forwarded-for", "172.30.32.2");
+    // Forwarding headers do not help, not even from a trusted proxy.
+    let api = ingress(&daemon).with_header("x-forwarded-for", "172.30.32.2");
     for path in [
         "/",
         "/health",
@@ -26,16 +27,16 @@ async fn peer_other_than_supervisors_proxy_gets_403() {
         "/ws",
         "/socket.io/",
     ] {
-        assert_eq!(ours.get(path).await.refused(403), "not_ingress", "{path}");
+        assert_eq!(api.get(path).await.refused(403), "not_ingress", "{path}");
     }
-    let trusting = Daemon::with(&[LISTEN, UNVERIFIED, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
-    let ours = ingress(&trusting).with_header("x-forwarded-for", "172.30.32.2");
-    assert_eq!(ours.get("/").await.refused(403), "not_ingress");
+    let trusts_proxy = Daemon::with(&[LISTEN, UNVERIFIED, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let api = ingress(&trusts_proxy).with_header("x-forwarded-for", "172.30.32.2");
+    assert_eq!(api.get("/").await.refused(403), "not_ingress");
 }
 
 #[tokio::test]
 async fn ingress_is_closed_while_admins_cannot_be_looked_up() {
-    let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
+    let daemon = Daemon::with(&[LISTEN, FROM_LOOPBACK]).await;
     let table: [(&[&str], &str); 4] = [
         (&["5f0e"], "cannot ask Home Assistant"),
         (&[], "did not say which user"),
@@ -43,22 +44,22 @@ async fn ingress_is_closed_while_admins_cannot_be_looked_up() {
         (&["5f0e", "5f0e"], "did not say which user"),
     ];
     for (users, reason) in table {
-        let mut person = ingress(&daemon);
+        let mut api = ingress(&daemon);
         for user in users {
-            person = person.with_header("x-remote-user-id", user);
+            api = api.with_header("x-remote-user-id", user);
         }
         for (method, path) in [
             ("GET", "/api/areas"),
             ("POST", "/api/tokens"),
             ("GET", "/api/me"),
         ] {
-            let answer = person.send_text(method, path, &[], "").await;
+            let answer = api.send_text(method, path, &[], "").await;
             assert!(answer.text.contains(reason), "{users:?}: {}", answer.text);
             assert_eq!(answer.refused(403), "not_an_admin");
         }
-        assert_eq!(upgrade(&person, &[]).await.refused(403), "not_an_admin");
-        // A person is told why by a page that loads.
-        let page = person.get("/").await.expect(403);
+        assert_eq!(upgrade(&api, &[]).await.refused(403), "not_an_admin");
+        // A browser gets a page that gives the reason and loads its style sheet.
+        let page = api.get("/").await.expect(403);
         assert_eq!(
             page.header("content-type"),
             Some("text/html; charset=utf-8")
@@ -67,45 +68,45 @@ async fn ingress_is_closed_while_admins_cannot_be_looked_up() {
         assert!(page.text.contains(reason), "{}", page.text);
         let style = page.text.split('"').find(|link| link.ends_with(".css"));
         let style = format!("/{}", style.expect("a style sheet"));
-        person.get(&style).await.expect(200);
+        api.get(&style).await.expect(200);
     }
 }
 
 #[tokio::test]
 async fn unauthenticated_endpoints_are_closed_on_ingress() {
-    let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
+    let daemon = Daemon::with(&[LISTEN, FROM_LOOPBACK]).await;
     let admin = daemon.admin().await;
-    let offered = admin
+    let pairing = admin
         .post("/api/pairing/codes", json!({}))
         .await
         .expect(201);
-    let code = &offered.json["code"];
-    let person = ingress(&daemon).with_header("x-remote-user-id", "5f0e");
+    let code = &pairing.json["code"];
+    let api = ingress(&daemon).with_header("x-remote-user-id", "5f0e");
     for (path, body) in [
         ("/api/pairing/requests", json!({ "name": "Wall" })),
         ("/api/pairing/complete", json!({ "code": code })),
     ] {
-        let answer = person.post(path, body.clone()).await;
+        let answer = api.post(path, body.clone()).await;
         assert_eq!(answer.refused(403), "not_an_admin", "{path}");
-        let elsewhere = daemon.unauthenticated().post(path, body).await;
-        assert!((200..300).contains(&elsewhere.status), "{path}");
+        let public = daemon.unauthenticated().post(path, body).await;
+        assert!((200..300).contains(&public.status), "{path}");
     }
 }
 
 #[tokio::test]
 async fn ingress_ignores_tokens() {
-    let daemon = Daemon::with(&[LISTEN, FROM_US]).await;
+    let daemon = Daemon::with(&[LISTEN, FROM_LOOPBACK]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
-    let person = ingress(&daemon)
+    let api = ingress(&daemon)
         .with_header("authorization", &bearer)
         .with_header("x-remote-user-id", "5f0e");
-    assert_eq!(person.get("/api/areas").await.refused(403), "not_an_admin");
+    assert_eq!(api.get("/api/areas").await.refused(403), "not_an_admin");
 }
 
 #[tokio::test]
 async fn disabled_check_admits_every_peer_and_warns_at_start() {
-    let daemon = Daemon::with(&[LISTEN, FROM_US, UNVERIFIED]).await;
+    let daemon = Daemon::with(&[LISTEN, FROM_LOOPBACK, UNVERIFIED]).await;
     assert!(
         daemon.log().contains("ingress_verify_admin"),
         "{}",
@@ -140,7 +141,7 @@ async fn upgrade(api: &Api, headers: &[(&str, &str)]) -> Answer {
 async fn foreign_origin_is_refused_on_ingress() {
     let daemon = Daemon::with(&[
         LISTEN,
-        FROM_US,
+        FROM_LOOPBACK,
         UNVERIFIED,
         ("CORS_ORIGINS", "https://panel.example"),
     ])
@@ -149,7 +150,7 @@ async fn foreign_origin_is_refused_on_ingress() {
         .with_header("x-forwarded-proto", "https")
         .with_header("x-forwarded-host", "ha.example:8123");
     let (passes, refused) = (true, false);
-    // Headers, whether the API and sockets pass, whether a page passes.
+    // Request headers, whether the API and sockets accept them, whether a page does.
     type Headers = &'static [(&'static str, &'static str)];
     let table: [(Headers, bool, bool); 11] = [
         (&[], passes, passes),
@@ -187,7 +188,10 @@ async fn foreign_origin_is_refused_on_ingress() {
         expect(upgrade(&home, headers).await, api, 101);
         expect(home.send_text("GET", "/", headers, "").await, page, 200);
     }
-    // Without what the proxy says of itself no origin is ours.
-    let bare = ingress(&daemon).with_header("origin", "http://localhost");
-    assert_eq!(bare.get("/api/areas").await.refused(403), "foreign_origin");
+    // Without the proxy's forwarding headers no origin counts as the daemon's own.
+    let without_forwarding = ingress(&daemon).with_header("origin", "http://localhost");
+    assert_eq!(
+        without_forwarding.get("/api/areas").await.refused(403),
+        "foreign_origin"
+    );
 }

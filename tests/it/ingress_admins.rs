@@ -1,4 +1,5 @@
-//! Ingress lets in administrators of Home Assistant and nobody else (contract section 2).
+//! Ingress admits administrators of Home Assistant only, and disconnects those who no longer are
+//! (docs/protocol.md#ingress).
 
 use std::time::Duration;
 
@@ -27,11 +28,12 @@ async fn start() -> (Core, Daemon) {
     (core, daemon)
 }
 
-fn person(daemon: &Daemon, id: &str) -> Api {
+/// The API through ingress as this Home Assistant user.
+fn api_as(daemon: &Daemon, id: &str) -> Api {
     Api::plain(daemon.ingress.expect("an address")).with_header(USER, id)
 }
 
-/// A socket by ingress, its first words heard.
+/// Opens a socket through ingress and consumes its welcome.
 async fn socket(daemon: &Daemon, id: &str) -> WebSocketStream<TcpStream> {
     let address = daemon.ingress.expect("an address");
     let url = format!("ws://{address}/ws");
@@ -41,81 +43,81 @@ async fn socket(daemon: &Daemon, id: &str) -> WebSocketStream<TcpStream> {
         .insert(USER, id.parse().expect("an id"));
     let tcp = TcpStream::connect(address).await.expect("a connection");
     let (mut socket, _) = client_async(request, tcp).await.expect("it opens");
-    soon("the first words", socket.next()).await;
+    soon("the welcome", socket.next()).await;
     socket
 }
 
-/// The close code of a socket, however long that takes.
-async fn closed(mut socket: WebSocketStream<TcpStream>, patience: Duration) -> u16 {
+/// Waits up to `timeout` for the close frame and returns its code.
+async fn close_code(mut socket: WebSocketStream<TcpStream>, timeout: Duration) -> u16 {
     let close = async {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
                 Some(Ok(_)) => {}
-                other => panic!("no close but {other:?}"),
+                other => panic!("expected a close frame, got {other:?}"),
             }
         }
     };
-    tokio::time::timeout(patience, close)
+    tokio::time::timeout(timeout, close)
         .await
-        .expect("it is closed")
+        .expect("a close frame")
 }
 
 #[tokio::test]
 async fn ingress_admits_admins_and_explains_refusal_to_others() {
     let (core, daemon) = start().await;
     for id in ["owner", "admin"] {
-        let me = person(&daemon, id).get("/api/me").await.expect(200).json;
+        let me = api_as(&daemon, id).get("/api/me").await.expect(200).json;
         assert_eq!(
             (&me["role"], &me["username"]),
             (&json!("admin"), &json!(id))
         );
     }
-    for id in ["former", "child", "stranger"] {
-        let person = person(&daemon, id);
-        assert_eq!(person.get("/api/areas").await.refused(403), "not_an_admin");
+    for id in ["former", "child", "unknown"] {
+        let api = api_as(&daemon, id);
+        assert_eq!(api.get("/api/areas").await.refused(403), "not_an_admin");
         assert_eq!(
-            person.request_upgrade("/ws").await.refused(403),
+            api.request_upgrade("/ws").await.refused(403),
             "not_an_admin"
         );
-        let page = person.get("/").await.expect(403);
+        let page = api.get("/").await.expect(403);
         assert!(page.text.contains("administrators"), "{}", page.text);
     }
-    // Exactly one user: a second value would be a forged one.
-    let forged = person(&daemon, "child").with_header("X-Remote-User-ID", "owner");
+    // Two values of the user header are refused: one of them must be forged.
+    let forged = api_as(&daemon, "child").with_header("X-Remote-User-ID", "owner");
     assert_eq!(forged.get("/api/areas").await.refused(403), "not_an_admin");
     assert_eq!(
         core.received("config/auth/list").len(),
         1,
-        "asked once a minute"
+        "the user list is read once a minute"
     );
 }
 
 #[tokio::test]
 async fn last_user_list_is_used_while_home_assistant_is_away() {
     let (mut core, daemon) = start().await;
-    person(&daemon, "admin").get("/api/me").await.expect(200);
+    api_as(&daemon, "admin").get("/api/me").await.expect(200);
     core.kill().await;
     daemon.until_home_is("disconnected").await;
-    person(&daemon, "admin").get("/api/me").await.expect(200);
-    let child = person(&daemon, "child").get("/api/me").await;
+    api_as(&daemon, "admin").get("/api/me").await.expect(200);
+    let child = api_as(&daemon, "child").get("/api/me").await;
     assert_eq!(child.refused(403), "not_an_admin");
 }
 
 #[tokio::test]
 async fn ingress_without_any_user_list_is_closed() {
     let core = Core::with(users).await;
-    for answer in [
+    for reply in [
         CoreReply::Error("unauthorized", "Unauthorized"),
         CoreReply::Result(json!([{ "name": "without an id" }])),
         CoreReply::Result(json!(null)),
     ] {
         core.data()
             .replies
-            .insert("config/auth/list".to_owned(), answer);
+            .insert("config/auth/list".to_owned(), reply);
         let daemon = Daemon::with_core(core.as_addon(), &[]).await;
         daemon.until_home_is("connected").await;
-        let refused = person(&daemon, "admin").get("/api/me").await;
+        let refused = api_as(&daemon, "admin").get("/api/me").await;
         assert!(refused.text.contains("cannot ask"), "{}", refused.text);
         assert_eq!(refused.refused(403), "not_an_admin");
     }
@@ -123,7 +125,7 @@ async fn ingress_without_any_user_list_is_closed() {
     let mut core = core;
     core.kill().await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
-    let refused = person(&daemon, "admin").get("/api/me").await;
+    let refused = api_as(&daemon, "admin").get("/api/me").await;
     assert_eq!(refused.refused(403), "not_an_admin");
 }
 
@@ -134,30 +136,32 @@ async fn former_admin_is_disconnected_after_reconnect() {
     let mut owner = socket(&daemon, "owner").await;
     core.data().users[1]["group_ids"] = json!(["system-users"]);
     core.disconnect_all();
-    assert_eq!(closed(admin, Duration::from_secs(30)).await, 4403);
-    let refused = person(&daemon, "admin").get("/api/me").await;
+    assert_eq!(close_code(admin, Duration::from_secs(30)).await, 4403);
+    let refused = api_as(&daemon, "admin").get("/api/me").await;
     assert_eq!(refused.refused(403), "not_an_admin");
-    // The owner hears of it all and stays.
-    person(&daemon, "owner").create_area("Kitchen").await;
-    let told = until("an event", async || match soon("one", owner.next()).await {
-        Some(Ok(Message::Text(text))) => text.contains("room_updated").then_some(()),
-        Some(Ok(Message::Close(_))) | None => panic!("closed"),
-        _ => None,
-    });
-    told.await;
+    // The owner's session stays open and receives events.
+    api_as(&daemon, "owner").create_area("Kitchen").await;
+    until("room_updated", async || {
+        match soon("an event", owner.next()).await {
+            Some(Ok(Message::Text(text))) => text.contains("room_updated").then_some(()),
+            Some(Ok(Message::Close(_))) | None => panic!("closed"),
+            _ => None,
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn unreadable_user_list_closes_ingress() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
-    let nonsense = CoreReply::Result(json!([{ "name": "without an id" }]));
+    let without_ids = CoreReply::Result(json!([{ "name": "without an id" }]));
     core.data()
         .replies
-        .insert("config/auth/list".to_owned(), nonsense);
+        .insert("config/auth/list".to_owned(), without_ids);
     core.disconnect_all();
-    assert_eq!(closed(admin, Duration::from_secs(30)).await, 4000);
-    let refused = person(&daemon, "admin").get("/api/me").await;
+    assert_eq!(close_code(admin, Duration::from_secs(30)).await, 4000);
+    let refused = api_as(&daemon, "admin").get("/api/me").await;
     assert_eq!(refused.refused(403), "not_an_admin");
 }
 
@@ -166,7 +170,7 @@ async fn former_admin_is_disconnected_within_a_minute() {
     let (core, daemon) = start().await;
     let admin = socket(&daemon, "admin").await;
     core.data().users.remove(1);
-    // The connection stands: only the check that is repeated finds out.
-    assert_eq!(closed(admin, Duration::from_secs(90)).await, 4403);
+    // The connection to Core stays open, so only the periodic read of the user list notices the change.
+    assert_eq!(close_code(admin, Duration::from_secs(90)).await, 4403);
     assert_eq!(core.data().authenticated_connections, 1);
 }

@@ -1,4 +1,5 @@
-//! Seed 3's namespaces: who is told what in which, in both dialects (contract section 5).
+//! Kiosk events (lockers, help requests, commands): which sessions receive them in which namespace, over JSON
+//! and over Socket.IO (docs/protocol.md#event-types).
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -14,18 +15,18 @@ enum Dialect {
     SocketIo,
 }
 
-/// A session of a namespace in one of the dialects.
-struct Ear {
-    who: String,
+/// A session in one namespace and dialect.
+struct Subscriber {
+    name: String,
     dialect: Dialect,
     namespace: &'static str,
     socket: Socket,
 }
 
-impl Ear {
+impl Subscriber {
     async fn open(
         daemon: &Daemon,
-        who: &str,
+        name: &str,
         dialect: Dialect,
         namespace: &'static str,
         token: &str,
@@ -35,24 +36,26 @@ impl Ear {
             Dialect::SocketIo => ("/socket.io/?EIO=4&transport=websocket", None),
         };
         let socket = Socket::open(daemon, path, bearer).await.ok().unwrap();
-        let who = format!("{who} on {namespace} by {dialect:?}");
-        let mut ear = Self {
-            who,
+        let name = format!("{name} on {namespace} over {dialect:?}");
+        let mut subscriber = Self {
+            name,
             dialect,
             namespace,
             socket,
         };
         if dialect == Dialect::SocketIo {
-            assert!(ear.socket.packet().await.unwrap().starts_with('0'));
+            assert!(subscriber.socket.packet().await.unwrap().starts_with('0'));
             let auth = json!({ "token": token });
-            ear.packet(&format!("40{}{auth}", ear.prefix())).await;
-            let connected = ear.socket.packet().await.unwrap();
-            let expected = format!("40{}", ear.prefix());
+            subscriber
+                .send_packet(&format!("40{}{auth}", subscriber.prefix()))
+                .await;
+            let connected = subscriber.socket.packet().await.unwrap();
+            let expected = format!("40{}", subscriber.prefix());
             assert!(connected.starts_with(&expected), "{connected}");
         }
-        let (words, _) = ear.next().await;
-        assert!(["connection", "connected"].contains(&words.as_str()));
-        ear
+        let (welcome, _) = subscriber.next().await;
+        assert!(["connection", "connected"].contains(&welcome.as_str()));
+        subscriber
     }
 
     fn prefix(&self) -> String {
@@ -62,66 +65,68 @@ impl Ear {
         }
     }
 
-    async fn packet(&mut self, text: &str) {
+    async fn send_packet(&mut self, text: &str) {
         self.socket.send_raw(Message::text(text.to_owned())).await;
     }
 
-    async fn say(&mut self, kind: &str, data: Value) {
+    async fn send(&mut self, message_type: &str, data: Value) {
         match self.dialect {
             Dialect::Json => {
-                let message = json!({ "type": kind, "data": data });
+                let message = json!({ "type": message_type, "data": data });
                 self.socket.send(message).await;
             }
             Dialect::SocketIo => {
-                let message = json!([kind, data]);
-                self.packet(&format!("42{}{message}", self.prefix())).await;
+                let message = json!([message_type, data]);
+                self.send_packet(&format!("42{}{message}", self.prefix()))
+                    .await;
             }
         }
     }
 
+    /// The type and data of the next event.
     async fn next(&mut self) -> (String, Value) {
         match self.dialect {
             Dialect::Json => {
                 let mut message = self.socket.next().await;
-                let kind = message["type"].as_str().unwrap().to_owned();
-                (kind, message["data"].take())
+                let event_type = message["type"].as_str().unwrap().to_owned();
+                (event_type, message["data"].take())
             }
             Dialect::SocketIo => {
                 let packet = self.socket.packet().await.unwrap();
                 let expected = format!("42{}", self.prefix());
                 let text = packet.strip_prefix(&expected).expect("an event");
                 let mut event: Value = serde_json::from_str(text).unwrap();
-                let kind = event[0].as_str().unwrap().to_owned();
-                (kind, event[1].take())
+                let event_type = event[0].as_str().unwrap().to_owned();
+                (event_type, event[1].take())
             }
         }
     }
 
     async fn join(&mut self, room: &str) {
-        self.say("join_room", json!({ "room": room })).await;
+        self.send("join_room", json!({ "room": room })).await;
         let joined = ("room_joined".to_owned(), json!({ "room": room }));
-        assert_eq!(self.next().await, joined, "{}", self.who);
+        assert_eq!(self.next().await, joined, "{}", self.name);
     }
 
-    /// What it was told until now, but for who comes and goes.
-    async fn heard(&mut self) -> Vec<String> {
-        self.say("ping", json!({})).await;
-        let mut heard = Vec::new();
+    /// The types of all events up to now, without presence events.
+    async fn received(&mut self) -> Vec<String> {
+        self.send("ping", json!({})).await;
+        let mut received = Vec::new();
         loop {
-            let (kind, _) = self.next().await;
-            match kind.as_str() {
-                "pong" => return heard,
+            let (event_type, _) = self.next().await;
+            match event_type.as_str() {
+                "pong" => return received,
                 "client_online" | "client_offline" | "presence" => {}
-                _ => heard.push(kind),
+                _ => received.push(event_type),
             }
         }
     }
 }
 
-/// Who listens, with which token, in which room, and what it is told in each namespace.
-type Listener<'a> = (&'a str, &'a str, Option<&'a str>, [Vec<&'a str>; 4]);
+/// Name, token, room to join, and the event types expected in each namespace.
+type Case<'a> = (&'a str, &'a str, Option<&'a str>, [Vec<&'a str>; 4]);
 
-/// A tablet that stands at a kiosk.
+/// Pairs a tablet and sets its kiosk id.
 pub async fn at_kiosk(daemon: &Daemon, name: &str, kiosk: &str) -> Tablet {
     let tablet = daemon.pair(name, &[]).await;
     let path = format!("/api/clients/{}", tablet.id);
@@ -130,18 +135,18 @@ pub async fn at_kiosk(daemon: &Daemon, name: &str, kiosk: &str) -> Tablet {
     tablet
 }
 
-/// Does everything of which seed 3 tells at kiosk-1, and answers what happened in order.
-async fn everything(daemon: &Daemon, tablet: &Tablet) {
+/// Causes one event of each kiosk type at `kiosk-1`.
+async fn cause_every_event(daemon: &Daemon, tablet: &Tablet) {
     let (admin, wall) = (daemon.local(), daemon.api(&tablet.token));
     let open = json!({ "state": "open" });
     admin.patch("/api/lockers/locker-1", open).await.expect(200);
-    let asked = json!({ "category": "access_issue" });
-    let help = wall.post("/api/help", asked).await.expect(201).json;
+    let request = json!({ "category": "access_issue" });
+    let help = wall.post("/api/help", request).await.expect(201).json;
     let path = format!("/api/help/{}", help["id"]);
     let status = json!({ "status": "acknowledged" });
     admin.patch(&path, status).await.expect(200);
-    let order = json!({ "type": "open", "clientId": tablet.id });
-    let command = admin.post("/api/commands", order).await.expect(201).json;
+    let body = json!({ "type": "open", "clientId": tablet.id });
+    let command = admin.post("/api/commands", body).await.expect(201).json;
     let mut socket = daemon.listen(&tablet.token).await;
     socket.next_of("command").await;
     let result = json!({ "commandId": command["id"], "success": true });
@@ -164,24 +169,24 @@ async fn namespace_events_reach_admins_and_rooms_in_both_dialects() {
     let user = daemon.token(json!({ "role": "user", "name": "u" })).await;
     let (admin, user) = (admin["token"].as_str(), user["token"].as_str());
     let near = at_kiosk(&daemon, "Near", "kiosk-1").await;
-    let twin = at_kiosk(&daemon, "Twin", "kiosk-1").await;
+    let second = at_kiosk(&daemon, "Twin", "kiosk-1").await;
     let far = at_kiosk(&daemon, "Far", "kiosk-2").await;
 
-    let [locker, asked, status] = [
+    let [locker, requested, status] = [
         "locker_state_changed",
         "help_requested",
         "help_status_updated",
     ];
     let (command, applied) = ("command", "command_applied");
-    let table: [Listener<'_>; 6] = [
+    let table: [Case<'_>; 6] = [
         (
             "admin",
             admin.unwrap(),
             None,
             [
-                vec![locker, asked, status, applied],
+                vec![locker, requested, status, applied],
                 vec![locker],
-                vec![asked, status],
+                vec![requested, status],
                 vec![applied],
             ],
         ),
@@ -192,7 +197,7 @@ async fn namespace_events_reach_admins_and_rooms_in_both_dialects() {
             [
                 vec![command],
                 vec![locker],
-                vec![asked, status],
+                vec![requested, status],
                 vec![command, applied],
             ],
         ),
@@ -204,9 +209,9 @@ async fn namespace_events_reach_admins_and_rooms_in_both_dialects() {
         ),
         (
             "another tablet of the kiosk",
-            &twin.token,
+            &second.token,
             Some("kiosk-1"),
-            [vec![], vec![locker], vec![asked, status], vec![applied]],
+            [vec![], vec![locker], vec![requested, status], vec![applied]],
         ),
         (
             "a tablet elsewhere",
@@ -221,21 +226,27 @@ async fn namespace_events_reach_admins_and_rooms_in_both_dialects() {
             [vec![], vec![], vec![], vec![]],
         ),
     ];
-    let mut ears = Vec::new();
-    for (who, token, room, told) in &table {
-        for (namespace, told) in NAMESPACES.into_iter().zip(told) {
+    let mut subscribers = Vec::new();
+    for (name, token, room, expected) in &table {
+        for (namespace, expected) in NAMESPACES.into_iter().zip(expected) {
             for dialect in DIALECTS {
-                let mut ear = Ear::open(&daemon, who, dialect, namespace, token).await;
+                let mut subscriber =
+                    Subscriber::open(&daemon, name, dialect, namespace, token).await;
                 if let Some(room) = room {
-                    ear.join(room).await;
+                    subscriber.join(room).await;
                 }
-                ears.push((ear, told));
+                subscribers.push((subscriber, expected));
             }
         }
     }
-    everything(&daemon, &near).await;
-    for (ear, told) in &mut ears {
-        assert_eq!(ear.heard().await, **told, "{}", ear.who);
+    cause_every_event(&daemon, &near).await;
+    for (subscriber, expected) in &mut subscribers {
+        assert_eq!(
+            subscriber.received().await,
+            **expected,
+            "{}",
+            subscriber.name
+        );
     }
 }
 
@@ -245,12 +256,13 @@ async fn tablet_cannot_join_the_room_of_another_kiosk() {
     let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
     for namespace in NAMESPACES {
         for dialect in DIALECTS {
-            let mut ear = Ear::open(&daemon, "tablet", dialect, namespace, &tablet.token).await;
+            let mut subscriber =
+                Subscriber::open(&daemon, "tablet", dialect, namespace, &tablet.token).await;
             for room in ["kiosk-2", &tablet.id] {
-                ear.say("join_room", json!({ "room": room })).await;
-                let (kind, data) = ear.next().await;
+                subscriber.send("join_room", json!({ "room": room })).await;
+                let (event_type, data) = subscriber.next().await;
                 assert_eq!(
-                    (kind.as_str(), &data["code"]),
+                    (event_type.as_str(), &data["code"]),
                     ("error", &json!("forbidden"))
                 );
             }
@@ -266,18 +278,19 @@ async fn kiosk_change_moves_the_tablet_to_the_new_room() {
     admin.post("/api/lockers", locker).await.expect(201);
     let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
     let path = "/ws/lockers";
-    let mut ear = Ear::open(&daemon, "tablet", Dialect::Json, path, &tablet.token).await;
-    ear.join("kiosk-1").await;
+    let mut subscriber =
+        Subscriber::open(&daemon, "tablet", Dialect::Json, path, &tablet.token).await;
+    subscriber.join("kiosk-1").await;
     let change = async |state: &str| {
         admin
             .patch("/api/lockers/l", json!({ "state": state }))
             .await
     };
     change("open").await.expect(200);
-    assert_eq!(ear.heard().await, ["locker_state_changed"]);
+    assert_eq!(subscriber.received().await, ["locker_state_changed"]);
     let moved = json!({ "kioskId": "kiosk-2" });
     let client = format!("/api/clients/{}", tablet.id);
     admin.patch(&client, moved).await.expect(200);
     change("closed").await.expect(200);
-    assert!(ear.heard().await.is_empty());
+    assert!(subscriber.received().await.is_empty());
 }

@@ -1,11 +1,11 @@
-//! `/api/lockers` and `locker_state_changed` (contract 6.5 and section 5, seed 3).
+//! Lockers: `/api/lockers` and the event `locker_state_changed` (docs/protocol.md#lockers).
 
 use serde_json::{Value, json};
 
 use crate::kiosks::at_kiosk;
 use crate::support::{Api, Daemon, Socket, assert_timestamp, keys};
 
-async fn make(admin: &Api, id: &str, kiosk: &str) -> Value {
+async fn create(admin: &Api, id: &str, kiosk: &str) -> Value {
     let body = json!({ "id": id, "kioskId": kiosk, "state": "closed" });
     admin.post("/api/lockers", body).await.expect(201).json
 }
@@ -15,21 +15,21 @@ async fn locker_is_created_changed_and_deleted() {
     let daemon = Daemon::start().await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
-    let mut office = daemon.listen(token["token"].as_str().unwrap()).await;
-    let made = make(&admin, "locker-123", "kiosk-1").await;
-    let shape = ["createdAt", "id", "kioskId", "state", "updatedAt"];
-    assert_eq!(keys(&made), shape);
+    let mut admin_socket = daemon.listen(token["token"].as_str().unwrap()).await;
+    let created = create(&admin, "locker-123", "kiosk-1").await;
+    let fields = ["createdAt", "id", "kioskId", "state", "updatedAt"];
+    assert_eq!(keys(&created), fields);
     assert_eq!(
-        (&made["id"], &made["kioskId"], &made["state"]),
+        (&created["id"], &created["kioskId"], &created["state"]),
         (&json!("locker-123"), &json!("kiosk-1"), &json!("closed"))
     );
     let path = "/api/lockers/locker-123";
-    assert_eq!(admin.get(path).await.expect(200).json, made);
+    assert_eq!(admin.get(path).await.expect(200).json, created);
     let snake = json!({ "kiosk_id": "kiosk-2", "state": "open" });
     let own = admin.post("/api/lockers", snake).await.expect(201).json;
     assert!(own["id"].as_str().unwrap().starts_with("locker_"));
-    // Creating one emits nothing.
-    office.assert_nothing_received().await;
+    // Creating a locker emits no event.
+    admin_socket.assert_nothing_received().await;
 
     let open = json!({ "state": "open" });
     let changed = admin.patch(path, open.clone()).await.expect(200).json;
@@ -37,20 +37,20 @@ async fn locker_is_created_changed_and_deleted() {
         (&changed["state"], &changed["kioskId"]),
         (&json!("open"), &json!("kiosk-1"))
     );
-    let told = office.next().await;
-    assert_eq!(told["type"], "locker_state_changed");
-    let data = &told["data"];
-    let shape = ["kioskId", "lockerId", "newState", "oldState", "timestamp"];
-    assert_eq!(keys(data), shape);
+    let event = admin_socket.next().await;
+    assert_eq!(event["type"], "locker_state_changed");
+    let data = &event["data"];
+    let fields = ["kioskId", "lockerId", "newState", "oldState", "timestamp"];
+    assert_eq!(keys(data), fields);
     assert_eq!(
         (&data["lockerId"], &data["oldState"], &data["newState"]),
         (&json!("locker-123"), &json!("closed"), &json!("open"))
     );
     assert_eq!(data["kioskId"], "kiosk-1");
     assert_timestamp(&data["timestamp"]);
-    assert!(told["id"].is_i64(), "it is durable: {told}");
+    assert!(event["id"].is_i64(), "not durable: {event}");
 
-    // What changes nothing, or not the state, tells nothing.
+    // Only a change of the state emits an event.
     assert_eq!(admin.patch(path, open).await.expect(200).json, changed);
     let moved = json!({ "kioskId": "kiosk-2" });
     let moved = admin.patch(path, moved).await.expect(200).json;
@@ -59,7 +59,7 @@ async fn locker_is_created_changed_and_deleted() {
         (&json!("kiosk-2"), &json!("open"))
     );
     assert_eq!(admin.delete(path).await.expect(204).text, "");
-    office.assert_nothing_received().await;
+    admin_socket.assert_nothing_received().await;
     assert_eq!(admin.get(path).await.refused(404), "not_found");
     for answer in [
         admin.patch(path, json!({ "state": "x" })).await,
@@ -68,9 +68,12 @@ async fn locker_is_created_changed_and_deleted() {
         assert_eq!(answer.refused(404), "not_found");
     }
     let audit = admin.get("/api/audit").await.expect(200).json;
-    let acts: Vec<_> = audit["entries"].as_array().unwrap().iter().collect();
-    for act in ["locker.create", "locker.change", "locker.delete"] {
-        assert!(acts.iter().any(|entry| entry["action"] == act), "{act}");
+    let entries: Vec<_> = audit["entries"].as_array().unwrap().iter().collect();
+    for action in ["locker.create", "locker.change", "locker.delete"] {
+        assert!(
+            entries.iter().any(|entry| entry["action"] == action),
+            "{action}"
+        );
     }
 }
 
@@ -78,7 +81,7 @@ async fn locker_is_created_changed_and_deleted() {
 async fn invalid_locker_is_refused() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    make(&admin, "taken", "kiosk-1").await;
+    create(&admin, "taken", "kiosk-1").await;
     let body = json!({ "id": "taken", "kioskId": "k", "state": "open" });
     let taken = admin.post("/api/lockers", body).await;
     assert_eq!(taken.refused(409), "already_exists");
@@ -104,11 +107,11 @@ async fn tablet_reads_lockers_of_its_kiosk_and_changes_none() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     for (id, kiosk) in [("a", "kiosk-1"), ("b", "kiosk-2"), ("c", "kiosk-1")] {
-        make(&admin, id, kiosk).await;
+        create(&admin, id, kiosk).await;
     }
     let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
     let alone = daemon.pair("Alone", &[]).await;
-    make(&admin, "d", &alone.id).await;
+    create(&admin, "d", &alone.id).await;
     let ids = async |api: &Api, query: &str| {
         let list = api.get(&format!("/api/lockers{query}")).await.expect(200);
         let lockers = list.json["lockers"].as_array().unwrap().clone();
@@ -118,7 +121,7 @@ async fn tablet_reads_lockers_of_its_kiosk_and_changes_none() {
     };
     let wall = daemon.api(&tablet.token);
     assert_eq!(ids(&wall, "").await.0, ["a", "c"]);
-    // Without a kiosk a tablet is one by itself.
+    // A tablet without a kiosk id is its own kiosk.
     assert_eq!(ids(&daemon.api(&alone.token), "").await.0, ["d"]);
     assert_eq!(ids(&admin, "").await.0, ["a", "b", "c", "d"]);
     let (first, next) = ids(&wall, "?limit=1").await;
@@ -157,12 +160,12 @@ async fn tablet_reads_lockers_of_its_kiosk_and_changes_none() {
 async fn left_room_receives_no_more_events() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    make(&admin, "a", "kiosk-1").await;
+    create(&admin, "a", "kiosk-1").await;
     let tablet = at_kiosk(&daemon, "Wall", "kiosk-1").await;
     let opened = Socket::open(&daemon, "/ws/lockers", Some(&tablet.token)).await;
     let mut socket = opened.unwrap();
     socket.next_of("connection").await;
-    // As seed 3 says it: the keys beside the type.
+    // `room` at the top level of the message is accepted, as in `data`.
     let join = json!({ "type": "join_room", "room": "kiosk-1" });
     assert_eq!(socket.ask(join).await["data"]["room"], "kiosk-1");
     let body = json!({ "state": "open" });
