@@ -34,8 +34,8 @@ impl TestServer {
             .await;
         let pairing = pairing.expect(201).json;
 
-        let admin_socket = daemon.token(json!({ "role": "admin", "name": "w" })).await;
-        let mut admin_socket = daemon.listen(admin_socket["token"].as_str().unwrap()).await;
+        let token = daemon.token(json!({ "role": "admin", "name": "w" })).await;
+        let mut admin_socket = daemon.listen(token["token"].as_str().unwrap()).await;
         let mut bystanders = vec![daemon.listen(&other.token).await];
         for token in [&user["token"], &pairing["pairingToken"]] {
             bystanders.push(daemon.listen(token.as_str().unwrap()).await);

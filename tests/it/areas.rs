@@ -19,10 +19,10 @@ impl TestServer {
         let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
         let admin = daemon.api_of(&token);
         let kitchen = admin.create_area("Kitchen").await;
-        let wall = daemon.pair("Wall", &[&kitchen]).await;
+        let tablet = daemon.pair("Wall", &[&kitchen]).await;
         let mut admin_socket = daemon.connect(token["token"].as_str().unwrap()).await;
         admin_socket.next_of("connection").await;
-        let mut tablet = daemon.connect(&wall.token).await;
+        let mut tablet = daemon.connect(&tablet.token).await;
         tablet.next_of("connection").await;
         admin_socket.next_of("client_online").await;
         Self {

@@ -286,9 +286,9 @@ async fn approved_tablet_receives_board_and_tenant_events() {
         .await
         .expect(200);
     let poll = daemon.api(&text(&pairing["pairingToken"])).get(&path).await;
-    let mut wall = daemon.listen(&text(&poll.expect(200).json["token"])).await;
+    let mut tablet_socket = daemon.listen(&text(&poll.expect(200).json["token"])).await;
     fill(&admin).await;
-    assert_eq!(received(&daemon, &mut wall).await.len(), 8);
+    assert_eq!(received(&daemon, &mut tablet_socket).await.len(), 8);
 }
 
 #[tokio::test]

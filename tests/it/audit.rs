@@ -19,7 +19,7 @@ async fn admin_actions_are_audited_with_actor_target_and_address() {
     );
 
     let area = admin.create_area("Kitchen").await;
-    let wall = daemon.pair("Wall", &[]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
     let other = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
     let request_pairing = async || {
         let request = daemon
@@ -34,7 +34,7 @@ async fn admin_actions_are_audited_with_actor_target_and_address() {
     let (approved, denied) = (request_pairing().await, request_pairing().await);
     let jti = other["jti"].as_str().unwrap().to_owned();
     let area_path = format!("/api/areas/{area}");
-    let client = format!("/api/clients/{}", wall.id);
+    let client = format!("/api/clients/{}", tablet.id);
     let pairing = |id: &str, verb: &str| format!("/api/pairing/requests/{id}/{verb}");
     // Request, audited action and target. `None`: the target is the id in the response.
     let table: Vec<(&str, String, Value, &str, Option<&str>)> = vec![
@@ -71,49 +71,49 @@ async fn admin_actions_are_audited_with_actor_target_and_address() {
             client.clone(),
             json!({ "name": "D" }),
             "client.change",
-            Some(&wall.id),
+            Some(&tablet.id),
         ),
         (
             "PUT",
             format!("{client}/areas"),
             json!({ "areaIds": [] }),
             "client.areas",
-            Some(&wall.id),
+            Some(&tablet.id),
         ),
         (
             "POST",
             format!("{client}/areas/{area}"),
             json!({}),
             "client.assign",
-            Some(&wall.id),
+            Some(&tablet.id),
         ),
         (
             "DELETE",
             format!("{client}/areas/{area}"),
             json!({}),
             "client.unassign",
-            Some(&wall.id),
+            Some(&tablet.id),
         ),
         (
             "POST",
             format!("{client}/disconnect"),
             json!({}),
             "client.disconnect",
-            Some(&wall.id),
+            Some(&tablet.id),
         ),
         (
             "POST",
             format!("{client}/revoke"),
             json!({ "reason": "lost" }),
             "client.revoke",
-            Some(&wall.id),
+            Some(&tablet.id),
         ),
         (
             "DELETE",
             client.clone(),
             json!({}),
             "client.delete",
-            Some(&wall.id),
+            Some(&tablet.id),
         ),
         (
             "DELETE",

@@ -53,10 +53,10 @@ async fn unauthenticated_socket_gets_no_events_and_only_errors() {
     let mut socket = daemon.connect_unauthenticated().await;
     admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[]).await;
-    for kind in ["ping", "subscribe_room", "fly"] {
-        let error = socket.ask(json!({ "type": kind })).await;
-        assert_eq!(error["type"], "error", "{kind}");
-        assert_eq!(error["data"]["code"], "unauthenticated", "{kind}");
+    for message_type in ["ping", "subscribe_room", "fly"] {
+        let error = socket.ask(json!({ "type": message_type })).await;
+        assert_eq!(error["type"], "error", "{message_type}");
+        assert_eq!(error["data"]["code"], "unauthenticated", "{message_type}");
     }
     let result = socket
         .ask(json!({ "type": "ping", "requestId": "r" }))

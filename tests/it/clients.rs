@@ -157,13 +157,13 @@ async fn area_assignments_are_published_once_to_client_and_admins() {
         areas.push(admin.create_area(name).await);
     }
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     admin_socket.next_of("client_online").await;
     let base = path(&tablet);
     let one = |index: usize| format!("{base}/areas/{}", areas[index]);
     let mut expect_events = async |expected: &[(&str, usize)]| {
         for (event_type, index) in expected {
-            let event = wall.next().await;
+            let event = tablet_socket.next().await;
             assert_eq!(
                 (event["type"].as_str(), event["data"]["areaId"].as_str()),
                 (Some(*event_type), Some(areas[*index].as_str()))
@@ -172,7 +172,7 @@ async fn area_assignments_are_published_once_to_client_and_admins() {
             assert_eq!(event["data"]["reason"].as_str(), reason);
             assert_eq!(admin_socket.next().await, event);
         }
-        wall.assert_nothing_received().await;
+        tablet_socket.assert_nothing_received().await;
         admin_socket.assert_nothing_received().await;
     };
     let (added, removed) = ("area_added", "area_removed");
@@ -205,7 +205,7 @@ async fn area_assignments_are_published_once_to_client_and_admins() {
         .await
         .expect(200);
     assert_eq!(admin_socket.next().await["type"], "area_updated");
-    wall.assert_nothing_received().await;
+    tablet_socket.assert_nothing_received().await;
 }
 
 #[tokio::test]
@@ -214,11 +214,11 @@ async fn inactive_client_is_refused_until_reactivated() {
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
     let by_session = daemon.api(&api.open_session().await);
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     let off = json!({ "isActive": false });
     let client = admin.patch(&path(&tablet), off).await.expect(200).json;
     assert_eq!(client["isActive"], false);
-    assert_eq!(wall.closed().await, (4410, "inactive".to_owned()));
+    assert_eq!(tablet_socket.closed().await, (4410, "inactive".to_owned()));
     for refused in [&api, &by_session] {
         assert_eq!(refused.get("/api/me").await.refused(401), "inactive");
     }
@@ -275,13 +275,13 @@ async fn revoke_ends_every_token_and_notifies_client_and_admins() {
 async fn disconnect_closes_sessions_and_allows_reconnecting() {
     let (daemon, admin, _) = start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     let body = json!({ "reason": "new firmware" });
     admin
         .post(&format!("{}/disconnect", path(&tablet)), body)
         .await
         .expect(200);
-    assert_eq!(wall.closed().await, (4000, "try_again".to_owned()));
+    assert_eq!(tablet_socket.closed().await, (4000, "try_again".to_owned()));
     daemon.listen(&tablet.token).await;
 }
 
@@ -290,9 +290,9 @@ async fn deleted_client_loses_its_tokens_and_assignments() {
     let (daemon, admin, mut admin_socket) = start().await;
     let kitchen = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&kitchen]).await;
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     admin.delete(&path(&tablet)).await.expect(204);
-    assert_eq!(wall.closed().await, (4403, "revoked".to_owned()));
+    assert_eq!(tablet_socket.closed().await, (4403, "revoked".to_owned()));
     assert_eq!(
         admin_socket.next_of("client_revoked").await["data"]["clientId"],
         tablet.id

@@ -123,20 +123,20 @@ async fn stdout_is_one_ready_line_and_signals_exit_with_0() {
 async fn stop_closes_every_socket_with_1001_and_exits_with_0() {
     let mut daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let mut tablet_socket = daemon.connect(&tablet.token).await;
+    tablet_socket.next_of("connection").await;
     let mut unauthenticated = crate::support::Socket::open(&daemon, "/ws", None)
         .await
         .ok()
         .unwrap();
     let status = daemon.stop().await;
     assert_eq!(status.code(), Some(0));
-    let event = wall.next_of("server_shutdown").await;
+    let event = tablet_socket.next_of("server_shutdown").await;
     assert!(
         event["data"]["reconnectAfterMs"].as_u64().is_some(),
         "{event}"
     );
-    assert_eq!(wall.closed().await.0, 1001);
+    assert_eq!(tablet_socket.closed().await.0, 1001);
     assert_eq!(unauthenticated.closed().await.0, 1001);
 }
 

@@ -56,7 +56,7 @@ async fn admin_socket(daemon: &Daemon) -> Socket {
 async fn command_goes_from_pending_to_delivered_to_applied() {
     let (daemon, admin, tablet) = start().await;
     let mut admin_socket = admin_socket(&daemon).await;
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     let body = json!({
         "type": "open", "clientId": tablet.id, "lockerId": "locker-123",
         "parameters": { "force": true }, "ttlSeconds": 60,
@@ -81,7 +81,7 @@ async fn command_goes_from_pending_to_delivered_to_applied() {
         (&command["clientId"], &command["kioskId"]),
         (&json!(tablet.id), &json!("kiosk-1"))
     );
-    let event = wall.next().await;
+    let event = tablet_socket.next().await;
     assert_eq!(
         (&event["type"], &event["id"]),
         (&json!("command"), &command["eventId"])
@@ -93,21 +93,22 @@ async fn command_goes_from_pending_to_delivered_to_applied() {
     assert_eq!(event["data"], expected);
     assert_timestamp(&event["data"]["expiresAt"]);
     // Sending a command does not make it delivered; only an ack does.
-    wall.assert_nothing_received().await;
+    tablet_socket.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "pending");
 
     let before = json!({ "type": "ack", "data": { "id": event["id"].as_i64().unwrap() - 1 } });
-    wall.send(before).await;
-    wall.assert_nothing_received().await;
+    tablet_socket.send(before).await;
+    tablet_socket.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "pending");
-    wall.send(json!({ "type": "ack", "data": { "id": event["id"] } }))
+    tablet_socket
+        .send(json!({ "type": "ack", "data": { "id": event["id"] } }))
         .await;
-    wall.assert_nothing_received().await;
+    tablet_socket.assert_nothing_received().await;
     assert_eq!(status(&admin, &command).await, "delivered");
 
     let data = json!({ "commandId": command["id"], "success": true, "message": "Door is open" });
     let report = json!({ "type": "command_result", "data": data, "requestId": 9 });
-    let answer = wall.ask(report).await;
+    let answer = tablet_socket.ask(report).await;
     assert_eq!(
         (&answer["type"], &answer["requestId"]),
         (&json!("result"), &json!(9))
@@ -149,18 +150,18 @@ async fn repeated_result_is_idempotent_and_a_changed_one_is_refused() {
     let (daemon, admin, tablet) = start().await;
     let mut admin_socket = admin_socket(&daemon).await;
     let command = create(&admin, open_command(&tablet)).await;
-    let mut wall = daemon.listen(&tablet.token).await;
-    wall.next_of("command").await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
+    tablet_socket.next_of("command").await;
     let data = json!({ "commandId": command["id"], "success": false, "error": "jammed" });
     let failed = json!({ "type": "command_result", "data": data, "requestId": 1 });
     for _ in 0..2 {
-        let answer = wall.ask(failed.clone()).await;
+        let answer = tablet_socket.ask(failed.clone()).await;
         assert_eq!(
             (&answer["data"]["success"], &answer["data"]["status"]),
             (&json!(true), &json!("failed"))
         );
     }
-    let refused = wall.ask(result(&command, true)).await;
+    let refused = tablet_socket.ask(result(&command, true)).await;
     assert_eq!(
         (&refused["data"]["success"], &refused["data"]["code"]),
         (&json!(false), &json!("already_ended"))
@@ -194,8 +195,8 @@ async fn command_is_visible_only_to_its_tablet_and_admins() {
         }
     }
     let path = format!("/api/commands/{}", command["id"].as_str().unwrap());
-    let (wall, foreign) = (daemon.api(&tablet.token), daemon.api(&second.token));
-    wall.get(&path).await.expect(200);
+    let (tablet_api, foreign) = (daemon.api(&tablet.token), daemon.api(&second.token));
+    tablet_api.get(&path).await.expect(200);
     for path in [path.as_str(), "/api/commands/none"] {
         assert_eq!(foreign.get(path).await.refused(403), "forbidden");
     }
@@ -204,7 +205,8 @@ async fn command_is_visible_only_to_its_tablet_and_admins() {
         "not_found"
     );
     assert_eq!(
-        wall.post("/api/commands", open_command(&tablet))
+        tablet_api
+            .post("/api/commands", open_command(&tablet))
             .await
             .refused(403),
         "forbidden"
@@ -220,7 +222,7 @@ async fn command_is_visible_only_to_its_tablet_and_admins() {
     };
     assert_eq!(
         (
-            count(&wall).await,
+            count(&tablet_api).await,
             count(&foreign).await,
             count(&admin).await
         ),
@@ -442,15 +444,15 @@ async fn command_expired_during_downtime_is_published_at_start() {
 async fn result_after_expiry_still_applies_the_command() {
     let (daemon, admin, tablet) = start().await;
     let mut admin_socket = admin_socket(&daemon).await;
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     let body = json!({ "type": "open", "clientId": tablet.id, "ttlSeconds": 1 });
     let command = create(&admin, body).await;
-    wall.next_of("command").await;
+    tablet_socket.next_of("command").await;
     assert_eq!(
         admin_socket.next_of("command_applied").await["data"]["result"]["error"],
         "expired"
     );
-    let answer = wall.ask(result(&command, true)).await;
+    let answer = tablet_socket.ask(result(&command, true)).await;
     assert_eq!(answer["data"]["status"], "applied");
     assert_eq!(admin_socket.next().await["data"]["result"]["success"], true);
     assert_eq!(status(&admin, &command).await, "applied");
@@ -459,7 +461,7 @@ async fn result_after_expiry_still_applies_the_command() {
 #[tokio::test]
 async fn invalid_command_is_refused_and_reaches_nobody() {
     let (daemon, admin, tablet) = start().await;
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     let big = json!("x".repeat(5000));
     for (field, change) in [
         ("type", json!({ "type": null })),
@@ -481,7 +483,7 @@ async fn invalid_command_is_refused_and_reaches_nobody() {
         assert_eq!(answer.json["field"], field, "{body}");
         assert_eq!(answer.refused(422), "invalid_field");
     }
-    wall.assert_nothing_received().await;
+    tablet_socket.assert_nothing_received().await;
     for _ in 0..50 {
         create(&admin, open_command(&tablet)).await;
     }

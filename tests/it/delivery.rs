@@ -77,8 +77,8 @@ async fn events_of_concurrent_writers_arrive_complete_and_in_order() {
     let all: Vec<_> = areas.iter().map(String::as_str).collect();
     let tablet = daemon.pair("Wall", &all).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    let admin_socket = daemon.token(json!({ "role": "admin", "name": "w" })).await;
-    let mut admin_socket = daemon.listen(admin_socket["token"].as_str().unwrap()).await;
+    let token = daemon.token(json!({ "role": "admin", "name": "w" })).await;
+    let mut admin_socket = daemon.listen(token["token"].as_str().unwrap()).await;
     let writers: Vec<_> = areas
         .into_iter()
         .map(|area| {
@@ -141,8 +141,8 @@ async fn revoked_tablet_under_load_receives_only_token_revoked() {
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    let admin_socket = daemon.token(json!({ "role": "admin", "name": "w" })).await;
-    let mut admin_socket = daemon.listen(admin_socket["token"].as_str().unwrap()).await;
+    let token = daemon.token(json!({ "role": "admin", "name": "w" })).await;
+    let mut admin_socket = daemon.listen(token["token"].as_str().unwrap()).await;
     let stop = start_writers(&admin, &area);
     for _ in 0..10 {
         socket.next_of("area_updated").await;

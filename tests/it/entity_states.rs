@@ -205,11 +205,11 @@ async fn tablet_receives_states_of_its_own_areas_only() {
 #[tokio::test]
 async fn socketio_tablet_receives_the_same_states() {
     let home = Home::new().await;
-    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let tablet = home.daemon.pair("Wall", &["kitchen"]).await;
     let path = "/socket.io/?EIO=4&transport=websocket";
     let mut socket = Socket::open(&home.daemon, path, None).await.unwrap();
     assert!(socket.packet().await.unwrap().starts_with('0'));
-    let auth = json!({ "token": wall.token });
+    let auth = json!({ "token": tablet.token });
     socket
         .send_raw(tokio_tungstenite::tungstenite::Message::text(format!(
             "40{auth}"
@@ -293,22 +293,22 @@ async fn entity_in_several_areas_is_sent_once_without_foreign_areas() {
 #[tokio::test]
 async fn disabled_area_hides_states_and_enabling_sends_them() {
     let home = Home::new().await;
-    let wall = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
-    let mut tablet = home.daemon.listen(&wall.token).await;
-    assert_eq!(states_of(&tablet.next_of("entity_states").await).len(), 3);
+    let tablet = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
+    let mut socket = home.daemon.listen(&tablet.token).await;
+    assert_eq!(states_of(&socket.next_of("entity_states").await).len(), 3);
     let toggle = "/api/areas/kitchen/toggle";
     home.admin.patch(toggle, json!({})).await.expect(200);
-    assert_eq!(tablet.next().await["type"], "area_disabled");
+    assert_eq!(socket.next().await["type"], "area_disabled");
     home.core.set_state("light.kitchen", "on", json!({}));
     home.core
         .set_state("light.hall", "on", same_attributes("light.hall"));
-    let event = tablet.next().await;
+    let event = socket.next().await;
     assert_eq!(
         event["data"]["entity_id"], "light.hall",
         "no event of the disabled kitchen"
     );
     home.until_subscribed(&["light.hall"]).await;
-    let api = home.daemon.api(&wall.token);
+    let api = home.daemon.api(&tablet.token);
     let entities = api.get("/api/entities").await.expect(200).json;
     assert_eq!(entities["states"].as_array().unwrap().len(), 1);
     let entities = home.admin.get("/api/entities").await.expect(200).json;
@@ -318,8 +318,8 @@ async fn disabled_area_hides_states_and_enabling_sends_them() {
         "an admin sees no state of a disabled area either"
     );
     home.admin.patch(toggle, json!({})).await.expect(200);
-    assert_eq!(tablet.next().await["type"], "area_enabled");
-    let states = tablet.next().await;
+    assert_eq!(socket.next().await["type"], "area_enabled");
+    let states = socket.next().await;
     assert_eq!(states["type"], "entity_states");
     assert_eq!(
         states_of(&states),
@@ -335,21 +335,21 @@ async fn only_entities_visible_to_active_tablets_are_subscribed() {
     home.daemon.until_home_is("connected").await;
     assert!(
         home.core.received("subscribe_entities").is_empty(),
-        "subscribed although no tablet sees an entity"
+        "subscribed although no socket sees an entity"
     );
-    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
+    let tablet = home.daemon.pair("Wall", &["kitchen"]).await;
     home.until_subscribed(&["light.kitchen", "sensor.oven"])
         .await;
-    let mut tablet = home.daemon.listen(&wall.token).await;
-    assert_eq!(states_of(&tablet.next_of("entity_states").await).len(), 2);
+    let mut socket = home.daemon.listen(&tablet.token).await;
+    assert_eq!(states_of(&socket.next_of("entity_states").await).len(), 2);
 
-    let areas = format!("/api/clients/{}/areas", wall.id);
+    let areas = format!("/api/clients/{}/areas", tablet.id);
     home.admin
         .post(&format!("{areas}/hall"), json!({}))
         .await
         .expect(200);
-    assert_eq!(tablet.next().await["type"], "area_added");
-    let states = tablet.next().await;
+    assert_eq!(socket.next().await["type"], "area_added");
+    let states = socket.next().await;
     assert_eq!(
         states_of(&states).len(),
         3,
@@ -366,11 +366,11 @@ async fn only_entities_visible_to_active_tablets_are_subscribed() {
 
     home.admin.delete(&format!("{areas}/kitchen")).await;
     home.until_subscribed(&["light.hall"]).await;
-    assert_eq!(tablet.next().await["type"], "area_removed");
+    assert_eq!(socket.next().await["type"], "area_removed");
     home.core.set_state("light.kitchen", "on", json!({}));
-    tablet.assert_nothing_received().await;
+    socket.assert_nothing_received().await;
 
-    let client = format!("/api/clients/{}", wall.id);
+    let client = format!("/api/clients/{}", tablet.id);
     home.admin
         .patch(&client, json!({ "isActive": false }))
         .await
@@ -411,18 +411,18 @@ async fn many_assignment_changes_cause_few_subscriptions() {
         }
     })
     .await;
-    let wall = home.daemon.pair("Wall", &[]).await;
+    let tablet = home.daemon.pair("Wall", &[]).await;
     let all: Vec<_> = (0..60).map(|n| format!("light.l{n}")).collect();
     let all: Vec<_> = all.iter().map(String::as_str).collect();
     for n in 0..60 {
-        let path = format!("/api/clients/{}/areas/a{n}", wall.id);
+        let path = format!("/api/clients/{}/areas/a{n}", tablet.id);
         home.admin.post(&path, json!({})).await.expect(200);
     }
     home.until_subscribed(&all).await;
     let while_adding = home.core.received("subscribe_entities").len();
     let one_area = json!({ "areaIds": ["a0"] });
     home.admin
-        .put(&format!("/api/clients/{}/areas", wall.id), one_area)
+        .put(&format!("/api/clients/{}/areas", tablet.id), one_area)
         .await
         .expect(200);
     home.until_subscribed(&["light.l0"]).await;
@@ -438,13 +438,13 @@ async fn many_assignment_changes_cause_few_subscriptions() {
 #[tokio::test]
 async fn reconnected_home_assistant_sends_snapshots_not_changes() {
     let mut home = Home::new().await;
-    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
-    let mut tablet = home.daemon.listen(&wall.token).await;
-    tablet.next_of("entity_states").await;
+    let tablet = home.daemon.pair("Wall", &["kitchen"]).await;
+    let mut socket = home.daemon.listen(&tablet.token).await;
+    socket.next_of("entity_states").await;
     home.core.kill().await;
     home.daemon.until_home_is("disconnected").await;
     // A new session gets the last known states.
-    let mut second = home.daemon.listen(&wall.token).await;
+    let mut second = home.daemon.listen(&tablet.token).await;
     let last = second.next_of("entity_states").await;
     assert_eq!(states_of(&last), ["light.kitchen=off", "sensor.oven=off"]);
     {
@@ -455,7 +455,7 @@ async fn reconnected_home_assistant_sends_snapshots_not_changes() {
     }
     home.core.restart().await;
     loop {
-        let event = tablet.next().await;
+        let event = socket.next().await;
         assert_ne!(event["type"], "entity_state_changed", "{event}");
         if event["type"] == "entity_states" && states_of(&event) == ["light.kitchen=on"] {
             break;
@@ -463,7 +463,7 @@ async fn reconnected_home_assistant_sends_snapshots_not_changes() {
     }
     home.core.set_state("light.kitchen", "off", json!({}));
     assert_eq!(
-        tablet.next_of("entity_state_changed").await["data"]["old_state"],
+        socket.next_of("entity_state_changed").await["data"]["old_state"],
         "on"
     );
     assert_eq!(
@@ -475,16 +475,16 @@ async fn reconnected_home_assistant_sends_snapshots_not_changes() {
 #[tokio::test]
 async fn resumed_tablet_gets_missed_events_then_a_snapshot() {
     let home = Home::new().await;
-    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
-    let mut tablet = home.daemon.connect(&wall.token).await;
-    let welcome = tablet.next().await;
-    tablet.next_of("entity_states").await;
-    tablet.close().await;
+    let tablet = home.daemon.pair("Wall", &["kitchen"]).await;
+    let mut socket = home.daemon.connect(&tablet.token).await;
+    let welcome = socket.next().await;
+    socket.next_of("entity_states").await;
+    socket.close().await;
     for n in 0..5 {
         home.core
             .set_state("light.kitchen", &format!("s{n}"), json!({}));
     }
-    let body = json!({ "to": { "clientId": wall.id }, "body": "While you were away" });
+    let body = json!({ "to": { "clientId": tablet.id }, "body": "While you were away" });
     home.admin.post("/api/messages", body).await.expect(201);
     let (last, epoch) = (
         &welcome["data"]["lastEventId"],
@@ -496,14 +496,14 @@ async fn resumed_tablet_gets_missed_events_then_a_snapshot() {
         (states["states"][0]["state"] == "s4").then_some(())
     })
     .await;
-    let mut tablet = Socket::open(&home.daemon, &path, Some(&wall.token))
+    let mut socket = Socket::open(&home.daemon, &path, Some(&tablet.token))
         .await
         .unwrap();
-    let welcome = tablet.next().await;
+    let welcome = socket.next().await;
     assert_eq!(welcome["data"]["recovered"], true);
     let mut event_types = Vec::new();
     let states = loop {
-        let event = tablet.next().await;
+        let event = socket.next().await;
         event_types.push(event["type"].as_str().unwrap().to_owned());
         if event["type"] == "entity_states" {
             break event;
@@ -520,7 +520,7 @@ async fn resumed_tablet_gets_missed_events_then_a_snapshot() {
     assert_eq!(states_of(&states), ["light.kitchen=s4", "sensor.oven=off"]);
 
     // Without a position: a snapshot, then the undelivered messages.
-    let mut fresh = home.daemon.listen(&wall.token).await;
+    let mut fresh = home.daemon.listen(&tablet.token).await;
     assert_eq!(fresh.next().await["type"], "entity_states");
     assert_eq!(fresh.next().await["type"], "new_message");
 }
@@ -536,8 +536,8 @@ async fn entities_are_listed_in_pages() {
         }
     })
     .await;
-    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
-    let api = home.daemon.api(&wall.token);
+    let tablet = home.daemon.pair("Wall", &["kitchen"]).await;
+    let api = home.daemon.api(&tablet.token);
     until("the states", async || {
         let page = api.get("/api/entities").await.expect(200).json;
         (page["states"].as_array()?.len() == 25).then_some(())
@@ -580,34 +580,34 @@ async fn failed_or_unanswered_subscription_blocks_nothing() {
                 .insert("subscribe_entities".to_owned(), reply.clone());
         })
         .await;
-        let wall = home.daemon.pair("Wall", &["kitchen"]).await;
-        let mut tablet = home.daemon.listen(&wall.token).await;
+        let tablet = home.daemon.pair("Wall", &["kitchen"]).await;
+        let mut socket = home.daemon.listen(&tablet.token).await;
         assert_eq!(
-            states_of(&tablet.next_of("entity_states").await),
+            states_of(&socket.next_of("entity_states").await),
             Vec::<String>::new()
         );
-        tablet.assert_nothing_received().await;
+        socket.assert_nothing_received().await;
     }
 }
 
 #[tokio::test]
 async fn failed_home_assistant_event_loses_no_other_event() {
     let home = Home::new().await;
-    let wall = home.daemon.pair("Wall", &["kitchen"]).await;
-    let mut tablet = home.daemon.listen(&wall.token).await;
-    tablet.next_of("entity_states").await;
+    let tablet = home.daemon.pair("Wall", &["kitchen"]).await;
+    let mut socket = home.daemon.listen(&tablet.token).await;
+    socket.next_of("entity_states").await;
     home.core.fail_subscriptions("subscribe_entities");
     home.core.fail_subscriptions("subscribe_events");
     home.core
         .set_state("light.kitchen", "on", same_attributes("light.kitchen"));
-    let event = tablet.next_of("entity_state_changed").await;
+    let event = socket.next_of("entity_state_changed").await;
     assert_eq!(event["data"]["new_state"], "on");
     home.core.data().areas[0]["name"] = "Galley".into();
     home.core.fire(
         "area_registry_updated",
         json!({ "action": "update", "area_id": "kitchen" }),
     );
-    let event = tablet.next_of("area_updated").await;
+    let event = socket.next_of("area_updated").await;
     assert_eq!(event["data"]["name"], "Galley");
 }
 
@@ -621,9 +621,9 @@ async fn old_subscription_stays_until_its_replacement_is_confirmed() {
         ),
     ] {
         let home = Home::new().await;
-        let wall = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
-        let mut tablet = home.daemon.listen(&wall.token).await;
-        assert_eq!(states_of(&tablet.next_of("entity_states").await).len(), 3);
+        let tablet = home.daemon.pair("Wall", &["kitchen", "hall"]).await;
+        let mut socket = home.daemon.listen(&tablet.token).await;
+        assert_eq!(states_of(&socket.next_of("entity_states").await).len(), 3);
         let subscriptions = home.core.received("subscribe_entities").len();
         home.core
             .data()
@@ -633,14 +633,14 @@ async fn old_subscription_stays_until_its_replacement_is_confirmed() {
             .patch("/api/areas/hall/toggle", json!({}))
             .await
             .expect(200);
-        assert_eq!(tablet.next().await["type"], "area_disabled");
+        assert_eq!(socket.next().await["type"], "area_disabled");
         home.core.until_received("subscribe_entities", subscriptions + 1).await;
         let mut before = "off";
         for after in ["on", "off", "on"] {
             home.core.set_state("light.hall", after, json!({}));
             home.core
                 .set_state("light.kitchen", after, same_attributes("light.kitchen"));
-            let event = tablet.next_of("entity_state_changed").await;
+            let event = socket.next_of("entity_state_changed").await;
             assert_eq!(
                 (&event["data"]["old_state"], &event["data"]["new_state"]),
                 (&json!(before), &json!(after))
@@ -778,7 +778,7 @@ async fn locks_of_mirrored_areas_are_published_as_lockers() {
         }
     })
     .await;
-    let wall = home.daemon.pair("Wall", &["hall"]).await;
+    let tablet = home.daemon.pair("Wall", &["hall"]).await;
     let kiosk = home.daemon.pair("Kiosk", &[]).await;
     let path = format!("/api/clients/{}", kiosk.id);
     home.admin
@@ -798,7 +798,10 @@ async fn locks_of_mirrored_areas_are_published_as_lockers() {
     })
     .await;
     home.until_subscribed(&["lock.front", "lock.shed"]).await;
-    let (wall_api, kiosk_api) = (home.daemon.api(&wall.token), home.daemon.api(&kiosk.token));
+    let (wall_api, kiosk_api) = (
+        home.daemon.api(&tablet.token),
+        home.daemon.api(&kiosk.token),
+    );
     assert_eq!(lockers(&wall_api).await, "lock.front hall locked");
     assert_eq!(lockers(&kiosk_api).await, "lock.shed shed locked");
     wall_api.get("/api/lockers/lock.front").await.expect(200);
@@ -870,9 +873,9 @@ async fn lock_in_a_disabled_area_is_not_a_locker() {
     let body = json!({ "name": "Porch", "entityIds": ["lock.front"] });
     let porch = home.admin.post("/api/areas", body).await.expect(201).json;
     let porch = porch["id"].as_str().unwrap().to_owned();
-    let wall = home.daemon.pair("Wall", &["hall", &porch]).await;
-    let mut tablet = home.daemon.listen(&wall.token).await;
-    tablet.next_of("entity_states").await;
+    let tablet = home.daemon.pair("Wall", &["hall", &porch]).await;
+    let mut socket = home.daemon.listen(&tablet.token).await;
+    socket.next_of("entity_states").await;
     let locker = async || {
         let locker = home.admin.get("/api/lockers/lock.front").await;
         locker.expect(200).json["state"].clone()
@@ -881,7 +884,7 @@ async fn lock_in_a_disabled_area_is_not_a_locker() {
         (locker().await == "locked").then_some(())
     })
     .await;
-    let mut room = Socket::open(&home.daemon, "/ws/lockers", Some(&wall.token))
+    let mut room = Socket::open(&home.daemon, "/ws/lockers", Some(&tablet.token))
         .await
         .unwrap();
     room.next_of("connection").await;
@@ -892,7 +895,7 @@ async fn lock_in_a_disabled_area_is_not_a_locker() {
     home.admin.patch(toggle, json!({})).await.expect(200);
     for state in ["unlocked", "jammed"] {
         home.core.set_state("lock.front", state, json!({}));
-        let event = tablet.next_of("entity_state_changed").await;
+        let event = socket.next_of("entity_state_changed").await;
         assert_eq!(event["data"]["areaIds"], json!([porch]));
     }
     room.assert_nothing_received().await;
@@ -930,17 +933,17 @@ async fn states_of_a_large_home_use_little_memory() {
     let before = resident_memory(&home.daemon);
     let mut tablets = Vec::new();
     for own in areas.chunks(AREAS / 4) {
-        let wall = home.daemon.pair("Wall", own).await;
-        let mut tablet = home.daemon.listen(&wall.token).await;
-        let states = tablet.next_of("entity_states").await;
+        let tablet = home.daemon.pair("Wall", own).await;
+        let mut socket = home.daemon.listen(&tablet.token).await;
+        let states = socket.next_of("entity_states").await;
         assert_eq!(states_of(&states).len(), AREAS * ENTITIES_PER_AREA / 4);
-        tablets.push(tablet);
+        tablets.push(socket);
     }
     let subscriptions = home.core.received("subscribe_entities").len();
     assert!(subscriptions <= 16, "{subscriptions} subscriptions");
-    let tablet = &mut tablets[0];
+    let socket = &mut tablets[0];
     home.core.set_state("sensor.a7_n7", "22", json!({}));
-    tablet.next_of("entity_state_changed").await;
+    socket.next_of("entity_state_changed").await;
     let grown = resident_memory(&home.daemon).saturating_sub(before) / 1024 / 1024;
     assert!(
         grown < 16,

@@ -32,21 +32,21 @@ async fn event_list_matches_what_the_callers_socket_received() {
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
     let admin = daemon.api_of(&token);
     let area = admin.create_area("Kitchen").await;
-    let (wall, other) = (
+    let (tablet, other) = (
         daemon.pair("Wall", &[]).await,
         daemon.pair("Other", &[&area]).await,
     );
     let start = get(&admin, "limit=1").await["lastEventId"]
         .as_i64()
         .unwrap();
-    let mut socket = daemon.listen(&wall.token).await;
+    let mut socket = daemon.listen(&tablet.token).await;
     let mut admin_socket = daemon.listen(token["token"].as_str().unwrap()).await;
 
     let rename = async |name: &str| {
         let path = format!("/api/areas/{area}");
         admin.put(&path, json!({ "name": name })).await.expect(200);
     };
-    let assigned = format!("/api/clients/{}/areas/{area}", wall.id);
+    let assigned = format!("/api/clients/{}/areas/{area}", tablet.id);
     rename("Not yet").await;
     admin.post(&assigned, json!({})).await.expect(200);
     rename("Received").await;
@@ -59,7 +59,7 @@ async fn event_list_matches_what_the_callers_socket_received() {
     }
     socket.assert_nothing_received().await;
     let after = format!("after={start}");
-    let own = get(&daemon.api(&wall.token), &after).await;
+    let own = get(&daemon.api(&tablet.token), &after).await;
     assert_eq!(own["events"], json!(received), "the socket's events");
     assert_eq!(
         keys(&own),
@@ -97,7 +97,7 @@ async fn event_list_matches_what_the_callers_socket_received() {
 
     // The list is the same after a crash.
     let daemon = daemon.kill_and_restart().await;
-    assert_eq!(get(&daemon.api(&wall.token), &after).await, own);
+    assert_eq!(get(&daemon.api(&tablet.token), &after).await, own);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn pages_of_a_rare_type_are_contiguous() {
     for n in 0..100 {
         areas.push(admin.create_area(&format!("Area {n}")).await);
     }
-    let wall = daemon.pair("Wall", &[]).await;
+    let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/api/areas/{}", areas[0]);
     let mut renamed = Vec::new();
     // Between the second and the third rename lie more events than one request scans.
@@ -120,7 +120,7 @@ async fn pages_of_a_rare_type_are_contiguous() {
                 .as_i64()
                 .unwrap(),
         );
-        churn(&admin, &wall.id, &areas, times).await;
+        churn(&admin, &tablet.id, &areas, times).await;
     }
     let read_all = async |api: &Api, query: &str| {
         let (mut all, mut after, mut pages) = (Vec::new(), 0, 0);
@@ -171,7 +171,7 @@ async fn pages_of_a_rare_type_are_contiguous() {
     }
     let exact = get(&admin, &format!("after={recent}&limit=60")).await;
     assert_eq!(exact["more"], false, "nothing after an exactly full page");
-    let (own, _) = read_all(&daemon.api(&wall.token), "type=area_added").await;
+    let (own, _) = read_all(&daemon.api(&tablet.token), "type=area_added").await;
     assert_eq!(own.len(), 100 * (1 + 1 + 54 + 1));
 }
 
@@ -218,8 +218,8 @@ async fn history_is_trimmed_to_the_configured_retention() {
         admin.create_area("Kitchen").await,
         admin.create_area("Bath").await,
     ];
-    let wall = daemon.pair("Wall", &[]).await;
-    churn(&admin, &wall.id, &areas, 31).await;
+    let tablet = daemon.pair("Wall", &[]).await;
+    churn(&admin, &tablet.id, &areas, 31).await;
     let trimmed = async |api: &Api| {
         until("the history to be trimmed", async || {
             let page = get(api, "limit=1000").await;
@@ -230,7 +230,7 @@ async fn history_is_trimmed_to_the_configured_retention() {
     };
     let (page, last) = trimmed(&admin).await;
     assert_eq!(ids(&page), (last - 19..=last).collect::<Vec<_>>());
-    let own = get(&daemon.api(&wall.token), "after=3").await;
+    let own = get(&daemon.api(&tablet.token), "after=3").await;
     assert_eq!(
         ids(&own),
         ids(&page),
@@ -241,7 +241,7 @@ async fn history_is_trimmed_to_the_configured_retention() {
     let daemon = daemon.kill_and_restart().await;
     let admin = daemon.local();
     assert_eq!(get(&admin, "limit=1000").await, page);
-    churn(&admin, &wall.id, &areas, 2).await;
+    churn(&admin, &tablet.id, &areas, 2).await;
     let (page, newest) = trimmed(&admin).await;
     assert_eq!((newest, ids(&page).len()), (last + 2, 20));
     assert_eq!(page["epoch"], get(&admin, "").await["epoch"]);

@@ -110,8 +110,8 @@ async fn failed_request_changes_nothing_and_emits_nothing() {
         admin.create_area("Two").await,
     );
     let tablet = daemon.pair("Wall", &[&one]).await;
-    let mut wall = daemon.connect(&tablet.token).await;
-    wall.next_of("connection").await;
+    let mut tablet_socket = daemon.connect(&tablet.token).await;
+    tablet_socket.next_of("connection").await;
     let mut admin_socket = daemon.connect(token["token"].as_str().unwrap()).await;
     admin_socket.next_of("connection").await;
     let snapshot = async || {
@@ -222,6 +222,6 @@ async fn failed_request_changes_nothing_and_emits_nothing() {
         answer.refused(status);
     }
     assert_eq!(snapshot().await, before);
-    wall.assert_nothing_received().await;
+    tablet_socket.assert_nothing_received().await;
     admin_socket.assert_nothing_received().await;
 }

@@ -48,7 +48,7 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
     let admin = daemon.api_of(&token);
     let kitchen = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&kitchen]).await;
-    let mut wall = daemon.listen(&tablet.token).await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
     let code = admin
         .post("/api/pairing/codes", json!({}))
         .await
@@ -88,7 +88,7 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
     assert_eq!(admin.get("/api/areas").await.expect(200).json, before);
     let mut event_types = Vec::new();
     for _ in 0..3 {
-        let event = wall.next().await;
+        let event = tablet_socket.next().await;
         event_types.push(event["type"].as_str().unwrap().to_owned());
     }
     event_types.sort();
@@ -96,7 +96,7 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
         event_types,
         ["service-update", "status-update", "system_status"]
     );
-    wall.assert_nothing_received().await;
+    tablet_socket.assert_nothing_received().await;
 
     daemon.limit_file_size("unlimited").await;
     let healthy = until("status 200", async || {
@@ -106,7 +106,7 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
     assert_eq!(healthy.await["services"]["database"], "connected");
     assert!(daemon.cli(&["health"]).await.status.success());
     admin.put(&area, json!({ "name": "Now" })).await.expect(200);
-    let event = wall.next_of("area_updated").await;
+    let event = tablet_socket.next_of("area_updated").await;
     assert_eq!(event["data"]["name"], "Now");
     // The failed requests used up neither the pairing request nor the code.
     admin.post(&approve, json!({})).await.expect(200);

@@ -31,12 +31,12 @@ fn request_of(event: &Value, event_type: &str) -> Value {
 #[tokio::test]
 async fn help_request_and_resolution_events_have_all_fields() {
     let (daemon, admin, mut admin_socket, tablet) = start().await;
-    let wall = daemon.api(&tablet.token);
+    let tablet_api = daemon.api(&tablet.token);
     let body = json!({
         "category": "access_issue", "note": "Cannot open\nlocker", "locker_no": 7,
         "photo_url": "https://nas.local/1.jpg",
     });
-    let help = wall.post("/api/help", body).await.expect(201).json;
+    let help = tablet_api.post("/api/help", body).await.expect(201).json;
     let fields = [
         "category",
         "created_at",
@@ -68,11 +68,11 @@ async fn help_request_and_resolution_events_have_all_fields() {
         // The same status again changes nothing and emits nothing.
         assert_eq!(admin.patch(&path, body).await.expect(200).json, changed);
         admin_socket.assert_nothing_received().await;
-        assert_eq!(wall.get(&path).await.expect(200).json, changed);
+        assert_eq!(tablet_api.get(&path).await.expect(200).json, changed);
     }
     // camelCase keys are accepted, and fields without a value are left out.
     let body = json!({ "category": "x", "lockerNo": 1, "note": null });
-    let minimal = wall.post("/api/help", body).await.expect(201).json;
+    let minimal = tablet_api.post("/api/help", body).await.expect(201).json;
     let fields = [
         "category",
         "created_at",
@@ -133,9 +133,9 @@ async fn help_request_by_message_equals_one_by_http() {
 async fn tablet_sees_only_its_own_help_requests() {
     let (daemon, admin, _, tablet) = start().await;
     let second = at_kiosk(&daemon, "Twin", "kiosk-1").await;
-    let (wall, other) = (daemon.api(&tablet.token), daemon.api(&second.token));
+    let (tablet_api, other) = (daemon.api(&tablet.token), daemon.api(&second.token));
     let post = async |api: &Api, body: Value| api.post("/api/help", body).await;
-    let own = post(&wall, json!({ "category": "a" }))
+    let own = post(&tablet_api, json!({ "category": "a" }))
         .await
         .expect(201)
         .json;
@@ -150,7 +150,7 @@ async fn tablet_sees_only_its_own_help_requests() {
             .map(|help| help["id"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(ids(&wall).await, [own["id"].clone()]);
+    assert_eq!(ids(&tablet_api).await, [own["id"].clone()]);
     assert_eq!(ids(&admin).await, [theirs["id"].clone(), own["id"].clone()]);
     let page = admin.get("/api/help?limit=1").await.expect(200).json;
     let cursor = page["nextCursor"].as_str().unwrap();
@@ -161,11 +161,11 @@ async fn tablet_sees_only_its_own_help_requests() {
 
     let resolved = json!({ "status": "resolved" });
     let path = format!("/api/help/{}", own["id"]);
-    wall.patch(&path, resolved.clone()).await.expect(200);
+    tablet_api.patch(&path, resolved.clone()).await.expect(200);
     for id in [theirs["id"].to_string(), "999".into(), "none".into()] {
         let path = format!("/api/help/{id}");
-        assert_eq!(wall.get(&path).await.refused(403), "forbidden");
-        let answer = wall.patch(&path, resolved.clone()).await;
+        assert_eq!(tablet_api.get(&path).await.refused(403), "forbidden");
+        let answer = tablet_api.patch(&path, resolved.clone()).await;
         assert_eq!(answer.refused(403), "forbidden");
     }
     for id in ["999", "none"] {
@@ -174,7 +174,7 @@ async fn tablet_sees_only_its_own_help_requests() {
     }
     let elsewhere = json!({ "category": "a", "kioskId": "kiosk-2" });
     assert_eq!(
-        post(&wall, elsewhere.clone()).await.refused(403),
+        post(&tablet_api, elsewhere.clone()).await.refused(403),
         "forbidden"
     );
     // An admin must name the kiosk.
@@ -204,7 +204,7 @@ async fn tablet_sees_only_its_own_help_requests() {
 #[tokio::test]
 async fn invalid_help_request_is_refused_and_reaches_nobody() {
     let (daemon, admin, mut admin_socket, tablet) = start().await;
-    let wall = daemon.api(&tablet.token);
+    let tablet_api = daemon.api(&tablet.token);
     for (body, field) in [
         (json!({}), "category"),
         (json!({ "category": "" }), "category"),
@@ -217,12 +217,12 @@ async fn invalid_help_request_is_refused_and_reaches_nobody() {
             "photoUrl",
         ),
     ] {
-        let answer = wall.post("/api/help", body.clone()).await;
+        let answer = tablet_api.post("/api/help", body.clone()).await;
         assert_eq!(answer.json["field"], field, "{body}");
         assert_eq!(answer.refused(422), "invalid_field");
     }
     let help = json!({ "category": "a" });
-    let help = wall.post("/api/help", help).await.expect(201).json;
+    let help = tablet_api.post("/api/help", help).await.expect(201).json;
     admin_socket.next_of("help_requested").await;
     let path = format!("/api/help/{}", help["id"]);
     let answer = admin.patch(&path, json!({ "status": "done" })).await;
@@ -235,20 +235,20 @@ async fn invalid_help_request_is_refused_and_reaches_nobody() {
 #[tokio::test]
 async fn tablet_may_have_fifty_open_help_requests() {
     let (daemon, admin, _, tablet) = start().await;
-    let wall = daemon.api(&tablet.token);
+    let tablet_api = daemon.api(&tablet.token);
     let mut first = Value::Null;
     for n in 0..50 {
         let body = json!({ "category": n.to_string() });
-        let help = wall.post("/api/help", body).await.expect(201).json;
+        let help = tablet_api.post("/api/help", body).await.expect(201).json;
         if n == 0 {
             first = help["id"].clone();
         }
     }
     let more = json!({ "category": "more" });
-    let refused = wall.post("/api/help", more.clone()).await;
+    let refused = tablet_api.post("/api/help", more.clone()).await;
     assert_eq!(refused.refused(409), "too_many_open");
     let path = format!("/api/help/{first}");
     let resolved = json!({ "status": "resolved" });
     admin.patch(&path, resolved).await.expect(200);
-    wall.post("/api/help", more).await.expect(201);
+    tablet_api.post("/api/help", more).await.expect(201);
 }

@@ -137,11 +137,11 @@ pub async fn at_kiosk(daemon: &Daemon, name: &str, kiosk: &str) -> Tablet {
 
 /// Causes one event of each kiosk type at `kiosk-1`.
 async fn cause_every_event(daemon: &Daemon, tablet: &Tablet) {
-    let (admin, wall) = (daemon.local(), daemon.api(&tablet.token));
+    let (admin, tablet_api) = (daemon.local(), daemon.api(&tablet.token));
     let open = json!({ "state": "open" });
     admin.patch("/api/lockers/locker-1", open).await.expect(200);
     let request = json!({ "category": "access_issue" });
-    let help = wall.post("/api/help", request).await.expect(201).json;
+    let help = tablet_api.post("/api/help", request).await.expect(201).json;
     let path = format!("/api/help/{}", help["id"]);
     let status = json!({ "status": "acknowledged" });
     admin.patch(&path, status).await.expect(200);

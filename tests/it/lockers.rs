@@ -119,34 +119,34 @@ async fn tablet_reads_lockers_of_its_kiosk_and_changes_none() {
         let next = list.json["nextCursor"].as_str().map(str::to_owned);
         (ids.collect::<Vec<_>>(), next)
     };
-    let wall = daemon.api(&tablet.token);
-    assert_eq!(ids(&wall, "").await.0, ["a", "c"]);
+    let tablet_api = daemon.api(&tablet.token);
+    assert_eq!(ids(&tablet_api, "").await.0, ["a", "c"]);
     // A tablet without a kiosk id is its own kiosk.
     assert_eq!(ids(&daemon.api(&alone.token), "").await.0, ["d"]);
     assert_eq!(ids(&admin, "").await.0, ["a", "b", "c", "d"]);
-    let (first, next) = ids(&wall, "?limit=1").await;
-    let (second, end) = ids(&wall, &format!("?limit=1&cursor={}", next.unwrap())).await;
+    let (first, next) = ids(&tablet_api, "?limit=1").await;
+    let (second, end) = ids(&tablet_api, &format!("?limit=1&cursor={}", next.unwrap())).await;
     assert_eq!(
         (first, second, end),
         (vec!["a".into()], vec!["c".into()], None)
     );
 
-    wall.get("/api/lockers/a").await.expect(200);
+    tablet_api.get("/api/lockers/a").await.expect(200);
     for path in ["/api/lockers/b", "/api/lockers/none"] {
-        assert_eq!(wall.get(path).await.refused(403), "forbidden");
+        assert_eq!(tablet_api.get(path).await.refused(403), "forbidden");
     }
     let open = json!({ "state": "open" });
     assert_eq!(
-        wall.patch("/api/lockers/a", open).await.refused(403),
+        tablet_api.patch("/api/lockers/a", open).await.refused(403),
         "forbidden"
     );
     assert_eq!(
-        wall.delete("/api/lockers/a").await.refused(403),
+        tablet_api.delete("/api/lockers/a").await.refused(403),
         "forbidden"
     );
     let body = json!({ "kioskId": "kiosk-1", "state": "open" });
     assert_eq!(
-        wall.post("/api/lockers", body).await.refused(403),
+        tablet_api.post("/api/lockers", body).await.refused(403),
         "forbidden"
     );
     let user = daemon.token(json!({ "role": "user", "name": "u" })).await;

@@ -1,4 +1,4 @@
-//! Everything through the front door: each test starts its own daemon over real TLS.
+//! Integration tests over the network: HTTP, WebSocket, Socket.IO and SSE. Each test starts its own daemon.
 
 #![allow(
     missing_docs,
@@ -9,7 +9,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::large_futures,
-    reason = "tests may fail loudly, and their support is used by some of them at a time"
+    reason = "tests may panic, and no test uses every fixture"
 )]
 mod area_events;
 mod areas;

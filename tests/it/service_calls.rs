@@ -36,7 +36,7 @@ struct Home {
     core: Core,
     daemon: Daemon,
     admin: Api,
-    wall: Tablet,
+    tablet: Tablet,
 }
 
 impl Home {
@@ -49,23 +49,28 @@ impl Home {
             (areas["areas"].as_array()?.len() == 2).then_some(())
         })
         .await;
-        let wall = daemon.pair("Wall", &["kitchen"]).await;
+        let tablet = daemon.pair("Wall", &["kitchen"]).await;
         let home = Self {
             core,
             daemon,
             admin,
-            wall,
+            tablet,
         };
         until("the states", async || {
-            let states = home.tablet().get("/api/entities").await.expect(200).json;
+            let states = home
+                .tablet_api()
+                .get("/api/entities")
+                .await
+                .expect(200)
+                .json;
             (states["states"].as_array()?.len() == 9).then_some(())
         })
         .await;
         home
     }
 
-    fn tablet(&self) -> Api {
-        self.daemon.api(&self.wall.token)
+    fn tablet_api(&self) -> Api {
+        self.daemon.api(&self.tablet.token)
     }
 
     fn calls(&self) -> Vec<Value> {
@@ -82,7 +87,7 @@ async fn call(api: &Api, entity: &str, service: &str, data: Value) -> Answer {
 #[tokio::test]
 async fn tablet_calls_services_on_entities_of_its_areas() {
     let home = Home::new(&[]).await;
-    let tablet = home.tablet();
+    let tablet = home.tablet_api();
     let data = json!({ "brightness": 120, "transition": 1.5 });
     let done = call(&tablet, "light.kitchen", "turn_on", data.clone()).await;
     let expected =
@@ -129,7 +134,7 @@ async fn tablet_calls_services_on_entities_of_its_areas() {
 #[tokio::test]
 async fn forbidden_call_is_refused_and_not_forwarded() {
     let home = Home::new(&[]).await;
-    let tablet = home.tablet();
+    let tablet = home.tablet_api();
     let mut refusals = Vec::new();
     for (entity, service) in [
         ("light.hall", "turn_on"),
@@ -237,7 +242,7 @@ async fn forbidden_call_is_refused_and_not_forwarded() {
 async fn covers_of_entrances_must_be_listed_by_entity_id() {
     let options = [("ALLOWED_SERVICES", "cover.*,cover.garage,lock.kitchen")];
     let home = Home::new(&options).await;
-    let tablet = home.tablet();
+    let tablet = home.tablet_api();
     for entity in ["cover.blind", "cover.plain", "cover.garage"] {
         call(&tablet, entity, "open_cover", json!({}))
             .await
@@ -309,7 +314,7 @@ async fn admin_calls_obey_allowed_services_and_are_audited() {
 #[tokio::test]
 async fn home_assistant_errors_are_returned_to_the_caller() {
     let mut home = Home::new(&[]).await;
-    let tablet = home.tablet();
+    let tablet = home.tablet_api();
     let set_reply = |home: &Home, reply: CoreReply| {
         home.core
             .data()
@@ -323,7 +328,7 @@ async fn home_assistant_errors_are_returned_to_the_caller() {
     let refused = call(&tablet, "light.kitchen", "turn_on", json!({})).await;
     assert_eq!(refused.json["error"], "Lamp is not plugged in");
     assert_eq!(refused.refused(502), "homeassistant_refused");
-    let mut socket = home.daemon.listen(&home.wall.token).await;
+    let mut socket = home.daemon.listen(&home.tablet.token).await;
     socket.next_of("entity_states").await;
     let message = json!({ "type": "call_service", "requestId": 1,
         "data": { "entityId": "light.kitchen", "service": "turn_on" } });
@@ -359,7 +364,7 @@ async fn home_assistant_errors_are_returned_to_the_caller() {
 #[tokio::test]
 async fn socket_receives_events_while_a_call_is_pending() {
     let home = Home::new(&[]).await;
-    let mut socket = home.daemon.listen(&home.wall.token).await;
+    let mut socket = home.daemon.listen(&home.tablet.token).await;
     socket.next_of("entity_states").await;
     let call_message = |id: &str, entity: &str, service: &str| {
         json!({ "type": "call_service", "requestId": id,
@@ -411,7 +416,7 @@ async fn socket_receives_events_while_a_call_is_pending() {
     );
     // A client without a socket calls services with `POST /api/send`.
     home.core.data().replies.clear();
-    let welcome = home.daemon.welcome(&home.wall.token).await;
+    let welcome = home.daemon.welcome(&home.tablet.token).await;
     drop(welcome);
     let mut timeouts = 0;
     while timeouts < 16 {
@@ -421,7 +426,12 @@ async fn socket_receives_events_while_a_call_is_pending() {
     }
     let body = json!({ "connectionId": connection_id(&mut socket, &home).await,
         "type": "call_service", "data": { "entityId": "light.kitchen", "service": "toggle" } });
-    let sent = home.tablet().post("/api/send", body).await.expect(200).json;
+    let sent = home
+        .tablet_api()
+        .post("/api/send", body)
+        .await
+        .expect(200)
+        .json;
     assert!(sent.to_string().contains("light.toggle"), "{sent}");
 }
 
@@ -431,14 +441,14 @@ async fn connection_id(_socket: &mut crate::support::Socket, home: &Home) -> Val
     let clients = info["data"]["clients"].as_array().unwrap();
     let own = clients
         .iter()
-        .find(|client| client["clientId"] == home.wall.id.as_str());
+        .find(|client| client["clientId"] == home.tablet.id.as_str());
     own.expect("it is connected")["connectionId"].clone()
 }
 
 #[tokio::test]
 async fn call_with_idempotency_key_is_made_once() {
     let home = Home::new(&[]).await;
-    let tablet = Arc::new(home.tablet());
+    let tablet = Arc::new(home.tablet_api());
     let headers = [
         ("content-type", "application/json"),
         ("idempotency-key", "once"),

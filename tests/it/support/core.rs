@@ -63,9 +63,11 @@ impl Core {
     pub async fn with_tls(setup: impl FnOnce(&mut CoreData)) -> Self {
         let mut core = Self::with(setup).await;
         core.kill().await;
-        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
+        let own =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(folder.path().join("core.pem"), own.cert.pem()).expect("it is written");
+        std::fs::write(folder.path().join("core.pem"), own.cert.pem())
+            .expect("the certificate is written");
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

@@ -158,7 +158,7 @@ impl Daemon {
 
     /// Kills the daemon with SIGKILL and returns its data folder.
     pub async fn kill(mut self) -> TempDir {
-        self.process.kill().await.expect("it is killed");
+        self.process.kill().await.expect("the daemon is killed");
         self.folder
     }
 
@@ -171,12 +171,12 @@ impl Daemon {
         assert!(killed.expect("kill runs").success());
         soon("the daemon to exit", self.process.wait())
             .await
-            .expect("it exits")
+            .expect("an exit status")
     }
 
     /// Kills the daemon with SIGKILL and starts it again on the same folder.
     pub async fn kill_and_restart(mut self) -> Self {
-        self.process.kill().await.expect("it is killed");
+        self.process.kill().await.expect("the daemon is killed");
         Self::start_in(self.folder, self.options).await
     }
 
