@@ -9,7 +9,7 @@ struct TestServer {
     daemon: Daemon,
     admin: Api,
     kitchen: String,
-    tablet: Socket,
+    tablet_socket: Socket,
     admin_socket: Socket,
 }
 
@@ -22,14 +22,14 @@ impl TestServer {
         let tablet = daemon.pair("Wall", &[&kitchen]).await;
         let mut admin_socket = daemon.connect(token["token"].as_str().unwrap()).await;
         admin_socket.next_of("connection").await;
-        let mut tablet = daemon.connect(&tablet.token).await;
-        tablet.next_of("connection").await;
+        let mut tablet_socket = daemon.connect(&tablet.token).await;
+        tablet_socket.next_of("connection").await;
         admin_socket.next_of("client_online").await;
         Self {
             daemon,
             admin,
             kitchen,
-            tablet,
+            tablet_socket,
             admin_socket,
         }
     }
@@ -42,7 +42,7 @@ impl TestServer {
     async fn expect_events(&mut self, event_types: &[&str]) -> Vec<Value> {
         let mut events = Vec::new();
         for event_type in event_types {
-            let event = self.tablet.next().await;
+            let event = self.tablet_socket.next().await;
             assert_eq!(event["type"], *event_type);
             assert_eq!(event, self.admin_socket.next().await);
             events.push(event);
@@ -52,7 +52,7 @@ impl TestServer {
     }
 
     async fn assert_nothing_received(&mut self) {
-        self.tablet.assert_nothing_received().await;
+        self.tablet_socket.assert_nothing_received().await;
         self.admin_socket.assert_nothing_received().await;
     }
 }

@@ -36,7 +36,7 @@ async fn next_change(socket: &mut Socket, event_type: &str, change: &str) -> Val
 }
 
 #[tokio::test]
-async fn service_create_change_and_delete_match_the_documentation() {
+async fn service_lifecycle_emits_events_and_is_audited() {
     let (_daemon, admin, mut admin_socket) = start().await;
     let created = create(&admin, "/api/services", json!({ "name": "  Search " })).await;
     assert!(created["id"].as_str().unwrap().starts_with("service_"));

@@ -414,7 +414,6 @@ async fn socket_receives_events_while_a_call_is_pending() {
         "entity_state_changed",
         "events arrive while calls are pending"
     );
-    // A client without a socket calls services with `POST /api/send`.
     home.core.data().replies.clear();
     let welcome = home.daemon.welcome(&home.tablet.token).await;
     drop(welcome);
@@ -424,6 +423,7 @@ async fn socket_receives_events_while_a_call_is_pending() {
         assert_eq!(result["data"]["code"], "homeassistant_timeout");
         timeouts += 1;
     }
+    // `POST /api/send` carries the same message for clients that cannot send on their connection.
     let body = json!({ "connectionId": connection_id(&mut socket, &home).await,
         "type": "call_service", "data": { "entityId": "light.kitchen", "service": "toggle" } });
     let sent = home
