@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::pairing_asked::ask;
+use crate::pairing_requests::request_pairing;
 use crate::support::{Daemon, until};
 
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn health_has_the_documented_fields_and_needs_no_token() {
         socket.next_of("connection").await;
     }
     // A tablet whose pairing is pending counts as a connection, not as a user.
-    let pairing = ask(&daemon, json!({})).await;
+    let pairing = request_pairing(&daemon, json!({})).await;
     let mut pairing_socket = daemon.connect(&pairing.token).await;
     pairing_socket.next_of("connection").await;
     let health = daemon
@@ -55,7 +55,7 @@ async fn full_disk_returns_503_and_leaves_nothing_half_done() {
         .expect(201)
         .json["code"]
         .take();
-    let pairing = ask(&daemon, json!({})).await;
+    let pairing = request_pairing(&daemon, json!({})).await;
     let before = admin.get("/api/areas").await.expect(200).json;
 
     daemon.limit_file_size("0").await;

@@ -1,136 +1,142 @@
-//! Messages and conversations over HTTP: their shapes, who may write to whom, and who hears of it
-//! (contract 6.5 and section 5, seed 4).
+//! Messages and conversations over HTTP: their JSON fields, who may write to whom, and which
+//! sessions receive the events. See docs/protocol.md#messages.
 
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Api, Daemon, Socket, assert_timestamp, keys};
 
-/// A daemon with an admin, a tablet and a person, each with a socket past its first words.
-pub struct House {
+/// A daemon with an admin, a tablet and the user `ann`. Each has an open socket whose welcome has
+/// been read.
+pub struct MessageFixture {
     pub daemon: Daemon,
     pub admin: Api,
-    pub office: Socket,
-    pub wall: String,
-    pub wall_token: String,
-    pub tablet: Socket,
+    pub admin_socket: Socket,
+    pub tablet_id: String,
+    pub tablet_token: String,
+    pub tablet_socket: Socket,
     pub user_token: String,
-    pub user: Socket,
+    pub user_socket: Socket,
 }
 
-impl House {
+impl MessageFixture {
     pub async fn new() -> Self {
         let daemon = Daemon::with(&[("MESSAGES_PER_SECOND", "1000")]).await;
         let admin_token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-        let wall = daemon.pair("Wall", &[]).await;
-        let user_token = person(&daemon, "ann").await;
-        let mut office = daemon.listen(text(&admin_token, "token")).await;
-        let tablet = daemon.listen(&wall.token).await;
-        office.next_of("client_online").await;
-        let user = daemon.listen(&user_token).await;
-        office.next_of("presence").await;
+        let tablet = daemon.pair("Wall", &[]).await;
+        let user_token = issue_user_token(&daemon, "ann").await;
+        let mut admin_socket = daemon.listen(text(&admin_token, "token")).await;
+        let tablet_socket = daemon.listen(&tablet.token).await;
+        admin_socket.next_of("client_online").await;
+        let user_socket = daemon.listen(&user_token).await;
+        admin_socket.next_of("presence").await;
         Self {
             admin: daemon.api_of(&admin_token),
-            office,
-            wall: wall.id,
-            wall_token: wall.token,
-            tablet,
+            admin_socket,
+            tablet_id: tablet.id,
+            tablet_token: tablet.token,
+            tablet_socket,
             user_token,
-            user,
+            user_socket,
             daemon,
         }
     }
 
-    pub fn wall(&self) -> Api {
-        self.daemon.api(&self.wall_token)
+    pub fn tablet_api(&self) -> Api {
+        self.daemon.api(&self.tablet_token)
     }
 
-    pub fn ann(&self) -> Api {
+    pub fn user_api(&self) -> Api {
         self.daemon.api(&self.user_token)
     }
 
-    pub fn to_wall(&self) -> Value {
-        json!({ "clientId": self.wall })
+    pub fn to_tablet(&self) -> Value {
+        json!({ "clientId": self.tablet_id })
     }
 
-    /// An admin's message, which everybody concerned has heard of.
+    /// Sends a message as admin, and reads the events it causes from the sender's and the
+    /// recipient's sockets.
     pub async fn send(&mut self, to: &Value, body: &str) -> Value {
-        let sent = send(&self.admin, json!({ "to": to, "body": body })).await;
+        let sent = post_message(&self.admin, json!({ "to": to, "body": body })).await;
         let message = sent.expect(201).json;
-        self.office.next_of("conversation_update").await;
-        let hears = match to["userId"].is_string() {
-            true => &mut self.user,
-            false => &mut self.tablet,
+        self.admin_socket.next_of("conversation_update").await;
+        let recipient = match to["userId"].is_string() {
+            true => &mut self.user_socket,
+            false => &mut self.tablet_socket,
         };
-        hears.next_of("conversation_update").await;
+        recipient.next_of("conversation_update").await;
         message
     }
 
-    pub async fn assert_nothing_received(&mut self) {
-        for socket in [&mut self.office, &mut self.tablet, &mut self.user] {
+    /// Asserts that no socket has an unread event.
+    pub async fn assert_no_events(&mut self) {
+        for socket in [
+            &mut self.admin_socket,
+            &mut self.tablet_socket,
+            &mut self.user_socket,
+        ] {
             socket.assert_nothing_received().await;
         }
     }
 }
 
-/// A person's token.
-pub async fn person(daemon: &Daemon, id: &str) -> String {
-    let wanted = json!({ "role": "user", "name": id, "subject": id });
-    text(&daemon.token(wanted).await, "token").to_owned()
+pub async fn issue_user_token(daemon: &Daemon, id: &str) -> String {
+    let body = json!({ "role": "user", "name": id, "subject": id });
+    text(&daemon.token(body).await, "token").to_owned()
 }
 
-pub async fn send(api: &Api, body: Value) -> Answer {
+pub async fn post_message(api: &Api, body: Value) -> Answer {
     api.post("/api/messages", body).await
 }
 
 pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().expect("a text")
+    value[key].as_str().expect("a string")
 }
 
-pub async fn patch(api: &Api, message: &Value, status: &str) -> Answer {
+pub async fn patch_status(api: &Api, message: &Value, status: &str) -> Answer {
     let path = format!("/api/messages/{}", text(message, "id"));
     api.patch(&path, json!({ "status": status })).await
 }
 
 async fn list<const N: usize>(api: &Api, path: &str) -> [Value; N] {
     let answer = api.get(path).await.expect(200).json;
-    let plural = if path.ends_with("conversations") {
+    let key = if path.ends_with("conversations") {
         "conversations"
     } else {
         "messages"
     };
-    let list = answer[plural].as_array().expect("a list").clone();
+    let list = answer[key].as_array().expect("a list").clone();
     list.try_into().unwrap_or_else(|list| panic!("{list:?}"))
 }
 
 #[tokio::test]
-async fn a_message_has_the_shape_of_the_contract_and_both_sides_hear_of_it() {
-    let mut house = House::new().await;
-    let body = json!({ "to": house.to_wall(), "body": "Dinner!", "level": "warning" });
-    let message = send(&house.admin, body).await.expect(201).json;
+async fn sent_message_is_published_to_sender_and_recipient() {
+    let mut fixture = MessageFixture::new().await;
+    let body = json!({ "to": fixture.to_tablet(), "body": "Dinner!", "level": "warning" });
+    let message = post_message(&fixture.admin, body).await.expect(201).json;
     let (id, conversation) = (text(&message, "id"), text(&message, "conversationId"));
     assert!(id.starts_with("message_") && conversation.starts_with("conversation_"));
     assert_timestamp(&message["createdAt"]);
     let expected = json!({
         "id": id, "conversationId": conversation,
-        "from": { "admin": true }, "to": { "clientId": house.wall },
+        "from": { "admin": true }, "to": { "clientId": fixture.tablet_id },
         "platform": "wallcast", "body": "Dinner!", "level": "warning", "status": "sent",
         "createdAt": message["createdAt"],
     });
     assert_eq!(message, expected);
 
-    let wall = house.wall.clone();
-    let seen = |unread: usize| {
+    let tablet_id = fixture.tablet_id.clone();
+    let conversation_with = |unread: usize| {
         json!({
             "id": conversation, "platform": "wallcast", "unread": unread,
-            "participants": [{ "admin": true }, { "clientId": wall }],
+            "participants": [{ "admin": true }, { "clientId": tablet_id }],
             "lastMessage": message, "updatedAt": message["createdAt"],
         })
     };
     let at = &message["createdAt"];
-    let tablets = [
+    let at_tablet = [
         (
             "new_message",
-            json!({ "message": message, "conversation": seen(1), "timestamp": at }),
+            json!({ "message": message, "conversation": conversation_with(1), "timestamp": at }),
         ),
         (
             "unread_count_update",
@@ -138,101 +144,121 @@ async fn a_message_has_the_shape_of_the_contract_and_both_sides_hear_of_it() {
         ),
         (
             "conversation_update",
-            json!({ "conversation": seen(1), "timestamp": at }),
+            json!({ "conversation": conversation_with(1), "timestamp": at }),
         ),
     ];
-    for (kind, data) in tablets {
-        let told = house.tablet.next().await;
-        assert_eq!((&told["type"], &told["data"]), (&json!(kind), &data));
-        assert!(told["id"].is_i64(), "{kind} is durable");
+    for (event_type, data) in at_tablet {
+        let event = fixture.tablet_socket.next().await;
+        assert_eq!(
+            (&event["type"], &event["data"]),
+            (&json!(event_type), &data)
+        );
+        assert!(event["id"].is_i64(), "{event_type} is durable");
     }
-    for (kind, data) in [
+    for (event_type, data) in [
         (
             "new_message",
-            json!({ "message": message, "conversation": seen(0), "timestamp": at }),
+            json!({ "message": message, "conversation": conversation_with(0), "timestamp": at }),
         ),
         (
             "conversation_update",
-            json!({ "conversation": seen(0), "timestamp": at }),
+            json!({ "conversation": conversation_with(0), "timestamp": at }),
         ),
     ] {
-        let told = house.office.next().await;
-        assert_eq!((&told["type"], &told["data"]), (&json!(kind), &data));
+        let event = fixture.admin_socket.next().await;
+        assert_eq!(
+            (&event["type"], &event["data"]),
+            (&json!(event_type), &data)
+        );
     }
-    house.assert_nothing_received().await;
+    fixture.assert_no_events().await;
 
-    for api in [&house.wall(), &house.admin] {
+    for api in [&fixture.tablet_api(), &fixture.admin] {
         let [only] = list(api, "/api/messages").await;
         assert_eq!(only, message);
     }
-    let []: [Value; 0] = list(&house.ann(), "/api/messages").await;
-    assert_eq!(list(&house.wall(), "/api/conversations").await, [seen(1)]);
-    assert_eq!(list(&house.admin, "/api/conversations").await, [seen(0)]);
-    let inside = format!("/api/conversations/{conversation}/messages");
-    assert_eq!(list(&house.wall(), &inside).await, [message]);
+    let []: [Value; 0] = list(&fixture.user_api(), "/api/messages").await;
+    assert_eq!(
+        list(&fixture.tablet_api(), "/api/conversations").await,
+        [conversation_with(1)]
+    );
+    assert_eq!(
+        list(&fixture.admin, "/api/conversations").await,
+        [conversation_with(0)]
+    );
+    let path = format!("/api/conversations/{conversation}/messages");
+    assert_eq!(list(&fixture.tablet_api(), &path).await, [message]);
 }
 
 #[tokio::test]
-async fn delivered_and_read_are_told_to_both_sides_and_never_go_back() {
-    let mut house = House::new().await;
-    let to = house.to_wall();
-    let message = house.send(&to, "Dinner!").await;
+async fn status_changes_reach_both_sides_and_never_go_back() {
+    let mut fixture = MessageFixture::new().await;
+    let to = fixture.to_tablet();
+    let message = fixture.send(&to, "Dinner!").await;
     for status in ["delivered", "read"] {
-        let changed = patch(&house.wall(), &message, status).await.expect(200);
+        let changed = patch_status(&fixture.tablet_api(), &message, status)
+            .await
+            .expect(200);
         assert_eq!(changed.json["status"], status);
-        for socket in [&mut house.tablet, &mut house.office] {
-            let told = socket.next().await;
+        for socket in [&mut fixture.tablet_socket, &mut fixture.admin_socket] {
+            let event = socket.next().await;
             let expected = json!({
                 "messageId": message["id"], "conversationId": message["conversationId"],
-                "status": status, "timestamp": told["data"]["timestamp"],
+                "status": status, "timestamp": event["data"]["timestamp"],
             });
-            assert_eq!(told["type"], "message_status_update");
-            assert_eq!(told["data"], expected);
-            assert!(told["id"].is_i64());
+            assert_eq!(event["type"], "message_status_update");
+            assert_eq!(event["data"], expected);
+            assert!(event["id"].is_i64());
         }
     }
-    // Reading changes what is unread, and that is the reader's own.
-    let told = house.tablet.next().await;
-    assert_eq!(told["type"], "unread_count_update");
-    assert_eq!(told["data"]["unreadCounts"], json!({ "wallcast": 0 }));
-    assert_eq!(told["data"]["totalUnread"], 0);
-    let told = house.tablet.next().await;
-    assert_eq!(told["type"], "conversation_update");
-    assert_eq!(told["data"]["conversation"]["unread"], 0);
+    // Reading changes the unread count. Only the reader receives that.
+    let event = fixture.tablet_socket.next().await;
+    assert_eq!(event["type"], "unread_count_update");
+    assert_eq!(event["data"]["unreadCounts"], json!({ "wallcast": 0 }));
+    assert_eq!(event["data"]["totalUnread"], 0);
+    let event = fixture.tablet_socket.next().await;
+    assert_eq!(event["type"], "conversation_update");
+    assert_eq!(event["data"]["conversation"]["unread"], 0);
     for status in ["delivered", "read"] {
-        let same = patch(&house.wall(), &message, status).await.expect(200);
+        let same = patch_status(&fixture.tablet_api(), &message, status)
+            .await
+            .expect(200);
         assert_eq!(same.json["status"], "read");
     }
-    house.assert_nothing_received().await;
+    fixture.assert_no_events().await;
 }
 
 #[tokio::test]
-async fn unread_messages_are_counted_by_platform_for_each_side() {
-    let mut house = House::new().await;
+async fn unread_messages_are_counted_per_platform_and_side() {
+    let mut fixture = MessageFixture::new().await;
     let ann = json!({ "userId": "ann" });
     for (platform, n) in [("slack", 2), ("WhatsApp", 1)] {
         for _ in 0..n {
             let body = json!({ "to": ann, "platform": platform, "body": "Hello" });
-            let message = send(&house.admin, body).await.expect(201).json;
+            let message = post_message(&fixture.admin, body).await.expect(201).json;
             assert_eq!(message["platform"], platform);
         }
     }
-    let unread = house.ann().get("/api/messages/unread").await.expect(200);
+    let unread = fixture
+        .user_api()
+        .get("/api/messages/unread")
+        .await
+        .expect(200);
     let expected = json!({
         "unreadCounts": { "slack": 2, "WhatsApp": 1, "wallcast": 0 }, "totalUnread": 3,
     });
     assert_eq!(unread.json, expected);
     for _ in 0..2 {
-        house.user.next_of("unread_count_update").await;
+        fixture.user_socket.next_of("unread_count_update").await;
     }
-    let told = house.user.next_of("unread_count_update").await;
-    assert_eq!(told["data"]["unreadCounts"], expected["unreadCounts"]);
+    let event = fixture.user_socket.next_of("unread_count_update").await;
+    assert_eq!(event["data"]["unreadCounts"], expected["unreadCounts"]);
     assert_eq!(
-        keys(&told["data"]),
+        keys(&event["data"]),
         ["timestamp", "totalUnread", "unreadCounts"]
     );
 
-    let [one, two] = list(&house.ann(), "/api/conversations").await;
+    let [one, two] = list(&fixture.user_api(), "/api/conversations").await;
     assert_eq!(
         (&one["platform"], &one["unread"]),
         (&json!("WhatsApp"), &json!(1))
@@ -241,21 +267,23 @@ async fn unread_messages_are_counted_by_platform_for_each_side() {
         (&two["platform"], &two["unread"]),
         (&json!("slack"), &json!(2))
     );
-    let [first, ..] = list::<3>(&house.ann(), "/api/messages").await;
-    patch(&house.ann(), &first, "read").await.expect(200);
-    let unread = house
-        .ann()
+    let [first, ..] = list::<3>(&fixture.user_api(), "/api/messages").await;
+    patch_status(&fixture.user_api(), &first, "read")
+        .await
+        .expect(200);
+    let unread = fixture
+        .user_api()
         .get("/api/messages/unread")
         .await
         .expect(200)
         .json;
     assert_eq!(unread["totalUnread"], 2);
 
-    // The admins are one side, which counts its own.
-    send(&house.ann(), json!({ "to": "admin", "body": "Hi" }))
+    // All admins together are one side with one unread count.
+    post_message(&fixture.user_api(), json!({ "to": "admin", "body": "Hi" }))
         .await
         .expect(201);
-    let unread = house
+    let unread = fixture
         .admin
         .get("/api/messages/unread")
         .await
@@ -268,140 +296,162 @@ async fn unread_messages_are_counted_by_platform_for_each_side() {
 }
 
 #[tokio::test]
-async fn tablets_and_people_write_to_the_admins_and_within_their_conversations() {
-    let mut house = House::new().await;
+async fn clients_and_users_write_to_admins_and_own_conversations() {
+    let mut fixture = MessageFixture::new().await;
     for to in [
         json!("admin"),
         json!({ "admin": true }),
         json!({ "userId": "admin" }),
         json!(null),
     ] {
-        for api in [house.wall(), house.ann()] {
-            let sent = send(&api, json!({ "to": to, "body": "Hello" }))
+        for api in [fixture.tablet_api(), fixture.user_api()] {
+            let sent = post_message(&api, json!({ "to": to, "body": "Hello" }))
                 .await
                 .expect(201);
             assert_eq!(sent.json["to"], json!({ "admin": true }), "{to}");
         }
     }
-    let told = house.office.next_of("new_message").await;
+    let event = fixture.admin_socket.next_of("new_message").await;
     assert_eq!(
-        told["data"]["message"]["from"],
-        json!({ "clientId": house.wall })
+        event["data"]["message"]["from"],
+        json!({ "clientId": fixture.tablet_id })
     );
-    assert_eq!(told["data"]["conversation"]["unread"], 1);
-    // A person's word that another platform brought opens a conversation of the two.
-    let brought = json!({ "from": { "userId": "ann" }, "to": house.to_wall(), "body": "Hi",
+    assert_eq!(event["data"]["conversation"]["unread"], 1);
+    // A message that came from another platform opens a conversation between its two parties.
+    let from_slack = json!({ "from": { "userId": "ann" }, "to": fixture.to_tablet(), "body": "Hi",
         "platform": "slack" });
-    let message = send(&house.admin, brought).await.expect(201).json;
+    let message = post_message(&fixture.admin, from_slack)
+        .await
+        .expect(201)
+        .json;
     assert_eq!(message["from"], json!({ "userId": "ann" }));
-    let is_told = async |house: &mut House| {
-        while house.tablet.next_of("new_message").await["data"]["message"] != message {}
-    };
-    is_told(&mut house).await;
+    while fixture.tablet_socket.next_of("new_message").await["data"]["message"] != message {}
     let reply = json!({ "conversationId": message["conversationId"], "body": "Hi, Ann" });
-    let reply = send(&house.wall(), reply).await.expect(201).json;
+    let reply = post_message(&fixture.tablet_api(), reply)
+        .await
+        .expect(201)
+        .json;
     assert_eq!(
         (&reply["to"], &reply["platform"]),
         (&json!({ "userId": "ann" }), &json!("slack"))
     );
-    let again = json!({ "to": house.to_wall(), "platform": "slack", "body": "Bye" });
-    let again = send(&house.ann(), again).await.expect(201).json;
+    let again = json!({ "to": fixture.to_tablet(), "platform": "slack", "body": "Bye" });
+    let again = post_message(&fixture.user_api(), again)
+        .await
+        .expect(201)
+        .json;
     assert_eq!(again["conversationId"], message["conversationId"]);
 }
 
 #[tokio::test]
-async fn whoever_asks_for_more_is_refused_and_learns_of_nothing() {
-    let mut house = House::new().await;
-    let to = house.to_wall();
-    let message = house.send(&to, "For the wall").await;
+async fn messaging_outside_own_conversations_is_refused_uniformly() {
+    let mut fixture = MessageFixture::new().await;
+    let to = fixture.to_tablet();
+    let message = fixture.send(&to, "For the wall").await;
     let conversation = message["conversationId"].clone();
-    let bob = house.daemon.api(&person(&house.daemon, "bob").await);
+    let bob = fixture
+        .daemon
+        .api(&issue_user_token(&fixture.daemon, "bob").await);
     let none = json!({ "id": "message_none" });
     for (api, body) in [
-        (&house.ann(), json!({ "to": to, "body": "x" })),
+        (&fixture.user_api(), json!({ "to": to, "body": "x" })),
         (
-            &house.ann(),
+            &fixture.user_api(),
             json!({ "to": { "clientId": "client_none" }, "body": "x" }),
         ),
         (
-            &house.ann(),
+            &fixture.user_api(),
             json!({ "to": { "userId": "bob" }, "body": "x" }),
         ),
-        (&house.ann(), json!({ "to": { "all": true }, "body": "x" })),
         (
-            &house.ann(),
+            &fixture.user_api(),
+            json!({ "to": { "all": true }, "body": "x" }),
+        ),
+        (
+            &fixture.user_api(),
             json!({ "to": "admin", "platform": "slack", "body": "x" }),
         ),
         (
-            &house.ann(),
+            &fixture.user_api(),
             json!({ "conversationId": conversation, "body": "x" }),
         ),
         (
-            &house.ann(),
+            &fixture.user_api(),
             json!({ "conversationId": "conversation_none", "body": "x" }),
         ),
         (
-            &house.ann(),
+            &fixture.user_api(),
             json!({ "from": { "userId": "bob" }, "to": "admin", "body": "x" }),
         ),
         (
-            &house.wall(),
+            &fixture.tablet_api(),
             json!({ "to": { "userId": "ann" }, "body": "x" }),
         ),
-        (&house.wall(), json!({ "to": { "all": true }, "body": "x" })),
+        (
+            &fixture.tablet_api(),
+            json!({ "to": { "all": true }, "body": "x" }),
+        ),
     ] {
-        assert_eq!(send(api, body).await.refused(403), "forbidden");
+        assert_eq!(post_message(api, body).await.refused(403), "forbidden");
     }
-    // The sender of a message cannot read it for its recipient, nor can a stranger.
-    for api in [&house.ann(), &bob] {
+    // Users outside a conversation get the same error whether or not the id exists.
+    for api in [&fixture.user_api(), &bob] {
         for message in [&message, &none] {
-            assert_eq!(patch(api, message, "read").await.refused(403), "forbidden");
+            assert_eq!(
+                patch_status(api, message, "read").await.refused(403),
+                "forbidden"
+            );
         }
         for id in [text(&message, "conversationId"), "conversation_none", "a b"] {
             let path = format!("/api/conversations/{}/messages", id.replace(' ', "%20"));
             assert_eq!(api.get(&path).await.refused(403), "forbidden");
         }
     }
-    let own = send(&house.wall(), json!({ "body": "Hi" }))
+    // A sender must not set the status of its own message.
+    let own = post_message(&fixture.tablet_api(), json!({ "body": "Hi" }))
         .await
         .expect(201)
         .json;
     assert_eq!(
-        patch(&house.wall(), &own, "read").await.refused(403),
+        patch_status(&fixture.tablet_api(), &own, "read")
+            .await
+            .refused(403),
         "forbidden"
     );
     assert_eq!(
-        patch(&house.admin, &none, "read").await.refused(404),
+        patch_status(&fixture.admin, &none, "read")
+            .await
+            .refused(404),
         "not_found"
     );
     let path = "/api/conversations/conversation_none/messages";
-    assert_eq!(house.admin.get(path).await.refused(404), "not_found");
-    house.user.assert_nothing_received().await;
-    let asked = house
+    assert_eq!(fixture.admin.get(path).await.refused(404), "not_found");
+    fixture.user_socket.assert_nothing_received().await;
+    let request = fixture
         .daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await;
-    let waiting = house
+    let pairing = fixture
         .daemon
-        .api(text(&asked.expect(201).json, "pairingToken"));
+        .api(text(&request.expect(201).json, "pairingToken"));
     for path in [
         "/api/messages",
         "/api/conversations",
         "/api/messages/unread",
         "/api/users/ann",
     ] {
-        assert_eq!(waiting.get(path).await.refused(403), "forbidden");
-        assert_eq!(house.daemon.unauthenticated().get(path).await.status, 401);
+        assert_eq!(pairing.get(path).await.refused(403), "forbidden");
+        assert_eq!(fixture.daemon.unauthenticated().get(path).await.status, 401);
     }
 }
 
 #[tokio::test]
-async fn fields_out_of_bounds_are_named_and_nothing_is_sent() {
-    let mut house = House::new().await;
-    let to = house.to_wall();
-    let message = house.send(&to, "x").await;
-    let table = [
+async fn invalid_message_fields_are_named_and_nothing_is_sent() {
+    let mut fixture = MessageFixture::new().await;
+    let to = fixture.to_tablet();
+    let message = fixture.send(&to, "x").await;
+    let invalid_bodies = [
         ("body", json!({ "to": to })),
         ("body", json!({ "to": to, "body": "" })),
         ("body", json!({ "to": to, "body": "  \n" })),
@@ -456,47 +506,59 @@ async fn fields_out_of_bounds_are_named_and_nothing_is_sent() {
             json!({ "to": to, "body": "x", "conversationId": message["conversationId"] }),
         ),
     ];
-    for (field, body) in table {
-        let answer = send(&house.admin, body.clone()).await;
+    for (field, body) in invalid_bodies {
+        let answer = post_message(&fixture.admin, body.clone()).await;
         assert_eq!(answer.json["field"], field, "{body}");
         assert_eq!(answer.refused(422), "invalid_field");
     }
     for status in [json!("sent"), json!("lost"), json!(7), json!(null)] {
         let path = format!("/api/messages/{}", text(&message, "id"));
-        let answer = house.wall().patch(&path, json!({ "status": status })).await;
+        let answer = fixture
+            .tablet_api()
+            .patch(&path, json!({ "status": status }))
+            .await;
         assert_eq!(answer.json["field"], "status");
         assert_eq!(answer.refused(422), "invalid_field");
     }
-    house.assert_nothing_received().await;
-    assert_eq!(list(&house.admin, "/api/messages").await, [message]);
+    fixture.assert_no_events().await;
+    assert_eq!(list(&fixture.admin, "/api/messages").await, [message]);
 }
 
 #[tokio::test]
-async fn a_message_to_all_reaches_everyone_and_each_reads_it_alone() {
-    let mut house = House::new().await;
+async fn message_to_all_has_read_state_per_recipient() {
+    let mut fixture = MessageFixture::new().await;
     let body = json!({ "to": { "all": true }, "body": "Fire drill" });
-    let message = send(&house.admin, body).await.expect(201).json;
+    let message = post_message(&fixture.admin, body).await.expect(201).json;
     assert_eq!(message["to"], json!({ "all": true }));
-    for socket in [&mut house.tablet, &mut house.user, &mut house.office] {
-        let told = socket.next().await;
-        assert_eq!(told["type"], "new_message");
-        assert_eq!(told["data"]["message"], message);
+    for socket in [
+        &mut fixture.tablet_socket,
+        &mut fixture.user_socket,
+        &mut fixture.admin_socket,
+    ] {
+        let event = socket.next().await;
+        assert_eq!(event["type"], "new_message");
+        assert_eq!(event["data"]["message"], message);
     }
-    assert_eq!(house.office.next().await["type"], "conversation_update");
-    // Each has a count of its own, which is told to who is here.
-    for socket in [&mut house.tablet, &mut house.user] {
-        let told = socket.next().await;
+    assert_eq!(
+        fixture.admin_socket.next().await["type"],
+        "conversation_update"
+    );
+    // Each recipient has its own unread count, and receives it as an ephemeral event.
+    for socket in [&mut fixture.tablet_socket, &mut fixture.user_socket] {
+        let event = socket.next().await;
         let expected = json!({
             "unreadCounts": { "wallcast": 1 }, "totalUnread": 1,
-            "timestamp": told["data"]["timestamp"],
+            "timestamp": event["data"]["timestamp"],
         });
         assert_eq!(
-            (&told["type"], &told["data"], &told["id"]),
+            (&event["type"], &event["data"], &event["id"]),
             (&json!("unread_count_update"), &expected, &json!(null))
         );
     }
-    let late = house.daemon.api(&person(&house.daemon, "late").await);
-    for api in [house.wall(), house.ann()] {
+    let later_user = fixture
+        .daemon
+        .api(&issue_user_token(&fixture.daemon, "late").await);
+    for api in [fixture.tablet_api(), fixture.user_api()] {
         let unread = api.get("/api/messages/unread").await.expect(200).json;
         assert_eq!(unread["totalUnread"], 1);
         let [conversation] = list(&api, "/api/conversations").await;
@@ -506,51 +568,62 @@ async fn a_message_to_all_reaches_everyone_and_each_reads_it_alone() {
             json!([{ "admin": true }, { "all": true }])
         );
     }
-    patch(&house.ann(), &message, "read").await.expect(200);
-    for socket in [&mut house.user, &mut house.office] {
-        let told = socket.next().await;
-        assert_eq!(told["type"], "message_status_update");
-        assert_eq!(told["data"]["status"], "read");
+    patch_status(&fixture.user_api(), &message, "read")
+        .await
+        .expect(200);
+    for socket in [&mut fixture.user_socket, &mut fixture.admin_socket] {
+        let event = socket.next().await;
+        assert_eq!(event["type"], "message_status_update");
+        assert_eq!(event["data"]["status"], "read");
     }
-    assert_eq!(house.user.next().await["data"]["totalUnread"], 0);
-    assert_eq!(house.user.next().await["type"], "conversation_update");
-    // What one reads is no news to another, and stays unread with it.
-    house.assert_nothing_received().await;
-    let unread = house
-        .wall()
+    assert_eq!(fixture.user_socket.next().await["data"]["totalUnread"], 0);
+    assert_eq!(
+        fixture.user_socket.next().await["type"],
+        "conversation_update"
+    );
+    // For the other recipients the message stays unread, and they receive no event.
+    fixture.assert_no_events().await;
+    let unread = fixture
+        .tablet_api()
         .get("/api/messages/unread")
         .await
         .expect(200)
         .json;
     assert_eq!(unread["totalUnread"], 1);
     assert_eq!(
-        list::<1>(&house.wall(), "/api/messages").await[0]["status"],
+        list::<1>(&fixture.tablet_api(), "/api/messages").await[0]["status"],
         "sent"
     );
     assert_eq!(
-        list::<1>(&house.ann(), "/api/messages").await[0]["status"],
+        list::<1>(&fixture.user_api(), "/api/messages").await[0]["status"],
         "read"
     );
     assert_eq!(
-        list::<1>(&house.admin, "/api/messages").await[0]["status"],
+        list::<1>(&fixture.admin, "/api/messages").await[0]["status"],
         "read"
     );
-    patch(&house.wall(), &message, "delivered")
+    patch_status(&fixture.tablet_api(), &message, "delivered")
         .await
         .expect(200);
-    assert_eq!(house.tablet.next().await["data"]["status"], "delivered");
-    house.assert_nothing_received().await;
+    assert_eq!(
+        fixture.tablet_socket.next().await["data"]["status"],
+        "delivered"
+    );
+    fixture.assert_no_events().await;
     let reply = json!({ "conversationId": message["conversationId"], "body": "x" });
-    assert_eq!(send(&late, reply).await.refused(403), "forbidden");
+    assert_eq!(
+        post_message(&later_user, reply).await.refused(403),
+        "forbidden"
+    );
 }
 
 #[tokio::test]
-async fn lists_go_by_pages_newest_first() {
-    let house = House::new().await;
+async fn message_and_conversation_lists_page_newest_first() {
+    let fixture = MessageFixture::new().await;
     for n in 0..5 {
         let to = json!({ "userId": format!("user-{}", n % 3) });
         let body = json!({ "to": to, "body": n.to_string() });
-        send(&house.admin, body).await.expect(201);
+        post_message(&fixture.admin, body).await.expect(201);
     }
     for (path, plural, expected) in [
         (
@@ -560,44 +633,48 @@ async fn lists_go_by_pages_newest_first() {
         ),
         ("/api/conversations", "conversations", &["4", "3", "2"]),
     ] {
-        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        let (mut bodies, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = house
+            let page = fixture
                 .admin
                 .get(&format!("{path}?limit=2&cursor={cursor}"))
                 .await;
             let page = page.expect(200).json;
-            for thing in page[plural].as_array().unwrap() {
-                let message = if thing["body"].is_string() {
-                    thing
+            for item in page[plural].as_array().unwrap() {
+                let message = if item["body"].is_string() {
+                    item
                 } else {
-                    &thing["lastMessage"]
+                    &item["lastMessage"]
                 };
-                seen.push(text(message, "body").to_owned());
+                bodies.push(text(message, "body").to_owned());
             }
             match page["nextCursor"].as_str() {
                 Some(next) => cursor = next.to_owned(),
                 None => break,
             }
         }
-        assert_eq!(seen, expected, "{path}");
+        assert_eq!(bodies, expected, "{path}");
     }
 }
 
 #[tokio::test]
-async fn what_admins_do_is_audited_and_what_others_say_is_not() {
-    let mut house = House::new().await;
-    let to = house.to_wall();
-    let message = house.send(&to, "A secret").await;
-    patch(&house.admin, &message, "delivered").await.expect(200);
-    send(&house.wall(), json!({ "body": "Hi" }))
+async fn audit_lists_message_actions_of_admins_only() {
+    let mut fixture = MessageFixture::new().await;
+    let to = fixture.to_tablet();
+    let message = fixture.send(&to, "A secret").await;
+    patch_status(&fixture.admin, &message, "delivered")
+        .await
+        .expect(200);
+    post_message(&fixture.tablet_api(), json!({ "body": "Hi" }))
         .await
         .expect(201);
-    patch(&house.wall(), &message, "read").await.expect(200);
-    let audit = house.admin.get("/api/audit").await.expect(200);
+    patch_status(&fixture.tablet_api(), &message, "read")
+        .await
+        .expect(200);
+    let audit = fixture.admin.get("/api/audit").await.expect(200);
     assert!(!audit.text.contains("A secret"), "{}", audit.text);
     let entries = audit.json["entries"].as_array().unwrap().clone();
-    let about: Vec<_> = entries
+    let message_entries: Vec<_> = entries
         .iter()
         .filter(|entry| text(entry, "action").starts_with("message."))
         .map(|entry| {
@@ -609,9 +686,9 @@ async fn what_admins_do_is_audited_and_what_others_say_is_not() {
         })
         .collect();
     let id = text(&message, "id");
-    let detail = format!("admin to client:{} on wallcast", house.wall);
+    let detail = format!("admin to client:{} on wallcast", fixture.tablet_id);
     assert_eq!(
-        about,
+        message_entries,
         [
             ("message.status", id, "delivered"),
             ("message.send", id, &detail)

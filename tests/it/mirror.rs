@@ -1,10 +1,11 @@
-//! Areas as Home Assistant has them (contract section 7): what is told of them, and what is not.
+//! Areas mirrored from Home Assistant's registries: what a sync stores and publishes, and that
+//! faulty or partial answers change nothing. See docs/protocol.md#home-assistant.
 
 use serde_json::{Value, json};
 
 use super::support::{Api, Core, CoreData, CoreReply, Daemon, Socket, until};
 
-fn kitchen_and_hall(data: &mut CoreData) {
+fn add_kitchen_and_hall(data: &mut CoreData) {
     data.add_area("kitchen", "Kitchen");
     data.add_area("hall", "Hall");
     data.add_device("stove", Some("kitchen"), None);
@@ -25,20 +26,21 @@ async fn until_areas(api: &Api, count: usize) -> Vec<Value> {
     .await
 }
 
-async fn events(api: &Api, kind: &str) -> Vec<Value> {
-    let path = format!("/api/events?limit=1000&type={kind}");
+async fn events(api: &Api, event_type: &str) -> Vec<Value> {
+    let path = format!("/api/events?limit=1000&type={event_type}");
     let events = api.get(&path).await.expect(200).json;
     events["events"].as_array().expect("a list").clone()
 }
 
-/// Waits until whatever Home Assistant told before this was acted upon: an area more is there.
+/// Adds an area to Home Assistant and waits until it is mirrored. By then the daemon has processed
+/// everything that Home Assistant sent before.
 async fn until_mirrored(core: &Core, api: &Api, mark: &str) {
     core.data().add_area(mark, mark);
     core.fire(
         "area_registry_updated",
         json!({ "action": "create", "area_id": mark }),
     );
-    until("the mark", async || {
+    until("the marker area", async || {
         areas(api)
             .await
             .iter()
@@ -48,47 +50,48 @@ async fn until_mirrored(core: &Core, api: &Api, mark: &str) {
     .await;
 }
 
-/// What a session was told of areas until now.
-async fn areas_told(socket: &mut Socket) -> Vec<Value> {
+/// Reads the area events that were published before this call.
+async fn drain_area_events(socket: &mut Socket) -> Vec<Value> {
     socket.send(json!({ "type": "ping" })).await;
-    let mut told = Vec::new();
+    let mut area_events = Vec::new();
     loop {
         let event = socket.next().await;
-        let kind = event["type"].as_str().expect("a type");
-        if kind == "pong" {
-            return told;
+        let event_type = event["type"].as_str().expect("a type");
+        if event_type == "pong" {
+            return area_events;
         }
-        if kind.starts_with("area_") {
-            told.push(event);
+        if event_type.starts_with("area_") {
+            area_events.push(event);
         }
     }
 }
 
-fn change(registry: &mut [Value], key: &str, id: &str, change: Value) {
-    let place = CoreData::find(registry, key, id);
-    for (key, value) in change.as_object().expect("an object") {
-        registry[place][key] = value.clone();
+/// Sets these fields of the registry entry whose `key` is `id`.
+fn update_entry(registry: &mut [Value], key: &str, id: &str, fields: Value) {
+    let index = CoreData::find(registry, key, id);
+    for (key, value) in fields.as_object().expect("an object") {
+        registry[index][key] = value.clone();
     }
 }
 
 #[tokio::test]
-async fn areas_and_their_entities_are_there_with_home_assistants_ids() {
+async fn mirrored_areas_have_home_assistant_ids_and_entities() {
     let core = Core::with(|data| {
-        kitchen_and_hall(data);
-        // A child device of Core 2026.9, and what tablets do not get.
+        add_kitchen_and_hall(data);
+        // Core 2026.9 has child devices. Disabled, hidden and unassigned entities are not mirrored.
         data.add_device("burner", None, Some("stove"));
         data.add_entity("sensor.burner", None, Some("burner"));
         data.add_entity("light.moved", Some("hall"), Some("stove"));
         data.add_entity("light.off", Some("hall"), None);
         data.add_entity("light.hidden", Some("hall"), None);
         data.add_entity("light.nowhere", None, None);
-        change(
+        update_entry(
             &mut data.entities,
             "entity_id",
             "light.off",
             json!({ "disabled_by": "user" }),
         );
-        change(
+        update_entry(
             &mut data.entities,
             "entity_id",
             "light.hidden",
@@ -100,14 +103,14 @@ async fn areas_and_their_entities_are_there_with_home_assistants_ids() {
         let daemon = Daemon::with_core(options, &[]).await;
         let admin = daemon.admin().await;
         let areas = until_areas(&admin, 2).await;
-        let of = |id: &str| {
+        let area = |id: &str| {
             areas
                 .iter()
                 .find(|area| area["id"] == id)
-                .expect("it")
+                .expect("the area")
                 .clone()
         };
-        let kitchen = of("kitchen");
+        let kitchen = area("kitchen");
         assert_eq!(kitchen["name"], "Kitchen");
         assert_eq!(kitchen["source"], "homeassistant");
         assert_eq!(kitchen["isEnabled"], true);
@@ -117,30 +120,30 @@ async fn areas_and_their_entities_are_there_with_home_assistants_ids() {
             json!(["light.kitchen", "sensor.burner", "sensor.stove"])
         );
         assert_eq!(
-            of("hall")["entityIds"],
+            area("hall")["entityIds"],
             json!(["light.hall", "light.moved"])
         );
     }
 }
 
 #[tokio::test]
-async fn a_core_without_the_short_list_is_read_by_the_long_one() {
+async fn core_without_display_list_is_read_by_full_entity_list() {
     let core = Core::with(|data| {
-        kitchen_and_hall(data);
+        add_kitchen_and_hall(data);
         data.add_entity("light.off", Some("hall"), None);
-        change(
+        update_entry(
             &mut data.entities,
             "entity_id",
             "light.off",
             json!({ "disabled_by": "user" }),
         );
         let unknown = CoreReply::Error("unknown_command", "Unknown command.");
-        for kind in [
+        for command in [
             "config/entity_registry/list_for_display",
             "supported_features",
             "get_config",
         ] {
-            data.replies.insert(kind.to_owned(), unknown.clone());
+            data.replies.insert(command.to_owned(), unknown.clone());
         }
     })
     .await;
@@ -150,8 +153,8 @@ async fn a_core_without_the_short_list_is_read_by_the_long_one() {
 }
 
 #[tokio::test]
-async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
-    let core = Core::with(kitchen_and_hall).await;
+async fn registry_change_reaches_clients_assigned_to_the_area() {
+    let core = Core::with(add_kitchen_and_hall).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
@@ -160,7 +163,7 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
     let mut cook = daemon.listen(&cook.token).await;
     let mut guest = daemon.listen(&guest.token).await;
 
-    change(
+    update_entry(
         &mut core.data().areas,
         "area_id",
         "kitchen",
@@ -170,14 +173,14 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
         "area_registry_updated",
         json!({ "action": "update", "area_id": "kitchen" }),
     );
-    let told = cook.next_of("area_updated").await["data"].clone();
+    let data = cook.next_of("area_updated").await["data"].clone();
     assert_eq!(
-        (&told["areaId"], &told["name"]),
+        (&data["areaId"], &data["name"]),
         (&json!("kitchen"), &json!("Galley"))
     );
 
-    // The device moves, and its entity with it: both areas are others now.
-    change(
+    // The device moves with its entity, so both areas change.
+    update_entry(
         &mut core.data().devices,
         "id",
         "stove",
@@ -187,13 +190,13 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
         "device_registry_updated",
         json!({ "action": "update", "device_id": "stove" }),
     );
-    let told = cook.next_of("area_updated").await["data"].clone();
-    assert_eq!(told["entityIds"], json!(["light.kitchen"]));
-    let told = guest.next_of("area_updated").await["data"].clone();
-    assert_eq!(told["entityIds"], json!(["light.hall", "sensor.stove"]));
+    let data = cook.next_of("area_updated").await["data"].clone();
+    assert_eq!(data["entityIds"], json!(["light.kitchen"]));
+    let data = guest.next_of("area_updated").await["data"].clone();
+    assert_eq!(data["entityIds"], json!(["light.hall", "sensor.stove"]));
 
     let renamed = json!({ "entity_id": "light.ceiling" });
-    change(
+    update_entry(
         &mut core.data().entities,
         "entity_id",
         "light.kitchen",
@@ -205,25 +208,25 @@ async fn a_change_in_home_assistant_is_told_to_who_has_the_area() {
             "action": "update", "entity_id": "light.ceiling", "old_entity_id": "light.kitchen",
         }),
     );
-    let told = cook.next_of("area_updated").await["data"].clone();
-    assert_eq!(told["entityIds"], json!(["light.ceiling"]));
+    let data = cook.next_of("area_updated").await["data"].clone();
+    assert_eq!(data["entityIds"], json!(["light.ceiling"]));
 
     core.data().areas.remove(0);
     core.fire(
         "area_registry_updated",
         json!({ "action": "remove", "area_id": "kitchen" }),
     );
-    let told = cook.next_of("area_removed").await["data"].clone();
+    let data = cook.next_of("area_removed").await["data"].clone();
     assert_eq!(
-        (&told["areaId"], &told["reason"]),
+        (&data["areaId"], &data["reason"]),
         (&json!("kitchen"), &json!("deleted"))
     );
-    assert_eq!(areas_told(&mut guest).await, Vec::<Value>::new());
+    assert_eq!(drain_area_events(&mut guest).await, Vec::<Value>::new());
 }
 
 #[tokio::test]
-async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
-    let mut core = Core::with(kitchen_and_hall).await;
+async fn reconnect_publishes_only_areas_that_changed_meanwhile() {
+    let mut core = Core::with(add_kitchen_and_hall).await;
     core.data().add_area("cellar", "Cellar");
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
@@ -233,7 +236,7 @@ async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
 
     core.kill().await;
     daemon.until_home_is("disconnected").await;
-    // Everything works on.
+    // The API works while Home Assistant is unreachable.
     admin
         .patch("/api/areas/hall/toggle", json!({ "isEnabled": false }))
         .await
@@ -241,7 +244,7 @@ async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
     socket.next_of("area_disabled").await;
     {
         let mut data = core.data();
-        change(
+        update_entry(
             &mut data.areas,
             "area_id",
             "kitchen",
@@ -254,21 +257,21 @@ async fn what_happened_while_we_were_away_is_told_and_nothing_else() {
     }
     core.restart().await;
     until_mirrored(&core, &admin, "mark").await;
-    let mut told = areas_told(&mut socket).await;
-    told.sort_by_key(|event| event["type"].to_string());
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert_eq!(told[0]["type"], "area_removed");
-    assert_eq!(told[0]["data"]["areaId"], "cellar");
-    assert_eq!(told[1]["type"], "area_updated");
-    assert_eq!(told[1]["data"]["name"], "Galley");
+    let mut changes = drain_area_events(&mut socket).await;
+    changes.sort_by_key(|event| event["type"].to_string());
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    assert_eq!(changes[0]["type"], "area_removed");
+    assert_eq!(changes[0]["data"]["areaId"], "cellar");
+    assert_eq!(changes[1]["type"], "area_updated");
+    assert_eq!(changes[1]["data"]["name"], "Galley");
     let hall = admin.get("/api/areas/hall").await.expect(200).json;
     assert_eq!(hall["isEnabled"], false);
     assert_eq!(hall["clientIds"], json!([tablet.id]));
 }
 
 #[tokio::test]
-async fn enabled_and_assigned_outlive_a_restart_of_either_side() {
-    let core = Core::with(kitchen_and_hall).await;
+async fn area_enabled_flag_and_assignments_survive_crash() {
+    let core = Core::with(add_kitchen_and_hall).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     let before = until_areas(&admin, 2).await;
@@ -286,8 +289,8 @@ async fn enabled_and_assigned_outlive_a_restart_of_either_side() {
 }
 
 #[tokio::test]
-async fn a_mirrored_area_is_changed_in_home_assistant_alone() {
-    let core = Core::with(kitchen_and_hall).await;
+async fn mirrored_area_refuses_renaming_and_deletion() {
+    let core = Core::with(add_kitchen_and_hall).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
@@ -299,7 +302,7 @@ async fn a_mirrored_area_is_changed_in_home_assistant_alone() {
         assert_eq!(admin.patch(hall, change).await.refused(409), "mirrored");
     }
     assert_eq!(admin.delete(hall).await.refused(409), "mirrored");
-    // What is not changed may be said.
+    // Fields that repeat the mirrored value are accepted.
     let same = json!({ "name": "Hall", "entityIds": ["light.hall"], "isEnabled": false });
     let area = admin.put(hall, same).await.expect(200).json;
     assert_eq!(
@@ -309,13 +312,13 @@ async fn a_mirrored_area_is_changed_in_home_assistant_alone() {
 }
 
 #[tokio::test]
-async fn nothing_goes_because_of_an_answer_that_cannot_be_read() {
-    let core = Core::with(kitchen_and_hall).await;
+async fn unreadable_registry_answers_remove_no_areas() {
+    let core = Core::with(add_kitchen_and_hall).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let list = "config/area_registry/list";
-    for (asked, answer) in [
+    for (index, answer) in [
         CoreReply::Result(json!([{ "name": "without an id" }])),
         CoreReply::Result(json!({})),
         CoreReply::Result(Value::Null),
@@ -326,45 +329,45 @@ async fn nothing_goes_because_of_an_answer_that_cannot_be_read() {
     .into_iter()
     .enumerate()
     {
-        let heard = core.received(list).len();
+        let requests = core.received(list).len();
         core.data().replies.insert(list.to_owned(), answer);
         core.fire("area_registry_updated", json!({ "action": "update" }));
-        core.until_received(list, heard + 1).await;
+        core.until_received(list, requests + 1).await;
         core.data().replies.clear();
-        until_mirrored(&core, &admin, &format!("mark_{asked}")).await;
+        until_mirrored(&core, &admin, &format!("mark_{index}")).await;
     }
     assert!(events(&admin, "area_removed").await.is_empty());
 }
 
 #[tokio::test]
-async fn a_core_that_starts_is_waited_for() {
+async fn registries_are_not_read_until_core_is_running() {
     let core = Core::with(|data| data.core_state = "STARTING".to_owned()).await;
     let daemon = Daemon::with_core(core.direct(), &[]).await;
     let admin = daemon.admin().await;
     core.until_received("get_config", 1).await;
     assert!(core.received("config/area_registry/list").is_empty());
-    kitchen_and_hall(&mut core.data());
+    add_kitchen_and_hall(&mut core.data());
     core.data().core_state = "RUNNING".to_owned();
     until_areas(&admin, 2).await;
 }
 
 #[tokio::test]
-async fn an_empty_house_is_doubted_and_in_the_end_believed() {
-    let mut core = Core::with(kitchen_and_hall).await;
+async fn empty_registry_is_read_again_before_areas_are_removed() {
+    let mut core = Core::with(add_kitchen_and_hall).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
     let list = "config/entity_registry/list_for_display";
-    // Its registries come late after a restart.
+    // After a restart, Core may answer with an empty registry until it has loaded it.
     core.kill().await;
     let entities = std::mem::take(&mut core.data().entities);
-    let heard = core.received(list).len();
+    let requests = core.received(list).len();
     core.restart().await;
-    core.until_received(list, heard + 2).await;
+    core.until_received(list, requests + 2).await;
     core.data().entities = entities;
     until_mirrored(&core, &admin, "mark").await;
     assert!(events(&admin, "area_updated").await.is_empty());
-    // This time it is the truth, and nobody told of it.
+    // This time the areas are really gone, without a `remove` event for each.
     core.data().areas.clear();
     core.fire("area_registry_updated", json!({ "action": "update" }));
     until_areas(&admin, 0).await;
@@ -372,9 +375,9 @@ async fn an_empty_house_is_doubted_and_in_the_end_believed() {
 }
 
 #[tokio::test]
-async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
+async fn lock_of_mirrored_area_is_a_mirrored_locker() {
     let core = Core::with(|data| {
-        kitchen_and_hall(data);
+        add_kitchen_and_hall(data);
         data.add_entity("lock.front_door", Some("hall"), None);
     })
     .await;
@@ -393,21 +396,21 @@ async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
     );
     assert_eq!(admin.delete(locker).await.refused(409), "mirrored");
     let moved = json!({ "area_id": "kitchen" });
-    change(
+    update_entry(
         &mut core.data().entities,
         "entity_id",
         "lock.front_door",
         moved,
     );
     core.fire("entity_registry_updated", json!({ "action": "update" }));
-    until("the move", async || {
+    until("the locker to move", async || {
         let locker = admin.get(locker).await.expect(200).json;
         (locker["kioskId"] == "kitchen").then_some(())
     })
     .await;
     core.data().entities.pop();
     core.fire("entity_registry_updated", json!({ "action": "remove" }));
-    until("its end", async || {
+    until("the locker to be removed", async || {
         (admin.get(locker).await.status == 404).then_some(())
     })
     .await;
@@ -415,7 +418,7 @@ async fn a_lock_of_a_mirrored_area_is_a_locker_there() {
 }
 
 #[tokio::test]
-async fn a_local_area_keeps_its_id_and_an_odd_name_is_fitted() {
+async fn local_area_wins_id_conflict_and_bad_names_are_cleaned() {
     let daemon = Daemon::start().await;
     let local = daemon.local().create_area("Mine").await;
     let core = Core::with(|data| {
@@ -434,8 +437,8 @@ async fn a_local_area_keeps_its_id_and_an_odd_name_is_fitted() {
 }
 
 #[tokio::test]
-async fn what_was_mirrored_stays_without_home_assistant_and_may_go() {
-    let core = Core::with(kitchen_and_hall).await;
+async fn mirrored_areas_stay_deletable_without_home_assistant() {
+    let core = Core::with(add_kitchen_and_hall).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     until_areas(&daemon.admin().await, 2).await;
     let daemon = daemon.restart_with_core(Vec::new()).await;
@@ -445,8 +448,9 @@ async fn what_was_mirrored_stays_without_home_assistant_and_may_go() {
     assert_eq!(areas(&admin).await.len(), 1);
 }
 
-/// 200 areas with 10,000 entities, most of them by their devices as in newer Cores.
-fn large(data: &mut CoreData) {
+/// 200 areas with 10,000 entities. Each entity gets its area from its device, one in five from a
+/// child device as in Core 2026.9.
+fn fill_large_home(data: &mut CoreData) {
     for area in 0..200 {
         data.add_area(&format!("area_no_{area}"), &format!("Area {area}"));
         for device in 0..10 {
@@ -456,34 +460,34 @@ fn large(data: &mut CoreData) {
             data.add_device(&child, None, Some(&id));
             for entity in 0..5 {
                 let name = format!("sensor.area_{area}_device_{device}_measurement_{entity}");
-                let of = if entity == 0 { &child } else { &id };
-                data.add_entity(&name, None, Some(of));
+                let owner = if entity == 0 { &child } else { &id };
+                data.add_entity(&name, None, Some(owner));
             }
         }
     }
 }
 
-/// Memory in kB that it had at most, without the pages of its program: those of this build are many
-/// times the ones that are shipped.
-fn memory(daemon: &Daemon) -> u64 {
+/// Peak resident memory in kB, without pages mapped from files: the binary of a test build is many
+/// times larger than that of a release build.
+fn peak_memory_kb(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let of = |key: &str| -> u64 {
+    let field = |key: &str| -> u64 {
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
-    of("VmHWM:") - of("RssFile:")
+    field("VmHWM:") - field("RssFile:")
 }
 
 #[tokio::test]
-async fn a_large_house_is_mirrored_within_its_memory_and_told_as_a_diff() {
-    let mut core = Core::with(large).await;
+async fn large_registry_is_mirrored_within_memory_limit_as_diffs() {
+    let mut core = Core::with(fill_large_home).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     let areas = until_areas(&admin, 200).await;
-    let of_all = areas
+    let entity_counts = areas
         .iter()
         .map(|area| area["entityIds"].as_array().unwrap().len());
-    assert_eq!(of_all.sum::<usize>(), 10_000);
+    assert_eq!(entity_counts.sum::<usize>(), 10_000);
     let tablet = daemon.pair("tablet", &["area_no_7"]).await;
     let mut socket = daemon.listen(&tablet.token).await;
     let before = admin.get("/api/events?limit=1").await.expect(200).json["lastEventId"].clone();
@@ -492,22 +496,22 @@ async fn a_large_house_is_mirrored_within_its_memory_and_told_as_a_diff() {
         daemon.until_home_is("disconnected").await;
         core.data().areas[7]["name"] = json!(format!("Seven {round}"));
         core.restart().await;
-        let told = socket.next_of("area_updated").await["data"].clone();
-        assert_eq!(told["name"], format!("Seven {round}"));
-        assert_eq!(told["entityIds"].as_array().unwrap().len(), 50);
+        let data = socket.next_of("area_updated").await["data"].clone();
+        assert_eq!(data["name"], format!("Seven {round}"));
+        assert_eq!(data["entityIds"].as_array().unwrap().len(), 50);
     }
     let path = format!("/api/events?limit=1000&type=area_updated&after={before}");
     let events = admin.get(&path).await.expect(200).json;
     assert_eq!(events["events"].as_array().unwrap().len(), 3);
-    let most = memory(&daemon);
-    // The shipped program's own pages take less than 12 MB of the 40.
-    assert!(most < 28 * 1024, "{most} kB");
+    let peak = peak_memory_kb(&daemon);
+    // The limit is 40 MB, of which the pages of a release build's binary take less than 12 MB.
+    assert!(peak < 28 * 1024, "{peak} kB");
 }
 
 #[tokio::test]
-async fn an_answer_of_ten_megabytes_is_read() {
+async fn ten_megabyte_registry_answer_is_read() {
     let core = Core::with(|data| {
-        large(data);
+        fill_large_home(data);
         for entity in &mut data.entities {
             entity["name"] = json!("x".repeat(1000));
         }
@@ -517,17 +521,17 @@ async fn an_answer_of_ten_megabytes_is_read() {
     let admin = daemon.admin().await;
     until("all entities", async || {
         let areas = areas(&admin).await;
-        let of_all = areas
+        let entity_counts = areas
             .iter()
             .map(|area| area["entityIds"].as_array().unwrap().len());
-        (of_all.sum::<usize>() == 10_000).then_some(())
+        (entity_counts.sum::<usize>() == 10_000).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn many_events_of_a_registry_have_it_read_a_few_times() {
-    let core = Core::with(kitchen_and_hall).await;
+async fn burst_of_registry_events_causes_at_most_three_reads() {
+    let core = Core::with(add_kitchen_and_hall).await;
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     let admin = daemon.admin().await;
     until_areas(&admin, 2).await;
@@ -536,9 +540,9 @@ async fn many_events_of_a_registry_have_it_read_a_few_times() {
     let updated = json!({ "action": "update", "device_id": "stove" });
     core.fire_all("device_registry_updated", vec![updated; 3000]);
     until_mirrored(&core, &admin, "mark").await;
-    let read = core.received(list).len() - before;
-    assert!((1..=3).contains(&read), "{read} times");
-    // The registries that did not change were not read again.
+    let reads = core.received(list).len() - before;
+    assert!((1..=3).contains(&reads), "{reads} reads");
+    // Unchanged registries are not read again.
     assert_eq!(
         core.received("config/entity_registry/list_for_display")
             .len(),
@@ -547,9 +551,9 @@ async fn many_events_of_a_registry_have_it_read_a_few_times() {
 }
 
 #[tokio::test]
-async fn a_list_that_never_comes_is_asked_for_again() {
+async fn unanswered_registry_request_is_repeated() {
     let core = Core::with(|data| {
-        kitchen_and_hall(data);
+        add_kitchen_and_hall(data);
         let list = "config/device_registry/list".to_owned();
         data.replies.insert(list, CoreReply::Silence);
     })
@@ -557,24 +561,24 @@ async fn a_list_that_never_comes_is_asked_for_again() {
     let daemon = Daemon::with_core(core.as_addon(), &[]).await;
     core.until_received("config/device_registry/list", 1).await;
     core.data().replies.clear();
-    let asked_again = async {
+    let second_request = async {
         while core.received("config/device_registry/list").len() < 2 {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     };
-    let asked_again = tokio::time::timeout(std::time::Duration::from_secs(40), asked_again);
-    asked_again.await.expect("it is asked again");
+    let second_request = tokio::time::timeout(std::time::Duration::from_secs(40), second_request);
+    second_request.await.expect("a second request");
     until_areas(&daemon.admin().await, 2).await;
     assert_eq!(
         core.data().authenticated_connections,
         1,
-        "the connection is as good as before"
+        "the connection stays open"
     );
 }
 
 #[tokio::test]
-async fn a_core_that_restarts_in_mid_sync_leaves_nothing_half_done() {
-    let mut core = Core::with(large).await;
+async fn core_restart_during_sync_mirrors_no_partial_state() {
+    let mut core = Core::with(fill_large_home).await;
     let list = "config/entity_registry/list_for_display";
     core.data()
         .replies
@@ -591,7 +595,7 @@ async fn a_core_that_restarts_in_mid_sync_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn an_area_of_thousands_of_entities_is_whole() {
+async fn area_with_5000_entities_is_complete_in_list_and_event() {
     let core = Core::with(|data| {
         data.add_area("all", "All");
         for entity in 0..5_000 {
@@ -614,6 +618,6 @@ async fn an_area_of_thousands_of_entities_is_whole() {
         "area_registry_updated",
         json!({ "action": "update", "area_id": "all" }),
     );
-    let told = socket.next_of("area_updated").await["data"].clone();
-    assert_eq!(told["entityIds"].as_array().unwrap().len(), 5_000);
+    let data = socket.next_of("area_updated").await["data"].clone();
+    assert_eq!(data["entityIds"].as_array().unwrap().len(), 5_000);
 }

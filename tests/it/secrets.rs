@@ -1,11 +1,11 @@
-//! What must never be written down: tokens, codes and session ids (contract 3, 6.2 and 9).
+//! Tokens, pairing codes and session ids never appear in the log or in the data folder.
 
 use serde_json::{Value, json};
 
 use crate::support::{Daemon, Socket, until};
 
 #[tokio::test]
-async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder() {
+async fn secrets_never_appear_in_trace_log_or_data_folder() {
     let mut daemon = Daemon::with(&[
         ("LOG_LEVEL", "trace"),
         ("LOG_FORMAT", "json"),
@@ -17,33 +17,33 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
     let (mut tokens, mut codes) = (vec![text(&admin, "token")], Vec::new());
     let admin = daemon.api_of(&admin);
 
-    // The tablet asks, waits on a socket, polls, and is approved by its code.
-    let asked = daemon
+    // Pairing by request: the tablet opens a socket, an admin approves its code, the tablet polls.
+    let request = daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201)
         .json;
-    let (id, code) = (text(&asked, "pairingId"), text(&asked, "code"));
-    let waiting = text(&asked, "pairingToken");
-    let mut socket = daemon.connect(&waiting).await;
+    let (id, code) = (text(&request, "pairingId"), text(&request, "code"));
+    let pairing_token = text(&request, "pairingToken");
+    let mut socket = daemon.connect(&pairing_token).await;
     socket.next_of("connection").await;
     let approve = format!("/api/pairing/requests/{code}/approve");
     admin.post(&approve, json!({})).await.expect(200);
     let first = text(&socket.next_of("pairing_completed").await["data"], "token");
     let poll = format!("/api/pairing/requests/{id}");
-    daemon.api(&waiting).get(&poll).await.expect(200);
-    tokens.extend([waiting, first.clone()]);
+    daemon.api(&pairing_token).get(&poll).await.expect(200);
+    tokens.extend([pairing_token, first.clone()]);
     codes.push(code);
 
-    // An admin offers, the tablet brings the code and its claim; a wrong one comes in between.
-    let offered = admin
+    // Pairing by code: a wrong code is refused, then the tablet completes with the right one.
+    let created = admin
         .post("/api/pairing/codes", json!({}))
         .await
         .expect(201)
         .json;
     let (code, claim) = (
-        text(&offered, "code"),
+        text(&created, "code"),
         "a-claim-of-the-tablet's-own".to_owned(),
     );
     let wrong = json!({ "code": "QQQQ-7777", "claim": claim });
@@ -52,17 +52,17 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
         .post("/api/pairing/complete", wrong)
         .await
         .refused(401);
-    let brought = json!({ "code": code, "claim": claim });
-    let done = daemon
+    let completion = json!({ "code": code, "claim": claim });
+    let completed = daemon
         .unauthenticated()
-        .post("/api/pairing/complete", brought)
+        .post("/api/pairing/complete", completion)
         .await
         .expect(200)
         .json;
-    tokens.extend([text(&done, "token"), claim]);
+    tokens.extend([text(&completed, "token"), claim]);
     codes.extend([code, "QQQQ-7777".to_owned()]);
 
-    // Each way of using a token or a session id, right and wrong.
+    // Valid and invalid use of a token and a session id, in every place that accepts one.
     let api = daemon.api(&first);
     let fresh = api
         .post("/api/tokens/refresh", json!({}))
@@ -85,10 +85,11 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
         .unwrap()
         .next_of("connection")
         .await;
-    let mut late = Socket::open(&daemon, "/ws", None).await.ok().unwrap();
-    late.send(json!({ "type": "authenticate", "data": { "token": fresh } }))
+    let mut by_message = Socket::open(&daemon, "/ws", None).await.ok().unwrap();
+    by_message
+        .send(json!({ "type": "authenticate", "data": { "token": fresh } }))
         .await;
-    late.next_of("connection").await;
+    by_message.next_of("connection").await;
     let forged = format!("{fresh}x");
     let mut wrong = Socket::open(&daemon, "/ws", None).await.ok().unwrap();
     wrong
@@ -125,15 +126,18 @@ async fn a_whole_pairing_at_trace_leaves_no_secret_in_the_log_or_the_data_folder
     .await;
     assert!(
         log.contains(&id) && log.contains("DEBUG"),
-        "the pairing was logged: {log}"
+        "the log covers the pairing at debug level: {log}"
     );
     for secret in &tokens {
         assert!(!log.contains(secret), "{secret} is in the log");
-        // Its signature or a part of it would do as well.
+        // The signature of a token alone is secret, too.
         let tail = secret.rsplit('.').next().unwrap();
-        assert!(!log.contains(tail), "{secret} is in the log in part");
+        assert!(
+            !log.contains(tail),
+            "the signature of {secret} is in the log"
+        );
     }
-    // The digits of a code may come up in the clock's: the moment of each line is left out.
+    // The digits of a code may occur in a timestamp by chance, so timestamps are removed first.
     for line in log.lines() {
         let mut line: Value = serde_json::from_str(line).expect("a line is JSON");
         line.as_object_mut().unwrap().remove("timestamp");

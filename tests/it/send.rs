@@ -1,22 +1,23 @@
-//! `POST /api/send` (contract 4.3): a message for an open session by HTTP, and its answer.
+//! `POST /api/send`: a client message sent over HTTP to an open session, and its response.
+//! See docs/protocol.md#server-sent-events and docs/protocol.md#client-messages.
 
 use serde_json::{Value, json};
 
 use crate::support::{Api, Daemon, EventStream, Socket, assert_timestamp, soon};
 
-/// A stream of events and the id of its session.
-async fn listen(daemon: &Daemon, token: &str) -> (EventStream, String) {
+/// Opens an event stream. Returns it with its connection id.
+async fn open_stream(daemon: &Daemon, token: &str) -> (EventStream, String) {
     let mut events = EventStream::open(daemon, token).await;
-    let words = events.next().await;
-    let id = words.data["connectionId"].as_str().unwrap().to_owned();
+    let welcome = events.next().await;
+    let id = welcome.data["connectionId"].as_str().unwrap().to_owned();
     (events, id)
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_and_its_pong_goes_out_on_the_stream() {
+async fn ping_by_http_returns_success_and_pong_on_stream() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (mut events, id) = listen(&daemon, &tablet.token).await;
+    let (mut events, id) = open_stream(&daemon, &tablet.token).await;
     let api = daemon.api(&tablet.token);
     let body = json!({ "connectionId": id, "type": "ping", "data": {}, "requestId": 7 });
     let answer = api.post("/api/send", body).await.expect(200).json;
@@ -26,13 +27,13 @@ async fn a_ping_is_answered_and_its_pong_goes_out_on_the_stream() {
     assert_eq!((pong.event_type.as_str(), pong.id), ("pong", None));
     assert_eq!(pong.data["timestamp"], answer["timestamp"]);
 
-    let snake = json!({ "connection_id": id, "type": "ping" });
-    api.post("/api/send", snake).await.expect(200);
+    let snake_case = json!({ "connection_id": id, "type": "ping" });
+    api.post("/api/send", snake_case).await.expect(200);
     assert_eq!(events.next().await.event_type, "pong");
 }
 
 #[tokio::test]
-async fn sessions_of_any_dialect_take_messages() {
+async fn websocket_session_accepts_messages_by_http() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.connect(&tablet.token).await;
@@ -45,30 +46,30 @@ async fn sessions_of_any_dialect_take_messages() {
 }
 
 #[tokio::test]
-async fn a_session_of_somebody_else_and_one_that_is_none_are_refused_alike() {
+async fn foreign_and_unknown_sessions_get_same_error() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let other = daemon.pair("Other", &[]).await;
-    let (_events, id) = listen(&daemon, &tablet.token).await;
-    let mut texts = Vec::new();
+    let (_events, id) = open_stream(&daemon, &tablet.token).await;
+    let mut errors = Vec::new();
     for api in [daemon.api(&other.token), daemon.admin().await] {
         for id in [id.as_str(), "conn_none"] {
             let body = json!({ "connectionId": id, "type": "ping" });
             let mut answer = api.post("/api/send", body).await;
             answer.json["timestamp"] = Value::Null;
-            texts.push(answer.json.to_string());
+            errors.push(answer.json.to_string());
             assert_eq!(answer.status, 403);
         }
     }
-    texts.dedup();
-    assert_eq!(texts.len(), 1, "{texts:?}");
+    errors.dedup();
+    assert_eq!(errors.len(), 1, "{errors:?}");
     let body = json!({ "connectionId": id, "type": "ping" });
-    let stranger = daemon.unauthenticated().post("/api/send", body).await;
-    assert_eq!(stranger.refused(401), "unauthenticated");
+    let answer = daemon.unauthenticated().post("/api/send", body).await;
+    assert_eq!(answer.refused(401), "unauthenticated");
 }
 
 #[tokio::test]
-async fn a_cookie_ingress_and_the_command_line_send_as_a_bearer_does() {
+async fn send_by_cookie_ingress_and_cli_checks_session_owner() {
     let daemon = Daemon::with(&[
         ("INGRESS_LISTEN", "127.0.0.1:0"),
         ("INGRESS_FROM", "127.0.0.1"),
@@ -91,18 +92,18 @@ async fn a_cookie_ingress_and_the_command_line_send_as_a_bearer_does() {
     assert_eq!(answer.refused(403), "foreign_origin");
 
     let ingress = Api::plain(daemon.ingress.unwrap()).with_header("x-remote-user-id", "u1");
-    let not_theirs = json!({ "connectionId": id, "type": "ping" });
-    let answer = ingress.post("/api/send", not_theirs.clone()).await;
+    let body = json!({ "connectionId": id, "type": "ping" });
+    let answer = ingress.post("/api/send", body.clone()).await;
     assert_eq!(answer.refused(403), "forbidden");
-    let answer = daemon.local().post("/api/send", not_theirs).await;
+    let answer = daemon.local().post("/api/send", body).await;
     assert_eq!(answer.refused(403), "forbidden");
 }
 
 #[tokio::test]
-async fn what_fails_has_the_status_of_its_code() {
+async fn invalid_messages_get_matching_http_status() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (mut events, id) = listen(&daemon, &tablet.token).await;
+    let (mut events, id) = open_stream(&daemon, &tablet.token).await;
     let api = daemon.api(&tablet.token);
     let table = [
         (json!({ "type": "fly" }), 400, "unknown_type"),
@@ -132,15 +133,15 @@ async fn what_fails_has_the_status_of_its_code() {
     assert_eq!(
         events.next().await.event_type,
         "pong",
-        "nothing else was told"
+        "invalid messages produce no event"
     );
 }
 
 #[tokio::test]
-async fn messages_over_the_rate_get_429_and_the_session_stays() {
+async fn messages_over_rate_get_429_and_session_stays() {
     let daemon = Daemon::with(&[("MESSAGES_PER_SECOND", "1")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (mut events, id) = listen(&daemon, &tablet.token).await;
+    let (mut events, id) = open_stream(&daemon, &tablet.token).await;
     let api = daemon.api(&tablet.token);
     let body = json!({ "connectionId": id, "type": "ping" });
     let limited = soon("the limit", async {
@@ -152,10 +153,10 @@ async fn messages_over_the_rate_get_429_and_the_session_stays() {
         }
     })
     .await;
-    let wait = limited.header("retry-after").map(str::to_owned);
+    let retry_after = limited.header("retry-after").map(str::to_owned);
     assert_eq!(limited.refused(429), "rate_limited");
-    assert_eq!(wait.as_deref(), Some("1"));
-    soon("a place in the rate", async {
+    assert_eq!(retry_after.as_deref(), Some("1"));
+    soon("the rate limit to recover", async {
         while api.post("/api/send", body.clone()).await.status != 200 {}
     })
     .await;
@@ -163,10 +164,10 @@ async fn messages_over_the_rate_get_429_and_the_session_stays() {
 }
 
 #[tokio::test]
-async fn authenticate_renews_the_token_and_a_wrong_one_ends_the_session() {
+async fn authenticate_renews_token_and_invalid_one_ends_session() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (mut events, id) = listen(&daemon, &tablet.token).await;
+    let (mut events, id) = open_stream(&daemon, &tablet.token).await;
     let second = json!({ "role": "client", "name": "second", "subject": tablet.id });
     let second = daemon.token(second).await;
     let api = daemon.api(&tablet.token);
@@ -186,24 +187,24 @@ async fn authenticate_renews_the_token_and_a_wrong_one_ends_the_session() {
     let answer = api.post("/api/send", renew(&json!("nonsense"))).await;
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     assert_eq!(answer.refused(401), "invalid_token");
-    let (told, in_order) = events.rest().await;
-    assert!(in_order);
-    let kinds: Vec<_> = told.iter().map(|event| event.event_type.as_str()).collect();
-    assert_eq!(kinds, ["auth_error", "error"]);
-    assert_eq!(told[1].data["code"], "unauthenticated");
-    // It is gone, as if it had never been.
+    let (rest, ended_cleanly) = events.rest().await;
+    assert!(ended_cleanly);
+    let event_types: Vec<_> = rest.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(event_types, ["auth_error", "error"]);
+    assert_eq!(rest[1].data["code"], "unauthenticated");
+    // The ended session is treated like an unknown one.
     let body = json!({ "connectionId": id, "type": "ping" });
     assert_eq!(api.post("/api/send", body).await.refused(403), "forbidden");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_sends_while_the_session_ends_is_always_answered() {
+async fn send_during_session_end_is_always_answered() {
     let daemon = Daemon::with(&[("MESSAGES_PER_SECOND", "1000")]).await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/api/clients/{}/disconnect", tablet.id);
     for _ in 0..5 {
-        let (mut events, id) = listen(&daemon, &tablet.token).await;
+        let (mut events, id) = open_stream(&daemon, &tablet.token).await;
         let body = json!({ "connectionId": id, "type": "ping" });
         let senders: Vec<_> = (0..16)
             .map(|_| {

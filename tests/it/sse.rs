@@ -1,4 +1,5 @@
-//! Server-sent events (contract 4.3): how a stream is opened, what it tells, and how it ends.
+//! Server-sent events: opening a stream, its events and positions, limits, and how a stream ends.
+//! See docs/protocol.md#server-sent-events.
 
 use serde_json::{Value, json};
 
@@ -16,13 +17,14 @@ async fn revoke(admin: &Api, tablet: &Tablet) {
     admin.post(&path, json!({})).await.expect(200);
 }
 
-/// Asserts that the stream ends in order after exactly this `error`, and before it these events.
+/// Asserts that the stream delivers exactly these events and an `error` with this code, and that
+/// its response body then ends properly.
 async fn assert_end(events: &mut EventStream, before: &[&str], code: &str) {
-    let (told, in_order) = events.rest().await;
-    assert!(in_order, "{told:?}");
-    let kinds: Vec<_> = told.iter().map(|event| event.event_type.as_str()).collect();
-    assert_eq!(kinds, [before, &["error"]].concat());
-    let error = &told.last().unwrap().data;
+    let (rest, ended_cleanly) = events.rest().await;
+    assert!(ended_cleanly, "{rest:?}");
+    let event_types: Vec<_> = rest.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(event_types, [before, &["error"]].concat());
+    let error = &rest.last().unwrap().data;
     assert_eq!(
         keys(error),
         ["code", "error", "message", "success", "timestamp"]
@@ -34,7 +36,7 @@ async fn assert_end(events: &mut EventStream, before: &[&str], code: &str) {
 }
 
 #[tokio::test]
-async fn the_first_words_are_those_of_a_json_websocket() {
+async fn stream_welcome_matches_json_websocket() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -47,23 +49,23 @@ async fn the_first_words_are_those_of_a_json_websocket() {
     assert_eq!(header("x-content-type-options"), "nosniff");
     assert!(header("date").ends_with(" GMT"));
 
-    let words = events.next().await;
-    assert_eq!(words.event_type, "connection");
+    let welcome = events.next().await;
+    assert_eq!(welcome.event_type, "connection");
     let position = format!(
         "{}:{}",
-        words.data["epoch"].as_str().unwrap(),
-        words.number()
+        welcome.data["epoch"].as_str().unwrap(),
+        welcome.number()
     );
-    assert_eq!(words.id, Some(position));
-    assert_eq!(words.data["lastEventId"], words.number());
-    assert_eq!(keys(&words.data), WELCOME_KEYS);
-    assert_eq!(words.data["clientId"], tablet.id);
-    assert_eq!(words.data["assignedAreas"][0]["id"], area);
-    assert_timestamp(&words.data["timestamp"]);
+    assert_eq!(welcome.id, Some(position));
+    assert_eq!(welcome.data["lastEventId"], welcome.number());
+    assert_eq!(keys(&welcome.data), WELCOME_KEYS);
+    assert_eq!(welcome.data["clientId"], tablet.id);
+    assert_eq!(welcome.data["assignedAreas"][0]["id"], area);
+    assert_timestamp(&welcome.data["timestamp"]);
 }
 
 #[tokio::test]
-async fn a_durable_event_has_its_position_as_id_and_its_data_as_on_a_websocket() {
+async fn durable_event_carries_position_and_websocket_data() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -76,22 +78,22 @@ async fn a_durable_event_has_its_position_as_id_and_its_data_as_on_a_websocket()
         admin.put(&path, json!({ "name": name })).await;
     }
     for _ in 0..2 {
-        let (told, same) = (events.next().await, socket.next().await);
-        assert_eq!(told.event_type, same["type"]);
-        assert_eq!(told.data, same["data"]);
-        let position = format!("{}:{}", epoch.as_str().unwrap(), same["id"]);
-        assert_eq!(told.id, Some(position));
+        let (event, on_socket) = (events.next().await, socket.next().await);
+        assert_eq!(event.event_type, on_socket["type"]);
+        assert_eq!(event.data, on_socket["data"]);
+        let position = format!("{}:{}", epoch.as_str().unwrap(), on_socket["id"]);
+        assert_eq!(event.id, Some(position));
     }
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_from_the_last_id_that_it_was_told() {
+async fn last_event_id_resumes_stream() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let bearer = format!("Bearer {}", tablet.token);
-    let after = async |daemon: &Daemon, id: &str| {
+    let resume_after = async |daemon: &Daemon, id: &str| {
         let headers = [("authorization", bearer.as_str()), ("last-event-id", id)];
         EventStream::open_with(daemon, "/api/events", &headers)
             .await
@@ -103,61 +105,64 @@ async fn a_stream_goes_on_from_the_last_id_that_it_was_told() {
         rename(&admin, &area, name).await;
     }
     let daemon = daemon.kill_and_restart().await;
-    let mut events = after(&daemon, &id).await;
-    let words = events.next().await;
+    let mut events = resume_after(&daemon, &id).await;
+    let welcome = events.next().await;
     assert_eq!(
-        (words.id, &words.data["recovered"]),
+        (welcome.id, &welcome.data["recovered"]),
         (Some(id), &json!(true))
     );
-    let told = events.next().await;
+    let event = events.next().await;
     assert_eq!(
-        (told.event_type.as_str(), &told.data["name"]),
+        (event.event_type.as_str(), &event.data["name"]),
         ("area_updated", &json!("A"))
     );
 
-    let bare = told.number().to_string();
-    let mut events = after(&daemon, &bare).await;
+    let id_without_epoch = event.number().to_string();
+    let mut events = resume_after(&daemon, &id_without_epoch).await;
     assert_eq!(events.next().await.data["recovered"], true);
     assert_eq!(events.next().await.data["name"], "B");
 
-    let mut events = after(&daemon, "another:1").await;
+    let mut events = resume_after(&daemon, "another:1").await;
     assert_eq!(events.next().await.data["recovered"], false);
     assert_eq!(events.next().await.event_type, "resync_required");
 }
 
 #[tokio::test]
-async fn a_heartbeat_moves_the_position_too() {
+async fn heartbeat_advances_position() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "1")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut events = EventStream::listen(&daemon, &tablet.token).await;
-    let beat = events.next_of("heartbeat").await;
-    assert_eq!(beat.data["lastEventId"], beat.number());
+    let heartbeat = events.next_of("heartbeat").await;
+    assert_eq!(heartbeat.data["lastEventId"], heartbeat.number());
 }
 
 #[tokio::test]
-async fn without_a_good_token_there_is_no_stream_but_401() {
+async fn stream_without_valid_token_gets_401() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let accept = ("accept", "text/event-stream");
-    let ask = |api: Api| async move { api.send_text("GET", "/api/events", &[accept], "").await };
+    let get_stream =
+        |api: Api| async move { api.send_text("GET", "/api/events", &[accept], "").await };
     assert_eq!(
-        ask(daemon.unauthenticated()).await.refused(401),
+        get_stream(daemon.unauthenticated()).await.refused(401),
         "unauthenticated"
     );
     let forged = daemon.api(&format!("{}x", tablet.token));
-    assert_eq!(ask(forged).await.refused(401), "invalid_token");
+    assert_eq!(get_stream(forged).await.refused(401), "invalid_token");
     let in_url = format!("/api/events?token={}", tablet.token);
     assert!(matches!(
         EventStream::open_with(&daemon, &in_url, &[]).await,
         Err(401)
     ));
     revoke(&daemon.admin().await, &tablet).await;
-    assert_eq!(ask(daemon.api(&tablet.token)).await.refused(401), "revoked");
+    assert_eq!(
+        get_stream(daemon.api(&tablet.token)).await.refused(401),
+        "revoked"
+    );
 }
 
 #[tokio::test]
-async fn a_session_id_opens_a_stream_by_cookie_bearer_and_query_and_a_cookie_from_own_pages_alone()
-{
+async fn session_id_opens_stream_in_cookie_bearer_and_query() {
     let mut daemon = Daemon::with(&[("CORS_ORIGINS", "https://panel.example")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
@@ -165,7 +170,7 @@ async fn a_session_id_opens_a_stream_by_cookie_bearer_and_query_and_a_cookie_fro
     let id = session.json["sessionId"].as_str().unwrap().to_owned();
     let (cookie, bearer) = (format!("sessionId={id}"), format!("Bearer {id}"));
     let query = format!("/api/events?sessionId={id}");
-    let ways: [(&str, &[(&str, &str)]); 4] = [
+    let cases: [(&str, &[(&str, &str)]); 4] = [
         ("/api/events", &[("cookie", &cookie)]),
         ("/api/events", &[("authorization", &bearer)]),
         (&query, &[]),
@@ -174,7 +179,7 @@ async fn a_session_id_opens_a_stream_by_cookie_bearer_and_query_and_a_cookie_fro
             &[("cookie", &cookie), ("origin", "https://panel.example")],
         ),
     ];
-    for (path, headers) in ways {
+    for (path, headers) in cases {
         let opened = EventStream::open_with(&daemon, path, headers).await;
         let mut events = opened.expect("the stream opens");
         assert_eq!(events.next().await.data["clientId"], tablet.id);
@@ -188,31 +193,34 @@ async fn a_session_id_opens_a_stream_by_cookie_bearer_and_query_and_a_cookie_fro
     let refused = EventStream::open_with(&daemon, "/api/events", &foreign).await;
     assert_eq!(refused.err(), Some(403));
     daemon.stop().await;
-    assert!(!daemon.log().contains(&id), "never logged");
+    assert!(
+        !daemon.log().contains(&id),
+        "the session id is never logged"
+    );
 }
 
 #[tokio::test]
-async fn a_waiting_tablet_may_wait_on_a_stream() {
+async fn pairing_token_opens_stream_for_its_result() {
     let daemon = Daemon::start().await;
-    let asked = daemon
+    let request = daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201)
         .json;
-    let token = asked["pairingToken"].as_str().unwrap();
+    let token = request["pairingToken"].as_str().unwrap();
     let mut events = EventStream::listen(&daemon, token).await;
     let path = format!(
         "/api/pairing/requests/{}/approve",
-        asked["pairingId"].as_str().unwrap()
+        request["pairingId"].as_str().unwrap()
     );
     daemon.local().post(&path, json!({})).await.expect(200);
-    let told = events.next_of("pairing_completed").await;
-    EventStream::listen(&daemon, told.data["token"].as_str().unwrap()).await;
+    let event = events.next_of("pairing_completed").await;
+    EventStream::listen(&daemon, event.data["token"].as_str().unwrap()).await;
 }
 
 #[tokio::test]
-async fn the_command_lines_socket_and_ingress_have_streams_as_well() {
+async fn cli_socket_and_ingress_offer_streams() {
     let daemon = Daemon::with(&[
         ("INGRESS_LISTEN", "127.0.0.1:0"),
         ("INGRESS_FROM", "127.0.0.1"),
@@ -228,7 +236,7 @@ async fn the_command_lines_socket_and_ingress_have_streams_as_well() {
 }
 
 #[tokio::test]
-async fn head_opens_nothing_and_other_types_are_no_stream() {
+async fn head_or_other_accept_type_opens_no_stream() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
@@ -251,7 +259,7 @@ async fn head_opens_nothing_and_other_types_are_no_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_is_a_session_with_presence_that_ends_with_its_connection() {
+async fn stream_presence_ends_with_its_connection() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let path = format!("/api/clients/{}", tablet.id);
@@ -259,14 +267,14 @@ async fn a_stream_is_a_session_with_presence_that_ends_with_its_connection() {
     let events = EventStream::listen(&daemon, &tablet.token).await;
     assert_eq!(online().await, true);
     drop(events);
-    until("the session's end", async || {
+    until("the session to end", async || {
         (online().await == false).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn streams_count_as_sockets_do() {
+async fn streams_count_toward_socket_limits() {
     let daemon = Daemon::with(&[("MAX_CONNECTIONS", "2"), ("CONNECTIONS_PER_MINUTE", "1")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
     let bearer = format!("Bearer {}", tablet.token);
@@ -276,23 +284,27 @@ async fn streams_count_as_sockets_do() {
     let refused = EventStream::open_with(&daemon, "/api/events", &headers).await;
     assert_eq!(refused.err(), Some(503));
     drop(first);
-    let _third = until("a place", async || {
+    let _third = until("a free connection slot", async || {
         EventStream::open_with(&daemon, "/api/events", &headers)
             .await
             .ok()
     })
     .await;
-    let stranger = async || {
+    let open_unauthenticated = async || {
         EventStream::open_with(&daemon, "/api/events", &[])
             .await
             .err()
     };
-    assert_ne!(stranger().await, Some(429));
-    assert_eq!(stranger().await, Some(429), "one a minute without a token");
+    assert_ne!(open_unauthenticated().await, Some(429));
+    assert_eq!(
+        open_unauthenticated().await,
+        Some(429),
+        "one per minute without a token"
+    );
 }
 
 #[tokio::test]
-async fn a_revoked_client_hears_why_and_then_the_end() {
+async fn revocation_sends_token_revoked_then_ends_stream() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut events = EventStream::listen(&daemon, &tablet.token).await;
@@ -302,7 +314,7 @@ async fn a_revoked_client_hears_why_and_then_the_end() {
 }
 
 #[tokio::test]
-async fn every_other_end_says_its_word() {
+async fn stream_ends_with_error_code_of_its_close_reason() {
     let daemon = Daemon::with(&[("MAX_SESSIONS_PER_CLIENT", "1")]).await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -310,7 +322,10 @@ async fn every_other_end_says_its_word() {
     let mut oldest = EventStream::listen(&daemon, &tablet.token).await;
     let mut events = EventStream::listen(&daemon, &tablet.token).await;
     assert_end(&mut oldest, &[], "superseded").await;
-    assert!(oldest.retry.is_some_and(|ms| ms >= 60_000), "held off");
+    assert!(
+        oldest.retry.is_some_and(|ms| ms >= 60_000),
+        "a superseded client must not reconnect at once"
+    );
 
     let disconnect = format!("{path}/disconnect");
     admin.post(&disconnect, json!({})).await.expect(200);
@@ -328,7 +343,7 @@ async fn every_other_end_says_its_word() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_stops_tells_what_waits_when_to_come_back_and_ends_the_stream() {
+async fn shutdown_flushes_queue_and_sends_reconnect_delay() {
     let mut daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
@@ -337,22 +352,26 @@ async fn a_daemon_that_stops_tells_what_waits_when_to_come_back_and_ends_the_str
     for n in 0..5 {
         rename(&admin, &area, &format!("Kitchen {n}")).await;
     }
-    let end = async {
-        let (told, in_order) = events.rest().await;
-        assert!(in_order, "{told:?}");
-        told
+    let read_rest = async {
+        let (rest, ended_cleanly) = events.rest().await;
+        assert!(ended_cleanly, "{rest:?}");
+        rest
     };
-    let (status, told) = soon("the stop", async { tokio::join!(daemon.stop(), end) }).await;
+    let (status, rest) = soon("the daemon to stop", async {
+        tokio::join!(daemon.stop(), read_rest)
+    })
+    .await;
     assert!(status.success());
-    let kinds: Vec<_> = told.iter().map(|event| event.event_type.as_str()).collect();
+    let event_types: Vec<_> = rest.iter().map(|event| event.event_type.as_str()).collect();
     let expected = [vec!["area_updated"; 5], vec!["server_shutdown", "error"]].concat();
-    assert_eq!(kinds, expected);
-    assert_eq!(told[6].data["code"], "server_shutdown");
-    let after = told[5].data["reconnectAfterMs"].as_u64();
-    assert!(after.is_some() && events.retry == after);
+    assert_eq!(event_types, expected);
+    assert_eq!(rest[6].data["code"], "server_shutdown");
+    let delay = rest[5].data["reconnectAfterMs"].as_u64();
+    assert!(delay.is_some() && events.retry == delay);
 }
 
-/// Makes an area whose every event is about 60 KB.
+/// Creates an area with this many entities of about 120 bytes each: with 500 of them, an event of
+/// the area takes about 60 KB.
 async fn create_wide_area(admin: &Api, entities: usize) -> String {
     let entities: Vec<_> = (0..entities).map(|n| format!("light.{n:0>110}")).collect();
     let body = json!({ "name": "Hall", "entityIds": entities });
@@ -360,38 +379,43 @@ async fn create_wide_area(admin: &Api, entities: usize) -> String {
     area["id"].as_str().unwrap().to_owned()
 }
 
-/// Changes that are more than the kernel keeps for a connection.
+/// More changes of a wide area than the kernel buffers for one connection.
 const MANY: usize = 110;
 
 #[tokio::test]
-async fn what_waited_for_a_stream_that_is_not_read_is_dropped_by_its_revoke() {
+async fn revocation_discards_events_queued_for_unread_stream() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 200).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let mut stuck = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
+    let mut unread = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
     for n in 0..MANY {
         rename(&admin, &area, &format!("Hall {n}")).await;
     }
     revoke(&admin, &tablet).await;
     rename(&admin, &area, "Hall again").await;
-    // An event was stuck half-way: only the connection's end keeps back the rest of it, and of those
-    // that were queued behind it.
-    let (told, in_order) = stuck.rest().await;
-    assert!(!in_order, "it was cut");
-    let ids: Vec<_> = told[1..].iter().map(|event| event.number()).collect();
+    // The revocation came while an event was partly written. The daemon cuts the connection, so
+    // neither the rest of that event nor the events queued behind it are sent.
+    let (received, ended_cleanly) = unread.rest().await;
+    assert!(!ended_cleanly, "the connection is cut");
+    let ids: Vec<_> = received[1..].iter().map(|event| event.number()).collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-    assert!(!ids.is_empty() && ids.len() < MANY, "{} came", ids.len());
+    assert!(
+        !ids.is_empty() && ids.len() < MANY,
+        "{} received",
+        ids.len()
+    );
 }
 
 #[tokio::test]
-async fn a_stream_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked() {
+async fn revocation_under_load_sends_no_later_events() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = admin.create_area("Kitchen").await;
     let tablet = daemon.pair("Wall", &[&area]).await;
-    let watcher = daemon.token(json!({ "role": "admin", "name": "w" })).await;
-    let mut watcher = EventStream::listen(&daemon, watcher["token"].as_str().unwrap()).await;
+    let admin_token = daemon.token(json!({ "role": "admin", "name": "w" })).await;
+    let mut admin_events =
+        EventStream::listen(&daemon, admin_token["token"].as_str().unwrap()).await;
     let mut events = EventStream::listen(&daemon, &tablet.token).await;
     let writers: Vec<_> = (0..4)
         .map(|writer| {
@@ -407,16 +431,16 @@ async fn a_stream_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked
         events.next_of("area_updated").await;
     }
     revoke(&admin, &tablet).await;
-    let revoked = watcher.next_of("client_revoked").await.number();
+    let revoked = admin_events.next_of("client_revoked").await.number();
     for writer in writers {
         writer.await.unwrap();
     }
-    let (told, in_order) = events.rest().await;
-    assert!(in_order);
-    let [before @ .., words, error] = told.as_slice() else {
-        panic!("{told:?}")
+    let (rest, ended_cleanly) = events.rest().await;
+    assert!(ended_cleanly);
+    let [before @ .., final_event, error] = rest.as_slice() else {
+        panic!("{rest:?}")
     };
-    assert_eq!(words.event_type, "token_revoked");
+    assert_eq!(final_event.event_type, "token_revoked");
     assert_eq!(error.data["code"], "revoked");
     assert!(
         before
@@ -427,50 +451,50 @@ async fn a_stream_under_a_flood_hears_nothing_after_its_revoke_but_token_revoked
 }
 
 #[tokio::test]
-async fn a_stream_that_was_slow_gets_everything_once_and_in_order() {
+async fn slow_stream_receives_all_events_once_in_order() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let mut slow = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     for n in 0..MANY {
         rename(&admin, &area, &format!("Hall {n}")).await;
-        // However long all of this takes, it is slow and not stuck.
+        // Reading now and then keeps the stream from being closed as stalled.
         if n % 10 == 9 {
-            told.push(slow.next_of("area_updated").await);
+            received.push(slow.next_of("area_updated").await);
         }
     }
-    while told.len() < MANY {
-        told.push(slow.next_of("area_updated").await);
+    while received.len() < MANY {
+        received.push(slow.next_of("area_updated").await);
     }
     let mut last = 0;
-    for (n, told) in told.iter().enumerate() {
-        assert_eq!(told.data["name"], format!("Hall {n}"));
-        assert!(told.number() > last);
-        last = told.number();
+    for (n, event) in received.iter().enumerate() {
+        assert_eq!(event.data["name"], format!("Hall {n}"));
+        assert!(event.number() > last);
+        last = event.number();
     }
     rename(&admin, &area, "Hall again").await;
-    let told = slow.next().await;
-    assert_eq!(told.data["name"], "Hall again", "live again");
+    let event = slow.next().await;
+    assert_eq!(event.data["name"], "Hall again", "the stream is live again");
 }
 
 #[tokio::test]
-async fn a_stream_that_takes_nothing_for_ten_seconds_is_closed_and_delays_nobody() {
+async fn stalled_stream_is_closed_without_delaying_others() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = create_wide_area(&admin, 500).await;
     let tablet = daemon.pair("Wall", &[&area]).await;
     let other = daemon.pair("Other", &[&area]).await;
-    let _stuck = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
+    let _unread = EventStream::open_with_small_buffer(&daemon, &tablet.token).await;
     let mut events = EventStream::listen(&daemon, &other.token).await;
     for n in 0..MANY {
         rename(&admin, &area, &format!("Hall {n}")).await;
-        let told = events.next().await;
-        assert_eq!(told.data["name"], format!("Hall {n}"));
+        let event = events.next().await;
+        assert_eq!(event.data["name"], format!("Hall {n}"));
     }
     let path = format!("/api/clients/{}", tablet.id);
-    until("the stalled stream's end", async || {
+    until("the stalled stream to be closed", async || {
         let client = admin.get(&path).await.expect(200).json;
         (client["sessions"] == 0).then_some(())
     })
@@ -478,19 +502,19 @@ async fn a_stream_that_takes_nothing_for_ten_seconds_is_closed_and_delays_nobody
 }
 
 #[tokio::test]
-async fn earlier_answers_on_the_connection_come_whole_before_the_stream() {
+async fn pipelined_responses_complete_before_stream_starts() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let mut stream = crate::support::tls_stream(daemon.https, daemon.tls.clone()).await;
-    let head = |path: &str, version: &str| {
+    let request_head = |path: &str, version: &str| {
         format!(
             "GET {path} HTTP/{version}\r\nHost: localhost\r\nAccept: text/event-stream\r\n\
              Authorization: Bearer {}\r\n\r\n",
             tablet.token
         )
     };
-    let pipelined = head("/api/me", "1.1").repeat(3) + &head("/api/events", "1.1");
+    let pipelined = request_head("/api/me", "1.1").repeat(3) + &request_head("/api/events", "1.1");
     stream.write_all(pipelined.as_bytes()).await.unwrap();
     let mut text = String::new();
     soon("the stream", async {
@@ -504,10 +528,10 @@ async fn earlier_answers_on_the_connection_come_whole_before_the_stream() {
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 4);
     assert_eq!(text.matches("\"jti\"").count(), 3);
 
-    // HTTP/1.0, as some proxies speak, knows no chunks: the bytes are the events.
+    // HTTP/1.0, which some proxies speak, has no chunked encoding: the body is the bare events.
     let mut stream = crate::support::tls_stream(daemon.https, daemon.tls.clone()).await;
-    let ask = head("/api/events", "1.0");
-    stream.write_all(ask.as_bytes()).await.unwrap();
+    let request = request_head("/api/events", "1.0");
+    stream.write_all(request.as_bytes()).await.unwrap();
     revoke(
         &daemon.admin().await,
         &Tablet {
@@ -517,7 +541,7 @@ async fn earlier_answers_on_the_connection_come_whole_before_the_stream() {
     )
     .await;
     let mut text = String::new();
-    soon("the end", stream.read_to_string(&mut text))
+    soon("the end of the stream", stream.read_to_string(&mut text))
         .await
         .unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -1,4 +1,5 @@
-//! What the hub counts: seeds 1, 2 and 3's endpoints, and `/metrics` (contract 6.4).
+//! Statistics of sessions and messages: the endpoints of the rooms, board and kiosk systems, and
+//! `/metrics`. See docs/protocol.md#statistics.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ async fn open(daemon: &Daemon, path: &str, token: &str) -> Socket {
     socket
 }
 
-async fn person(daemon: &Daemon, name: &str, organization: &str, tenant: &str) -> String {
+async fn issue_user_token(daemon: &Daemon, name: &str, organization: &str, tenant: &str) -> String {
     let body = json!({ "role": "user", "name": name, "subject": name,
         "organizationId": organization, "tenantId": tenant });
     let token = daemon.token(body).await;
@@ -29,7 +30,7 @@ async fn stats(admin: &Api) -> Value {
 }
 
 #[tokio::test]
-async fn stats_have_seed_1s_shape_and_count_every_session_and_message() {
+async fn rooms_stats_count_sessions_and_messages() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
     let answer = admin.get(STATS).await.expect(200).json;
@@ -54,7 +55,7 @@ async fn stats_have_seed_1s_shape_and_count_every_session_and_message() {
     assert_eq!(
         before["messages_sent"],
         3 + 1,
-        "the first words, and the pong"
+        "three welcomes and the pong"
     );
 
     let body = json!({ "type": "alarm", "data": {} });
@@ -65,7 +66,7 @@ async fn stats_have_seed_1s_shape_and_count_every_session_and_message() {
     for socket in [&mut first, &mut second] {
         assert_eq!(socket.next().await["type"], "alarm");
     }
-    // What cannot be acted on was received all the same, and its answer sent.
+    // A message of unknown type counts as received, and its `error` counts as sent.
     second.send(json!({ "type": "nonsense" })).await;
     assert_eq!(second.next().await["type"], "error");
     let after = stats(&admin).await;
@@ -75,14 +76,17 @@ async fn stats_have_seed_1s_shape_and_count_every_session_and_message() {
 }
 
 #[tokio::test]
-async fn info_lists_sessions_whole_and_counts_organisations_and_tenants() {
+async fn info_lists_sessions_and_filters_by_organization() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
     let tablet = daemon.pair("Wall", &[]).await;
-    let ann = person(&daemon, "ann", "o1", "t1").await;
-    let bob = person(&daemon, "bob", "o2", "t1").await;
-    let mut wall = daemon.listen(&tablet.token).await;
-    assert_eq!(wall.ask(json!({ "type": "ping" })).await["type"], "pong");
+    let ann = issue_user_token(&daemon, "ann", "o1", "t1").await;
+    let bob = issue_user_token(&daemon, "bob", "o2", "t1").await;
+    let mut tablet_socket = daemon.listen(&tablet.token).await;
+    assert_eq!(
+        tablet_socket.ask(json!({ "type": "ping" })).await["type"],
+        "pong"
+    );
     let _ann = [
         daemon.listen(&ann).await,
         open(&daemon, "/ws/help", &ann).await,
@@ -111,10 +115,13 @@ async fn info_lists_sessions_whole_and_counts_organisations_and_tenants() {
     assert_timestamp(&first["connectedAt"]);
     assert_timestamp(&first["lastSeenAt"]);
     let help = &clients[2];
-    assert_eq!(help["clientId"], help["connectionId"], "it is no client");
+    assert_eq!(
+        help["clientId"], help["connectionId"],
+        "a user's clientId is its connection id"
+    );
     let expected = ["ann", "user", "/ws/help", "o1", "t1"];
-    let found = ["userId", "role", "namespace", "organizationId", "tenantId"];
-    assert_eq!(found.map(|key| help[key].as_str().unwrap()), expected);
+    let fields = ["userId", "role", "namespace", "organizationId", "tenantId"];
+    assert_eq!(fields.map(|key| help[key].as_str().unwrap()), expected);
 
     let table = [
         ("organizationId=o1", 2, 0, vec!["ann", "ann"]),
@@ -131,22 +138,22 @@ async fn info_lists_sessions_whole_and_counts_organisations_and_tenants() {
         let clients = data["clients"].as_array().unwrap();
         let found: Vec<_> = clients
             .iter()
-            .map(|of| of["userId"].as_str().unwrap())
+            .map(|client| client["userId"].as_str().unwrap())
             .collect();
         assert_eq!(found, users, "{query}");
     }
 
-    let (mut met, mut cursor) = (Vec::new(), String::new());
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("{INFO}?limit=3&cursor={cursor}");
         let mut data = admin.get(&path).await.expect(200).json["data"].take();
-        met.append(data["clients"].as_array_mut().unwrap());
+        pages.append(data["clients"].as_array_mut().unwrap());
         match data["nextCursor"].as_str() {
             Some(next) => cursor = next.to_owned(),
             None => break,
         }
     }
-    assert_eq!(met, *clients, "page by page the same");
+    assert_eq!(pages, *clients, "the pages join to the whole list");
     for (query, field) in [
         ("organizationId=a%20b", "organizationId"),
         ("limit=0", "limit"),
@@ -159,7 +166,7 @@ async fn info_lists_sessions_whole_and_counts_organisations_and_tenants() {
 }
 
 #[tokio::test]
-async fn status_has_seed_3s_shape_and_true_latencies() {
+async fn kiosk_status_reports_namespaces_and_latencies() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
     let tablet = daemon.pair("Wall", &[]).await;
@@ -177,7 +184,7 @@ async fn status_has_seed_3s_shape_and_true_latencies() {
         .await
         .expect(200);
     assert_eq!(main.next().await["type"], "alarm");
-    // What was handed to the kernel is counted right after it.
+    // The delivery is counted after its bytes have been handed to the kernel.
     let status = until("the delivery to be counted", async || {
         let status = admin.get(STATUS).await.expect(200).json;
         (status["latency_metrics"]["median"] != 0.0).then_some(status)
@@ -199,15 +206,18 @@ async fn status_has_seed_3s_shape_and_true_latencies() {
 }
 
 #[tokio::test]
-async fn metrics_agree_with_the_stats() {
+async fn metrics_match_stats() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = open(&daemon, "/ws/help", &tablet.token).await;
     assert_eq!(socket.ask(json!({ "type": "ping" })).await["type"], "pong");
     let answer = admin.get("/metrics").await.expect(200);
-    let kind = answer.header("content-type");
-    assert_eq!(kind, Some("text/plain; version=0.0.4; charset=utf-8"));
+    let content_type = answer.header("content-type");
+    assert_eq!(
+        content_type,
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
     let samples: BTreeMap<_, f64> = answer
         .text
         .lines()
@@ -233,10 +243,10 @@ async fn metrics_agree_with_the_stats() {
 }
 
 #[tokio::test]
-async fn only_admins_see_what_is_counted() {
+async fn statistics_are_readable_by_admins_only() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let user = person(&daemon, "ann", "o1", "t1").await;
+    let user = issue_user_token(&daemon, "ann", "o1", "t1").await;
     for path in [STATS, INFO, STATUS, "/metrics"] {
         daemon.admin().await.get(path).await.expect(200);
         for token in [&tablet.token, &user] {
@@ -247,11 +257,11 @@ async fn only_admins_see_what_is_counted() {
 }
 
 #[tokio::test]
-async fn info_says_where_a_client_belongs_now() {
+async fn info_shows_current_organization_and_tenant_of_client() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
     let tablet = daemon.pair("Wall", &[]).await;
-    let _wall = daemon.listen(&tablet.token).await;
+    let _tablet_socket = daemon.listen(&tablet.token).await;
     let path = format!("/api/clients/{}", tablet.id);
     for (organization, tenant) in [(json!("o1"), json!("t1")), (json!("o2"), json!(null))] {
         let body = json!({ "organizationId": organization, "tenantId": tenant });
@@ -267,36 +277,41 @@ async fn info_says_where_a_client_belongs_now() {
 }
 
 #[tokio::test]
-async fn a_pong_or_a_poll_shows_that_a_session_is_still_there() {
+async fn pong_updates_last_seen_time() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let admin = daemon.local();
     let tablet = daemon.pair("Wall", &[]).await;
     let mut socket = daemon.listen(&tablet.token).await;
-    let mut packets = Socket::open(&daemon, "/socket.io/?EIO=4&transport=websocket", None)
+    let mut socketio = Socket::open(&daemon, "/socket.io/?EIO=4&transport=websocket", None)
         .await
         .unwrap();
     let auth = json!({ "token": tablet.token });
-    packets.send_raw(Message::text(format!("40{auth}"))).await;
-    let seen = async || {
+    socketio.send_raw(Message::text(format!("40{auth}"))).await;
+    let last_seen = async || {
         let info = admin.get(INFO).await.expect(200).json;
         let clients = info["data"]["clients"].as_array().unwrap().clone();
         let seen: Vec<_> = clients
             .iter()
-            .map(|of| (of["lastSeenAt"].clone(), of["messagesReceived"].clone()))
+            .map(|client| {
+                (
+                    client["lastSeenAt"].clone(),
+                    client["messagesReceived"].clone(),
+                )
+            })
             .collect();
         seen
     };
     let before = until("both sessions", async || {
-        let seen = seen().await;
+        let seen = last_seen().await;
         (seen.len() == 2).then_some(seen)
     })
     .await;
-    until("the pongs to be noticed", async || {
+    until("the pongs to be counted", async || {
         socket.send_raw(Message::Pong(Default::default())).await;
-        packets.send_raw(Message::text("3")).await;
-        let now = seen().await;
+        socketio.send_raw(Message::text("3")).await;
+        let now = last_seen().await;
         let is_later = |(old, new): (&(Value, Value), &(Value, Value))| {
-            assert_eq!(old.1, new.1, "no message came");
+            assert_eq!(old.1, new.1, "a pong is not counted as a message");
             old.0.as_str() < new.0.as_str()
         };
         before.iter().zip(&now).all(is_later).then_some(())
@@ -305,12 +320,12 @@ async fn a_pong_or_a_poll_shows_that_a_session_is_still_there() {
 }
 
 #[tokio::test]
-async fn a_tablet_that_waits_to_be_paired_is_no_user_in_the_average() {
+async fn pairing_sessions_do_not_count_as_users_in_average() {
     let daemon = Daemon::with(&[("HEARTBEAT_SECONDS", "3600")]).await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let _wall = daemon.listen(&tablet.token).await;
-    let asked = crate::pairing_asked::ask(&daemon, json!({})).await;
-    let _waiting = daemon.listen(&asked.token).await;
+    let _tablet_socket = daemon.listen(&tablet.token).await;
+    let request = crate::pairing_requests::request_pairing(&daemon, json!({})).await;
+    let _pairing_socket = daemon.listen(&request.token).await;
     let info = daemon.local().get(INFO).await.expect(200).json;
     assert_eq!(info["data"]["totalConnections"], 2);
     assert_eq!(info["data"]["averageConnectionsPerUser"], 1.0);

@@ -1,25 +1,26 @@
-//! Tokens over HTTP: making, listing, refreshing; and `GET /api/me` (contract 6.2).
+//! Tokens over HTTP: issuing, listing and refreshing them, and `GET /api/me`.
+//! See docs/protocol.md#token-management.
 
 use serde_json::{Value, json};
 
-use crate::pairing_asked::ask;
-use crate::support::{Daemon, assert_timestamp};
+use crate::pairing_requests::request_pairing;
+use crate::support::{Api, Daemon, assert_timestamp};
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_the_list_knows_it_without() {
+async fn token_is_shown_only_in_creation_response() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let body = json!({ "role": "user", "subject": "ann", "name": "Ann's phone", "ttl_seconds": 60,
         "email": "ann@example.org", "organization_id": "o1", "tenantId": "t1" });
-    let made = admin.post("/api/tokens", body).await.expect(201).json;
-    let token = made["token"].as_str().expect("the token").to_owned();
+    let created = admin.post("/api/tokens", body).await.expect(201).json;
+    let token = created["token"].as_str().expect("the token").to_owned();
     let list = admin.get("/api/tokens").await.expect(200);
     assert!(!list.text.contains(&token));
     let tokens = list.json["tokens"].as_array().unwrap();
-    let kept = tokens
+    let listed = tokens
         .iter()
-        .find(|kept| kept["jti"] == made["jti"])
-        .expect("it is listed");
+        .find(|token| token["jti"] == created["jti"])
+        .expect("the token in the list");
     for (key, value) in [
         ("role", "user"),
         ("subject", "ann"),
@@ -29,38 +30,38 @@ async fn a_token_is_shown_once_and_the_list_knows_it_without() {
         ("tenantId", "t1"),
     ] {
         assert_eq!(
-            (&kept[key], &made[key]),
+            (&listed[key], &created[key]),
             (&json!(value), &json!(value)),
             "{key}"
         );
     }
-    assert!(kept.get("token").is_none());
-    assert_eq!(kept["revokedAt"], Value::Null);
+    assert!(listed.get("token").is_none());
+    assert_eq!(listed["revokedAt"], Value::Null);
 }
 
 #[tokio::test]
-async fn a_first_use_is_shown_at_once_and_outlives_a_stop() {
+async fn first_use_is_listed_at_once_and_survives_restart() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
-    let made = daemon.token(json!({ "role": "user", "name": "x" })).await;
-    let used = async |api: &crate::support::Api| {
+    let created = daemon.token(json!({ "role": "user", "name": "x" })).await;
+    let first_used_at = async |api: &Api| {
         let list = api.get("/api/tokens").await.expect(200).json;
         let tokens = list["tokens"].as_array().unwrap().iter();
-        let mut own = tokens.filter(|token| token["jti"] == made["jti"]);
+        let mut own = tokens.filter(|token| token["jti"] == created["jti"]);
         own.next().unwrap()["firstUsedAt"].clone()
     };
-    assert_eq!(used(&admin).await, Value::Null);
-    daemon.listen(made["token"].as_str().unwrap()).await;
-    let first = used(&admin).await;
+    assert_eq!(first_used_at(&admin).await, Value::Null);
+    daemon.listen(created["token"].as_str().unwrap()).await;
+    let first = first_used_at(&admin).await;
     assert_timestamp(&first);
-    daemon.listen(made["token"].as_str().unwrap()).await;
+    daemon.listen(created["token"].as_str().unwrap()).await;
 
     let daemon = daemon.restart().await;
-    assert_eq!(used(&daemon.local()).await, first);
+    assert_eq!(first_used_at(&daemon.local()).await, first);
 }
 
 #[tokio::test]
-async fn fields_out_of_bounds_are_named() {
+async fn invalid_token_fields_are_named() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let good = json!({ "role": "user", "name": "x" });
@@ -94,7 +95,7 @@ async fn fields_out_of_bounds_are_named() {
 }
 
 #[tokio::test]
-async fn a_client_token_is_for_an_old_client_or_makes_a_new_one() {
+async fn client_token_reuses_subject_or_creates_client() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let new = daemon
@@ -107,16 +108,16 @@ async fn a_client_token_is_for_an_old_client_or_makes_a_new_one() {
         .expect(200)
         .json;
     assert_eq!(client["name"], "Hall");
-    let again = json!({ "role": "client", "name": "Hall again", "subject": id });
-    let again = daemon.token(again).await;
-    for token in [&new, &again] {
+    let second = json!({ "role": "client", "name": "Hall again", "subject": id });
+    let second = daemon.token(second).await;
+    for token in [&new, &second] {
         let me = daemon.api_of(token).get("/api/me").await.expect(200).json;
         assert_eq!(me["clientId"], id);
     }
 }
 
 #[tokio::test]
-async fn me_says_who_the_caller_is() {
+async fn me_describes_the_caller() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let kitchen = admin.create_area("Kitchen").await;
@@ -154,12 +155,12 @@ async fn me_says_who_the_caller_is() {
     );
     assert_eq!(admin.get("/api/me").await.expect(200).json["role"], "admin");
 
-    let asked = ask(&daemon, json!({})).await;
-    let waiting = asked.api;
-    let me = waiting.get("/api/me").await.expect(200).json;
+    let request = request_pairing(&daemon, json!({})).await;
+    let pairing = request.api;
+    let me = pairing.get("/api/me").await.expect(200).json;
     assert_eq!(
         (&me["role"], &me["username"]),
-        (&json!("pairing"), &json!(asked.id))
+        (&json!("pairing"), &json!(request.id))
     );
     assert_eq!(
         daemon.unauthenticated().get("/api/me").await.refused(401),
@@ -168,7 +169,7 @@ async fn me_says_who_the_caller_is() {
 }
 
 #[tokio::test]
-async fn refresh_gives_a_client_a_new_token_and_the_old_one_a_minute() {
+async fn refresh_issues_token_and_expires_old_one_in_a_minute() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
@@ -182,28 +183,29 @@ async fn refresh_gives_a_client_a_new_token_and_the_old_one_a_minute() {
         (&me["clientId"], &me["jti"]),
         (&json!(tablet.id), &fresh["jti"])
     );
-    // The old one stands, and says itself for how long: not for the year that it had.
+    // The old token now expires in a minute instead of a year, and `/api/me` shows that.
     let old = api.get("/api/me").await.expect(200).json;
     assert_eq!(old["jti"], before["jti"]);
-    let day = |text: &Value| text.as_str().unwrap()[..10].to_owned();
+    let day = |time: &Value| time.as_str().unwrap()[..10].to_owned();
     assert!(day(&old["expiresAt"]) < day(&before["expiresAt"]));
-    let seconds = |text: &Value| {
+    let parse = |time: &Value| {
         let format = &time::format_description::well_known::Rfc3339;
-        time::OffsetDateTime::parse(text.as_str().unwrap(), format).unwrap()
+        time::OffsetDateTime::parse(time.as_str().unwrap(), format).unwrap()
     };
     let list = daemon.local().get("/api/tokens").await.expect(200).json;
-    let made = list["tokens"]
+    let listed = list["tokens"]
         .as_array()
         .unwrap()
         .iter()
         .find(|t| t["jti"] == fresh["jti"]);
-    let overlap = seconds(&old["expiresAt"]) - seconds(&made.expect("it is listed")["createdAt"]);
-    // The list counts in whole seconds.
+    let overlap =
+        parse(&old["expiresAt"]) - parse(&listed.expect("the token in the list")["createdAt"]);
+    // The times in the list are whole seconds.
     assert!((60..=61).contains(&overlap.whole_seconds()), "{overlap}");
 }
 
 #[tokio::test]
-async fn a_refresh_asked_again_gives_the_same_token() {
+async fn repeated_refresh_returns_same_token() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let api = daemon.api(&tablet.token);
@@ -211,21 +213,21 @@ async fn a_refresh_asked_again_gives_the_same_token() {
     let again = api.post("/api/tokens/refresh", json!({})).await.expect(200);
     assert_eq!(first.json["token"], again.json["token"]);
     assert_eq!(first.json["jti"], again.json["jti"]);
-    let further = daemon.api_of(&first.json);
-    let further = further.post("/api/tokens/refresh", json!({})).await;
-    assert_ne!(further.expect(200).json["jti"], first.json["jti"]);
+    let with_new_token = daemon.api_of(&first.json);
+    let next = with_new_token.post("/api/tokens/refresh", json!({})).await;
+    assert_ne!(next.expect(200).json["jti"], first.json["jti"]);
 }
 
 #[tokio::test]
-async fn refresh_is_a_clients_own() {
+async fn refresh_is_allowed_for_clients_only() {
     let daemon = Daemon::start().await;
     let user = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
-    let asked = ask(&daemon, json!({})).await;
-    let waiting = asked.api;
+    let request = request_pairing(&daemon, json!({})).await;
+    let pairing = request.api;
     for api in [
         daemon.admin().await,
         daemon.api_of(&user),
-        waiting,
+        pairing,
         daemon.local(),
     ] {
         let answer = api.post("/api/tokens/refresh", json!({})).await;

@@ -1,14 +1,16 @@
-//! The web apps' pages and files: where they lie, how they are kept, what they may do.
+//! The pages and files of the web apps: their paths, caching, compression and content security
+//! policy.
 
 use crate::support::{Answer, Api, Daemon};
 
-/// What a page's policy says of one kind of thing.
+/// The value of one directive of a content security policy.
 fn directive<'a>(policy: &'a str, name: &str) -> Option<&'a str> {
     let mut parts = policy.split(';').map(str::trim);
     parts.find_map(|part| part.strip_prefix(name)?.strip_prefix(' '))
 }
 
-/// No inline script or style, nothing from elsewhere, framed by Home Assistant at most.
+/// Asserts that a policy allows no inline script or style and no other origin, and at most its own
+/// origin (Home Assistant on ingress) as frame ancestor.
 pub fn assert_strict(policy: &str) {
     assert_eq!(directive(policy, "default-src"), Some("'none'"), "{policy}");
     assert_eq!(directive(policy, "base-uri"), Some("'none'"), "{policy}");
@@ -30,7 +32,7 @@ fn policy(page: &Answer) -> &str {
     page.header("content-security-policy").expect("a policy")
 }
 
-/// The links of a page to what it loads, resolved from where it lies.
+/// The paths of the assets that a page loads, resolved against the folder of the page.
 fn links(page: &Answer, folder: &str) -> Vec<String> {
     let attributes = page.text.split('"').skip(1).step_by(2);
     let loaded = attributes.filter(|value| value.contains("assets/"));
@@ -43,11 +45,11 @@ fn links(page: &Answer, folder: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_page_loads_what_it_names_and_asks_anew() {
+async fn pages_revalidate_and_their_assets_are_immutable() {
     let daemon = Daemon::start().await;
-    let stranger = daemon.unauthenticated();
+    let anonymous = daemon.unauthenticated();
     for (path, folder) in [("/", "/"), ("/pair", "/"), ("/admin/", "/admin/")] {
-        let page = stranger.get(path).await.expect(200);
+        let page = anonymous.get(path).await.expect(200);
         assert_eq!(
             page.header("content-type"),
             Some("text/html; charset=utf-8"),
@@ -60,37 +62,39 @@ async fn each_page_loads_what_it_names_and_asks_anew() {
         let links = links(&page, folder);
         assert!(links.len() > 1, "{path}");
         for link in links {
-            let file = stranger.get(&link).await.expect(200);
-            let kept = file.header("cache-control").expect("how long to keep");
-            assert_eq!(kept, "public, max-age=31536000, immutable", "{link}");
-            let kind = file.header("content-type").expect("a type");
+            let file = anonymous.get(&link).await.expect(200);
+            let caching = file
+                .header("cache-control")
+                .expect("a cache-control header");
+            assert_eq!(caching, "public, max-age=31536000, immutable", "{link}");
+            let content_type = file.header("content-type").expect("a content type");
             let fits = match link.rsplit('.').next() {
-                Some("js") => kind.starts_with("text/javascript"),
-                Some("css") => kind.starts_with("text/css"),
-                Some("svg") => kind == "image/svg+xml",
-                Some("png") => kind == "image/png",
+                Some("js") => content_type.starts_with("text/javascript"),
+                Some("css") => content_type.starts_with("text/css"),
+                Some("svg") => content_type == "image/svg+xml",
+                Some("png") => content_type == "image/png",
                 _ => false,
             };
-            assert!(fits, "{link}: {kind}");
+            assert!(fits, "{link}: {content_type}");
         }
     }
     assert_eq!(
-        directive(policy(&stranger.get("/").await), "frame-ancestors"),
+        directive(policy(&anonymous.get("/").await), "frame-ancestors"),
         Some("'none'")
     );
-    let moved = stranger.get("/admin").await.expect(308);
+    let moved = anonymous.get("/admin").await.expect(308);
     assert_eq!(moved.header("location"), Some("admin/"));
     for path in [
         "/assets/x/nothing.js",
         "/assets/x/../Cargo.toml",
         "/assets/x/",
     ] {
-        stranger.get(path).await.expect(404);
+        anonymous.get(path).await.expect(404);
     }
 }
 
 #[tokio::test]
-async fn what_a_browser_has_is_not_sent_again() {
+async fn matching_etag_gets_304() {
     let daemon = Daemon::start().await;
     let page = daemon.unauthenticated().get("/").await.expect(200);
     let script = links(&page, "/")
@@ -110,7 +114,7 @@ async fn what_a_browser_has_is_not_sent_again() {
                 .unauthenticated()
                 .with_header("accept-encoding", encoding);
             let first = browser.get(path).await.expect(200);
-            let tag = first.header("etag").expect("a tag").to_owned();
+            let tag = first.header("etag").expect("an etag").to_owned();
             let known = browser.clone().with_header("if-none-match", &tag);
             let again = known.get(path).await.expect(304);
             assert_eq!(again.text, "", "{path}");
@@ -120,7 +124,7 @@ async fn what_a_browser_has_is_not_sent_again() {
             other.get(path).await.expect(200);
         }
     }
-    // Of another version it is what there is now, but not for good.
+    // A path with the version of another release serves the current file, but not as immutable.
     let version = script.split('/').nth(2).expect("a version");
     let old = script.replace(version, "an-older-one");
     let old = daemon.unauthenticated().get(&old).await.expect(200);
@@ -128,7 +132,7 @@ async fn what_a_browser_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn files_are_compressed_for_who_can_read_it() {
+async fn files_are_compressed_if_client_accepts_gzip() {
     let daemon = Daemon::start().await;
     let plain = daemon
         .unauthenticated()
@@ -141,42 +145,47 @@ async fn files_are_compressed_for_who_can_read_it() {
     let browser = daemon
         .unauthenticated()
         .with_header("accept-encoding", "gzip, br");
-    let packed = browser.get("/wallcast.js").await.expect(200);
-    assert_eq!(packed.header("content-encoding"), Some("gzip"));
-    assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
-    assert_ne!(packed.header("etag"), plain.header("etag"));
+    let compressed = browser.get("/wallcast.js").await.expect(200);
+    assert_eq!(compressed.header("content-encoding"), Some("gzip"));
+    assert_eq!(compressed.header("vary"), Some("Accept-Encoding"));
+    assert_ne!(compressed.header("etag"), plain.header("etag"));
     let length = |answer: &Answer| answer.header("content-length")?.parse::<usize>().ok();
-    assert!(length(&packed) < length(&plain));
+    assert!(length(&compressed) < length(&plain));
     assert!(length(&plain).is_some());
 }
 
 #[tokio::test]
-async fn on_ingress_the_admins_page_stands_at_the_top() {
+async fn ingress_serves_admin_page_at_root() {
     let daemon = Daemon::with(&[
         ("INGRESS_LISTEN", "127.0.0.1:0"),
         ("INGRESS_FROM", "127.0.0.1"),
         ("INGRESS_VERIFY_ADMIN", "false"),
     ])
     .await;
-    let ingress = Api::plain(daemon.ingress.expect("the ready line names it"));
+    let ingress = Api::plain(
+        daemon
+            .ingress
+            .expect("an ingress address in the ready line"),
+    );
     let page = ingress.get("/").await.expect(200);
     assert_strict(policy(&page));
     assert_eq!(directive(policy(&page), "frame-ancestors"), Some("'self'"));
-    // Its links lead nowhere but below the prefix that Home Assistant puts before them.
+    // Home Assistant serves ingress below a path prefix, so no link may lead above the page.
     for link in links(&page, "/") {
         assert!(!link.contains(".."), "{link}");
         ingress.get(&link).await.expect(200);
     }
-    let elsewhere = daemon.unauthenticated().get("/admin/").await.expect(200);
-    assert_eq!(elsewhere.text.replace("../", ""), page.text);
+    let at_admin_path = daemon.unauthenticated().get("/admin/").await.expect(200);
+    assert_eq!(at_admin_path.text.replace("../", ""), page.text);
 }
 
 #[tokio::test]
-async fn sockets_of_our_own_pages_are_named_for_browsers_that_need_it() {
+async fn connect_src_names_own_websocket_origin() {
     let daemon = Daemon::start().await;
     let page = daemon.unauthenticated().get("/").await.expect(200);
+    // Not every browser lets `'self'` cover the `wss:` scheme.
     let connect = directive(policy(&page), "connect-src").expect("connect-src");
-    let (own, sockets) = connect.split_once(' ').expect("both");
+    let (own, sockets) = connect.split_once(' ').expect("two sources");
     assert_eq!(own, "'self'");
     assert!(sockets.starts_with("wss://localhost"), "{sockets}");
 }

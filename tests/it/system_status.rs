@@ -1,10 +1,11 @@
-//! `system_status`: how the daemon is, told to all (contract section 5, seed 1).
+//! `system_status`: every session receives it as soon as the health of the daemon changes.
+//! See docs/protocol.md#event-types.
 
 use serde_json::json;
 
 use crate::support::{Daemon, Socket, keys};
 
-/// The number before a unit.
+/// Parses a whole number in front of this unit.
 #[track_caller]
 fn number(text: &str, unit: &str) -> u64 {
     let number = text.strip_suffix(unit).expect("the unit");
@@ -12,7 +13,7 @@ fn number(text: &str, unit: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_does_again() {
+async fn store_write_failure_and_recovery_publish_system_status() {
     let daemon = Daemon::ignoring_sigxfsz(&[]).await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
@@ -27,10 +28,12 @@ async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_doe
         assert_eq!(socket.next().await["type"], "connection");
         sockets.push(socket);
     }
-    let stranger = daemon.unauthenticated();
-    let asked = stranger.post("/api/pairing/requests", json!({})).await;
-    let asked = asked.expect(201).json;
-    let mut waiting = daemon.listen(asked["pairingToken"].as_str().unwrap()).await;
+    let path = "/api/pairing/requests";
+    let request = daemon.unauthenticated().post(path, json!({})).await;
+    let request = request.expect(201).json;
+    let mut pairing_socket = daemon
+        .listen(request["pairingToken"].as_str().unwrap())
+        .await;
 
     daemon.limit_file_size("0").await;
     let refused = admin.post("/api/areas", json!({ "name": "Never" })).await;
@@ -40,7 +43,7 @@ async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_doe
         assert_eq!(
             keys(&event),
             ["data", "timestamp", "type"],
-            "it is ephemeral"
+            "the event is ephemeral"
         );
         assert_eq!(keys(&event["data"]), ["details", "status"]);
         assert_eq!(event["data"]["status"], "unhealthy");
@@ -63,5 +66,5 @@ async fn everyone_is_told_at_once_that_the_store_takes_no_writes_and_that_it_doe
         assert_eq!(percent, (bytes * 100).div_ceil(limit));
         assert_eq!(details["clients"], 6);
     }
-    waiting.assert_nothing_received().await;
+    pairing_socket.assert_nothing_received().await;
 }

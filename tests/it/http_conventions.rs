@@ -1,4 +1,5 @@
-//! How a request is refused (contract section 6), and that nothing comes of one that was.
+//! Conventions of the HTTP API: the status and fields of errors, that a refused request has no
+//! effect, body size limits, and pages of lists. See docs/protocol.md#http-conventions.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -13,12 +14,12 @@ use crate::support::{Daemon, soon, tls_stream};
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
 #[tokio::test]
-async fn each_fault_has_its_status_and_the_one_shape() {
+async fn errors_have_documented_status_and_fields() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let client = daemon.api(&tablet.token);
-    let stranger = daemon.unauthenticated();
+    let anonymous = daemon.unauthenticated();
     let text: &[(&str, &str)] = &[("content-type", "text/plain")];
     let form: &[(&str, &str)] = &[("content-type", "application/x-www-form-urlencoded")];
     let basic: &[(&str, &str)] = &[("authorization", "Basic YTpi")];
@@ -35,9 +36,9 @@ async fn each_fault_has_its_status_and_the_one_shape() {
             "{\"name\":\"a\"} x",
             400,
         ),
-        (&stranger, "POST", "/api/pairing/complete", JSON, "{", 400),
-        (&stranger, "GET", "/api/areas", &[], "", 401),
-        (&stranger, "GET", "/api/areas", basic, "", 401),
+        (&anonymous, "POST", "/api/pairing/complete", JSON, "{", 400),
+        (&anonymous, "GET", "/api/areas", &[], "", 401),
+        (&anonymous, "GET", "/api/areas", basic, "", 401),
         (&client, "POST", "/api/areas", JSON, "{", 403),
         (&admin, "GET", "/nowhere", &[], "", 404),
         (&admin, "GET", "/api/areas/", &[], "", 404),
@@ -57,8 +58,12 @@ async fn each_fault_has_its_status_and_the_one_shape() {
         let answer = caller.send_text(method, path, headers, body).await;
         let what = format!("{method} {path} {body}: {}", answer.text);
         assert_eq!(answer.status, status, "{what}");
-        let kind = answer.header("content-type");
-        assert_eq!(kind, Some("application/json; charset=utf-8"), "{what}");
+        let content_type = answer.header("content-type");
+        assert_eq!(
+            content_type,
+            Some("application/json; charset=utf-8"),
+            "{what}"
+        );
         assert_eq!(answer.json["field"].is_string(), status == 422, "{what}");
         assert_eq!(answer.header("allow").is_some(), status == 405, "{what}");
         let keys = answer.json.as_object().unwrap().keys();
@@ -82,9 +87,9 @@ async fn each_fault_has_its_status_and_the_one_shape() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_know_is_told_those_that_it_does() {
+async fn unsupported_method_gets_405_with_allow_header() {
     let daemon = Daemon::start().await;
-    let stranger = daemon.unauthenticated();
+    let anonymous = daemon.unauthenticated();
     for (method, path, allowed) in [
         ("DELETE", "/api/areas", vec!["GET", "POST"]),
         (
@@ -100,16 +105,16 @@ async fn a_method_that_a_path_does_not_know_is_told_those_that_it_does() {
         ("BREW", "/health", vec!["GET"]),
         ("PUT", "/", vec!["GET"]),
     ] {
-        let answer = stranger.send_text(method, path, &[], "").await;
-        let mut told: Vec<_> = answer.header("allow").expect(path).split(", ").collect();
-        told.sort_unstable();
-        assert_eq!(told, allowed, "{method} {path}");
+        let answer = anonymous.send_text(method, path, &[], "").await;
+        let mut methods: Vec<_> = answer.header("allow").expect(path).split(", ").collect();
+        methods.sort_unstable();
+        assert_eq!(methods, allowed, "{method} {path}");
         assert_eq!(answer.refused(405), "method_not_allowed");
     }
 }
 
 #[tokio::test]
-async fn a_body_over_64_kib_is_refused_with_or_without_its_length() {
+async fn body_over_64_kib_gets_413_with_or_without_length() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let padded = |bytes: usize| {
@@ -121,8 +126,10 @@ async fn a_body_over_64_kib_is_refused_with_or_without_its_length() {
         .send_text("POST", "/api/areas", JSON, &fits)
         .await
         .expect(201);
-    let over = padded(64 * 1024 + 1);
-    let answer = admin.send_text("POST", "/api/areas", JSON, &over).await;
+    let too_large = padded(64 * 1024 + 1);
+    let answer = admin
+        .send_text("POST", "/api/areas", JSON, &too_large)
+        .await;
     assert_eq!(answer.refused(413), "body_too_large");
 
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
@@ -154,7 +161,7 @@ async fn a_body_over_64_kib_is_refused_with_or_without_its_length() {
 }
 
 #[tokio::test]
-async fn lists_come_in_pages_that_meet() {
+async fn list_pages_join_to_the_whole_list() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     for n in 0..5 {
@@ -169,7 +176,7 @@ async fn lists_come_in_pages_that_meet() {
             .await
             .expect(201);
     }
-    for (path, plural, id) in [
+    for (path, key, id) in [
         ("/api/areas", "areas", "id"),
         ("/api/clients", "clients", "id"),
         ("/api/tokens", "tokens", "jti"),
@@ -177,26 +184,26 @@ async fn lists_come_in_pages_that_meet() {
         ("/api/pairing/requests", "requests", "pairingId"),
     ] {
         let ids = |page: &Value| -> Vec<Value> {
-            let items = page[plural].as_array().expect(plural);
+            let items = page[key].as_array().expect(key);
             items.iter().map(|item| item[id].clone()).collect()
         };
         let whole = admin.get(path).await.expect(200).json;
         assert_eq!(whole["nextCursor"], Value::Null, "{path}");
         let all = ids(&whole);
         assert!(all.len() >= 3, "{path}");
-        let mut met = Vec::new();
+        let mut joined = Vec::new();
         let mut cursor = String::new();
         loop {
             let page = format!("{path}?limit=2{cursor}");
             let page = admin.get(&page).await.expect(200).json;
             assert!(ids(&page).len() <= 2, "{path}");
-            met.extend(ids(&page));
+            joined.extend(ids(&page));
             match page["nextCursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => break,
             }
         }
-        assert_eq!(met, all, "{path}");
+        assert_eq!(joined, all, "{path}");
         let exact = admin
             .get(&format!("{path}?limit={}", all.len()))
             .await
@@ -207,15 +214,15 @@ async fn lists_come_in_pages_that_meet() {
 }
 
 #[tokio::test]
-async fn a_path_that_speaks_websocket_asks_for_an_upgrade_by_get() {
+async fn websocket_path_without_upgrade_gets_426_or_405() {
     let daemon = Daemon::start().await;
-    let stranger = daemon.unauthenticated();
+    let anonymous = daemon.unauthenticated();
     for path in ["/ws", "/ws/lockers", "/ws/help", "/ws/events"] {
-        let answer = stranger.get(path).await;
+        let answer = anonymous.get(path).await;
         assert_eq!(answer.header("upgrade"), Some("websocket"), "{path}");
         assert_eq!(answer.refused(426), "upgrade_required");
         for method in ["POST", "PUT", "PATCH", "DELETE", "TRACE"] {
-            let answer = stranger.send_text(method, path, &[], "").await;
+            let answer = anonymous.send_text(method, path, &[], "").await;
             assert_eq!(answer.header("allow"), Some("GET"), "{method} {path}");
             assert_eq!(answer.refused(405), "method_not_allowed");
         }

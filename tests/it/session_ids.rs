@@ -1,4 +1,5 @@
-//! Session ids, their cookie, and which web pages it may be used from (contract 3 and 6.2).
+//! Session ids, the cookie that carries them, and from which origins that cookie is accepted.
+//! See docs/protocol.md#session-ids and docs/protocol.md#browser-origins.
 
 use hyper::Method;
 use serde_json::json;
@@ -12,7 +13,7 @@ struct Session {
     cookie: String,
 }
 
-async fn open(daemon: &Daemon, token: &str) -> (Session, Answer) {
+async fn open_session(daemon: &Daemon, token: &str) -> (Session, Answer) {
     let answer = daemon.api(token).post("/api/auth/session", json!({})).await;
     let answer = answer.expect(200);
     let id = answer.json["sessionId"].as_str().expect("an id").to_owned();
@@ -20,18 +21,18 @@ async fn open(daemon: &Daemon, token: &str) -> (Session, Answer) {
     (Session { id, cookie }, answer)
 }
 
-fn by_cookie(daemon: &Daemon, session: &Session) -> Api {
+fn api_by_cookie(daemon: &Daemon, session: &Session) -> Api {
     daemon
         .unauthenticated()
         .with_header("cookie", &session.cookie)
 }
 
 #[tokio::test]
-async fn a_session_id_is_taken_by_cookie_and_by_bearer_and_on_sockets_by_query() {
+async fn session_id_is_accepted_in_cookie_bearer_and_socket_query() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (session, _) = open(&daemon, &tablet.token).await;
-    for api in [by_cookie(&daemon, &session), daemon.api(&session.id)] {
+    let (session, _) = open_session(&daemon, &tablet.token).await;
+    for api in [api_by_cookie(&daemon, &session), daemon.api(&session.id)] {
         let me = api.get("/api/me").await.expect(200).json;
         assert_eq!(me["clientId"], tablet.id);
     }
@@ -50,14 +51,14 @@ async fn a_session_id_is_taken_by_cookie_and_by_bearer_and_on_sockets_by_query()
     let mut socket = Socket::open_with(&daemon, "/ws", &[("cookie", &session.cookie)]).await;
     let socket = socket.as_mut().ok().unwrap();
     assert_eq!(socket.next().await["data"]["clientId"], tablet.id);
-    // What a page says goes before what its browser adds by itself.
+    // A session id that the page puts in the URL takes precedence over the cookie.
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let (admin, _) = open(&daemon, token["token"].as_str().unwrap()).await;
+    let (admin, _) = open_session(&daemon, token["token"].as_str().unwrap()).await;
     let both = format!("/ws{query}");
     let mut socket = Socket::open_with(&daemon, &both, &[("cookie", &admin.cookie)]).await;
     let socket = socket.as_mut().ok().unwrap();
     assert_eq!(socket.next().await["data"]["clientId"], tablet.id);
-    // Elsewhere a session id does not belong in a URL.
+    // Only sockets accept a session id in the URL.
     let answer = daemon
         .unauthenticated()
         .get(&format!("/api/me{query}"))
@@ -67,12 +68,12 @@ async fn a_session_id_is_taken_by_cookie_and_by_bearer_and_on_sockets_by_query()
 }
 
 #[tokio::test]
-async fn the_cookie_is_for_our_own_pages_over_tls_as_long_as_the_token_lives() {
+async fn cookie_is_strict_secure_and_lives_as_long_as_the_token() {
     let daemon = Daemon::start().await;
     let token = daemon
         .token(json!({ "role": "admin", "name": "a", "ttlSeconds": 1000 }))
         .await;
-    let (session, answer) = open(&daemon, token["token"].as_str().unwrap()).await;
+    let (session, answer) = open_session(&daemon, token["token"].as_str().unwrap()).await;
     assert_eq!(answer.json["expiresAt"], token["expiresAt"]);
     let cookie = answer.header("set-cookie").expect("a cookie");
     let mut parts: Vec<_> = cookie.split("; ").collect();
@@ -86,12 +87,12 @@ async fn the_cookie_is_for_our_own_pages_over_tls_as_long_as_the_token_lives() {
 }
 
 #[tokio::test]
-async fn a_session_id_outlives_a_restart_and_is_nowhere_kept_as_it_is() {
+async fn session_id_survives_restart_and_is_never_stored_in_plain() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (session, _) = open(&daemon, &tablet.token).await;
+    let (session, _) = open_session(&daemon, &tablet.token).await;
     let daemon = daemon.restart().await;
-    by_cookie(&daemon, &session)
+    api_by_cookie(&daemon, &session)
         .get("/api/me")
         .await
         .expect(200);
@@ -108,67 +109,79 @@ async fn a_session_id_outlives_a_restart_and_is_nowhere_kept_as_it_is() {
 }
 
 #[tokio::test]
-async fn delete_ends_a_session_id_and_no_other() {
+async fn delete_ends_only_the_given_session_id() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (first, _) = open(&daemon, &tablet.token).await;
-    let (second, _) = open(&daemon, &tablet.token).await;
-    let ended = by_cookie(&daemon, &first)
+    let (first, _) = open_session(&daemon, &tablet.token).await;
+    let (second, _) = open_session(&daemon, &tablet.token).await;
+    let ended = api_by_cookie(&daemon, &first)
         .delete("/api/auth/session")
         .await
         .expect(204);
     let cookie = ended
         .header("set-cookie")
-        .expect("the cookie is taken back");
+        .expect("a cookie that deletes the old one");
     assert!(cookie.starts_with("sessionId=;") && cookie.contains("Max-Age=0"));
     assert_eq!(
-        by_cookie(&daemon, &first).get("/api/me").await.refused(401),
+        api_by_cookie(&daemon, &first)
+            .get("/api/me")
+            .await
+            .refused(401),
         "invalid_token"
     );
-    by_cookie(&daemon, &second).get("/api/me").await.expect(200);
+    api_by_cookie(&daemon, &second)
+        .get("/api/me")
+        .await
+        .expect(200);
     daemon.api(&tablet.token).get("/api/me").await.expect(200);
 }
 
 #[tokio::test]
-async fn a_seventeenth_session_id_of_a_token_ends_its_oldest_alone() {
+async fn seventeenth_session_id_ends_only_the_oldest() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
     let other = daemon.pair("Hall", &[]).await;
-    let (bystander, _) = open(&daemon, &other.token).await;
-    let (oldest, _) = open(&daemon, &tablet.token).await;
-    let mut kept = vec![bystander];
+    let (unrelated, _) = open_session(&daemon, &other.token).await;
+    let (oldest, _) = open_session(&daemon, &tablet.token).await;
+    let mut valid = vec![unrelated];
     for _ in 1..16 {
-        kept.push(open(&daemon, &tablet.token).await.0);
+        valid.push(open_session(&daemon, &tablet.token).await.0);
     }
-    by_cookie(&daemon, &oldest).get("/api/me").await.expect(200);
-    kept.push(open(&daemon, &tablet.token).await.0);
-    let answer = by_cookie(&daemon, &oldest).get("/api/me").await;
+    api_by_cookie(&daemon, &oldest)
+        .get("/api/me")
+        .await
+        .expect(200);
+    valid.push(open_session(&daemon, &tablet.token).await.0);
+    let answer = api_by_cookie(&daemon, &oldest).get("/api/me").await;
     assert_eq!(answer.refused(401), "invalid_token");
-    for session in &kept {
-        by_cookie(&daemon, session).get("/api/me").await.expect(200);
+    for session in &valid {
+        api_by_cookie(&daemon, session)
+            .get("/api/me")
+            .await
+            .expect(200);
     }
 }
 
 #[tokio::test]
-async fn a_session_id_is_made_from_a_token_alone() {
+async fn session_id_is_issued_for_access_tokens_only() {
     let daemon = Daemon::start().await;
     let tablet = daemon.pair("Wall", &[]).await;
-    let (session, _) = open(&daemon, &tablet.token).await;
+    let (session, _) = open_session(&daemon, &tablet.token).await;
     for api in [
         daemon.unauthenticated(),
-        by_cookie(&daemon, &session),
+        api_by_cookie(&daemon, &session),
         daemon.api(&session.id),
     ] {
         api.post("/api/auth/session", json!({})).await.refused(401);
     }
-    let asked = daemon
+    let request = daemon
         .unauthenticated()
         .post("/api/pairing/requests", json!({}))
         .await
         .expect(201);
-    let waiting = daemon.api(asked.json["pairingToken"].as_str().unwrap());
+    let pairing = daemon.api(request.json["pairingToken"].as_str().unwrap());
     assert_eq!(
-        waiting
+        pairing
             .post("/api/auth/session", json!({}))
             .await
             .refused(403),
@@ -176,35 +189,39 @@ async fn a_session_id_is_made_from_a_token_alone() {
     );
 }
 
-async fn as_admin() -> (Daemon, Session) {
+/// Starts a daemon with [`PANEL`] as CORS origin and opens a session as admin.
+async fn start_with_admin_session() -> (Daemon, Session) {
     let daemon = Daemon::with(&[("CORS_ORIGINS", PANEL)]).await;
     let token = daemon.token(json!({ "role": "admin", "name": "a" })).await;
-    let (session, _) = open(&daemon, token["token"].as_str().unwrap()).await;
+    let (session, _) = open_session(&daemon, token["token"].as_str().unwrap()).await;
     (daemon, session)
 }
 
 #[tokio::test]
-async fn a_cookie_counts_for_our_own_pages_and_cors_origins_and_for_no_browser_at_all() {
-    let (daemon, session) = as_admin().await;
-    let own = format!("https://localhost:{}", daemon.https.port());
+async fn cookie_is_accepted_from_own_and_cors_origins_only() {
+    let (daemon, session) = start_with_admin_session().await;
+    let own_origin = format!("https://localhost:{}", daemon.https.port());
     let other_port = "https://localhost:1".to_owned();
-    let plain = own.replace("https", "http");
-    let table: [(&[(&'static str, &str)], bool); 12] = [
+    let plain_http = own_origin.replace("https", "http");
+    let cases: [(&[(&'static str, &str)], bool); 12] = [
         (&[], true),
-        (&[("origin", &own)], true),
+        (&[("origin", &own_origin)], true),
         (&[("origin", PANEL)], true),
         (&[("sec-fetch-site", "same-origin")], true),
-        (&[("origin", &own), ("sec-fetch-site", "same-origin")], true),
+        (
+            &[("origin", &own_origin), ("sec-fetch-site", "same-origin")],
+            true,
+        ),
         (&[("sec-fetch-site", "none")], false),
         (&[("sec-fetch-site", "same-site")], false),
         (&[("sec-fetch-site", "cross-site")], false),
         (&[("origin", &other_port)], false),
-        (&[("origin", &plain)], false),
+        (&[("origin", &plain_http)], false),
         (&[("origin", "https://evil.example")], false),
         (&[("origin", "null")], false),
     ];
-    for (headers, passes) in table {
-        let api = by_cookie(&daemon, &session);
+    for (headers, is_accepted) in cases {
+        let api = api_by_cookie(&daemon, &session);
         let json = [headers, &[("content-type", "application/json")]].concat();
         let read = api.send_text("GET", "/api/areas", headers, "").await;
         let write = api
@@ -212,7 +229,7 @@ async fn a_cookie_counts_for_our_own_pages_and_cors_origins_and_for_no_browser_a
             .await;
         let with_cookie = [headers, &[("cookie", session.cookie.as_str())]].concat();
         let socket = Socket::open_with(&daemon, "/ws", &with_cookie).await;
-        if passes {
+        if is_accepted {
             read.expect(200);
             write.expect(201);
             assert_eq!(socket.err(), None, "{headers:?}");
@@ -221,7 +238,7 @@ async fn a_cookie_counts_for_our_own_pages_and_cors_origins_and_for_no_browser_a
             assert_eq!(write.refused(403), "foreign_origin", "{headers:?}");
             assert_eq!(socket.err(), Some(403), "{headers:?}");
         }
-        // What is not sent by itself counts from anywhere.
+        // A browser does not add a bearer token by itself, so it is accepted from any origin.
         let bearer = daemon.api(&session.id);
         bearer
             .send_text("GET", "/api/areas", headers, "")
@@ -231,11 +248,11 @@ async fn a_cookie_counts_for_our_own_pages_and_cors_origins_and_for_no_browser_a
 }
 
 #[tokio::test]
-async fn cors_origins_get_credentials_and_the_preflight_they_need_and_others_get_nothing() {
-    let (daemon, session) = as_admin().await;
-    let api = by_cookie(&daemon, &session);
+async fn cors_headers_are_sent_to_configured_origins_only() {
+    let (daemon, session) = start_with_admin_session().await;
+    let api = api_by_cookie(&daemon, &session);
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-        let asked = [
+        let headers = [
             ("origin", PANEL),
             ("access-control-request-method", method),
             (
@@ -245,7 +262,7 @@ async fn cors_origins_get_credentials_and_the_preflight_they_need_and_others_get
         ];
         let preflight = daemon
             .unauthenticated()
-            .send_text("OPTIONS", "/api/areas/x", &asked, "")
+            .send_text("OPTIONS", "/api/areas/x", &headers, "")
             .await;
         let preflight = preflight.expect(204);
         assert_eq!(preflight.header("access-control-allow-origin"), Some(PANEL));
@@ -275,13 +292,13 @@ async fn cors_origins_get_credentials_and_the_preflight_they_need_and_others_get
         );
         assert_eq!(answer.header("vary"), Some("Origin"));
     }
-    let evil = [
+    let foreign = [
         ("origin", "https://evil.example"),
         ("access-control-request-method", "GET"),
     ];
     for method in [Method::OPTIONS, Method::GET] {
         let answer = api
-            .send_text(method.as_str(), "/api/areas", &evil, "")
+            .send_text(method.as_str(), "/api/areas", &foreign, "")
             .await;
         assert_eq!(answer.header("access-control-allow-origin"), None);
         assert_eq!(answer.header("access-control-allow-credentials"), None);
@@ -289,7 +306,7 @@ async fn cors_origins_get_credentials_and_the_preflight_they_need_and_others_get
 }
 
 #[tokio::test]
-async fn refresh_by_cookie_moves_the_session_and_its_sockets_and_tells_no_token() {
+async fn refresh_by_cookie_moves_session_without_showing_token() {
     let daemon = Daemon::with(&[("CLIENT_TOKEN_DAYS", "2")]).await;
     let client = daemon
         .token(json!({ "role": "client", "name": "Wall", "ttlSeconds": 60 }))
@@ -298,8 +315,8 @@ async fn refresh_by_cookie_moves_the_session_and_its_sockets_and_tells_no_token(
         id: client["subject"].as_str().unwrap().to_owned(),
         token: client["token"].as_str().unwrap().to_owned(),
     };
-    let (session, _) = open(&daemon, &tablet.token).await;
-    let api = by_cookie(&daemon, &session);
+    let (session, _) = open_session(&daemon, &tablet.token).await;
+    let api = api_by_cookie(&daemon, &session);
     let mut socket = daemon.connect(&tablet.token).await;
     socket.next_of("connection").await;
 
@@ -307,7 +324,7 @@ async fn refresh_by_cookie_moves_the_session_and_its_sockets_and_tells_no_token(
     assert!(refreshed.json.get("token").is_none(), "{}", refreshed.text);
     let jti = refreshed.json["jti"]
         .as_str()
-        .expect("the new identity")
+        .expect("the id of the new token")
         .to_owned();
     assert_ne!(refreshed.json["jti"], client["jti"]);
     let me = api.get("/api/me").await.expect(200).json;
@@ -315,15 +332,15 @@ async fn refresh_by_cookie_moves_the_session_and_its_sockets_and_tells_no_token(
         (&me["jti"], &me["clientId"]),
         (&json!(jti), &json!(tablet.id))
     );
-    // The browser must keep the cookie as long as the new token lives.
-    let cookie = refreshed.header("set-cookie").expect("the cookie again");
+    // The response renews the cookie, so that the browser keeps it as long as the new token lives.
+    let cookie = refreshed.header("set-cookie").expect("a renewed cookie");
     assert!(
         cookie.starts_with(&format!("{};", session.cookie)),
         "{cookie}"
     );
     let age = cookie.rsplit_once("Max-Age=").expect("an age").1;
     assert!(age.parse::<i64>().unwrap() > 86_400, "{age}");
-    // The socket went along: it ends with the new token.
+    // The socket now belongs to the new token and closes when that is revoked.
     socket.assert_nothing_received().await;
     daemon
         .local()

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: a write that is sent again has one effect and one answer (contract section 6).
+//! `Idempotency-Key`: a repeated write has one effect and returns the stored response.
+//! See docs/protocol.md#idempotency.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::support::{Answer, Api, Daemon};
 const REUSED: &str = "idempotency_key_reused";
 const IN_FLIGHT: &str = "idempotency_key_in_flight";
 
-/// A write with a key.
+/// A request that carries an `Idempotency-Key`.
 struct Write {
     method: &'static str,
     path: String,
@@ -40,19 +41,19 @@ impl Write {
     }
 }
 
-/// A use of a route, on things of its own.
+/// Prepares a valid write to this route, on resources that are created for it.
 async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -> Write {
     let admin = daemon.local();
     let area = admin.create_area("Kitchen").await;
-    let wall = daemon.pair("Wall", &[&area]).await;
+    let tablet = daemon.pair("Wall", &[&area]).await;
     let token = daemon.token(json!({ "role": "user", "name": "Ann" })).await;
-    let make = async |path: &str, body: Value| {
+    let create = async |path: &str, body: Value| {
         let made = admin.post(path, body).await.expect(201).json;
         made["id"].as_str().unwrap().to_owned()
     };
     let id = match pattern.split('/').nth(2) {
         Some("areas") => area.clone(),
-        Some("clients") => wall.id.clone(),
+        Some("clients") => tablet.id.clone(),
         Some("lockers") => {
             let body = json!({ "kioskId": "kiosk-1", "state": "closed" });
             let made = admin.post("/api/lockers", body).await.expect(201);
@@ -65,15 +66,15 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         }
         Some("pairing") => {
             let path = "/api/pairing/requests";
-            let asked = daemon
+            let request = daemon
                 .unauthenticated()
                 .post(path, json!({}))
                 .await
                 .expect(201);
-            asked.json["pairingId"].as_str().unwrap().to_owned()
+            request.json["pairingId"].as_str().unwrap().to_owned()
         }
-        Some("services") => make("/api/services", json!({ "name": "Search" })).await,
-        Some("incidents") => make("/api/incidents", json!({ "title": "Slow" })).await,
+        Some("services") => create("/api/services", json!({ "name": "Search" })).await,
+        Some("incidents") => create("/api/incidents", json!({ "title": "Slow" })).await,
         Some("messages") => {
             let message = json!({ "to": { "userId": "ann" }, "body": "Hello" });
             let sent = admin.post("/api/messages", message).await.expect(201);
@@ -98,7 +99,7 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
         (_, "/api/lockers/{id}") => json!({ "state": "open" }),
         ("POST", "/api/help") => json!({ "kioskId": "kiosk-1", "category": "access_issue" }),
         (_, "/api/help/{id}") => json!({ "status": "acknowledged" }),
-        (_, "/api/commands") => json!({ "type": "open", "clientId": wall.id }),
+        (_, "/api/commands") => json!({ "type": "open", "clientId": tablet.id }),
         (_, "/api/clients/{id}/areas") => json!({ "areaIds": [] }),
         ("POST", "/api/messages") => json!({ "to": { "userId": "ann" }, "body": "Once" }),
         (_, "/api/messages/{id}") => json!({ "status": "read" }),
@@ -115,8 +116,8 @@ async fn prepare(daemon: &Daemon, method: &'static str, pattern: &'static str) -
     )
 }
 
-/// Where the audit and the history stand.
-async fn standing(admin: &Api) -> (Value, Value) {
+/// The ids of the newest audit entry and the newest event. A write that has an effect changes them.
+async fn newest_ids(admin: &Api) -> (Value, Value) {
     let audit = admin.get("/api/audit?limit=1").await.expect(200).json;
     let events = admin.get("/api/events?limit=1").await.expect(200).json;
     (
@@ -126,31 +127,35 @@ async fn standing(admin: &Api) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn every_write_of_somebody_known_has_one_effect_and_one_answer() {
+async fn repeated_write_has_one_effect_and_one_response() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
-    let mut done = Vec::new();
+    let mut writes = Vec::new();
     for (method, pattern) in wallcast::api::keyed_routes() {
-        // Its effect is Home Assistant's: see `entity_calls`.
+        // This route needs Home Assistant and has its own test of repeated calls.
         if pattern == "/api/entities/{id}/call" {
             continue;
         }
         let write = prepare(&daemon, method, pattern).await;
         let what = format!("{method} {pattern}");
-        let before = standing(&admin).await;
+        let before = newest_ids(&admin).await;
         let first = write.send(&admin).await;
         assert!((200..300).contains(&first.status), "{what}: {}", first.text);
-        let after = standing(&admin).await;
-        assert_ne!(before, after, "{what} had an effect");
+        let after = newest_ids(&admin).await;
+        assert_ne!(before, after, "{what} had no effect");
         let again = write.send(&admin).await;
         assert_eq!(
             (again.status, &again.text),
             (first.status, &first.text),
             "{what}"
         );
-        let kind = |answer: &Answer| answer.header("content-type").map(str::to_owned);
-        assert_eq!(kind(&again), kind(&first), "{what}");
-        assert_eq!(standing(&admin).await, after, "{what} had a second effect");
+        let content_type = |answer: &Answer| answer.header("content-type").map(str::to_owned);
+        assert_eq!(content_type(&again), content_type(&first), "{what}");
+        assert_eq!(
+            newest_ids(&admin).await,
+            after,
+            "{what} had a second effect"
+        );
 
         let other = Write::new(
             method,
@@ -161,16 +166,16 @@ async fn every_write_of_somebody_known_has_one_effect_and_one_answer() {
         let refused = other.send(&admin).await;
         assert_eq!(refused.json["field"], "Idempotency-Key", "{what}");
         assert_eq!(refused.refused(422), REUSED, "{what}");
-        assert_eq!(standing(&admin).await, after, "{what}");
-        done.push((write, first));
+        assert_eq!(newest_ids(&admin).await, after, "{what}");
+        writes.push((write, first));
     }
-    assert!(done.len() >= 14, "the routes that there were at first");
+    assert!(writes.len() >= 14, "keyed routes are missing");
     assert!(!daemon.log().contains("was not kept"), "{}", daemon.log());
 
-    let before = standing(&admin).await;
+    let before = newest_ids(&admin).await;
     let daemon = daemon.kill_and_restart().await;
     let admin = daemon.local();
-    for (write, first) in done {
+    for (write, first) in writes {
         let again = write.send(&admin).await;
         assert_eq!(
             (again.status, again.text),
@@ -179,11 +184,11 @@ async fn every_write_of_somebody_known_has_one_effect_and_one_answer() {
             write.key
         );
     }
-    assert_eq!(standing(&admin).await, before);
+    assert_eq!(newest_ids(&admin).await, before);
 }
 
 #[tokio::test]
-async fn a_crash_keeps_both_the_effect_and_its_answer_or_neither() {
+async fn crash_keeps_effect_and_response_together_or_neither() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let make = |n: usize| {
@@ -195,28 +200,28 @@ async fn a_crash_keeps_both_the_effect_and_its_answer_or_neither() {
             &name.replace(' ', "-"),
         )
     };
-    let (told, mut answered) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for n in 0..200 {
-        let (admin, told) = (admin.clone(), told.clone());
-        // Those whose connection breaks end with a panic of their own.
+        let (admin, sender) = (admin.clone(), sender.clone());
+        // A request whose connection breaks in the crash panics in its own task.
         tokio::spawn(async move {
             let answer = make(n).send(&admin).await.expect(201);
-            told.send((n, answer.text)).unwrap();
+            sender.send((n, answer.text)).unwrap();
         });
     }
-    drop(told);
-    let mut before = BTreeMap::new();
-    while before.len() < 20 {
-        before.extend(answered.recv().await);
+    drop(sender);
+    let mut before_crash = BTreeMap::new();
+    while before_crash.len() < 20 {
+        before_crash.extend(answers.recv().await);
     }
     let daemon = daemon.kill_and_restart().await;
-    while let Some((n, text)) = answered.recv().await {
-        before.insert(n, text);
+    while let Some((n, text)) = answers.recv().await {
+        before_crash.insert(n, text);
     }
     let admin = daemon.local();
     for n in 0..200 {
         let answer = make(n).send(&admin).await.expect(201);
-        if let Some(text) = before.get(&n) {
+        if let Some(text) = before_crash.get(&n) {
             assert_eq!(answer.text, *text);
         }
     }
@@ -228,19 +233,19 @@ async fn a_crash_keeps_both_the_effect_and_its_answer_or_neither() {
 }
 
 #[tokio::test]
-async fn one_of_many_at_once_acts_and_the_others_are_told_to_wait() {
+async fn concurrent_writes_with_one_key_act_once_others_get_409() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let write = Write::new("POST", "/api/areas", json!({ "name": "Once" }), "k");
     let mut answers = join_all((0..30).map(|_| write.send(&admin))).await;
     answers.push(write.send(&admin).await);
-    let made = answers.last().unwrap().text.clone();
+    let response = answers.last().unwrap().text.clone();
     for answer in answers {
         if answer.status == 409 {
             assert_eq!(answer.header("retry-after"), Some("1"));
             assert_eq!(answer.refused(409), IN_FLIGHT);
         } else {
-            assert_eq!(answer.expect(201).text, made);
+            assert_eq!(answer.expect(201).text, response);
         }
     }
     let areas = admin.get("/api/areas").await.expect(200).json;
@@ -248,7 +253,7 @@ async fn one_of_many_at_once_acts_and_the_others_are_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_its_principal_method_and_path() {
+async fn key_is_scoped_to_principal_method_and_path() {
     let daemon = Daemon::start().await;
     let (admin, other) = (daemon.admin().await, daemon.admin().await);
     let make = |name: &str| Write::new("POST", "/api/areas", json!({ "name": name }), "k");
@@ -263,20 +268,20 @@ async fn a_key_belongs_to_its_principal_method_and_path() {
         let answer = write.send(&admin).await.expect(200);
         assert_eq!(answer.json["name"], name);
     }
-    // An answer is no way around a revocation.
+    // A revoked token does not get the stored response.
     let token = daemon.token(json!({ "role": "admin", "name": "x" })).await;
-    let gone = daemon.api_of(&token);
-    make("F").send(&gone).await.expect(201);
+    let revoked = daemon.api_of(&token);
+    make("F").send(&revoked).await.expect(201);
     let jti = token["jti"].as_str().unwrap();
     admin
         .delete(&format!("/api/tokens/{jti}"))
         .await
         .expect(204);
-    assert_eq!(make("F").send(&gone).await.refused(401), "revoked");
+    assert_eq!(make("F").send(&revoked).await.refused(401), "revoked");
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_kept() {
+async fn error_response_is_not_stored() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let make = |body: Value| Write::new("POST", "/api/areas", body, "k");
@@ -288,23 +293,23 @@ async fn a_refusal_is_not_kept() {
 }
 
 #[tokio::test]
-async fn what_holds_a_secret_or_comes_from_nobody_takes_no_key() {
+async fn routes_with_secrets_or_without_principal_ignore_keys() {
     let daemon = Daemon::start().await;
-    let (admin, stranger) = (daemon.admin().await, daemon.unauthenticated());
+    let (admin, anonymous) = (daemon.admin().await, daemon.unauthenticated());
     let user = json!({ "role": "user", "name": "Ann" });
     for (api, path, body, status, secret) in [
         (&admin, "/api/tokens", user, 201, "token"),
         (&admin, "/api/auth/session", json!({}), 200, "sessionId"),
         (&admin, "/api/pairing/codes", json!({}), 201, "code"),
         (
-            &stranger,
+            &anonymous,
             "/api/pairing/requests",
             json!({}),
             201,
             "pairingToken",
         ),
     ] {
-        let write = Write::new("POST", path, body, "a key of ours, although no key");
+        let write = Write::new("POST", path, body, "malformed, with spaces");
         let first = write.send(api).await.expect(status).json[secret].take();
         let second = write.send(api).await.expect(status).json[secret].take();
         assert!(first.is_string() && first != second, "{path}");
@@ -312,15 +317,15 @@ async fn what_holds_a_secret_or_comes_from_nobody_takes_no_key() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused() {
+async fn malformed_keys_are_refused() {
     let daemon = Daemon::start().await;
     let admin = daemon.local();
     let body = json!({ "name": "A" }).to_string();
-    let kind = ("content-type", "application/json");
+    let content_type = ("content-type", "application/json");
     let long = "k".repeat(256);
     for keys in [&[""][..], &["a b"], &["ä"], &[&long], &["a", "b"]] {
         let keys = keys.iter().map(|key| ("idempotency-key", *key));
-        let headers: Vec<_> = keys.chain([kind]).collect();
+        let headers: Vec<_> = keys.chain([content_type]).collect();
         let answer = admin.send_text("POST", "/api/areas", &headers, &body).await;
         assert_eq!(answer.json["field"], "Idempotency-Key", "{headers:?}");
         assert_eq!(answer.refused(422), "invalid_field", "{headers:?}");
