@@ -1,61 +1,77 @@
-// wallcast.js: the client of a Wallcast house. One module, no dependencies, ES2018; browsers from
-// Chrome 64, Firefox 65 and Safari 11.1 on, and Node 18 (give it a WebSocket class there).
+// wallcast.js: the browser client of a Wallcast server. One module without dependencies, written in
+// ES2018: Chrome 64, Firefox 65, Safari 11.1 and later, and Node 18 (pass it a WebSocket class there).
 //
 //   import { Wallcast } from "https://HOST:8443/wallcast.js";
 //
-//   const house = new Wallcast({ base: "https://HOST:8443/", token, storage: localStorage });
-//   house.on("connection", (words) => draw(words.assignedAreas));
-//   house.on("area_updated", (area, event) => { if (!event.isReplayed) redraw(area); });
-//   house.on("state", ({ phase, reason }) => show(phase, reason));
-//   house.connect();
-//   await house.send("call_service", { entityId: "light.kitchen", service: "toggle" });
-//   const { states } = await house.request("GET", "api/entities");
+//   const wallcast = new Wallcast({ base: "https://HOST:8443/", token, storage: localStorage });
+//   wallcast.on("connection", (welcome) => draw(welcome.assignedAreas));
+//   wallcast.on("area_updated", (area, event) => { if (!event.isReplayed) redraw(area); });
+//   wallcast.on("state", ({ phase, reason }) => show(phase, reason));
+//   wallcast.connect();
+//   await wallcast.send("call_service", { entityId: "light.kitchen", service: "toggle" });
+//   const { states } = await wallcast.request("GET", "api/entities");
 //
-// Options, all but `base` optional. `base`: where the house is, absolute or in a browser relative to the
-// page; a prefix (Home Assistant's ingress) is kept. `token`, or `sessionId`, the opaque id that POST
-// api/auth/session answers; without either the browser's cookie proves who you are. `storage`: where the
-// position outlives the page, with `getItem` and `setItem`, under `storageKey` ("wallcast"); no credential
-// is ever put there. `transports`: in which order to try (["websocket", "sse"]). `fetch`, `WebSocket`:
-// what to use instead of the global ones.
+// Options; only `base` is required:
 //
-// It keeps the epoch and the id of the last event, comes back with them, and acknowledges events once their
-// handlers have run. An event that was missed has `isReplayed`: the state in the first words (`connection`)
-// is newer than it. After `resync_required` the past is gone, and the first words are what holds.
-// It takes a JSON WebSocket where one gets through, else server-sent events and POST api/send, and
-// remembers that for a day; the house shows an admin which one a session uses. It comes back after a loss at
-// growing intervals with jitter, after `server_shutdown` when the house said so, after 429 and 503 not
-// before `Retry-After`, and after the close codes 4400 to 4499 never. Where an upgrade was refused it asks
-// GET api/me why. It notices a dead connection within seconds, and a sleep by comparing clocks, since
-// sleeping devices stop timers.
+//   base        URL of the server, absolute or (in a browser) relative to the page. A path prefix, such as
+//               that of Home Assistant's ingress, is kept.
+//   token       Bearer token. Alternatively `sessionId`, the opaque id that `POST api/auth/session`
+//               returns. Without either, the browser's session cookie authenticates.
+//   storage     Keeps the resume position across page loads: an object with `getItem` and `setItem`.
+//               Credentials are never stored.
+//   storageKey  Key of that entry in `storage`; "wallcast" by default.
+//   transports  Transports in order of preference; ["websocket", "sse"] by default.
+//   fetch, WebSocket  Replacements for the global ones.
 //
-// `state`, and the event of that name: `{phase, transport, since, retryAt, reason, message}`. Phases: "idle",
-// "connecting", "online", "waiting" (until `retryAt`), "ended" (for good: `reason` is `revoked`, `inactive`,
-// `superseded`, `unauthenticated`, `token_expired`, `invalid_token`, …; `connect` tries anew). `heardAt` is
-// when the house was last heard. `send` and `request` throw a WallcastError `{message, code, status}`, whose
-// `code` is the house's word, or `offline` or `timeout`.
+// Resume. The client stores the epoch and the id of the last event, sends them when it reconnects, and
+// acknowledges events after their handlers have run. Missed events arrive with `isReplayed` set; the state
+// in the welcome event (`connection`) is newer than they are. After `resync_required` the missed events
+// are gone, and only the welcome event's state is valid (docs/protocol.md#resync).
+//
+// Transports. The client prefers a JSON WebSocket. Where WebSockets repeatedly fail it uses server-sent
+// events with `POST api/send` instead, and remembers that for a day.
+//
+// Reconnecting. After a lost connection the client reconnects with exponential backoff and jitter. It
+// waits at least as long as `server_shutdown` or, after 429 and 503, `Retry-After` asks for. The close
+// codes 4400 to 4499 are final (docs/protocol.md#close-codes), except that `unauthenticated` is checked
+// with `GET api/me` first. The same request finds out why an upgrade was refused, because browsers do not
+// report it. A silent connection is probed with `ping` and replaced withTimeout seconds. Timers stop while a
+// device sleeps, so the client detects a sleep by comparing clocks.
+//
+// The property `state`, also emitted as the event `state`, is `{phase, transport, since, retryAt, reason,
+// message}`. Phases: "idle", "connecting", "online", "waiting" (until `retryAt`), and "ended", which is
+// final until the next `connect()`; its `reason` is `revoked`, `inactive`, `superseded`,
+// `unauthenticated`, `token_expired`, `invalid_token`, … `words` is the data of the last
+// welcome event, `heardAt` the time of the last data from the server in ms. `send` and `request` reject with a WallcastError `{message, code, status}`, whose `code` is
+// the server's error code, `offline` or `timeout`.
 
-/** First and longest wait between attempts; each lies between half and the whole of it. */
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 15000;
-/** Without the first words in time an attempt failed: a socket that proves nothing opens, and hears nothing. */
-const WORDS_WITHIN_MS = 8000;
-const WORDS_AFTER_OPEN_MS = 2500;
-/** After this much silence the house is asked whether it is there, and given this long to answer; less
- * after a sleep, since whoever looks at a tablet waits for it. */
-const SILENCE_MS = 4000;
-const ANSWER_WITHIN_MS = 3000;
-const ANSWER_AFTER_SLEEP_MS = 600;
+/** Initial and largest backoff between attempts. Jitter shortens each delay by up to half. */
+const INITIAL_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 15000;
+/**
+ * Time for the welcome event to arrive, from the start of an attempt and from the opening of the transport.
+ * A socket without valid credentials opens but receives nothing.
+ */
+const WELCOME_TIMEOUT_MS = 8000;
+const WELCOME_AFTER_OPEN_TIMEOUT_MS = 2500;
+/**
+ * Silence after which the connection is probed, and how long the answer may take. After a sleep the time
+ * is shorter, because somebody has probably just touched the tablet.
+ */
+const PROBE_AFTER_MS = 4000;
+const PROBE_TIMEOUT_MS = 3000;
+const PROBE_AFTER_SLEEP_TIMEOUT_MS = 600;
 const TICK_MS = 1000;
-/** A tick this late, or early, means that the device slept or its clock was set. */
-const SLEEP_MS = 4000;
-const ACK_AFTER_MS = 250;
-const SAVE_AFTER_MS = 500;
-const REQUEST_WITHIN_MS = 12000;
-/** How long it is remembered that WebSockets do not get through, and how often they must fail for it. */
-const REMEMBER_MS = 24 * 3600 * 1000;
+/** A tick that is off by more than this means that the device slept or its clock was set. */
+const SLEEP_THRESHOLD_MS = 4000;
+const ACK_DELAY_MS = 250;
+const SAVE_DELAY_MS = 500;
+const REQUEST_TIMEOUT_MS = 12000;
+/** How long a fallback transport is remembered, and after how many failures in a row it is used. */
+const FALLBACK_TTL_MS = 24 * 3600 * 1000;
 const FAILURES_TO_SWITCH = 2;
-/** Words that end a session for good where no close code says it (server-sent events). */
-const FINAL = ["unauthenticated", "revoked", "auth_timeout", "superseded", "inactive"];
+/** Error codes that are final on a transport without close codes (server-sent events). */
+const FINAL_CODES = ["unauthenticated", "revoked", "auth_timeout", "superseded", "inactive"];
 
 export class WallcastError extends Error {
   constructor(message, code, status, retryAfterMs) {
@@ -66,12 +82,12 @@ export class WallcastError extends Error {
 
 export class Wallcast {
   constructor(options) {
-    const here = typeof location === "undefined" ? undefined : location.href;
-    this.base = new URL(options.base || "./", here);
+    const pageUrl = typeof location === "undefined" ? undefined : location.href;
+    this.base = new URL(options.base || "./", pageUrl);
     this.token = options.token;
     this.sessionId = options.sessionId;
     this._storage = options.storage;
-    this._key = options.storageKey || "wallcast";
+    this._storageKey = options.storageKey || "wallcast";
     this._transports = options.transports || ["websocket", "sse"];
     this._fetch = options.fetch || ((...request) => fetch(...request));
     this._WebSocket = options.WebSocket || (typeof WebSocket === "undefined" ? null : WebSocket);
@@ -79,106 +95,111 @@ export class Wallcast {
     this.words = null;
     this.heardAt = 0;
     this._handlers = new Map();
-    this._answers = new Map();
-    this._requests = this._attempt = this._refused = this._skew = 0;
-    this._link = null;
-    this._kept = this._load();
-    this._wake = () => this.check();
+    this._pendingRequests = new Map();
+    this._requestCount = this._attempt = this._failureCount = this._clockSkew = 0;
+    this._connection = null;
+    this._saved = this._load();
+    this._onWake = () => this.check();
   }
 
-  /** Has `handler(data, event)` called for each event of that type, for all with "*". Returns how to stop. */
+  /**
+   * Calls `handler(data, event)` for each event of `type`, or of any type with "*". Returns a function that
+   * unsubscribes.
+   */
   on(type, handler) {
     if (!this._handlers.has(type)) this._handlers.set(type, new Set());
     this._handlers.get(type).add(handler);
     return () => this._handlers.get(type).delete(handler);
   }
 
-  /** Connects and stays connected until `close`, or until the house ends it for good. */
+  /** Connects, and reconnects until `close()` is called or the server ends the session for good. */
   connect() {
     if (["connecting", "online"].includes(this.state.phase)) return;
-    this._attempt = this._refused = 0;
+    this._attempt = this._failureCount = 0;
     this._lastTick = Date.now();
-    if (!this._ticking) {
-      this._ticking = setInterval(() => this._tick(), TICK_MS);
-      for (const [target, name] of wakeSigns()) target.addEventListener(name, this._wake);
+    if (!this._tickTimer) {
+      this._tickTimer = setInterval(() => this._tick(), TICK_MS);
+      for (const [target, name] of wakeEvents()) target.addEventListener(name, this._onWake);
     }
     this._open();
   }
 
-  /** Disconnects. */
   close() {
     this._stop();
-    this._enter({ phase: "idle" });
+    this._setState({ phase: "idle" });
   }
 
-  /** Drops the position, for whoever becomes somebody else, and what it knows of transports. */
+  /** Discards the resume position and the remembered transport. Call it before connecting as another client. */
   forget() {
-    this._kept = {};
+    this._saved = {};
     this._save();
   }
 
-  /** The house's clock, in ms since 1970. */
+  /** The server's clock, in ms since 1970. */
   now() {
-    return Date.now() + this._skew;
+    return Date.now() + this._clockSkew;
   }
 
-  /** Sends a message and waits for its answer's `data`. */
-  send(type, data, { timeoutMs = REQUEST_WITHIN_MS } = {}) {
+  /** Sends a message and resolves with the `data` of its result. */
+  send(type, data, { timeoutMs = REQUEST_TIMEOUT_MS } = {}) {
     if (this.state.phase !== "online") return Promise.reject(new WallcastError("Not connected", "offline"));
-    return this._ask(type, data || {}, timeoutMs);
+    return this._sendRequest(type, data || {}, timeoutMs);
   }
 
-  /** A request to the HTTP interface, `path` relative to the base: the answer's JSON, or null. */
-  async request(method, path, body, { timeoutMs = REQUEST_WITHIN_MS } = {}) {
-    const read = async (response) => [response, await response.json().catch(() => null)];
-    const [response, answer] = await within(timeoutMs, this._call(method, path, body).then(read));
-    if (response.ok) return answer;
-    const { error = `The house answered ${response.status}`, code = "http_error" } = answer || {};
-    const retry = Number(response.headers.get("retry-after")) * 1000;
-    throw new WallcastError(error, code, response.status, retry || undefined);
+  /** Sends an HTTP request to `path`, relative to `base`. Resolves with the JSON body, or null if there is none. */
+  async request(method, path, body, { timeoutMs = REQUEST_TIMEOUT_MS } = {}) {
+    const readBody = async (response) => [response, await response.json().catch(() => null)];
+    const [response, result] = await withTimeout(timeoutMs, this._fetchApi(method, path, body).then(readBody));
+    if (response.ok) return result;
+    const { error = `The server responded with status ${response.status}`, code = "http_error" } = result || {};
+    const retryAfterMs = Number(response.headers.get("retry-after")) * 1000;
+    throw new WallcastError(error, code, response.status, retryAfterMs || undefined);
   }
 
-  /** Asks whether the connection still lives, and tries again at once where one is waited for. */
-  check(patienceMs = ANSWER_WITHIN_MS) {
-    if (this.state.phase === "waiting" && !this._mustWait) this._open();
-    else if (this.state.phase === "online") this._probe(patienceMs);
+  /**
+   * Probes the connection, or reconnects at once while waiting to reconnect, unless the server asked for a
+   * delay. The connection is replaced if nothing arrives within `timeoutMs`.
+   */
+  check(timeoutMs = PROBE_TIMEOUT_MS) {
+    if (this.state.phase === "waiting" && !this._hasMinimumDelay) this._open();
+    else if (this.state.phase === "online") this._probe(timeoutMs);
   }
 
   _open() {
-    this._drop();
-    const transport = this._choose();
-    const link = (this._link = { transport });
-    this._enter({ phase: "connecting", transport });
-    if (this._link !== link) return; // Closed by whoever heard of it.
-    const mine = (act) => (...given) => this._link === link && act(...given);
+    this._closeConnection();
+    const transport = this._chooseTransport();
+    const connection = (this._connection = { transport });
+    this._setState({ phase: "connecting", transport });
+    if (this._connection !== connection) return; // A handler of `state` called close().
+    const ifCurrent = (handler) => (...args) => this._connection === connection && handler(...args);
     const hooks = {
-      open: mine(() => expectWords(WORDS_AFTER_OPEN_MS)),
-      heard: mine(() => (this.heardAt = Date.now())),
-      message: mine((message) => this._receive(message)),
-      closed: mine((why) => this._closed(why)),
+      open: ifCurrent(() => awaitWelcome(WELCOME_AFTER_OPEN_TIMEOUT_MS)),
+      received: ifCurrent(() => (this.heardAt = Date.now())),
+      message: ifCurrent((message) => this._onMessage(message)),
+      closed: ifCurrent((cause) => this._onClosed(cause)),
     };
-    const expectWords = (ms) => {
-      clearTimeout(link.timer);
-      link.timer = setTimeout(() => hooks.closed({ silent: true }), ms);
+    const awaitWelcome = (ms) => {
+      clearTimeout(connection.timer);
+      connection.timer = setTimeout(() => hooks.closed({ silent: true }), ms);
     };
-    expectWords(WORDS_WITHIN_MS);
+    awaitWelcome(WELCOME_TIMEOUT_MS);
     try {
-      Object.assign(link, transport === "sse" ? this._openStream(hooks) : this._openSocket(hooks));
+      Object.assign(connection, transport === "sse" ? this._openEventStream(hooks) : this._openSocket(hooks));
     } catch (error) {
       setTimeout(() => hooks.closed({ error }), 0);
     }
   }
 
-  _choose() {
-    const known = this._transports.filter((one) => one !== "websocket" || this._WebSocket);
-    const { transport, transportUntil } = this._kept;
-    return known.includes(transport) && Date.now() < transportUntil ? transport : known[0];
+  _chooseTransport() {
+    const available = this._transports.filter((name) => name !== "websocket" || this._WebSocket);
+    const { transport, transportUntil } = this._saved;
+    return available.includes(transport) && Date.now() < transportUntil ? transport : available[0];
   }
 
   _openSocket(hooks) {
     const url = new URL("ws", this.base);
     url.protocol = url.protocol.replace("http", "ws");
-    const { epoch, lastEventId } = this._kept;
+    const { epoch, lastEventId } = this._saved;
     if (epoch !== undefined) {
       url.searchParams.set("since", lastEventId);
       url.searchParams.set("epoch", epoch);
@@ -190,27 +211,27 @@ export class Wallcast {
       if (this.token) transmit("authenticate", { token: this.token });
     };
     socket.onmessage = ({ data }) => {
-      hooks.heard();
+      hooks.received();
       hooks.message(JSON.parse(data));
     };
     socket.onclose = ({ code, reason }) => hooks.closed({ code, reason });
     socket.onerror = () => {};
     const transmit = (type, data, requestId) => socket.send(JSON.stringify({ type, data, requestId }));
-    const end = () => {
+    const close = () => {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     };
-    return { transmit, end };
+    return { transmit, close };
   }
 
-  _openStream(hooks) {
+  _openEventStream(hooks) {
     let reader = null;
-    let isOver = false;
-    const { epoch, lastEventId } = this._kept;
+    let isClosed = false;
+    const { epoch, lastEventId } = this._saved;
     const headers = { accept: "text/event-stream" };
     if (epoch !== undefined) headers["last-event-id"] = `${epoch}:${lastEventId}`;
     const read = async () => {
-      const response = await this._call("GET", "api/events", undefined, headers);
+      const response = await this._fetchApi("GET", "api/events", undefined, headers);
       if (!response.ok) {
         const { code, error } = (await response.json().catch(() => null)) || {};
         const retryAfterMs = Number(response.headers.get("retry-after")) * 1000;
@@ -218,13 +239,13 @@ export class Wallcast {
       }
       hooks.open();
       reader = response.body.getReader();
-      if (isOver) return reader.cancel();
-      const parse = streamParser((event) => hooks.message(event));
+      if (isClosed) return reader.cancel();
+      const parse = eventStreamParser((event) => hooks.message(event));
       const decoder = new TextDecoder();
       for (;;) {
         const { done, value } = await reader.read();
         if (done) return {};
-        hooks.heard();
+        hooks.received();
         parse(decoder.decode(value, { stream: true }));
       }
     };
@@ -236,16 +257,16 @@ export class Wallcast {
         .catch(({ code, message }) => ({ success: false, code, error: message }))
         .then((data) => requestId && hooks.message({ type: "result", requestId, data }));
     };
-    const end = () => {
-      isOver = true;
+    const close = () => {
+      isClosed = true;
       if (reader) reader.cancel().catch(() => {});
     };
-    return { transmit, end };
+    return { transmit, close };
   }
 
-  _call(method, path, body, headers = {}) {
-    const proof = this.token || this.sessionId;
-    if (proof) headers.authorization = `Bearer ${proof}`;
+  _fetchApi(method, path, body, headers = {}) {
+    const credential = this.token || this.sessionId;
+    if (credential) headers.authorization = `Bearer ${credential}`;
     if (body !== undefined) headers["content-type"] = "application/json";
     const options = { method, headers, body: JSON.stringify(body), credentials: "include", cache: "no-store" };
     return this._fetch(new URL(path, this.base).href, options).catch((error) => {
@@ -253,42 +274,42 @@ export class Wallcast {
     });
   }
 
-  _receive({ type, data, id, timestamp, requestId }) {
-    if (type === "result") return this._answered(requestId, data);
+  _onMessage({ type, data, id, timestamp, requestId }) {
+    if (type === "result") return this._onResult(requestId, data);
     data = data || {};
     const clock = Date.parse(timestamp || data.timestamp);
-    // What is replayed bears the time at which it happened.
+    // A replayed event carries the time at which it happened, so it says nothing about the clock.
     const isReplayed = Boolean(this.words && this.words.recovered && id <= this.words.lastEventId);
     if (clock && !isReplayed && ["connection", "heartbeat", "pong"].includes(type)) {
-      this._skew = clock - Date.now();
+      this._clockSkew = clock - Date.now();
     }
-    if (type === "connection") return this._welcomed(data);
-    if (type === "server_shutdown") this._comeBackAfter = data.reconnectAfterMs;
+    if (type === "connection") return this._onWelcome(data);
+    if (type === "server_shutdown") this._shutdownDelayMs = data.reconnectAfterMs;
     if (type === "error" || type === "auth_error") this._lastError = data;
     this._emit(type, data, { id, timestamp, isReplayed });
-    const reached = type === "heartbeat" ? data.lastEventId : id;
-    if (reached > this._kept.lastEventId) {
-      this._kept.lastEventId = reached;
-      this._saveSoon();
+    const position = type === "heartbeat" ? data.lastEventId : id;
+    if (position > this._saved.lastEventId) {
+      this._saved.lastEventId = position;
+      this._scheduleSave();
     }
-    if (id) this._ackSoon();
+    if (id) this._scheduleAck();
   }
 
-  _welcomed(words) {
-    clearTimeout(this._link.timer);
-    this.words = words;
-    this._refused = 0;
+  _onWelcome(welcome) {
+    clearTimeout(this._connection.timer);
+    this.words = welcome;
+    this._failureCount = 0;
     this._onlineSince = Date.now();
-    this._comeBackAfter = this._lastError = undefined;
-    if (!words.recovered) Object.assign(this._kept, { epoch: words.epoch, lastEventId: words.lastEventId });
-    if (this._link.transport !== this._transports[0] && this._kept.transport !== this._link.transport) {
-      this._kept.transport = this._link.transport;
-      this._kept.transportUntil = Date.now() + REMEMBER_MS;
+    this._shutdownDelayMs = this._lastError = undefined;
+    if (!welcome.recovered) Object.assign(this._saved, { epoch: welcome.epoch, lastEventId: welcome.lastEventId });
+    if (this._connection.transport !== this._transports[0] && this._saved.transport !== this._connection.transport) {
+      this._saved.transport = this._connection.transport;
+      this._saved.transportUntil = Date.now() + FALLBACK_TTL_MS;
     }
-    this._saveSoon();
-    this._enter({ phase: "online", transport: this._link.transport });
-    this._emit("connection", words, {});
-    if (!words.recovered) this._ackSoon(); // Drawn as it is now, nothing before that is still to be done.
+    this._scheduleSave();
+    this._setState({ phase: "online", transport: this._connection.transport });
+    this._emit("connection", welcome, {});
+    if (!welcome.recovered) this._scheduleAck(); // The welcome state covers every earlier event.
   }
 
   _emit(type, data, event) {
@@ -298,178 +319,180 @@ export class Wallcast {
         try {
           handler(data, full);
         } catch (error) {
-          // One handler's fault is told where faults are looked for, and keeps nobody else waiting.
+          // Reported as an unhandled rejection, so that the other handlers still run.
           setTimeout(() => Promise.reject(error), 0);
         }
       }
     }
   }
 
-  _ask(type, data, timeoutMs) {
-    const requestId = `r${++this._requests}`;
-    const answer = new Promise((resolve, reject) => this._answers.set(requestId, { resolve, reject }));
-    this._link.transmit(type, data, requestId);
-    const done = () => this._answers.delete(requestId);
-    answer.then(done, done);
-    return within(timeoutMs, answer);
+  _sendRequest(type, data, timeoutMs) {
+    const requestId = `r${++this._requestCount}`;
+    const result = new Promise((resolve, reject) => this._pendingRequests.set(requestId, { resolve, reject }));
+    this._connection.transmit(type, data, requestId);
+    const done = () => this._pendingRequests.delete(requestId);
+    result.then(done, done);
+    return withTimeout(timeoutMs, result);
   }
 
-  _answered(requestId, data) {
-    const { resolve, reject } = this._answers.get(requestId) || {};
+  _onResult(requestId, data) {
+    const { resolve, reject } = this._pendingRequests.get(requestId) || {};
     if (resolve && data.success) resolve(data);
     else if (resolve) reject(new WallcastError(data.error || "Refused", data.code));
   }
 
-  _ackSoon() {
-    if (this._acking) return;
-    this._acking = setTimeout(() => {
-      this._acking = null;
-      if (this.state.phase === "online") this._link.transmit("ack", { id: this._kept.lastEventId });
-    }, ACK_AFTER_MS);
+  _scheduleAck() {
+    if (this._ackTimer) return;
+    this._ackTimer = setTimeout(() => {
+      this._ackTimer = null;
+      if (this.state.phase === "online") this._connection.transmit("ack", { id: this._saved.lastEventId });
+    }, ACK_DELAY_MS);
   }
 
   _tick() {
     const now = Date.now();
     const late = Math.abs(now - this._lastTick - TICK_MS);
     this._lastTick = now;
-    this.heardAt = Math.min(this.heardAt, now); // Nothing was heard in the future of a clock set back.
-    if (late > SLEEP_MS) return this.check(ANSWER_AFTER_SLEEP_MS);
-    if (this.state.phase === "online" && now - this.heardAt > SILENCE_MS) this._probe(ANSWER_WITHIN_MS);
+    this.heardAt = Math.min(this.heardAt, now); // The clock may have been set back.
+    if (late > SLEEP_THRESHOLD_MS) return this.check(PROBE_AFTER_SLEEP_TIMEOUT_MS);
+    if (this.state.phase === "online" && now - this.heardAt > PROBE_AFTER_MS) this._probe(PROBE_TIMEOUT_MS);
   }
 
-  _probe(patienceMs) {
-    const link = this._link;
-    const due = Date.now() + patienceMs;
-    if (link.probe && link.probeDue <= due) return;
-    clearTimeout(link.probe);
-    link.probeDue = due;
-    const asked = Date.now();
-    const asking = () => link === this._link && this.state.phase === "online";
-    link.probe = setTimeout(() => {
-      link.probe = null;
-      if (asking() && this.heardAt < asked) this._closed({ silent: true });
-    }, patienceMs);
-    // Only what comes back on the connection itself counts as a sign of life.
-    link.transmit("ping", {});
+  _probe(timeoutMs) {
+    const connection = this._connection;
+    const deadline = Date.now() + timeoutMs;
+    if (connection.probe && connection.probeDeadline <= deadline) return;
+    clearTimeout(connection.probe);
+    connection.probeDeadline = deadline;
+    const sentAt = Date.now();
+    const isCurrent = () => connection === this._connection && this.state.phase === "online";
+    connection.probe = setTimeout(() => {
+      connection.probe = null;
+      if (isCurrent() && this.heardAt < sentAt) this._onClosed({ silent: true });
+    }, timeoutMs);
+    // Only data on the connection itself proves that it is alive, not the result of a POST.
+    connection.transmit("ping", {});
   }
 
-  async _closed({ code, reason, refused, silent }) {
-    const link = this._link;
+  async _onClosed({ code, reason, refused, silent }) {
+    const connection = this._connection;
     const wasOnline = this.state.phase === "online";
-    const said = this._lastError || {};
-    this._drop();
-    const word = code >= 4400 && code < 4500 ? reason || "closed" : FINAL.find((one) => one === said.code);
-    if (word && word !== "unauthenticated") return this._ended(word, said.message);
-    if (wasOnline && !word) {
-      // A connection that held for a while was no failure; what fails at once must not spin.
-      if (Date.now() - this._onlineSince > LONGEST_WAIT_MS || silent) this._attempt = 0;
-      return this._wait(this._comeBackAfter, silent ? 0 : undefined);
+    const lastError = this._lastError || {};
+    this._closeConnection();
+    const finalReason =
+      code >= 4400 && code < 4500 ? reason || "closed" : FINAL_CODES.find((one) => one === lastError.code);
+    if (finalReason && finalReason !== "unauthenticated") return this._end(finalReason, lastError.message);
+    if (wasOnline && !finalReason) {
+      // A connection that lasted resets the backoff; one that fails at once must not reconnect in a tight loop.
+      if (Date.now() - this._onlineSince > MAX_BACKOFF_MS || silent) this._attempt = 0;
+      return this._scheduleReconnect(this._shutdownDelayMs, silent ? 0 : undefined);
     }
-    const mine = (this._link = { transport: link.transport });
-    this._enter({ phase: "connecting", transport: link.transport });
-    const why = refused || (await this._whyRefused());
-    if (this._link !== mine) return undefined;
-    if (why.status === 401 || why.status === 403) return this._ended(why.code, why.message);
-    if (why.status === 429 || why.status === 503) return this._wait(why.retryAfterMs);
-    if (why.status === 200 && !word) this._failed(link.transport);
-    return this._wait();
+    const placeholder = (this._connection = { transport: connection.transport });
+    this._setState({ phase: "connecting", transport: connection.transport });
+    const refusal = refused || (await this._fetchRefusal());
+    if (this._connection !== placeholder) return undefined;
+    if (refusal.status === 401 || refusal.status === 403) return this._end(refusal.code, refusal.message);
+    if (refusal.status === 429 || refusal.status === 503) return this._scheduleReconnect(refusal.retryAfterMs);
+    if (refusal.status === 200 && !finalReason) this._onTransportFailure(connection.transport);
+    return this._scheduleReconnect();
   }
 
-  /** What the house says to somebody whose upgrade failed: the browser does not tell why. */
-  _whyRefused() {
+  /** Finds out why an upgrade was refused: browsers report neither status nor body. */
+  _fetchRefusal() {
     return this.request("GET", "api/me").then(() => ({ status: 200 }), (error) => error);
   }
 
-  _failed(transport) {
-    this._refused += 1;
+  _onTransportFailure(transport) {
+    this._failureCount += 1;
     const others = this._transports.filter((one) => one !== transport);
-    if (this._refused < FAILURES_TO_SWITCH || !others.length) return;
-    this._refused = this._attempt = 0;
-    // For now only; it is remembered once its first words have come.
-    Object.assign(this._kept, { transport: others[0], transportUntil: Date.now() + REMEMBER_MS });
+    if (this._failureCount < FAILURES_TO_SWITCH || !others.length) return;
+    this._failureCount = this._attempt = 0;
+    // `_onWelcome` stores the choice once the fallback has connected.
+    Object.assign(this._saved, { transport: others[0], transportUntil: Date.now() + FALLBACK_TTL_MS });
   }
 
-  _wait(atLeastMs, exactlyMs) {
-    const growing = Math.min(FIRST_WAIT_MS * 2 ** this._attempt, LONGEST_WAIT_MS);
-    const jittered = growing / 2 + Math.random() * (growing / 2);
-    const wait = exactlyMs === undefined ? (atLeastMs || 0) + jittered : exactlyMs;
+  _scheduleReconnect(minimumMs, exactMs) {
+    const backoff = Math.min(INITIAL_BACKOFF_MS * 2 ** this._attempt, MAX_BACKOFF_MS);
+    const jittered = backoff / 2 + Math.random() * (backoff / 2);
+    const delay = exactMs === undefined ? (minimumMs || 0) + jittered : exactMs;
     this._attempt = Math.min(this._attempt + 1, 16);
-    this._mustWait = Boolean(atLeastMs);
-    this._retry = setTimeout(() => this._open(), wait);
-    this._enter({ phase: "waiting", retryAt: Date.now() + wait });
+    this._hasMinimumDelay = Boolean(minimumMs);
+    this._reconnectTimer = setTimeout(() => this._open(), delay);
+    this._setState({ phase: "waiting", retryAt: Date.now() + delay });
   }
 
-  _ended(reason, message) {
+  _end(reason, message) {
     this._stop();
-    this._enter({ phase: "ended", reason: reason || "unauthenticated", message });
+    this._setState({ phase: "ended", reason: reason || "unauthenticated", message });
   }
 
-  _drop() {
-    clearTimeout(this._retry);
-    const link = this._link;
-    this._link = null;
-    this._mustWait = false;
-    for (const timer of link ? [link.timer, link.probe] : []) clearTimeout(timer);
-    if (link && link.end) link.end();
-    for (const { reject } of this._answers.values()) reject(new WallcastError("The connection was lost", "offline"));
+  _closeConnection() {
+    clearTimeout(this._reconnectTimer);
+    const connection = this._connection;
+    this._connection = null;
+    this._hasMinimumDelay = false;
+    for (const timer of connection ? [connection.timer, connection.probe] : []) clearTimeout(timer);
+    if (connection && connection.close) connection.close();
+    const error = new WallcastError("The connection was lost", "offline");
+    for (const { reject } of this._pendingRequests.values()) reject(error);
   }
 
   _stop() {
-    this._drop();
-    clearInterval(this._ticking);
-    this._ticking = null;
-    for (const [target, name] of wakeSigns()) target.removeEventListener(name, this._wake);
-    if (this._saving) this._save();
+    this._closeConnection();
+    clearInterval(this._tickTimer);
+    this._tickTimer = null;
+    for (const [target, name] of wakeEvents()) target.removeEventListener(name, this._onWake);
+    if (this._saveTimer) this._save();
   }
 
-  _enter(state) {
+  _setState(state) {
     this.state = Object.assign({ since: Date.now() }, state);
     this._emit("state", this.state, {});
   }
 
   _load() {
     try {
-      const kept = JSON.parse(this._storage.getItem(this._key));
-      return Number.isSafeInteger(kept.lastEventId) ? kept : {};
+      const saved = JSON.parse(this._storage.getItem(this._storageKey));
+      return Number.isSafeInteger(saved.lastEventId) ? saved : {};
     } catch (error) {
       return {};
     }
   }
 
-  _saveSoon() {
-    this._saving = this._saving || setTimeout(() => this._save(), SAVE_AFTER_MS);
+  _scheduleSave() {
+    this._saveTimer = this._saveTimer || setTimeout(() => this._save(), SAVE_DELAY_MS);
   }
 
   _save() {
-    clearTimeout(this._saving);
-    this._saving = null;
+    clearTimeout(this._saveTimer);
+    this._saveTimer = null;
     try {
-      if (this._storage) this._storage.setItem(this._key, JSON.stringify(this._kept));
+      if (this._storage) this._storage.setItem(this._storageKey, JSON.stringify(this._saved));
     } catch (error) {
-      // A full or forbidden storage costs no more than a replay.
+      // Without storage the next page load starts without a resume position.
     }
   }
 }
 
-/** What may mean that a device woke up or found its network again. */
-function wakeSigns() {
+/** Events that hint that the device woke up or is back on the network. */
+function wakeEvents() {
   if (typeof window === "undefined" || typeof document === "undefined") return [];
-  const of = (target, ...names) => names.map((name) => [target, name]);
-  return of(window, "online", "pageshow", "focus").concat(of(document, "visibilitychange", "resume"));
+  const on = (target, ...names) => names.map((name) => [target, name]);
+  return on(window, "online", "pageshow", "focus").concat(on(document, "visibilitychange", "resume"));
 }
 
-/** Fails with `timeout` where a promise takes too long. */
-function within(ms, promise) {
+/** Rejects with code `timeout` if `promise` takes longer than `ms`. */
+function withTimeout(ms, promise) {
   let timer;
-  const error = new WallcastError("No answer came in time", "timeout");
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(error), ms)));
+  const error = new WallcastError("The server did not answer in time", "timeout");
+  const expired = new Promise((_, reject) => (timer = setTimeout(() => reject(error), ms)));
   const done = () => clearTimeout(timer);
   promise.then(done, done);
-  return Promise.race([promise, late]);
+  return Promise.race([promise, expired]);
 }
 
-/** Parses an event stream (HTML standard, section 9.2.6) as it comes in. */
-function streamParser(emit) {
+/** Incremental parser of an event stream (HTML standard, section 9.2.6). */
+function eventStreamParser(emit) {
   let text = "";
   let event = {};
   return (chunk) => {
@@ -478,9 +501,9 @@ function streamParser(emit) {
     text = lines.pop();
     for (const raw of lines) {
       const line = raw.replace(/\r$/, "");
-      const [, field, value] = /^([^:]*):? ?([^]*)$/.exec(line); // A dot would stop at a name's U+2028.
+      const [, field, value] = /^([^:]*):? ?([^]*)$/.exec(line); // `.` would not match U+2028.
       if (line === "") {
-        if (event.data !== undefined) emit(streamed(event));
+        if (event.data !== undefined) emit(toEvent(event));
         event = {};
       } else if (field === "data") {
         event.data = event.data === undefined ? value : `${event.data}\n${value}`;
@@ -491,10 +514,10 @@ function streamParser(emit) {
   };
 }
 
-function streamed({ event, data, id = "" }) {
+function toEvent({ event, data, id = "" }) {
   const parsed = JSON.parse(data);
   const number = id ? Number(id.slice(id.lastIndexOf(":") + 1)) : undefined;
-  // The first words and heartbeats bear the house's position, which is no event's own id.
-  const isOwn = !["connection", "heartbeat"].includes(event);
-  return { type: event, data: parsed, id: isOwn ? number : undefined, timestamp: parsed.timestamp };
+  // The id of a welcome or heartbeat is the server's position, not the id of an event.
+  const hasOwnId = !["connection", "heartbeat"].includes(event);
+  return { type: event, data: parsed, id: hasOwnId ? number : undefined, timestamp: parsed.timestamp };
 }

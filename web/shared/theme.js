@@ -1,9 +1,12 @@
-// Light or dark, before anything is drawn: a plain script, so that no page flashes in the wrong colours.
-// `wallcastTheme.choose("system" | "light" | "dark" | "evening")` changes and keeps it.
+// Sets the colour theme. A plain script in the document's head, because a module would run after the first
+// paint and the page would flash in the wrong colours.
+//
+// `wallcastTheme.chosen()` returns the stored choice; `wallcastTheme.choose(CHOICE)` applies and stores one:
+// "system", "light", "dark", or "evening", which is dark from 20:00 to 7:00.
 (function () {
   var KEY = "wallcast.theme";
-  var EVENING = 20;
-  var MORNING = 7;
+  var EVENING_HOUR = 20;
+  var MORNING_HOUR = 7;
   var system = window.matchMedia("(prefers-color-scheme: dark)");
 
   function chosen() {
@@ -18,7 +21,7 @@
     var choice = chosen();
     if (choice === "evening") {
       var hour = new Date().getHours();
-      return hour >= EVENING || hour < MORNING;
+      return hour >= EVENING_HOUR || hour < MORNING_HOUR;
     }
     return choice === "system" ? system.matches : choice === "dark";
   }
@@ -37,7 +40,7 @@
       try {
         localStorage.setItem(KEY, choice);
       } catch (error) {
-        // It holds until the page is left.
+        // Without storage the choice is lost: the next `apply` uses the default again.
       }
       apply();
     },

@@ -1,5 +1,5 @@
-// The parts that both apps are built from. They own no state of the house and know no words but those
-// that they are given.
+// Preact components and hooks shared by the tablet app and the admin page. They hold no server state and no
+// translated texts; callers pass both in.
 
 import { Fragment, createContext, h, options, render } from "../vendor/preact/preact.js";
 import {
@@ -14,7 +14,7 @@ import {
 import htm from "../vendor/htm/htm.js";
 
 // Browsers before Chrome 71 have no queueMicrotask, which preact would use.
-if (typeof queueMicrotask === "undefined") options.debounceRendering = (act) => Promise.resolve().then(act);
+if (typeof queueMicrotask === "undefined") options.debounceRendering = (callback) => Promise.resolve().then(callback);
 
 export const html = htm.bind(h);
 export {
@@ -30,10 +30,10 @@ export {
   useState,
 };
 
-/** Class names out of those that hold. */
+/** Joins the truthy class names. */
 export const classes = (...names) => names.filter(Boolean).join(" ");
 
-/** `kind`: "primary", "danger", "quiet" or none. A busy one keeps its focus and does nothing. */
+/** `kind`: "primary", "danger", "quiet" or none. A busy button keeps the focus and ignores clicks. */
 export function Button({ kind, isLarge, isBusy, onClick, children, class: more, ...rest }) {
   return html`<button
     type="button"
@@ -46,14 +46,14 @@ export function Button({ kind, isLarge, isBusy, onClick, children, class: more, 
   </button>`;
 }
 
-/** A round button whose picture has a name. */
+/** A round button with an icon; `label` is its accessible name. */
 export function IconButton({ label, children, class: more, ...rest }) {
   return html`<button type="button" ...${rest} class=${classes("icon-button", more)} aria-label=${label} title=${label}>
     ${children}
   </button>`;
 }
 
-/** A picture of lines on 24 by 24; `path` is its drawing. It says nothing to a reader. */
+/** A stroked SVG icon; `path` is drawn on a 24 by 24 grid. Hidden from screen readers. */
 export function Icon({ path, class: more }) {
   return html`<svg class=${classes("icon", more)} viewBox="0 0 24 24" aria-hidden="true" focusable="false">
     <path d=${path} />
@@ -65,17 +65,17 @@ export function Badge({ kind, children, ...rest }) {
   return html`<span ...${rest} class=${classes("badge", kind)}>${children}</span>`;
 }
 
-let fields = 0;
+let nextId = 0;
 
-/** A labelled input; `as` is "input", "select" or "textarea", and what else is given goes to it. */
+/** A labelled form control. `as` is "input", "select" or "textarea"; other props are passed to that element. */
 export function Field({ label, hint, error, as = "input", children, ...rest }) {
-  const id = useMemo(() => `field-${++fields}`, []);
-  const said = classes(hint && `${id}-hint`, error && `${id}-error`);
-  const given = Object.assign({ id, "aria-describedby": said || undefined }, rest);
-  if (error) given["aria-invalid"] = "true";
+  const id = useMemo(() => `field-${++nextId}`, []);
+  const describedBy = classes(hint && `${id}-hint`, error && `${id}-error`);
+  const props = Object.assign({ id, "aria-describedby": describedBy || undefined }, rest);
+  if (error) props["aria-invalid"] = "true";
   return html`<div class="field">
     <label for=${id}>${label}</label>
-    ${h(as, given, children)}
+    ${h(as, props, children)}
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
     ${error && html`<p class="error" id=${`${id}-error`} role="alert">${error}</p>`}
   </div>`;
@@ -83,7 +83,7 @@ export function Field({ label, hint, error, as = "input", children, ...rest }) {
 
 const FOCUSABLE = "a[href],button:not([disabled]),input:not([disabled]),select,textarea,[tabindex='0']";
 
-/** Keeps the keyboard inside an element while it is there, and gives the focus back afterwards. */
+/** Traps the keyboard focus in the element that gets the returned ref, and restores it on unmount. */
 export function useFocusTrap(onEscape) {
   const box = useRef(null);
   const escape = useRef(onEscape);
@@ -115,10 +115,10 @@ export function useFocusTrap(onEscape) {
   return box;
 }
 
-/** A dialog over the page. Escape, the veil and the cross close it, where `onClose` is given. */
+/** A modal dialog. With `onClose`, Escape, a click on the backdrop and the close button close it. */
 export function Dialog({ title, closeLabel, onClose, actions, children, role = "dialog" }) {
   const box = useFocusTrap(onClose);
-  const id = useMemo(() => `dialog-${++fields}`, []);
+  const id = useMemo(() => `dialog-${++nextId}`, []);
   return html`<div class="veil" onClick=${(event) => event.target === event.currentTarget && onClose && onClose()}>
     <section class="dialog" role=${role} aria-modal="true" aria-labelledby=${id} tabindex="-1" ref=${box}>
       <header>
@@ -135,18 +135,18 @@ const TOAST_MS = 5000;
 let toasts = [];
 let showToasts = () => {};
 
-/** Says something for a moment; `kind` "danger" for what failed. */
+/** Shows a short notice for five seconds; `kind` "danger" marks a failure. */
 export function toast(text, kind) {
-  const one = { text, kind, key: ++fields };
-  toasts = toasts.concat(one).slice(-3);
+  const added = { text, kind, key: ++nextId };
+  toasts = toasts.concat(added).slice(-3);
   showToasts(toasts);
   setTimeout(() => {
-    toasts = toasts.filter((other) => other !== one);
+    toasts = toasts.filter((other) => other !== added);
     showToasts(toasts);
   }, TOAST_MS);
 }
 
-/** Where toasts appear; once in an app. */
+/** The container of the toasts; render it once in an app. */
 export function Toasts() {
   const [shown, show] = useState(toasts);
   useLayoutEffect(() => {
@@ -158,10 +158,10 @@ export function Toasts() {
   </div>`;
 }
 
-/** Draws again when a store tells that it changed. A store has `subscribe(act)`, which returns how to stop. */
+/** Renders again after each change of `store`, whose `subscribe(callback)` returns a function that unsubscribes. */
 export function useStore(store) {
-  const [, turn] = useState(0);
-  // Before anything else can happen: an effect that comes later would miss a change in between.
-  useLayoutEffect(() => store.subscribe(() => turn((count) => count + 1)), [store]);
+  const [, setVersion] = useState(0);
+  // A layout effect, because a change between the render and a plain effect would be missed.
+  useLayoutEffect(() => store.subscribe(() => setVersion((count) => count + 1)), [store]);
   return store;
 }
