@@ -1,7 +1,7 @@
 // Words and times in the reader's language. English stands in the code; `words/de.js` and its like
 // give another language sentence by sentence. A further one is a file and a line in LANGUAGES.
 
-import { prefer, preferred } from "../shared/words.js";
+import { storeLanguage, preferredLanguages } from "../shared/words.js";
 import german from "./words/de.js";
 
 /** Languages by their code: their own name, and their sentences. */
@@ -12,14 +12,14 @@ const [, table] = LANGUAGES[language];
 document.documentElement.lang = language;
 
 function choose() {
-  const wanted = preferred().map((tag) => tag.slice(0, 2).toLowerCase());
+  const wanted = preferredLanguages().map((tag) => tag.slice(0, 2).toLowerCase());
   return wanted.find((tag) => tag in LANGUAGES) ?? "en";
 }
 
 /** Chooses a language and draws the page in it. */
 export function speak(code) {
   try {
-    prefer(code);
+    storeLanguage(code);
   } catch {
     // A private window forgets it.
   }
@@ -38,7 +38,7 @@ export function count(n, one, many) {
 }
 
 /** The reader's own country's ways, where they are of this language. */
-const locale = preferred().find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
+const locale = preferredLanguages().find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
 const numbers = new Intl.NumberFormat(locale);
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
 const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });

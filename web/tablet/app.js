@@ -1,67 +1,71 @@
-// The tablet's app: finds out who this tablet is, and shows the way in or the house.
+// Entry point of the tablet app. Decides whether this browser is paired, and shows the pairing screen or the
+// home screen.
 
 import { Toasts, html, render, toast, useEffect, useLayoutEffect, useStore, useState } from "../shared/ui.js";
-import { choose } from "../shared/words.js";
+import { chooseLanguage } from "../shared/words.js";
 import { Wallcast } from "../wallcast.js";
 import { Commands } from "./commands.js";
 import { Details } from "./details.js";
 import { Device } from "./device.js";
 import { nameOf } from "./entity.js";
-import { App, why } from "./frame.js";
+import { App, errorText } from "./frame.js";
 import { Help, HelpDialog } from "./help.js";
 import { Home } from "./home.js";
-import { House } from "./house.js";
+import { ServerState } from "./server-state.js";
 import { Messages } from "./messages.js";
 import { Darkness, Identity, MessageOverlay, Screensaver, Veil } from "./overlays.js";
 import { PairScreen } from "./pair-screen.js";
-import { Pairing, codeIn } from "./pairing.js";
+import { Pairing, findCode } from "./pairing.js";
 import { MessagesDialog, SettingsDialog } from "./settings.js";
 import { de } from "./words/de.js";
 import { en } from "./words/en.js";
 
-/** Whether this browser is paired, or was; not with what, which no script may know. */
-const PAIRED = "wallcast.paired";
-const IS = "is";
-const WAS = "was";
+/**
+ * Storage key: whether this browser is paired or was paired before. The credential itself is a cookie that
+ * scripts cannot read.
+ */
+const PAIRED_KEY = "wallcast.paired";
+const IS_PAIRED = "is";
+const WAS_PAIRED = "was";
 const BASE = "./";
 
-const { say, language } = choose({ en, de });
-const storage = keeper();
+const { t, language } = chooseLanguage({ en, de });
+const storage = openStorage();
 
-/** Where nothing may be stored, as in some kiosk browsers, it holds as long as the page. */
-function keeper() {
+/** localStorage, or a replacement in memory where storage is blocked, as in some kiosk browsers. */
+function openStorage() {
   try {
     localStorage.setItem("wallcast.probe", "1");
     localStorage.removeItem("wallcast.probe");
     return localStorage;
   } catch (error) {
-    // Then only the cookie knows whether this tablet was paired, and the house is asked.
-    const kept = new Map([[PAIRED, WAS]]);
+    // The cookie may still be valid: "was paired" makes `start` ask the server.
+    const values = new Map([[PAIRED_KEY, WAS_PAIRED]]);
     return {
-      getItem: (key) => (kept.has(key) ? kept.get(key) : null),
-      setItem: (key, value) => kept.set(key, value),
+      getItem: (key) => (values.has(key) ? values.get(key) : null),
+      setItem: (key, value) => values.set(key, value),
     };
   }
 }
 
-/** Why this tablet is out, in words for whoever stands before it. */
-function noticeOf(reason) {
+/** The notice on the pairing screen that explains why this tablet's session ended. */
+function noticeFor(reason) {
   const known = ["revoked", "inactive", "superseded"].includes(reason) ? reason : "expired";
-  return { reason: known, title: say(`ended_${known}`), text: say(`ended_${known}_text`) };
+  return { reason: known, title: t(`ended_${known}`), text: t(`ended_${known}_text`) };
 }
 
 const device = new Device(storage);
 const client = new Wallcast({ base: BASE, storage });
-const house = new House(client, (entity, error) => {
+const server = new ServerState(client, (entity, error) => {
   const offline = error && (error.code === "offline" || error.code === "timeout");
   const name = nameOf(entity);
-  if (offline) toast(say("not_connected"), "danger");
-  else if (error) toast(say("refused", { name, why: why(say, error) }), "danger");
-  else toast(say("did_not_happen", { name }), "danger");
+  if (offline) toast(t("not_connected"), "danger");
+  else if (error) toast(t("refused", { name, why: errorText(t, error) }), "danger");
+  else toast(t("did_not_happen", { name }), "danger");
 });
 const messages = new Messages(client);
 const help = new Help(client);
-const context = { house, device, messages, help, say, language };
+const context = { server, device, messages, help, t, language };
 new Commands(client, Object.assign(context, { show: showArea }), storage);
 
 function showArea(id) {
@@ -69,8 +73,8 @@ function showArea(id) {
   window.dispatchEvent(new Event("hashchange"));
 }
 
-/** The area that the address names; anybody may have written it. */
-function areaInAddress() {
+/** The area id in the URL's fragment, or "". The fragment may be malformed. */
+function areaIdInUrl() {
   try {
     return decodeURIComponent((/^#area\/(.+)$/.exec(location.hash) || [])[1] || "");
   } catch (error) {
@@ -79,16 +83,16 @@ function areaInAddress() {
 }
 
 function PairedTablet() {
-  for (const store of [house, device, messages, help]) useStore(store);
-  const [chosenId, choose] = useState(areaInAddress());
+  for (const store of [server, device, messages, help]) useStore(store);
+  const [chosenId, setChosenId] = useState(areaIdInUrl());
   const [dialog, open] = useState(null);
   useLayoutEffect(() => {
-    const follow = () => {
-      choose(areaInAddress());
+    const onHashChange = () => {
+      setChosenId(areaIdInUrl());
       open(null);
     };
-    window.addEventListener("hashchange", follow);
-    return () => window.removeEventListener("hashchange", follow);
+    window.addEventListener("hashchange", onHashChange);
+    return () => window.removeEventListener("hashchange", onHashChange);
   }, []);
   const waiting = messages.waiting;
   useEffect(() => {
@@ -111,61 +115,65 @@ function PairedTablet() {
 }
 
 function Root() {
-  const [stage, enter] = useState({ name: "starting" });
+  const [stage, setStage] = useState({ name: "starting" });
   useEffect(() => {
-    const paired = () => {
-      storage.setItem(PAIRED, IS);
+    const onPaired = () => {
+      storage.setItem(PAIRED_KEY, IS_PAIRED);
       client.forget();
       history.replaceState(null, "", location.pathname.replace(/pair$/, ""));
-      enter({ name: "home" });
+      setStage({ name: "home" });
       client.connect();
     };
-    const pairing = new Pairing(BASE, paired);
-    const offer = async (notice) => {
-      enter({ name: "pairing", pairing, notice });
-      const code = codeIn(location.hash);
-      // A code is for one use: it does not stay where a reload would bring it again.
+    const pairing = new Pairing(BASE, onPaired);
+    const showPairing = async (notice) => {
+      setStage({ name: "pairing", pairing, notice });
+      const code = findCode(location.hash);
+      // A code works once: remove it, so that a reload does not submit it again.
       if (code) history.replaceState(null, "", location.pathname);
-      // Whoever brings a good code asks for nothing else.
-      if (!code || !(await pairing.bring(code))) pairing.ask();
+      // Without a valid code, request a pairing that an admin has to approve.
+      if (!code || !(await pairing.submitCode(code))) pairing.requestApproval();
     };
     client.on("state", ({ phase, reason }) => {
       if (phase !== "ended") return;
       client.forget();
-      storage.setItem(PAIRED, WAS);
-      offer(noticeOf(reason));
+      storage.setItem(PAIRED_KEY, WAS_PAIRED);
+      showPairing(noticeFor(reason));
     });
-    begin(offer, () => {
-      enter({ name: "home" });
+    start(showPairing, () => {
+      setStage({ name: "home" });
       client.connect();
     });
     return () => pairing.stop();
   }, []);
   return html`
-    ${stage.name === "pairing" && html`<${PairScreen} pairing=${stage.pairing} say=${say} notice=${stage.notice} />`}
+    ${stage.name === "pairing" && html`<${PairScreen} pairing=${stage.pairing} t=${t} notice=${stage.notice} />`}
     ${stage.name === "home" && html`<${PairedTablet} />`}
     <${Toasts} />
   `;
 }
 
-/** A tablet that is paired goes home and hears there if that has ended; one that was asks who it is. */
-async function begin(offer, goHome) {
-  const standing = storage.getItem(PAIRED);
-  if (codeIn(location.hash) || !standing) return offer();
-  if (standing === IS) return goHome();
+/**
+ * A paired tablet shows the home screen; the connection reports if its cookie is no longer valid. A tablet
+ * that was paired before first asks the server whether its cookie is valid again.
+ */
+async function start(showPairing, showHome) {
+  const paired = storage.getItem(PAIRED_KEY);
+  if (findCode(location.hash) || !paired) return showPairing();
+  if (paired === IS_PAIRED) return showHome();
   try {
     const { role } = await client.request("GET", "api/me");
-    if (role !== "client") return offer();
-    storage.setItem(PAIRED, IS);
-    return goHome();
+    if (role !== "client") return showPairing();
+    storage.setItem(PAIRED_KEY, IS_PAIRED);
+    return showHome();
   } catch (error) {
-    return offer(["revoked", "inactive"].includes(error.code) ? noticeOf(error.code) : undefined);
+    return showPairing(["revoked", "inactive"].includes(error.code) ? noticeFor(error.code) : undefined);
   }
 }
 
 render(html`<${Root} />`, document.getElementById("app"));
 
-// Where the certificate is trusted the app opens without the house; elsewhere browsers refuse the worker.
+// With a trusted certificate the service worker opens the app while the server is unreachable. Without one
+// browsers refuse to register it.
 if ("serviceWorker" in navigator && window.isSecureContext) {
   window.addEventListener("load", () => navigator.serviceWorker.register("sw.js").catch(() => {}));
 }

@@ -1,43 +1,44 @@
-// What an admin may have this tablet do. Each command is done once, and its outcome is told to the house.
+// Runs the commands that admins send to this tablet (docs/protocol.md#commands). Each command id runs
+// once; the result goes back to the server as `command_result`.
 //
 // `parameters` by type: identify none; reload none; navigate {areaId} or {area: NAME}; screen_off none;
 // screen_on none; brightness {level} 5 to 100; speak {text, language?}; configure {help?, saverMinutes?,
-// theme?, language?}. A type may be written with `-` or in capitals as well.
+// theme?, language?}. Types are case-insensitive and may use `-` for `_`.
 
-import { prefer } from "../shared/words.js";
+import { storeLanguage } from "../shared/words.js";
 
 const KEY = "wallcast.commands";
-const REMEMBERED = 100;
+const MAX_REMEMBERED = 100;
 const THEMES = ["system", "light", "dark", "evening"];
 
 export class Commands {
-  /** `app`: `{house, device, language, show(areaId)}`. */
+  /** `app` is `{server, device, language, show(areaId)}`. */
   constructor(client, app, storage) {
     this.client = client;
     this.app = app;
     this._storage = storage;
-    this._done = read(storage);
-    client.on("command", (command) => this._take(command));
+    this._done = load(storage);
+    client.on("command", (command) => this._onCommand(command));
   }
 
-  async _take(command) {
+  async _onCommand(command) {
     if (this._done.includes(command.commandId)) return;
     if (Date.parse(command.expiresAt) < this.client.now()) return;
     this._remember(command.commandId);
-    const act = ACTS.get(normal(command.type));
+    const handler = HANDLERS.get(normalize(command.type));
     let result;
     try {
-      if (!act) throw new Error(`This tablet knows no command ${command.type}`);
-      const message = await act(this.app, command.parameters || {});
+      if (!handler) throw new Error(`This tablet does not support the command ${command.type}`);
+      const message = await handler(this.app, command.parameters || {});
       result = { success: true, message };
     } catch (error) {
       result = { success: false, error: error.message };
     }
     await this._report(Object.assign({ commandId: command.commandId }, result));
-    if (result.success && normal(command.type) === "reload") location.reload();
+    if (result.success && normalize(command.type) === "reload") location.reload();
   }
 
-  /** What was done is told until the house has heard it. */
+  /** Sends the result, and retries with backoff while the server is unreachable. */
   async _report(result) {
     for (let attempt = 0; attempt < 5; attempt += 1) {
       try {
@@ -55,14 +56,14 @@ export class Commands {
     try {
       this._storage.setItem(KEY, JSON.stringify(this._done));
     } catch (error) {
-      // Then a reload may do one again.
+      // Without storage a command may run again after a reload.
     }
   }
 }
 
-const normal = (type) => type.toLowerCase().replace(/-/g, "_");
+const normalize = (type) => type.toLowerCase().replace(/-/g, "_");
 
-const ACTS = new Map(Object.entries({
+const HANDLERS = new Map(Object.entries({
   identify({ device }) {
     device.identify();
     return "Its name is on the screen";
@@ -70,8 +71,8 @@ const ACTS = new Map(Object.entries({
   reload() {
     return "It loads its page again";
   },
-  navigate({ house, device, show }, { areaId, area }) {
-    const found = house.areas.find((one) => one.id === areaId || (area !== undefined && one.name === area));
+  navigate({ server, device, show }, { areaId, area }) {
+    const found = server.areas.find((one) => one.id === areaId || (area !== undefined && one.name === area));
     if (!found) throw new Error("This tablet has no such area");
     device.wake();
     show(found.id);
@@ -91,7 +92,7 @@ const ACTS = new Map(Object.entries({
     return `Its brightness is ${Number(level)} %`;
   },
   async speak({ device, language }, { text, language: spoken }) {
-    if (typeof text !== "string" || !text) throw new Error("text must say something");
+    if (typeof text !== "string" || !text) throw new Error("text must not be empty");
     await device.speak(text.slice(0, 500), spoken || language);
     return "It was said";
   },
@@ -107,12 +108,12 @@ const ACTS = new Map(Object.entries({
     if (saverMinutes !== undefined) settings.saverMinutes = saverMinutes;
     device.configure(settings);
     if (theme !== undefined) window.wallcastTheme.choose(theme);
-    if (typeof language === "string") prefer(language);
+    if (typeof language === "string") storeLanguage(language);
     return "Its settings are changed";
   },
 }));
 
-function read(storage) {
+function load(storage) {
   try {
     return JSON.parse(storage.getItem(KEY)) || [];
   } catch (error) {

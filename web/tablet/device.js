@@ -1,71 +1,71 @@
-// What this tablet is asked to be: awake, dark, dimmed, named aloud. It keeps its own settings; it knows
-// nothing of the house.
+// State of the device itself: screen off, idle, brightness, identify, speech, full screen, and the settings
+// stored on it. Independent of the server.
 
 import { Model } from "./model.js";
 
 const KEY = "wallcast.device";
-/** `saverMinutes` 0 is never. `help` is whether the help button is there; an admin's `configure` decides. */
+/** `saverMinutes`: idle time before the clock shows, 0 for never. `help`: whether the help button is shown. */
 const DEFAULTS = { saverMinutes: 5, help: true };
 const IDENTIFY_MS = 12000;
-const SIGNS_OF_LIFE = ["pointerdown", "touchstart", "mousedown", "keydown", "wheel"];
+const ACTIVITY_EVENTS = ["pointerdown", "touchstart", "mousedown", "keydown", "wheel"];
 
 export class Device extends Model {
   constructor(storage) {
     super();
     this._storage = storage;
-    this.settings = Object.assign({}, DEFAULTS, read(storage));
+    this.settings = Object.assign({}, DEFAULTS, load(storage));
     this.isOff = false;
     this.isIdle = false;
     this.brightness = 100;
     this.identifying = false;
-    this._touchedAt = Date.now();
-    for (const sign of SIGNS_OF_LIFE) {
-      window.addEventListener(sign, (event) => this._touched(event), { capture: true, passive: false });
+    this._lastActivityAt = Date.now();
+    for (const type of ACTIVITY_EVENTS) {
+      window.addEventListener(type, (event) => this._onActivity(event), { capture: true, passive: false });
     }
-    setInterval(() => this._look(), 1000);
+    setInterval(() => this._checkIdle(), 1000);
     document.addEventListener("visibilitychange", () => this.stayAwake());
     this.stayAwake();
   }
 
-  /** Changes settings and keeps them. */
+  /** Changes and stores settings. */
   configure(change) {
     this._set({ settings: Object.assign({}, this.settings, change) });
     try {
       this._storage.setItem(KEY, JSON.stringify(this.settings));
     } catch (error) {
-      // They hold until the page is left.
+      // Without storage the settings last until the page is closed.
     }
   }
 
-  /** Black until somebody touches it. */
+  /** Shows a black screen until somebody touches it. */
   turnOff() {
     this._set({ isOff: true });
   }
 
-  /** Shows the house again, as a touch does. */
+  /** Ends the black screen and the idle clock. */
   wake() {
-    this._touchedAt = Date.now();
+    this._lastActivityAt = Date.now();
     this._set({ isOff: false, isIdle: false });
   }
 
-  /** A page cannot turn the backlight down, so it lays a veil over itself: 5 to 100 per cent. */
+  /** Sets the brightness, clamped to 5 to 100 %. A page cannot control the backlight, so an overlay dims it. */
   dim(percent) {
     this._set({ brightness: Math.min(100, Math.max(5, percent)) });
   }
 
-  /** Says for a while which tablet this is. */
+  /** Shows this tablet's name for a few seconds. */
   identify() {
     this.wake();
     this._set({ identifying: true });
-    clearTimeout(this._identified);
-    this._identified = setTimeout(() => this._set({ identifying: false }), IDENTIFY_MS);
+    clearTimeout(this._identifyTimer);
+    this._identifyTimer = setTimeout(() => this._set({ identifying: false }), IDENTIFY_MS);
   }
 
   stopIdentifying() {
     this._set({ identifying: false });
   }
 
-  /** Says a text aloud; done when it has been said, and an error where there is no voice. */
+  /** Speaks a text. Resolves when it has been spoken; rejects if the browser has no voice or takes over 20 s. */
   speak(text, language) {
     return new Promise((resolve, reject) => {
       const speech = window.speechSynthesis;
@@ -79,13 +79,13 @@ export class Device extends Model {
     });
   }
 
-  /** Asks the browser to keep the screen on, where it can; it forgets whenever the page was hidden. */
+  /** Requests a screen wake lock where supported. Browsers release it whenever the page is hidden. */
   async stayAwake() {
     if (!navigator.wakeLock || document.visibilityState !== "visible") return;
     try {
       await navigator.wakeLock.request("screen");
     } catch (error) {
-      // Low battery, or a page that was never touched: it is asked again when the page is shown.
+      // Refused, for example on low battery. Requested again when the page becomes visible.
     }
   }
 
@@ -100,17 +100,17 @@ export class Device extends Model {
 
   fillScreen() {
     const root = document.documentElement;
-    const [act, on] = this.fillsScreen
+    const [method, target] = this.fillsScreen
       ? [document.exitFullscreen || document.webkitExitFullscreen, document]
       : [root.requestFullscreen || root.webkitRequestFullscreen, root];
-    const acting = act.call(on);
-    if (acting && acting.catch) acting.catch(() => {});
+    const result = method.call(target);
+    if (result && result.catch) result.catch(() => {});
   }
 
-  /** The touch that wakes a dark tablet does nothing else. */
-  _touched(event) {
+  /** The touch that wakes the tablet has no other effect: its events, including the click, are swallowed. */
+  _onActivity(event) {
     const wasAsleep = this.isOff || this.isIdle;
-    this._touchedAt = Date.now();
+    this._lastActivityAt = Date.now();
     if (!wasAsleep) return;
     event.preventDefault();
     event.stopPropagation();
@@ -121,14 +121,14 @@ export class Device extends Model {
     setTimeout(() => window.removeEventListener("click", swallow, { capture: true }), 600);
   }
 
-  _look() {
+  _checkIdle() {
     const { saverMinutes } = this.settings;
-    const isIdle = saverMinutes > 0 && Date.now() - this._touchedAt > saverMinutes * 60000;
+    const isIdle = saverMinutes > 0 && Date.now() - this._lastActivityAt > saverMinutes * 60000;
     if (isIdle && !this.isIdle) this._set({ isIdle: true });
   }
 }
 
-function read(storage) {
+function load(storage) {
   try {
     return JSON.parse(storage.getItem(KEY)) || {};
   } catch (error) {

@@ -1,16 +1,16 @@
-// What an entity is and says, in plain values: pure functions over `{entityId, state, attributes}`.
+// Pure functions over an entity `{entityId, state, attributes}`.
 
 export const domainOf = (entityId) => entityId.slice(0, entityId.indexOf("."));
 
-/** Its name as the house gives it, else out of its id. */
+/** The friendly name, or a name derived from the entity id. */
 export function nameOf(entity) {
-  const given = entity.attributes && entity.attributes.friendly_name;
-  if (given) return given;
+  const friendlyName = entity.attributes && entity.attributes.friendly_name;
+  if (friendlyName) return friendlyName;
   const words = entity.entityId.slice(entity.entityId.indexOf(".") + 1).replace(/_/g, " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** The name without that of its area, which stands above it anyway. */
+/** The name without the area's name as prefix, because the area's heading already shows it. */
 export function shortName(entity, areaName) {
   const name = nameOf(entity);
   const isPrefixed = areaName && name.toLowerCase().startsWith(`${areaName.toLowerCase()} `);
@@ -18,10 +18,10 @@ export function shortName(entity, areaName) {
   return rest.charAt(0).toUpperCase() + rest.slice(1);
 }
 
-/** Whether the house knows its state at all. */
+/** Whether the entity has a usable state. */
 export const isKnown = ({ state }) => state !== undefined && state !== "unavailable" && state !== "unknown";
 
-const ORDER = [
+const DOMAIN_ORDER = [
   "scene",
   "light",
   "switch",
@@ -38,24 +38,21 @@ const ORDER = [
   "sensor",
 ];
 
-/** Those that do something first, then what only tells; by name within. */
-export function inOrder(entities) {
+/** Sorts controls before sensors, and by name within a domain. */
+export function sortEntities(entities) {
   const rank = ({ entityId }) => {
-    const found = ORDER.indexOf(domainOf(entityId));
-    return found < 0 ? ORDER.length : found;
+    const index = DOMAIN_ORDER.indexOf(domainOf(entityId));
+    return index < 0 ? DOMAIN_ORDER.length : index;
   };
-  return entities
-    .slice()
-    .sort((one, other) => rank(one) - rank(other) || nameOf(one).localeCompare(nameOf(other)));
+  return entities.slice().sort((a, b) => rank(a) - rank(b) || nameOf(a).localeCompare(nameOf(b)));
 }
 
-const KINDS_OF_LIGHT = ["brightness", "color_temp", "hs", "xy", "rgb", "rgbw", "rgbww", "white"];
+const DIMMABLE_COLOR_MODES = ["brightness", "color_temp", "hs", "xy", "rgb", "rgbw", "rgbww", "white"];
 
-/** Whether a light can be dimmed. */
 export const canDim = ({ attributes = {} }) =>
-  (attributes.supported_color_modes || []).some((mode) => KINDS_OF_LIGHT.includes(mode));
+  (attributes.supported_color_modes || []).some((mode) => DIMMABLE_COLOR_MODES.includes(mode));
 
-/** Whether a light can be warmer and cooler. */
+/** Whether a light supports colour temperature. */
 export const canWarm = ({ attributes = {} }) => (attributes.supported_color_modes || []).includes("color_temp");
 
 /** A light's brightness from 0 to 100. */
@@ -66,31 +63,30 @@ export function brightnessOf({ state, attributes = {} }) {
     : Math.max(1, Math.round((attributes.brightness / 255) * 100));
 }
 
-/** Whether a feature's bit is set in `supported_features`. */
+/** Whether `bit` is set in `supported_features`. */
 export const hasFeature = ({ attributes = {} }, bit) => Boolean((attributes.supported_features || 0) & bit);
 
-/** A number with as many places as are worth reading. */
-export function number(value, language, places) {
-  const shown = Number(value);
-  const given = String(value).split(".")[1] || "";
-  const fraction = places === undefined ? Math.min(given.length, 2) : places;
-  return shown.toLocaleString(language, { minimumFractionDigits: fraction, maximumFractionDigits: fraction });
+/** Formats a number with `places` decimals, or with as many as the value has, at most two. */
+export function formatNumber(value, language, places) {
+  const decimals = String(value).split(".")[1] || "";
+  const fraction = places === undefined ? Math.min(decimals.length, 2) : places;
+  return Number(value).toLocaleString(language, { minimumFractionDigits: fraction, maximumFractionDigits: fraction });
 }
 
-/** Whether a state is what was wished for: `{state, attributes}`, where `state` may be a list. */
-export function fulfils(entity, wish) {
-  const states = [].concat(wish.state === undefined ? [] : wish.state);
+/** Whether an entity has the expected `{state, attributes}`; `state` may be a list of alternatives. */
+export function matchesExpected(entity, expected) {
+  const states = [].concat(expected.state === undefined ? [] : expected.state);
   if (states.length && !states.includes(entity.state)) return false;
-  return Object.keys(wish.attributes || {}).every((key) => {
-    const [wished, is] = [wish.attributes[key], (entity.attributes || {})[key]];
-    if (typeof wished !== "number" || typeof is !== "number") return wished === is;
-    // Devices round: a light that was asked for 50 % may say 127 or 128.
-    return Math.abs(wished - is) <= Math.max(2, Math.abs(wished) * 0.02);
+  return Object.keys(expected.attributes || {}).every((key) => {
+    const [wanted, actual] = [expected.attributes[key], (entity.attributes || {})[key]];
+    if (typeof wanted !== "number" || typeof actual !== "number") return wanted === actual;
+    // Devices round: a light that was set to 50 % may report a brightness of 127 or 128.
+    return Math.abs(wanted - actual) <= Math.max(2, Math.abs(wanted) * 0.02);
   });
 }
 
-/** The entity as it will be if the wish comes true. */
-export function wished(entity, wish) {
-  const state = wish.state === undefined ? entity.state : [].concat(wish.state)[0];
-  return Object.assign({}, entity, { state, attributes: Object.assign({}, entity.attributes, wish.attributes) });
+/** A copy of the entity with the expected state and attributes applied. */
+export function withExpected(entity, expected) {
+  const state = expected.state === undefined ? entity.state : [].concat(expected.state)[0];
+  return Object.assign({}, entity, { state, attributes: Object.assign({}, entity.attributes, expected.attributes) });
 }

@@ -1,11 +1,11 @@
-// Asking for help, and seeing that somebody comes.
+// Help requests (docs/protocol.md#help-requests): the button's dialog, and the status of the latest request.
 
 import { Badge, Button, Dialog, Field, html, toast, useState } from "../shared/ui.js";
-import { clock, useApp, why } from "./frame.js";
+import { clock, errorText, useApp } from "./frame.js";
 import { Model } from "./model.js";
 
-/** While a request is open, how often the tablet looks what became of it. */
-const LOOK_MS = 5000;
+/** Polling interval while a request is open. */
+const POLL_MS = 5000;
 const CATEGORIES = ["broken", "hand", "question", "other"];
 
 export class Help extends Model {
@@ -13,20 +13,20 @@ export class Help extends Model {
     super();
     this.client = client;
     this.latest = null;
-    client.on("connection", () => this._look());
-    setInterval(() => this.isOpen && this._look(), LOOK_MS);
+    client.on("connection", () => this._refresh());
+    setInterval(() => this.isOpen && this._refresh(), POLL_MS);
   }
 
   get isOpen() {
     return Boolean(this.latest && this.latest.status !== "resolved");
   }
 
-  async ask(category, note) {
+  async request(category, note) {
     await this.client.send("help_request", note ? { category, note } : { category });
-    await this._look();
+    await this._refresh();
   }
 
-  _look() {
+  _refresh() {
     return this.client
       .request("GET", "api/help?limit=1")
       .then(({ helpRequests }) => {
@@ -36,14 +36,14 @@ export class Help extends Model {
   }
 }
 
-/** What is being done about the last request. */
-function Standing({ request }) {
-  const { say, language } = useApp();
+/** The status of the latest request. */
+function RequestStatus({ request }) {
+  const { t, language } = useApp();
   const kind = request.status === "open" ? "warn" : "accent";
   return html`<div class="standing">
-    <p class="standing-words">${say(`help_${request.status}`)}</p>
+    <p class="standing-words">${t(`help_${request.status}`)}</p>
     <p class="soft">
-      ${CATEGORIES.includes(request.category) ? say(`help_${request.category}`) : request.category}
+      ${CATEGORIES.includes(request.category) ? t(`help_${request.category}`) : request.category}
       ${request.note ? ` · ${request.note}` : ""}
     </p>
     <${Badge} kind=${kind}>${clock(language, Date.parse(request.created_at))}<//>
@@ -51,42 +51,42 @@ function Standing({ request }) {
 }
 
 export function HelpDialog({ onClose }) {
-  const { help, say } = useApp();
-  const [category, choose] = useState(CATEGORIES[0]);
-  const [note, write] = useState("");
-  const [isBusy, busy] = useState(false);
-  const [asksAgain, again] = useState(false);
+  const { help, t } = useApp();
+  const [category, setCategory] = useState(CATEGORIES[0]);
+  const [note, setNote] = useState("");
+  const [isBusy, setBusy] = useState(false);
+  const [asksAgain, setAsksAgain] = useState(false);
   const isWaiting = help.isOpen && !asksAgain;
-  const ask = async () => {
-    busy(true);
+  const submit = async () => {
+    setBusy(true);
     try {
-      await help.ask(category, note.trim());
-      again(false);
+      await help.request(category, note.trim());
+      setAsksAgain(false);
     } catch (error) {
-      toast(why(say, error), "danger");
+      toast(errorText(t, error), "danger");
     }
-    busy(false);
+    setBusy(false);
   };
   const actions = isWaiting
-    ? html`<${Button} onClick=${() => again(true)}>${say("help_again")}<//><${Button} kind="primary" onClick=${onClose}>${say("done")}<//>`
-    : html`<${Button} kind="primary" isLarge isBusy=${isBusy} onClick=${ask}>${say("help_send")}<//>`;
-  return html`<${Dialog} title=${say(isWaiting ? "help_asked" : "help_title")} closeLabel=${say("close")} onClose=${onClose} actions=${actions}>
+    ? html`<${Button} onClick=${() => setAsksAgain(true)}>${t("help_again")}<//><${Button} kind="primary" onClick=${onClose}>${t("done")}<//>`
+    : html`<${Button} kind="primary" isLarge isBusy=${isBusy} onClick=${submit}>${t("help_send")}<//>`;
+  return html`<${Dialog} title=${t(isWaiting ? "help_asked" : "help_title")} closeLabel=${t("close")} onClose=${onClose} actions=${actions}>
     ${isWaiting
-      ? html`<${Standing} request=${help.latest} />`
+      ? html`<${RequestStatus} request=${help.latest} />`
       : html`<div class="stack">
           <fieldset>
-            <legend class="for-readers">${say("help_title")}</legend>
+            <legend class="for-readers">${t("help_title")}</legend>
             <ul class="options">
               ${CATEGORIES.map(
-                (one) => html`<li key=${one}>
-                  <button type="button" aria-pressed=${String(one === category)} onClick=${() => choose(one)}>
-                    ${say(`help_${one}`)}
+                (value) => html`<li key=${value}>
+                  <button type="button" aria-pressed=${String(value === category)} onClick=${() => setCategory(value)}>
+                    ${t(`help_${value}`)}
                   </button>
                 </li>`,
               )}
             </ul>
           </fieldset>
-          <${Field} as="textarea" label=${say("help_note")} maxlength="1000" rows="2" value=${note} onInput=${(event) => write(event.target.value)} />
+          <${Field} as="textarea" label=${t("help_note")} maxlength="1000" rows="2" value=${note} onInput=${(event) => setNote(event.target.value)} />
         </div>`}
   <//>`;
 }

@@ -1,4 +1,4 @@
-// Drawings for `Icon`: lines on 24 by 24.
+// SVG paths for `Icon`, drawn as strokes on a 24 by 24 grid.
 
 export const ICONS = {
   back: "M15 5l-7 7 7 7",

@@ -1,8 +1,8 @@
-// Messages to this tablet: those that nobody has confirmed yet stand before everything else.
+// Messages for this tablet (docs/protocol.md#messages). Unconfirmed ones cover the screen, see overlays.js.
 
 import { Model } from "./model.js";
 
-const SHOWN = 50;
+const MAX_MESSAGES = 50;
 
 export class Messages extends Model {
   constructor(client) {
@@ -11,41 +11,41 @@ export class Messages extends Model {
     this.all = [];
     this.unread = 0;
     client.on("connection", () => this._load());
-    client.on("new_message", ({ message }) => this._put(message));
-    client.on("message_status_update", ({ messageId, status }) => this._mark(messageId, status));
+    client.on("new_message", ({ message }) => this._upsert(message));
+    client.on("message_status_update", ({ messageId, status }) => this._setStatus(messageId, status));
     client.on("unread_count_update", ({ totalUnread }) => this._set({ unread: totalUnread }));
   }
 
-  /** Those to be confirmed, the oldest first. */
+  /** Messages that nobody has confirmed yet, oldest first. */
   get waiting() {
-    return this.all.filter((message) => this._isToMe(message) && message.status !== "read" && !this._isOver(message));
+    return this.all.filter((message) => this._isToMe(message) && message.status !== "read" && !this._isExpired(message));
   }
 
-  /** Says that somebody has read it; it goes at once and comes back if the house did not hear. */
+  /** Marks a message as read. It disappears at once, and reappears if the server could not be reached. */
   async confirm(message) {
     const before = message.status;
-    this._mark(message.id, "read");
+    this._setStatus(message.id, "read");
     try {
       await this.client.send("message_status", { messageId: message.id, status: "read" });
     } catch (error) {
-      if (error.code === "offline" || error.code === "timeout") this._mark(message.id, before);
+      if (error.code === "offline" || error.code === "timeout") this._setStatus(message.id, before);
       throw error;
     }
   }
 
   _isToMe({ from, to }) {
-    const own = this.client.words && this.client.words.clientId;
-    return Boolean(to && (to.all || to.clientId === own) && !(from && from.clientId === own));
+    const ownId = this.client.words && this.client.words.clientId;
+    return Boolean(to && (to.all || to.clientId === ownId) && !(from && from.clientId === ownId));
   }
 
-  _isOver({ expiresAt }) {
+  _isExpired({ expiresAt }) {
     return Boolean(expiresAt && Date.parse(expiresAt) < this.client.now());
   }
 
   _load() {
     this.client
-      .request("GET", `api/messages?limit=${SHOWN}`)
-      .then(({ messages }) => this._set({ all: inTime(messages) }))
+      .request("GET", `api/messages?limit=${MAX_MESSAGES}`)
+      .then(({ messages }) => this._set({ all: sortByTime(messages) }))
       .catch(() => {});
     this.client
       .request("GET", "api/messages/unread")
@@ -53,15 +53,15 @@ export class Messages extends Model {
       .catch(() => {});
   }
 
-  _put(message) {
+  _upsert(message) {
     const others = this.all.filter(({ id }) => id !== message.id);
-    this._set({ all: inTime(others.concat(message)).slice(-SHOWN) });
+    this._set({ all: sortByTime(others.concat(message)).slice(-MAX_MESSAGES) });
   }
 
-  _mark(id, status) {
-    this._set({ all: this.all.map((one) => (one.id === id ? Object.assign({}, one, { status }) : one)) });
+  _setStatus(id, status) {
+    this._set({ all: this.all.map((message) => (message.id === id ? Object.assign({}, message, { status }) : message)) });
   }
 }
 
-const inTime = (messages) =>
-  messages.slice().sort((one, other) => Date.parse(one.createdAt) - Date.parse(other.createdAt));
+const sortByTime = (messages) =>
+  messages.slice().sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt));

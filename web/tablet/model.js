@@ -1,17 +1,17 @@
-// What the screens draw from: it changes, and whoever subscribed is told that it did. Draws nothing.
+// Observable base class of the app's state: components subscribe with `useStore` and render after each change.
 
 export class Model {
   constructor() {
     this._listeners = new Set();
   }
 
-  /** Calls `listener` after each change; gives what ends that. */
+  /** Calls `listener` after each change; returns a function that unsubscribes. */
   subscribe(listener) {
     this._listeners.add(listener);
     return () => this._listeners.delete(listener);
   }
 
-  /** Tells that something is not as it was. */
+  /** Notifies the listeners after a change. */
   changed() {
     for (const listener of this._listeners) listener();
   }

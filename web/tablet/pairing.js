@@ -1,131 +1,131 @@
-// How a tablet comes into the house: it asks and waits, or it brings an admin's code. The token that it
-// gets becomes a cookie that no script can read, and is kept nowhere else.
+// Pairs this tablet (docs/protocol.md#pairing): it requests approval and waits, or submits a code from an admin.
+// The token is exchanged for a cookie that scripts cannot read, and is not stored.
 
 import { Wallcast } from "../wallcast.js";
 import { Model } from "./model.js";
 
-/** A code as admins offer it. */
+/** Digits of an admin's code. */
 export const CODE_LENGTH = 6;
 
 export class Pairing extends Model {
-  /** `done({clientId, clientName})` is called once the cookie is there. */
-  constructor(base, done) {
+  /** Calls `onPaired({clientId, clientName})` once the session cookie is set. */
+  constructor(base, onPaired) {
     super();
     this.base = base;
-    this.done = done;
+    this.onPaired = onPaired;
     this.http = new Wallcast({ base });
     this.request = { phase: "starting" };
     this.code = { phase: "empty" };
   }
 
-  _changed(what, value) {
-    this._set({ [what]: value });
+  _update(key, value) {
+    this._set({ [key]: value });
   }
 
-  /** Asks the house for a place, and waits for an admin. */
-  async ask() {
+  /** Creates a pairing request and waits for an admin to approve it. Replaces an earlier request. */
+  async requestApproval() {
     this.stop();
-    const turn = (this._turn = {});
-    const isOver = () => this._turn !== turn;
-    this._changed("request", { phase: "starting" });
+    const attempt = (this._attempt = {});
+    const isStopped = () => this._attempt !== attempt;
+    this._update("request", { phase: "starting" });
     try {
-      const asked = await this.http.request("POST", "api/pairing/requests", { platform: platform() });
-      if (isOver()) return;
-      this._changed("request", Object.assign({ phase: "waiting" }, asked));
-      this._wait(asked, isOver);
+      const request = await this.http.request("POST", "api/pairing/requests", { platform: platform() });
+      if (isStopped()) return;
+      this._update("request", Object.assign({ phase: "waiting" }, request));
+      this._awaitOutcome(request, isStopped);
     } catch (error) {
-      if (isOver()) return;
-      this._changed("request", { phase: "failed", error });
+      if (isStopped()) return;
+      this._update("request", { phase: "failed", error });
       if (error.code === "offline" || error.code === "timeout") {
-        this._later = setTimeout(() => this.ask(), 3000);
+        this._retryTimer = setTimeout(() => this.requestApproval(), 3000);
       } else if (error.retryAfterMs) {
-        this._later = setTimeout(() => this.ask(), error.retryAfterMs);
+        this._retryTimer = setTimeout(() => this.requestApproval(), error.retryAfterMs);
       }
     }
   }
 
   stop() {
-    this._turn = null;
-    clearTimeout(this._later);
-    clearInterval(this._polling);
-    if (this._socket) this._socket.close();
-    this._socket = null;
+    this._attempt = null;
+    clearTimeout(this._retryTimer);
+    clearInterval(this._pollTimer);
+    if (this._events) this._events.close();
+    this._events = null;
   }
 
-  /** A socket tells at once; asking now and then tells where no socket gets through. */
-  _wait({ pairingId, pairingToken, interval }, isOver) {
-    const end = (outcome) => {
-      if (isOver()) return;
+  /** Waits for the pairing event. Polling is the fallback where the event stream does not get through. */
+  _awaitOutcome({ pairingId, pairingToken, interval }, isStopped) {
+    const finish = (outcome) => {
+      if (isStopped()) return;
       this.stop();
-      if (outcome.token) this._enter(outcome, "request");
-      else this._changed("request", outcome);
+      if (outcome.token) this._storeToken(outcome, "request");
+      else this._update("request", outcome);
     };
-    // A stream brings its token in a header, which counts before a cookie that stands no longer.
-    const socket = new Wallcast({ base: this.base, token: pairingToken, transports: ["sse"] });
-    this._socket = socket;
-    socket.on("pairing_completed", end);
-    socket.on("pairing_denied", ({ reason }) => end({ phase: "denied", reason }));
-    socket.on("pairing_expired", () => end({ phase: "expired" }));
-    socket.connect();
+    // Server-sent events send the token in a header, which takes precedence over an expired cookie.
+    const events = new Wallcast({ base: this.base, token: pairingToken, transports: ["sse"] });
+    this._events = events;
+    events.on("pairing_completed", finish);
+    events.on("pairing_denied", ({ reason }) => finish({ phase: "denied", reason }));
+    events.on("pairing_expired", () => finish({ phase: "expired" }));
+    events.connect();
     const poll = () =>
-      socket.request("GET", `api/pairing/requests/${pairingId}`).then(
-        (found) => {
-          if (found.status === "approved") end(found);
-          if (found.status === "denied") end({ phase: "denied", reason: found.reason });
+      events.request("GET", `api/pairing/requests/${pairingId}`).then(
+        (outcome) => {
+          if (outcome.status === "approved") finish(outcome);
+          if (outcome.status === "denied") finish({ phase: "denied", reason: outcome.reason });
         },
-        ({ status }) => (status === 401 || status === 404) && end({ phase: "expired" }),
+        ({ status }) => (status === 401 || status === 404) && finish({ phase: "expired" }),
       );
-    this._polling = setInterval(poll, interval * 1000);
+    this._pollTimer = setInterval(poll, interval * 1000);
   }
 
   /**
-   * Brings a code, and says whether it opened the house. The claim makes the same answer come again
-   * where the first one was lost.
+   * Submits an admin's code and returns whether it paired the tablet. The random claim makes a retry with the
+   * same code return the same result if the first response was lost.
    */
-  async bring(code) {
+  async submitCode(code) {
     if (this.code.phase === "checking") return false;
-    const claim = this._claimed === code && this._claim ? this._claim : randomText();
+    const claim = this._claimed === code && this._claim ? this._claim : randomHex();
     Object.assign(this, { _claimed: code, _claim: claim });
-    this._changed("code", { phase: "checking", code });
+    this._update("code", { phase: "checking", code });
     try {
       const body = { code, claim, platform: platform() };
       const outcome = await this.http.request("POST", "api/pairing/complete", body);
-      return await this._enter(outcome, "code");
+      return await this._storeToken(outcome, "code");
     } catch (error) {
-      this._changed("code", { phase: "refused", code, error });
+      this._update("code", { phase: "refused", code, error });
       return false;
     }
   }
 
-  async _enter({ token, clientId, clientName }, what) {
-    this._changed(what, { phase: "entering" });
+  async _storeToken({ token, clientId, clientName }, key) {
+    this._update(key, { phase: "entering" });
     try {
       await new Wallcast({ base: this.base, token }).request("POST", "api/auth/session", {});
     } catch (error) {
-      this._changed(what, { phase: "failed", error });
+      this._update(key, { phase: "failed", error });
       return false;
     }
     this.stop();
-    this._changed("code", { phase: "empty" });
-    this.done({ clientId, clientName });
+    this._update("code", { phase: "empty" });
+    this.onPaired({ clientId, clientName });
     return true;
   }
 }
 
-/** The code in a scanned or typed text: six digits, or an address that ends with #CODE. */
-export function codeIn(text) {
-  const found = /(?:#|^)(\d{3})[ -]?(\d{3})$/.exec(text.trim());
-  return found ? found[1] + found[2] : null;
+/** The code in a typed or scanned text: six digits, or a URL that ends with `#CODE`. Null if there is none. */
+export function findCode(text) {
+  const match = /(?:#|^)(\d{3})[ -]?(\d{3})$/.exec(text.trim());
+  return match ? match[1] + match[2] : null;
 }
 
-function randomText() {
+function randomHex() {
   const bytes = crypto.getRandomValues(new Uint8Array(24));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What this is, in a few words for the admin. */
+/** Operating system and browser, shown to the admin who approves the pairing. */
 export function platform(agent = navigator.userAgent) {
-  const first = (...patterns) => patterns.map((one) => one.exec(agent)).find(Boolean);
+  const first = (...patterns) => patterns.map((pattern) => pattern.exec(agent)).find(Boolean);
   const device = first(/(iPad|iPhone)/, /(Android) ?(\d+)?/, /(Windows|Mac OS X|CrOS|Linux)/);
   const browser = first(/(Firefox|Edg|OPR|SamsungBrowser|Chrome)\/(\d+)/, /(Version)\/(\d+).*Safari/);
   const parts = [];

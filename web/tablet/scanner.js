@@ -1,41 +1,41 @@
-// Reads a QR code with the camera, in browsers that can (BarcodeDetector).
+// Reads a QR code with the camera, in browsers that support BarcodeDetector.
 
 import { Dialog, html, useEffect, useRef, useState } from "../shared/ui.js";
 
-const LOOK_MS = 250;
+const SCAN_INTERVAL_MS = 250;
 
 export const canScan = () =>
   typeof BarcodeDetector !== "undefined" && Boolean(navigator.mediaDevices && navigator.mediaDevices.getUserMedia);
 
-/** `onFound(text)` says whether the text was one; until then the camera looks on. */
-export function Scanner({ say, onFound, onClose }) {
+/** Calls `onFound(text)` for each QR code until it returns true. */
+export function Scanner({ t, onFound, onClose }) {
   const video = useRef(null);
-  const [error, fail] = useState(null);
+  const [error, setError] = useState(null);
   useEffect(() => {
     let stream = null;
     let timer = null;
-    let isOver = false;
+    let isStopped = false;
     const start = async () => {
       const detector = new BarcodeDetector({ formats: ["qr_code"] });
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-      if (isOver) return stop();
+      if (isStopped) return stop();
       video.current.srcObject = stream;
       await video.current.play();
       timer = setInterval(async () => {
-        const found = await detector.detect(video.current).catch(() => []);
-        if (!isOver && found.some(({ rawValue }) => onFound(rawValue))) stop();
-      }, LOOK_MS);
+        const codes = await detector.detect(video.current).catch(() => []);
+        if (!isStopped && codes.some(({ rawValue }) => onFound(rawValue))) stop();
+      }, SCAN_INTERVAL_MS);
       return undefined;
     };
     const stop = () => {
-      isOver = true;
+      isStopped = true;
       clearInterval(timer);
       if (stream) stream.getTracks().forEach((track) => track.stop());
     };
-    start().catch(fail);
+    start().catch(setError);
     return stop;
   }, []);
-  return html`<${Dialog} title=${say("scan_title")} closeLabel=${say("close")} onClose=${onClose}>
-    ${error ? html`<p role="alert">${say("scan_failed")}</p>` : html`<video class="viewfinder" ref=${video} muted playsinline></video>`}
+  return html`<${Dialog} title=${t("scan_title")} closeLabel=${t("close")} onClose=${onClose}>
+    ${error ? html`<p role="alert">${t("scan_failed")}</p>` : html`<video class="viewfinder" ref=${video} muted playsinline></video>`}
   <//>`;
 }

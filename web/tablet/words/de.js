@@ -1,4 +1,4 @@
-// Was das Tablet auf Deutsch sagt.
+// German texts of the tablet app; missing ones are shown in English.
 
 export const de = {
   pair_title: "Dieses Tablet verbinden",

@@ -1,4 +1,4 @@
-// What the tablet says in English; whole, since other languages fall back to it.
+// English texts of the tablet app. Complete, because other languages fall back to it.
 
 export const en = {
   // pairing
@@ -25,7 +25,7 @@ export const en = {
   scan: "Scan",
   scan_title: "Show the admin’s QR code to the camera",
   scan_failed: "The camera cannot be used. Type the code instead.",
-  // endings
+  // ended sessions
   ended_revoked: "This tablet was removed",
   ended_revoked_text: "An admin has taken its access away. To come back it is paired again.",
   ended_inactive: "This tablet is switched off",
