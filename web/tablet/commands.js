@@ -52,7 +52,7 @@ export class Commands {
   }
 
   _remember(id) {
-    this._done = this._done.concat(id).slice(-REMEMBERED);
+    this._done = this._done.concat(id).slice(-MAX_REMEMBERED);
     try {
       this._storage.setItem(KEY, JSON.stringify(this._done));
     } catch (error) {

@@ -1,7 +1,7 @@
 // Dialogs for the person at the tablet: the settings, and the received messages.
 
 import { Badge, Button, Dialog, Field, html, useState } from "../shared/ui.js";
-import { storeLanguage } from "../shared/label.js";
+import { storeLanguage } from "../shared/words.js";
 import { age, clock, useApp, useNow } from "./frame.js";
 
 const SAVER_MINUTES = [0, 1, 5, 15, 30];
