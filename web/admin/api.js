@@ -1,15 +1,15 @@
-// The HTTP API as the page uses it: relative to wherever the page stands, answers as objects,
-// refusals as `ApiError` in words that say what to do next.
+// HTTP client of the admin page. Responses are parsed JSON; errors are `ApiError`s with a translated message that
+// says what to do next.
 
 import { t } from "./words.js";
 
-/** Where the API begins: the page is `admin/` below it on 8443, and stands at it on ingress. */
+/** Base URL of the API: the parent of `admin/` on port 8443, the page's own path on ingress. */
 export const BASE = new URL(document.documentElement.dataset.base ?? "./", document.baseURI);
 
-/** A refusal, or no answer at all (`status` 0). */
+/** An error response, or no response at all (`status` 0). */
 export class ApiError extends Error {
   constructor(status, body, retryAfter) {
-    super(inWords(status, body ?? {}, retryAfter));
+    super(errorText(status, body ?? {}, retryAfter));
     this.status = status;
     this.code = body?.code ?? (status ? "unexpected" : "unreachable");
     this.field = body?.field;
@@ -17,29 +17,32 @@ export class ApiError extends Error {
   }
 }
 
-function inWords(status, { code, error }, retryAfter) {
+function errorText(status, { code, error }, retryAfter) {
   if (status === 0) return t("Wallcast does not answer. It may be restarting; try again in a moment.");
   if (status === 401) return t("You are not signed in any more. Sign in again to go on.");
   if (status === 429) {
     return t("That was too often. Wait {seconds} seconds and try again.", { seconds: retryAfter ?? 60 });
   }
   if (code === "unavailable" || status === 503) {
-    return t("This cannot be done at the moment: {reason} Try again in a moment.", { reason: sentence(error) });
+    return t("This cannot be done at the moment: {reason} Try again in a moment.", { reason: withPeriod(error) });
   }
   if (status === 502 || status === 504) {
     return error
-      ? sentence(error)
+      ? withPeriod(error)
       : t("Home Assistant cannot reach Wallcast. It may be restarting; try again in a moment.");
   }
   if (status === 404) return t("That is not there any more. Somebody may have removed it meanwhile.");
-  return error ? sentence(error) : t("Wallcast answered with status {status}. Try again; if it stays so, Wallcast’s log says why.", { status });
+  return error ? withPeriod(error) : t("Wallcast answered with status {status}. Try again; if it stays so, Wallcast’s log says why.", { status });
 }
 
-function sentence(text) {
+function withPeriod(text) {
   return text && !/[.!?]$/.test(text) ? `${text}.` : (text ?? "");
 }
 
-/** One request. A write that got no answer is tried once more: its key makes sure of one effect. */
+/**
+ * Sends one request and returns its JSON body, undefined for 204. A keyed write without a response is retried once: the
+ * `Idempotency-Key` prevents a second effect (docs/protocol.md#idempotency).
+ */
 export async function call(method, path, body, { token, keyed = method !== "GET", takesCookie = !token } = {}) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -51,7 +54,7 @@ export async function call(method, path, body, { token, keyed = method !== "GET"
     body: body === undefined ? undefined : JSON.stringify(body),
     cache: "no-store",
     redirect: "error",
-    // A token given for this request must not meet the page's own cookie, nor replace it by chance.
+    // With an explicit token, neither send the page's session cookie nor let the response replace it.
     credentials: takesCookie ? "same-origin" : "omit",
   };
   const url = new URL(path, BASE);
@@ -66,29 +69,29 @@ export async function call(method, path, body, { token, keyed = method !== "GET"
     });
   }
   if (response.status === 204) return undefined;
-  const answer = await response.json().catch(() => undefined);
+  const result = await response.json().catch(() => undefined);
   if (!response.ok) {
-    throw new ApiError(response.status, answer, response.headers.get("retry-after"));
+    throw new ApiError(response.status, result, response.headers.get("retry-after"));
   }
-  return answer;
+  return result;
 }
 
-/** The answer holds a secret, so the daemon takes no key for it. */
+/** For requests whose response contains a secret: the server does not accept an `Idempotency-Key` for them. */
 export const UNKEYED = { keyed: false };
 
-/** More rows than a page can use. */
-export const MOST_ROWS = 5000;
+/** Upper bound of the rows loaded for one list. */
+export const MAX_ROWS = 5000;
 
-/** Every page of a list, up to `most` rows. */
-export async function listAll(path, plural, most = MOST_ROWS) {
+/** Loads all pages of a list (docs/protocol.md#lists), up to about `maxRows` rows. */
+export async function listAll(path, plural, maxRows = MAX_ROWS) {
   const rows = [];
   let cursor;
   do {
     const url = `${path}${path.includes("?") ? "&" : "?"}limit=500${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`;
-    const answer = await call("GET", url);
-    rows.push(...answer[plural]);
-    cursor = answer.nextCursor;
-  } while (cursor && rows.length < most);
+    const result = await call("GET", url);
+    rows.push(...result[plural]);
+    cursor = result.nextCursor;
+  } while (cursor && rows.length < maxRows);
   return rows;
 }
 

@@ -1,12 +1,12 @@
-// The page's frame: who is signed in, where one is, whether the house is heard, and the views.
+// Entry point of the admin page: sign-in, navigation, connection status and the views.
 
 import { html, render, useEffect, useRef, useState } from "./kit.js";
 import { call, UNKEYED } from "./api.js";
-import { ICON } from "./picture.js";
+import { ICON } from "./logo.js";
 import { connect, me } from "./link.js";
 import { SignIn } from "./signin.js";
-import { Badge, Icon, Toasts, useAction, useHouse, useList, useSeconds } from "./ui.js";
-import { clockTime, language, LANGUAGES, speak, t } from "./words.js";
+import { Badge, Icon, Toasts, useAction, useList, useSeconds, useStore } from "./ui.js";
+import { clockTime, language, LANGUAGES, setLanguage, t } from "./words.js";
 import { Overview } from "./views/overview.js";
 import { Tablets } from "./views/tablets.js";
 import { Tablet } from "./views/tablet.js";
@@ -21,7 +21,7 @@ import { Audit } from "./views/audit.js";
 import { Access } from "./views/access.js";
 import { TryOut } from "./views/tryout.js";
 
-/** Every view: its place after `#`, name, icon, and what counts beside its name. */
+/** The views: URL fragment, name, icon, component, and the list counted beside the name. */
 const VIEWS = [
   { group: () => t("House") },
   { at: "overview", name: () => t("Overview"), icon: "overview", view: Overview },
@@ -57,7 +57,7 @@ function useRoute() {
   return route;
 }
 
-/** A part of the address, which anybody may have written. */
+/** Decodes a part of the URL fragment, which may be malformed. */
 function decoded(part) {
   try {
     return decodeURIComponent(part);
@@ -67,10 +67,10 @@ function decoded(part) {
 }
 
 function App() {
-  const { link } = useHouse();
+  const { link } = useStore();
   const [user, setUser] = useState();
   const [problem, setProblem] = useState();
-  const begin = async () => {
+  const start = async () => {
     setProblem(undefined);
     try {
       const principal = await me();
@@ -82,33 +82,33 @@ function App() {
     }
   };
   useEffect(() => {
-    begin();
+    start();
   }, []);
   useEffect(() => {
-    // Nobody should have to press a button because the daemon was restarted meanwhile.
+    // Retry by itself, for example while the server restarts.
     if (!problem || problem.status === 403) return undefined;
-    const timer = setTimeout(begin, 3000);
+    const timer = setTimeout(start, 3000);
     return () => clearTimeout(timer);
   }, [problem]);
   if (problem) {
     return html`<main class="alone"><h1>Wallcast</h1><p role="alert">${problem.message}</p>
-      <button class="primary" onClick=${begin}>${t("Try again")}</button></main>`;
+      <button class="primary" onClick=${start}>${t("Try again")}</button></main>`;
   }
   if (!user) return html`<main class="alone"><p role="status">${t("Loading…")}</p></main>`;
   if (user.role !== "admin" || link.reason === "unauthenticated" || link.reason === "revoked") {
-    return html`<${SignIn} user=${user} wasSignedIn=${user.role === "admin"} onDone=${begin} />`;
+    return html`<${SignIn} user=${user} wasSignedIn=${user.role === "admin"} onDone=${start} />`;
   }
   return html`<${Frame} user=${user} />`;
 }
 
 function Frame({ user }) {
   const route = useRoute();
-  const { link } = useHouse();
+  const { link } = useStore();
   const main = useRef();
   const isFirst = useRef(true);
   const [isOpen, setOpen] = useState(false);
   const entry = VIEWS.find((view) => view.at && view.at === route[0]) ?? VIEWS.find((view) => view.at === "overview");
-  const place = `${entry.at}/${route[1] ?? ""}`;
+  const routeKey = `${entry.at}/${route[1] ?? ""}`;
   useEffect(() => {
     document.title = `${entry.name()} · Wallcast`;
     setOpen(false);
@@ -118,7 +118,7 @@ function Frame({ user }) {
     }
     scrollTo(0, 0);
     main.current.querySelector("h1")?.focus({ preventScroll: true });
-  }, [place]);
+  }, [routeKey]);
   useEffect(() => {
     document.documentElement.dataset.link = link.status;
   }, [link.status]);
@@ -134,18 +134,18 @@ function Frame({ user }) {
         <${Icon} name=${isOpen ? "close" : "menu"} />
       </button>
       <a class="brand" href="#overview"><img src=${ICON} alt="" width="24" height="24" />Wallcast</a>
-      <${LinkState} />
+      <${LinkStatus} />
     </header>
-    <${Places} current=${entry.at} isOpen=${isOpen} user=${user} onLeave=${() => setOpen(false)} />
+    <${Navigation} current=${entry.at} isOpen=${isOpen} user=${user} onLeave=${() => setOpen(false)} />
     <main id="main" ref=${main} tabindex="-1">
       <${LinkBanner} />
-      <${View} key=${place} arg=${route[1]} rest=${route.slice(2)} user=${user} />
+      <${View} key=${routeKey} arg=${route[1]} rest=${route.slice(2)} user=${user} />
     </main>
     <${Toasts} />
   </div>`;
 }
 
-function Places({ current, isOpen, user, onLeave }) {
+function Navigation({ current, isOpen, user, onLeave }) {
   const lists = { requests: useList("requests"), unread: useList("unread"), help: useList("help") };
   const leave = (event) => {
     if (event.key !== "Escape") return;
@@ -169,7 +169,7 @@ function Places({ current, isOpen, user, onLeave }) {
   </nav>`;
 }
 
-/** Ends the browser's session; through Home Assistant there is none. */
+/** Ends the browser's session. Not shown on ingress, where Home Assistant authenticates. */
 function SignOut() {
   const leave = useAction(async () => {
     await call("DELETE", "api/auth/session", undefined, UNKEYED);
@@ -189,31 +189,31 @@ function Preferences({ user }) {
     <select aria-label=${t("Colours")} value=${theme} onInput=${(e) => choose(e.target.value)}>
       ${themes.map(([key, text]) => html`<option value=${key} selected=${key === theme}>${text}</option>`)}
     </select>
-    <select aria-label=${t("Language")} value=${language} onInput=${(e) => speak(e.target.value)}>
+    <select aria-label=${t("Language")} value=${language} onInput=${(e) => setLanguage(e.target.value)}>
       ${Object.entries(LANGUAGES).map(([code, [name]]) => html`<option value=${code} lang=${code} selected=${code === language}>${name}</option>`)}
     </select>
     ${user.jti && html`<${SignOut} />`}
   </div>`;
 }
 
-/** Live or not, in one word. */
-function LinkState() {
-  const { link } = useHouse();
+/** The connection status in one word. */
+function LinkStatus() {
+  const { link } = useStore();
   const words = { live: t("Live"), connecting: t("Connecting…"), lost: t("Not connected"), ended: t("Signed out") };
   return html`<span class=${`link-state ${link.status}`} title=${link.transport ? t("by {transport}", { transport: link.transport }) : null}>
     <i class="dot"></i>${words[link.status]}
   </span>`;
 }
 
-/** What is the matter when it lasts for more than a moment, and what happens next. */
+/** A banner when the connection has been lost for two seconds, with a button to reconnect now. */
 function LinkBanner() {
-  const { link } = useHouse();
+  const { link } = useStore();
   const now = useSeconds();
   const [trying, setTrying] = useState(false);
   if (link.status === "live" || link.status === "ended" || now - link.since < 2000) {
     return html`<div role="status"></div>`;
   }
-  const again = async () => {
+  const retry = async () => {
     setTrying(true);
     await link.tryNow?.();
     setTrying(false);
@@ -222,7 +222,7 @@ function LinkBanner() {
     <${Icon} name="warning" />
     <p><strong>${t("Wallcast cannot be reached.")}</strong>${" "}
       ${t("What you see is as of {time}; grey numbers are not live. The page tries again by itself.", { time: clockTime(link.since) })}</p>
-    <button type="button" class="small" disabled=${trying} onClick=${again}>${t("Try now")}</button>
+    <button type="button" class="small" disabled=${trying} onClick=${retry}>${t("Try now")}</button>
   </div>`;
 }
 

@@ -1,20 +1,20 @@
-// Latency percentiles over the last minutes, drawn by uPlot in the page's own colours.
+// Chart of the delivery latency percentiles over the last minutes, drawn with uPlot.
 
 import { html, useEffect, useRef } from "./kit.js";
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { clockTime, t } from "./words.js";
 
-/** Points that stay: ten minutes, one every two seconds. */
-const POINTS = 300;
+/** Ten minutes, at one point every two seconds. */
+const MAX_POINTS = 300;
 const HEIGHT = 190;
 
-/** Kept while the page stands, so that going to another view and back loses nothing. */
+/** Module state, so that the chart keeps its points while another view is shown. */
 const points = [[], [], [], []];
 let newest = 0;
 
-function take(list) {
+function record(list) {
   if (!list.value || list.isStale || list.at <= newest) return;
-  // A gap in time is a gap in the line, never a straight line over what nobody saw.
+  // Leave a gap in the line for a period without data.
   if (newest && list.at - newest > 15_000) push([newest / 1000 + 1, null, null, null]);
   newest = list.at;
   const { median, p95, p99 } = list.value.latency_metrics;
@@ -23,30 +23,30 @@ function take(list) {
 }
 
 function push(values) {
-  points.forEach((column, place) => {
-    column.push(values[place]);
-    if (column.length > POINTS) column.shift();
+  points.forEach((column, index) => {
+    column.push(values[index]);
+    if (column.length > MAX_POINTS) column.shift();
   });
 }
 
 export function LatencyChart({ list }) {
-  const place = useRef();
+  const container = useRef();
   const chart = useRef();
-  take(list);
+  record(list);
   useEffect(() => {
-    const element = place.current;
+    const element = container.current;
     const draw = () => {
       chart.current?.destroy();
       chart.current = new uPlot(options(element), points, element);
     };
     draw();
-    const sized = new ResizeObserver(() => chart.current.setSize({ width: element.clientWidth, height: HEIGHT }));
-    sized.observe(element);
-    const coloured = new MutationObserver(draw);
-    coloured.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    const resizeObserver = new ResizeObserver(() => chart.current.setSize({ width: element.clientWidth, height: HEIGHT }));
+    resizeObserver.observe(element);
+    const themeObserver = new MutationObserver(draw);
+    themeObserver.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     return () => {
-      sized.disconnect();
-      coloured.disconnect();
+      resizeObserver.disconnect();
+      themeObserver.disconnect();
       chart.current.destroy();
     };
   }, []);
@@ -56,14 +56,14 @@ export function LatencyChart({ list }) {
     ? t("Median {median} ms, 95th percentile {p95} ms, 99th percentile {p99} ms at {time}.", { ...ms, time: clockTime(list.at) })
     : t("No delivery was measured yet.");
   return html`<div class="chart" role="img" aria-label=${summary}>
-    <div ref=${place}></div>
+    <div ref=${container}></div>
     <ul class="legend" aria-hidden="true">
       <li class="median">${t("Median")}</li><li class="p95">95 %</li><li class="p99">99 %</li>
     </ul>
   </div>`;
 }
 
-/** A minute to ten; the last one while nothing was measured. */
+/** Range of the time axis: the data, at least one and at most ten minutes. The last minute if there is no data. */
 function minutes(_chart, from, to) {
   const end = to ?? Date.now() / 1000;
   const start = from ?? end - 60;

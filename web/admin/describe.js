@@ -1,26 +1,26 @@
-// An event in a sentence, for people.
+// Events as translated sentences, and the display names of clients, kiosks, areas and conversations.
 
-import { house } from "./house.js";
+import { store } from "./store.js";
 import { helpStatus, messageStatus, statusWord } from "./statuses.js";
 import { t } from "./words.js";
 
-/** The tablet's name as it is known now, else its id. */
+/** The client's current name, or its id. */
 export function clientName(id) {
-  return house.lists.clients.value?.find((client) => client.id === id)?.name ?? id ?? "?";
+  return store.lists.clients.value?.find((client) => client.id === id)?.name ?? id ?? "?";
 }
 
-/** The kiosk's tablet where it is one alone; a kiosk has no name of its own. */
+/** A kiosk has no name: the name of its tablet if it has exactly one, else its id. */
 export function kioskName(id) {
-  const tablets = (house.lists.clients.value ?? []).filter((client) => (client.kioskId ?? client.id) === id);
+  const tablets = (store.lists.clients.value ?? []).filter((client) => (client.kioskId ?? client.id) === id);
   if (tablets.length !== 1) return id;
   return tablets[0].kioskId ? `${id} (${tablets[0].name})` : tablets[0].name;
 }
 
 export function areaName(id) {
-  return house.lists.areas.value?.find((area) => area.id === id)?.name ?? id ?? "?";
+  return store.lists.areas.value?.find((area) => area.id === id)?.name ?? id ?? "?";
 }
 
-const SENTENCES = {
+const DESCRIPTIONS = {
   area_added: (d) => t("Area {area} was given to a tablet", { area: d.name }),
   area_removed: (d) => t("Area {area} was taken from a tablet", { area: d.name }),
   area_updated: (d) => t("Area {area} changed", { area: d.name }),
@@ -42,7 +42,7 @@ const SENTENCES = {
   "incident-update": (d) => t("Incident {name}: {what}", { name: d.data?.title ?? "", what: d.data?.status ? statusWord(d.data.status) : d.type }),
   "status-update": (d) => t("The status board now says {what}", { what: statusWord(d.data?.status ?? "") }),
   locker_state_changed: (d) => t("Locker {id} is {state}", { id: d.lockerId, state: d.newState }),
-  help_requested: (d) => t("Help wanted: {category}", { category: inWords(d.category) }),
+  help_requested: (d) => t("Help wanted: {category}", { category: humanize(d.category) }),
   help_status_updated: (d) => t("Help request {id} is {status}", { id: d.id, status: helpStatus(d.status) }),
   command_applied: (d) =>
     d.result?.success
@@ -60,18 +60,18 @@ const SENTENCES = {
   entity_state_changed: (d) => `${d.entity_id}: ${d.new_state ?? ""}`,
 };
 
-/** What happened, in a sentence; the type's name where there is none. */
-export function eventInWords({ type, data }) {
-  if (!data || !Object.hasOwn(SENTENCES, type)) return type;
+/** The sentence for an event, or its type if there is none. */
+export function describeEvent({ type, data }) {
+  if (!data || !Object.hasOwn(DESCRIPTIONS, type)) return type;
   try {
-    return SENTENCES[type](data);
+    return DESCRIPTIONS[type](data);
   } catch {
-    // An older house's history may lack what the sentence names; that must not take the page down.
+    // Events written by an older version may lack fields that the sentence uses.
     return type;
   }
 }
 
-/** One side of a conversation. */
+/** Display name of a participant of a conversation. */
 export function partyName(party) {
   if (!party) return "?";
   if (party.admin) return t("Admins");
@@ -79,13 +79,13 @@ export function partyName(party) {
   return party.clientId ? clientName(party.clientId) : party.userId;
 }
 
-/** A category such as `access_issue`, as people write it. */
-export function inWords(category) {
+/** Turns a category such as `access_issue` into "Access issue". */
+export function humanize(category) {
   const words = category.replace(/[_-]+/g, " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** The side that is not the admins. */
+/** Names of the participants other than the admins. */
 export function otherSide(conversation) {
   const sides = conversation?.participants ?? [];
   return sides.filter((side) => !side.admin).map(partyName).join(" · ") || t("Admins");

@@ -1,5 +1,5 @@
-// One way in for each dialect that Wallcast speaks, for the page's own test client. A pasted token is
-// exchanged for a session id first, since a browser cannot put a token into a handshake.
+// Clients for each dialect (docs/protocol.md#dialects), used by the "Try it out" view. A token is first exchanged
+// for a session id, because browsers cannot set an Authorization header on a WebSocket or EventSource.
 
 import { Wallcast } from "../wallcast.js";
 import { call } from "./api.js";
@@ -10,21 +10,21 @@ export const dialects = {
   socketio: { name: "Socket.IO", paths: ["/", "/ws/lockers", "/ws/help", "/ws/events"], open: openSocketIo },
 };
 
-async function sessionOf(token) {
+async function createSession(token) {
   if (!token) return undefined;
-  const answer = await call("POST", "api/auth/session", undefined, { token, keyed: false });
-  return answer.sessionId;
+  const result = await call("POST", "api/auth/session", undefined, { token, keyed: false });
+  return result.sessionId;
 }
 
-function end(sessionId) {
+function endSession(sessionId) {
   if (!sessionId) return;
   call("DELETE", "api/auth/session", undefined, { token: sessionId, keyed: false }).catch(() => {
-    // It ends with its token anyhow.
+    // Ignored: the session also ends with its token.
   });
 }
 
 async function openSocket({ base, token, path, onState, onMessage }) {
-  const sessionId = await sessionOf(token);
+  const sessionId = await createSession(token);
   const url = new URL(path.slice(1), base);
   url.protocol = url.protocol.replace("http", "ws");
   if (sessionId) url.searchParams.set("sessionId", sessionId);
@@ -37,7 +37,7 @@ async function openSocket({ base, token, path, onState, onMessage }) {
   };
   socket.onclose = ({ code, reason }) => {
     if (!isClosed) onState({ phase: "ended", reason: `${code} ${reason}` });
-    end(sessionId);
+    endSession(sessionId);
   };
   let next = 1;
   return {
@@ -50,7 +50,7 @@ async function openSocket({ base, token, path, onState, onMessage }) {
 }
 
 async function openStream({ base, token, onState, onMessage }) {
-  const sessionId = await sessionOf(token);
+  const sessionId = await createSession(token);
   const wallcast = new Wallcast({ base: base.href, sessionId, transports: ["sse"] });
   wallcast.on("*", (data, { type, id, timestamp }) => {
     if (type !== "state") onMessage(type, { id, type, data, timestamp });
@@ -61,7 +61,7 @@ async function openStream({ base, token, onState, onMessage }) {
     send: (type, data) => wallcast.send(type, data),
     close: () => {
       wallcast.close();
-      end(sessionId);
+      endSession(sessionId);
     },
   };
 }

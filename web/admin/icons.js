@@ -1,8 +1,8 @@
-// Pictures of a few lines, which say nothing to a reader.
+// Icons of the admin page, hidden from screen readers.
 
 import { html } from "./kit.js";
 
-/** Drawn on a grid of 24, as strokes. */
+/** SVG paths, drawn as strokes on a 24 by 24 grid. */
 const ICONS = {
   overview: "M4 5h7v6H4zM13 5h7v9h-7zM4 13h7v6H4zM13 16h7v3h-7z",
   tablet: "M6 3h12a1 1 0 0 1 1 1v16a1 1 0 0 1-1 1H6a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1zM10.5 18h3",

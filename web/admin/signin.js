@@ -1,32 +1,32 @@
-// Signing in on 8443: an admin's token is exchanged for a session cookie that no script can read.
+// The sign-in page on port 8443: exchanges an admin's token for a session cookie that scripts cannot read.
 
 import { html, useState } from "./kit.js";
 import { call } from "./api.js";
-import { ICON } from "./picture.js";
+import { ICON } from "./logo.js";
 import { ErrorText, TextField, useAction } from "./ui.js";
 import { t } from "./words.js";
 
 export function SignIn({ user, wasSignedIn, onDone }) {
   const [token, setToken] = useState("");
-  const enter = useAction(async () => {
-    const bare = token.trim();
-    const who = await call("GET", "api/me", undefined, { token: bare });
-    if (who.role !== "admin") {
+  const signIn = useAction(async () => {
+    const trimmed = token.trim();
+    const principal = await call("GET", "api/me", undefined, { token: trimmed });
+    if (principal.role !== "admin") {
       throw new Error(t("This token is a tablet's or a person's. Signing in here takes an admin's token."));
     }
-    await call("POST", "api/auth/session", undefined, { token: bare, keyed: false, takesCookie: true });
+    await call("POST", "api/auth/session", undefined, { token: trimmed, keyed: false, takesCookie: true });
     setToken("");
     location.reload();
     onDone();
   });
   const submit = (event) => {
     event.preventDefault();
-    enter.run();
+    signIn.run();
   };
   const refused =
-    enter.error?.status === 401
+    signIn.error?.status === 401
       ? new Error(t("This token does not stand: it may be mistyped, expired or revoked. Make a new one and try again."))
-      : enter.error;
+      : signIn.error;
   return html`<main class="alone signin">
     <img src=${ICON} alt="" width="48" height="48" />
     <h1>${t("Sign in to Wallcast")}</h1>
@@ -36,7 +36,7 @@ export function SignIn({ user, wasSignedIn, onDone }) {
       <${TextField} label=${t("Admin token")} type="password" autocomplete="off" spellcheck="false" value=${token} onInput=${setToken} required
         hint=${t("It is exchanged for a session of this browser and not kept by the page.")} />
       <${ErrorText} error=${refused} />
-      <button class="primary" disabled=${enter.busy || !token.trim()}>${t("Sign in")}</button>
+      <button class="primary" disabled=${signIn.busy || !token.trim()}>${t("Sign in")}</button>
     </form>
     <details>
       <summary>${t("Where do I get a token?")}</summary>

@@ -1,8 +1,8 @@
-// The words of the wire for how things stand, as people say them; what is none of them stays as it is.
+// Translated names of status values. Unknown values are shown unchanged.
 
 import { t } from "./words.js";
 
-/** Of services and incidents. */
+/** Status of a service or an incident. */
 export function statusWord(status) {
   return (
     {
@@ -19,17 +19,14 @@ export function statusWord(status) {
   );
 }
 
-/** Of help requests. */
 export function helpStatus(status) {
   return { open: t("open"), acknowledged: t("somebody is on it"), resolved: t("resolved") }[status] ?? status;
 }
 
-/** Of messages. */
 export function messageStatus(status) {
   return { sent: t("sent"), delivered: t("delivered"), read: t("read") }[status] ?? status;
 }
 
-/** Of commands. */
 export function commandStatus(status) {
   return { pending: t("waits"), delivered: t("arrived"), applied: t("done"), failed: t("failed"), expired: t("expired") }[status] ?? status;
 }

@@ -1,36 +1,36 @@
-// The small parts that every view is built from.
+// Components and hooks that the views are built from.
 
 export { Icon } from "./icons.js";
 export { toast, Toasts } from "./kit.js";
 import { Icon } from "./icons.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./kit.js";
-import { house, hear, isPaired, outdate, use, watch } from "./house.js";
+import { acquireList, invalidate, isPaired, onEvent, store, subscribe } from "./store.js";
 import { agoInWords, clockTime, fullTime, t } from "./words.js";
 
-/** Draws the component again after changes of the house. */
-export function useHouse() {
-  const [, draw] = useState(0);
-  useEffect(() => watch(() => draw((n) => n + 1)), []);
-  return house;
+/** Renders the component again after changes of the store. */
+export function useStore() {
+  const [, setVersion] = useState(0);
+  useEffect(() => subscribe(() => setVersion((n) => n + 1)), []);
+  return store;
 }
 
-/** A list that is kept current while the component stands; loaded again every so many milliseconds. */
+/** A list of the store, kept current while the component is mounted, and reloaded every `every` ms if given. */
 export function useList(name, every) {
-  useHouse();
-  useEffect(() => use(name), [name]);
+  useStore();
+  useEffect(() => acquireList(name), [name]);
   useEffect(() => {
     if (!every) return undefined;
     const timer = setInterval(() => {
-      if (!document.hidden && house.link.status === "live") outdate(name);
+      if (!document.hidden && store.link.status === "live") invalidate(name);
     }, every);
     return () => clearInterval(timer);
   }, [name, every]);
-  const list = house.lists[name];
-  const late = every && list.at && Date.now() - list.at > 3 * every + 2000;
-  return { ...list, isStale: house.link.status !== "live" || Boolean(list.error) || Boolean(late) };
+  const list = store.lists[name];
+  const isLate = every && list.at && Date.now() - list.at > 3 * every + 2000;
+  return { ...list, isStale: store.link.status !== "live" || Boolean(list.error) || Boolean(isLate) };
 }
 
-/** Draws the component again once a second, for ages and countdowns. */
+/** The current time in ms; renders again every second. */
 export function useSeconds() {
   const [now, tick] = useState(Date.now());
   useEffect(() => {
@@ -40,14 +40,14 @@ export function useSeconds() {
   return now;
 }
 
-/** Calls back with each event while the component stands. */
-export function useEvents(take) {
-  const newest = useRef(take);
-  newest.current = take;
-  useEffect(() => hear((event) => newest.current(event)), []);
+/** Calls `handler` with each event while the component is mounted. */
+export function useEvents(handler) {
+  const newest = useRef(handler);
+  newest.current = handler;
+  useEffect(() => onEvent((event) => newest.current(event)), []);
 }
 
-/** Something that may fail, run at a press: `run` keeps what went wrong for `ErrorText`. */
+/** Wraps an async action: `run(...)` executes it, `busy` and `error` hold its status for buttons and `ErrorText`. */
 export function useAction(action) {
   const [state, set] = useState({ busy: false, error: undefined });
   const run = async (...args) => {
@@ -68,7 +68,7 @@ export function ErrorText({ error }) {
   return error ? html`<p class="error" role="alert">${error.message}</p>` : null;
 }
 
-/** A view's head: its name, what it is for, and what can be done here. */
+/** The heading of a view, with an introduction and its actions. */
 export function Head({ title, lead, children }) {
   return html`<header class="head">
     <div>
@@ -79,7 +79,7 @@ export function Head({ title, lead, children }) {
   </header>`;
 }
 
-/** A section with its own heading; while its numbers are old it says of when they are. */
+/** A section with a heading. While the list `of` is stale, the section shows when it was last valid. */
 export function Panel({ title, of, actions, children, class: more = "" }) {
   const id = useRef(`panel-${Math.random().toString(36).slice(2)}`).current;
   return html`<section class=${`panel ${more}`} aria-labelledby=${id} data-stale=${of?.isStale && of?.at ? "yes" : null}>
@@ -92,16 +92,16 @@ export function Panel({ title, of, actions, children, class: more = "" }) {
   </section>`;
 }
 
-/** When an old number was true. */
+/** The time at which a stale list was last valid. */
 export function AsOf({ of }) {
   if (!of?.isStale || !of.at) return null;
   return html`<span class="as-of">${t("as of {time}", { time: clockTime(of.at) })}</span>`;
 }
 
-/** A list before it is there: loading, or why not. `children` once it is. */
+/** Shows `children` once the list `of` is loaded; before that, a loading text or the error. */
 export function Loaded({ of, children }) {
   if (of.value !== undefined) {
-    return html`${of.error && house.link.status === "live" ? html`<${ErrorText} error=${of.error} />` : null}${children}`;
+    return html`${of.error && store.link.status === "live" ? html`<${ErrorText} error=${of.error} />` : null}${children}`;
   }
   if (of.error) {
     return html`<div class="empty"><${ErrorText} error=${of.error} /></div>`;
@@ -109,7 +109,7 @@ export function Loaded({ of, children }) {
   return html`<p class="loading" role="status">${t("Loading…")}</p>`;
 }
 
-/** Nothing there yet, and what to do about it. */
+/** Placeholder for an empty list, with a hint what to do. */
 export function Empty({ icon, title, children }) {
   return html`<div class="empty">
     ${icon && html`<${Icon} name=${icon} size=${28} />`}
@@ -122,7 +122,7 @@ export function Badge({ tone = "quiet", children }) {
   return html`<span class=${`badge ${tone}`}>${children}</span>`;
 }
 
-/** Presence, in colour and in words. */
+/** Badge with a client's presence. */
 export function Presence({ client, stale }) {
   useList("tokens");
   if (!client.isActive) return html`<${Badge} tone="quiet">${t("Deactivated")}</${Badge}>`;
@@ -133,14 +133,14 @@ export function Presence({ client, stale }) {
     : html`<${Badge} tone="quiet"><i class="dot hollow"></i>${t("Offline")}</${Badge}>`;
 }
 
-/** How long ago, kept true; the full time as a title. */
+/** How long ago, updated every second; the full time is the title. */
 export function Ago({ at, none }) {
   useSeconds();
   if (!at) return html`<span class="quiet">${none ?? t("never")}</span>`;
   return html`<time datetime=${new Date(at).toISOString()} title=${fullTime(at)}>${agoInWords(at)}</time>`;
 }
 
-/** Time left until then, `0:00` from then on. */
+/** Time left until `until`, `0:00` afterwards. */
 export function Countdown({ until }) {
   const now = useSeconds();
   const left = Math.max(0, Math.round((new Date(until) - now) / 1000));
@@ -148,7 +148,7 @@ export function Countdown({ until }) {
   return html`<span class="countdown" role="timer" aria-live="off">${text}</span>`;
 }
 
-/** A labelled form control: `children` is the control, which takes `id` and `aria-describedby`. */
+/** A labelled form control. `children` is a function that renders the control with the given attributes. */
 export function Field({ label, hint, error, children, class: more = "" }) {
   const id = useRef(`field-${Math.random().toString(36).slice(2)}`).current;
   const notes = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ") || undefined;
@@ -161,7 +161,7 @@ export function Field({ label, hint, error, children, class: more = "" }) {
   </div>`;
 }
 
-/** A line of text in a form. */
+/** A text input, or a textarea if `multiline`. */
 export function TextField({ label, hint, error, value, onInput, class: more, multiline, ...rest }) {
   return html`<${Field} label=${label} hint=${hint} error=${error} class=${more}>
     ${(control) =>
@@ -171,7 +171,7 @@ export function TextField({ label, hint, error, value, onInput, class: more, mul
   </${Field}>`;
 }
 
-/** A choice in a form: `options` is `[[value, text], …]`. */
+/** A select; `options` is `[[value, text], …]`. */
 export function SelectField({ label, hint, value, onInput, options, class: more }) {
   return html`<${Field} label=${label} hint=${hint} class=${more}>
     ${(control) => html`<select ...${control} value=${value} onInput=${(e) => onInput(e.target.value)}>
@@ -180,7 +180,7 @@ export function SelectField({ label, hint, value, onInput, options, class: more 
   </${Field}>`;
 }
 
-/** Things to tick, many at once. `items` is `[{id, name, note?}]`, `chosen` a Set of ids. */
+/** Checkboxes with a filter. `items` is `[{id, name, note?}]`, `chosen` a Set of ids. */
 export function CheckList({ label, items, chosen, onChange, empty }) {
   const [filter, setFilter] = useState("");
   const shown = items.filter((item) => item.name.toLowerCase().includes(filter.toLowerCase()));
@@ -220,18 +220,18 @@ export function Switch({ label, on, onChange, disabled }) {
     disabled=${disabled} onClick=${() => onChange(!on)}><i></i></button>`;
 }
 
-/** A modal dialog; Escape and the cross close it. */
+/** A modal dialog; Escape and the close button close it. */
 export function Dialog({ title, onClose, children, wide }) {
   const dialog = useRef();
   const id = useRef(`dialog-${Math.random().toString(36).slice(2)}`).current;
-  // Before anything else can happen: keys that come meanwhile are meant for the dialog.
+  // A layout effect, so that keys pressed right after opening reach the dialog.
   useLayoutEffect(() => {
     const before = document.activeElement;
     const shown = dialog.current;
     shown.showModal();
     shown.querySelector("[autofocus], input, select, textarea, .dialog-body button")?.focus();
     return () => {
-      // What lies behind takes no focus while the dialog is open.
+      // Close first: elements behind an open dialog cannot take the focus.
       shown.close();
       if (before?.isConnected) before.focus();
     };
@@ -249,11 +249,11 @@ export function Dialog({ title, onClose, children, wide }) {
   </dialog>`;
 }
 
-/** Asks before something happens, and once more where it cannot be taken back. */
+/** Confirms an action; with `again` it asks a second time, for actions that cannot be undone. */
 export function Confirm({ title, text, again, action, danger, onConfirm, onClose }) {
   const [isSure, setSure] = useState(!again);
   const cancel = useRef();
-  // The button that was pressed is gone; what takes its place must not be pressed by the same key.
+  // Move the focus to Cancel, so that a repeated key press does not activate the button's replacement.
   useLayoutEffect(() => {
     if (again && isSure) cancel.current.focus();
   }, [isSure]);
@@ -274,7 +274,7 @@ export function Confirm({ title, text, again, action, danger, onConfirm, onClose
   </${Dialog}>`;
 }
 
-/** Copies a text, and says so. */
+/** A button that copies a text. */
 export function Copy({ text, label }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
@@ -291,7 +291,7 @@ async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Frames and plain HTTP have no clipboard of their own.
+    // The Clipboard API is not available in some frames and over plain HTTP.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);
@@ -301,7 +301,7 @@ async function copyText(text) {
   }
 }
 
-/** Code to copy. */
+/** A block of code with a copy button. */
 export function Code({ text, label }) {
   return html`<div class="code">
     <div class="code-head"><span>${label}</span><${Copy} text=${text} /></div>
@@ -309,10 +309,10 @@ export function Code({ text, label }) {
   </div>`;
 }
 
-/** Tabs within a view; each is a link, so that it can be come back to. */
+/** Tabs within a view. Each is a link, so it can be bookmarked. */
 export function Tabs({ label, current, tabs }) {
   const bar = useRef();
-  // On a phone the current one may lie beyond the edge.
+  // Scroll the current tab into view on narrow screens.
   useEffect(() => {
     const chosen = bar.current.querySelector("[aria-current]");
     if (chosen) bar.current.scrollLeft = chosen.offsetLeft - (bar.current.clientWidth - chosen.offsetWidth) / 2;

@@ -1,43 +1,43 @@
-// Words and times in the reader's language. English stands in the code; `words/de.js` and its like
-// give another language sentence by sentence. A further one is a file and a line in LANGUAGES.
+// Translated texts and localized times and numbers. English texts are in the code and serve as keys; a file such as
+// `words/de.js` maps each to its translation. To add a language, add its file and a line in LANGUAGES.
 
-import { storeLanguage, preferredLanguages } from "../shared/words.js";
+import { preferredLanguages, storeLanguage } from "../shared/words.js";
 import german from "./words/de.js";
 
-/** Languages by their code: their own name, and their sentences. */
+/** Languages by code: name and translations. */
 export const LANGUAGES = { en: ["English", {}], de: ["Deutsch", german] };
 
-export const language = choose();
+export const language = chooseLanguage();
 const [, table] = LANGUAGES[language];
 document.documentElement.lang = language;
 
-function choose() {
+function chooseLanguage() {
   const wanted = preferredLanguages().map((tag) => tag.slice(0, 2).toLowerCase());
   return wanted.find((tag) => tag in LANGUAGES) ?? "en";
 }
 
-/** Chooses a language and draws the page in it. */
-export function speak(code) {
+/** Stores the language and reloads the page. */
+export function setLanguage(code) {
   try {
     storeLanguage(code);
   } catch {
-    // A private window forgets it.
+    // Storage may be blocked; then the choice is lost.
   }
   location.reload();
 }
 
-/** A sentence with its values in place of `{names}`. */
+/** Translates a text and replaces each `{name}` by `values.name`. */
 export function t(sentence, values = {}) {
   const text = table[sentence] ?? sentence;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** A sentence that counts: `one` for exactly one, else `many` with `{n}`. */
+/** Translates `one` if `n` is 1, else `many`; both may contain `{n}`. */
 export function count(n, one, many) {
   return t(n === 1 ? one : many, { n: number(n) });
 }
 
-/** The reader's own country's ways, where they are of this language. */
+/** The user's locale with its region, if it is of the chosen language. */
 const locale = preferredLanguages().find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
 const numbers = new Intl.NumberFormat(locale);
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
@@ -63,7 +63,7 @@ export function clockTime(at) {
   return clock.format(new Date(at));
 }
 
-/** The time today, the day before. */
+/** The time for today, else the date. */
 export function shortTime(at) {
   const date = new Date(at);
   return date.toDateString() === new Date().toDateString() ? clock.format(date) : day.format(date);
@@ -73,7 +73,7 @@ export function fullTime(at) {
   return full.format(new Date(at));
 }
 
-/** A length of time in one unit. */
+/** A duration in its largest unit. */
 export function span(ms) {
   for (const [unit, size] of [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]]) {
     if (ms >= size || unit === "second") {

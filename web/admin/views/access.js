@@ -1,4 +1,4 @@
-// Who may come in: tokens and connections; the house's certificate; and code for programs of one's own.
+// Access: tokens, open connections, the server's certificate, and code examples.
 
 import { html } from "../kit.js";
 import { Head, Tabs } from "../ui.js";

@@ -1,4 +1,4 @@
-// What admins did: who, what, when and from where.
+// The audit log: the actions of admins.
 
 import { html, useEffect, useState } from "../kit.js";
 import { call } from "../api.js";
@@ -18,7 +18,7 @@ export function Audit() {
     load.run();
   }, []);
   useEvents((event) => {
-    // Most acts tell an event; the page that is looked at follows while nobody has gone further back.
+    // Most audited actions publish an event. Reload on events, unless older pages are loaded.
     if (event.id && (state.entries?.length ?? 0) <= 100 && !load.busy) load.run();
   });
   const wanted = filter.toLowerCase();
@@ -48,7 +48,7 @@ export function Audit() {
     ${state.next && html`<div class="buttons center"><button type="button" disabled=${load.busy} onClick=${() => load.run(state.next)}>${t("Older")}</button></div>`}`;
 }
 
-/** What an id belongs to, where that has a name; a bare id says nothing to a person. */
+/** The name of what an id refers to; a shortened id if it has none. */
 function named(id, lists) {
   if (!id) return undefined;
   for (const list of lists) {
@@ -58,7 +58,7 @@ function named(id, lists) {
   return /^[a-z]+_[\w-]{16,}$|^[\w-]{20,}$/.test(id) ? html`<span class="mono quiet" title=${id}>${id.slice(0, 12)}…</span>` : html`<strong>${id}</strong>`;
 }
 
-/** The detail, without a name that stands before it already. */
+/** The detail, without the target's name, which is shown before it. */
 function detailOf({ target, detail }, lists) {
   const found = lists.flat().find((thing) => (thing.id ?? thing.jti) === target);
   const name = found?.name ?? found?.title;

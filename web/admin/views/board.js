@@ -1,34 +1,34 @@
-// The status board: services and how they are, incidents and what is known of them.
+// The status board (docs/protocol.md#status-board): services, incidents and their updates.
 
 import { html, useState } from "../kit.js";
 import { call } from "../api.js";
-import { outdate } from "../house.js";
+import { invalidate } from "../store.js";
 import { Ago, Badge, CheckList, Confirm, Dialog, Empty, ErrorText, Head, Icon, Loaded, Panel, SelectField, TextField, toast, useAction, useList } from "../ui.js";
 import { statusWord } from "../statuses.js";
 import { t } from "../words.js";
 
-const SERVICE = { operational: "good", degraded: "warn", partial_outage: "warn", major_outage: "bad", maintenance: "accent" };
-const INCIDENT = { investigating: "bad", identified: "warn", monitoring: "accent", resolved: "good" };
+const SERVICE_TONES = { operational: "good", degraded: "warn", partial_outage: "warn", major_outage: "bad", maintenance: "accent" };
+const INCIDENT_TONES = { investigating: "bad", identified: "warn", monitoring: "accent", resolved: "good" };
 const SEVERITIES = () => [["minor", t("minor")], ["major", t("major")], ["critical", t("critical")]];
 
-export const serviceTone = (status) => SERVICE[status] ?? "quiet";
+export const serviceTone = (status) => SERVICE_TONES[status] ?? "quiet";
 
-/** Services that Wallcast keeps by itself. */
-const OWN = ["database", "homeassistant"];
+/** Services that Wallcast maintains itself. */
+const BUILT_IN = ["database", "homeassistant"];
 
 export function Board() {
   const board = useList("board");
   const services = useList("services");
   const incidents = useList("incidents");
-  const [asked, ask] = useState();
+  const [dialog, openDialog] = useState();
   const [all, setAll] = useState(false);
-  const close = () => ask(undefined);
-  const service = services.value?.find((one) => one.id === asked?.id);
-  const incident = incidents.value?.find((one) => one.id === asked?.id);
+  const close = () => openDialog(undefined);
+  const service = services.value?.find((one) => one.id === dialog?.id);
+  const incident = incidents.value?.find((one) => one.id === dialog?.id);
   const shown = (incidents.value ?? []).filter((one) => all || one.status !== "resolved").reverse();
   return html`<${Head} title=${t("Status board")} lead=${t("What works and what does not, for tablets and people. With an organisation or tenant it is told to those alone.")}>
-      <button type="button" onClick=${() => ask({ what: "service" })}><${Icon} name="add" size=${18} />${t("Service")}</button>
-      <button type="button" class="primary" onClick=${() => ask({ what: "incident" })}><${Icon} name="add" size=${18} />${t("Incident")}</button>
+      <button type="button" onClick=${() => openDialog({ what: "service" })}><${Icon} name="add" size=${18} />${t("Service")}</button>
+      <button type="button" class="primary" onClick=${() => openDialog({ what: "incident" })}><${Icon} name="add" size=${18} />${t("Incident")}</button>
     </${Head}>
     <${SeenBy} lists=${[services.value, incidents.value]} />
     ${board.value && html`<p class=${`overall ${serviceTone(board.value.status)}`} role="status" data-stale=${board.isStale ? "yes" : null}><i class="dot"></i>${overall(board.value.status)}</p>`}
@@ -39,9 +39,9 @@ export function Board() {
             (one) => html`<li key=${one.id} class="row">
               <div class="row-main"><strong>${one.name}</strong><span class="quiet">${one.description}</span><small class="quiet"><${Audience} of=${one} /></small></div>
               <${Badge} tone=${serviceTone(one.status)}>${statusWord(one.status)}</${Badge}>
-              <div class="row-actions">${OWN.includes(one.id)
+              <div class="row-actions">${BUILT_IN.includes(one.id)
                 ? html`<small class="quiet">${t("kept by Wallcast")}</small>`
-                : html`<button type="button" class="small" aria-label=${t("Change {name}", { name: one.name })} onClick=${() => ask({ what: "service", id: one.id })}>${t("Change")}</button>`}</div>
+                : html`<button type="button" class="small" aria-label=${t("Change {name}", { name: one.name })} onClick=${() => openDialog({ what: "service", id: one.id })}>${t("Change")}</button>`}</div>
             </li>`,
           )}
         </ul>
@@ -50,25 +50,25 @@ export function Board() {
         <${Loaded} of=${incidents}>
           ${shown.length === 0 && html`<${Empty} icon="check" title=${t("No incident is open")}><p>${t("Open one when something does not work: tablets and people see at once that you know of it.")}</p></${Empty}>`}
           <ul class="rows">
-            ${shown.map((one) => html`<${Incident} key=${one.id} incident=${one} services=${services.value} onChange=${() => ask({ what: "incident", id: one.id })} onUpdate=${() => ask({ what: "update", id: one.id })} />`)}
+            ${shown.map((one) => html`<${Incident} key=${one.id} incident=${one} services=${services.value} onChange=${() => openDialog({ what: "incident", id: one.id })} onUpdate=${() => openDialog({ what: "update", id: one.id })} />`)}
           </ul>
         </${Loaded}>
       </${Panel}>
     </div>
-    ${asked?.what === "service" && html`<${ServiceForm} service=${service} onClose=${close} />`}
-    ${asked?.what === "incident" && html`<${IncidentForm} incident=${incident} services=${services.value ?? []} onClose=${close} />`}
-    ${asked?.what === "update" && incident && html`<${UpdateForm} incident=${incident} onClose=${close} />`}`;
+    ${dialog?.what === "service" && html`<${ServiceForm} service=${service} onClose=${close} />`}
+    ${dialog?.what === "incident" && html`<${IncidentForm} incident=${incident} services=${services.value ?? []} onClose=${close} />`}
+    ${dialog?.what === "update" && incident && html`<${UpdateForm} incident=${incident} onClose=${close} />`}`;
 }
 
 function severityWord(severity) {
   return SEVERITIES().find(([key]) => key === severity)?.[1] ?? severity;
 }
 
-/** A board as those see it who are of an organisation or tenant. */
+/** The board as seen by one organisation or tenant. */
 function SeenBy({ lists }) {
   const [chosen, choose] = useState("");
   const [board, setBoard] = useState();
-  const look = useAction(async (query) => setBoard(query && (await call("GET", `api/status?${query}`))));
+  const load = useAction(async (query) => setBoard(query && (await call("GET", `api/status?${query}`))));
   const audiences = new Map();
   for (const { organizationId, tenantId } of lists.flatMap((list) => list ?? [])) {
     const query = new URLSearchParams({ ...(organizationId && { organizationId }), ...(tenantId && { tenantId }) }).toString();
@@ -77,7 +77,7 @@ function SeenBy({ lists }) {
   if (audiences.size === 0) return null;
   const show = (query) => {
     choose(query);
-    look.run(query);
+    load.run(query);
   };
   return html`<div class="toolbar">
       <select aria-label=${t("Seen by")} value=${chosen} onInput=${(e) => show(e.target.value)}>
@@ -85,7 +85,7 @@ function SeenBy({ lists }) {
         ${[...audiences].map(([query, name]) => html`<option value=${query}>${t("As {name} sees it", { name })}</option>`)}
       </select>
     </div>
-    <${ErrorText} error=${look.error} />
+    <${ErrorText} error=${load.error} />
     ${chosen && board &&
     html`<section class="panel seen-by" aria-label=${audiences.get(chosen)}>
       <p><strong>${overall(board.status)}</strong></p>
@@ -107,7 +107,7 @@ function Incident({ incident, services, onChange, onUpdate }) {
   const names = incident.serviceIds.map((id) => services?.find((service) => service.id === id)?.name ?? id);
   return html`<li class="row incident">
     <div class="row-main">
-      <div class="title-line"><strong>${incident.title}</strong><${Badge} tone=${INCIDENT[incident.status]}>${statusWord(incident.status)}</${Badge}></div>
+      <div class="title-line"><strong>${incident.title}</strong><${Badge} tone=${INCIDENT_TONES[incident.status]}>${statusWord(incident.status)}</${Badge}></div>
       ${incident.description && html`<span>${incident.description}</span>`}
       <small class="quiet">${[severityWord(incident.severity), ...names].join(" · ")} · <${Ago} at=${incident.createdAt} /> · <${Audience} of=${incident} /></small>
       ${incident.updates.length > 0 &&
@@ -122,13 +122,13 @@ function Incident({ incident, services, onChange, onUpdate }) {
   </li>`;
 }
 
-/** The dialog that both forms are: fields, whom it is for, save, delete. */
-function Form({ title, thing, path, body, name, children, terms, setTerms, lists, onClose }) {
+/** Dialog shared by the service and incident forms: fields, audience, save and delete. */
+function Form({ title, thing, path, body, name, children, audience, setAudience, lists, onClose }) {
   const [isDeleting, setDeleting] = useState(false);
   const save = useAction(async () => {
-    const whole = { ...body(), organizationId: terms.organizationId.trim() || null, tenantId: terms.tenantId.trim() || null };
+    const whole = { ...body(), organizationId: audience.organizationId.trim() || null, tenantId: audience.tenantId.trim() || null };
     await (thing ? call("PATCH", `${path}/${encodeURIComponent(thing.id)}`, whole) : call("POST", path, whole));
-    outdate(...lists);
+    invalidate(...lists);
     toast(t("Saved and told"));
     onClose();
   });
@@ -141,16 +141,16 @@ function Form({ title, thing, path, body, name, children, terms, setTerms, lists
       action=${t("Delete {name}", { name })} onClose=${onClose}
       onConfirm=${async () => {
         await call("DELETE", `${path}/${encodeURIComponent(thing.id)}`);
-        outdate(...lists);
+        invalidate(...lists);
         toast(t("{name} was deleted", { name }));
       }} />`;
   }
   return html`<${Dialog} title=${title} onClose=${onClose}>
     <form onSubmit=${submit}>
       ${children(save.error)}
-      <details class="more" open=${Boolean(terms.organizationId || terms.tenantId)}><summary>${t("For whom")}</summary>
-        <${TextField} label=${t("Organisation")} value=${terms.organizationId} onInput=${(organizationId) => setTerms({ ...terms, organizationId })} hint=${t("Empty: for everyone.")} />
-        <${TextField} label=${t("Tenant")} value=${terms.tenantId} onInput=${(tenantId) => setTerms({ ...terms, tenantId })} />
+      <details class="more" open=${Boolean(audience.organizationId || audience.tenantId)}><summary>${t("For whom")}</summary>
+        <${TextField} label=${t("Organisation")} value=${audience.organizationId} onInput=${(organizationId) => setAudience({ ...audience, organizationId })} hint=${t("Empty: for everyone.")} />
+        <${TextField} label=${t("Tenant")} value=${audience.tenantId} onInput=${(tenantId) => setAudience({ ...audience, tenantId })} />
       </details>
       <${ErrorText} error=${save.error} />
       <div class="buttons">
@@ -166,12 +166,12 @@ const choices = (map) => Object.keys(map).map((status) => [status, statusWord(st
 
 function ServiceForm({ service, onClose }) {
   const [form, set] = useState({ name: service?.name ?? "", description: service?.description ?? "", status: service?.status ?? "operational" });
-  const [terms, setTerms] = useState(audienceOf(service));
+  const [audience, setAudience] = useState(audienceOf(service));
   const change = (key) => (value) => set({ ...form, [key]: value });
-  return html`<${Form} title=${service ? service.name : t("A new service")} thing=${service} path="api/services" name=${service?.name} terms=${terms} setTerms=${setTerms}
+  return html`<${Form} title=${service ? service.name : t("A new service")} thing=${service} path="api/services" name=${service?.name} audience=${audience} setAudience=${setAudience}
     lists=${["services", "board"]} onClose=${onClose} body=${() => form}>
     ${() => html`<${TextField} label=${t("Name")} required value=${form.name} onInput=${change("name")} />
-      <${SelectField} label=${t("How it is")} value=${form.status} onInput=${change("status")} options=${choices(SERVICE)} />
+      <${SelectField} label=${t("How it is")} value=${form.status} onInput=${change("status")} options=${choices(SERVICE_TONES)} />
       <${TextField} label=${t("Description")} multiline rows="2" value=${form.description} onInput=${change("description")} />`}
   </${Form}>`;
 }
@@ -184,16 +184,16 @@ function IncidentForm({ incident, services, onClose }) {
     severity: incident?.severity ?? "minor",
   });
   const [chosen, setChosen] = useState(new Set(incident?.serviceIds));
-  const [terms, setTerms] = useState(audienceOf(incident));
+  const [audience, setAudience] = useState(audienceOf(incident));
   const change = (key) => (value) => set({ ...form, [key]: value });
   const severities = SEVERITIES();
   if (!severities.some(([key]) => key === form.severity)) severities.push([form.severity, form.severity]);
-  return html`<${Form} title=${incident ? incident.title : t("A new incident")} thing=${incident} path="api/incidents" name=${incident?.title} terms=${terms} setTerms=${setTerms}
+  return html`<${Form} title=${incident ? incident.title : t("A new incident")} thing=${incident} path="api/incidents" name=${incident?.title} audience=${audience} setAudience=${setAudience}
     lists=${["incidents", "board"]} onClose=${onClose} body=${() => ({ ...form, serviceIds: [...chosen] })}>
     ${() => html`<${TextField} label=${t("Title")} required value=${form.title} onInput=${change("title")} />
       <${TextField} label=${t("Description")} multiline rows="3" value=${form.description} onInput=${change("description")} />
       <div class="field-row">
-        <${SelectField} label=${t("How far it is")} value=${form.status} onInput=${change("status")} options=${choices(INCIDENT)} />
+        <${SelectField} label=${t("How far it is")} value=${form.status} onInput=${change("status")} options=${choices(INCIDENT_TONES)} />
         <${SelectField} label=${t("Severity")} value=${form.severity} onInput=${change("severity")} options=${severities} />
       </div>
       <${CheckList} label=${t("Services concerned")} items=${services} chosen=${chosen} onChange=${setChosen} empty=${t("There is no service yet.")} />`}
@@ -203,22 +203,22 @@ function IncidentForm({ incident, services, onClose }) {
 function UpdateForm({ incident, onClose }) {
   const [message, setMessage] = useState("");
   const [status, setStatus] = useState(incident.status);
-  const tell = useAction(async () => {
+  const post = useAction(async () => {
     await call("POST", `api/incidents/${encodeURIComponent(incident.id)}/updates`, { message, status });
-    outdate("incidents", "board");
+    invalidate("incidents", "board");
     toast(t("The news were told"));
     onClose();
   });
   const submit = (event) => {
     event.preventDefault();
-    tell.run();
+    post.run();
   };
   return html`<${Dialog} title=${t("News of {name}", { name: incident.title })} onClose=${onClose}>
     <form onSubmit=${submit}>
       <${TextField} label=${t("What is known now")} multiline rows="3" required value=${message} onInput=${setMessage} />
-      <${SelectField} label=${t("How far it is")} value=${status} onInput=${setStatus} options=${choices(INCIDENT)} />
-      <${ErrorText} error=${tell.error} />
-      <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${tell.busy || !message.trim()}>${t("Tell")}</button></div>
+      <${SelectField} label=${t("How far it is")} value=${status} onInput=${setStatus} options=${choices(INCIDENT_TONES)} />
+      <${ErrorText} error=${post.error} />
+      <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${post.busy || !message.trim()}>${t("Tell")}</button></div>
     </form>
   </${Dialog}>`;
 }

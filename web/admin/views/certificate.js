@@ -1,4 +1,4 @@
-// The house's certificate: download, fingerprint, and how to have a tablet trust it.
+// The server's certificate: download, fingerprint, and how to install it on a tablet.
 
 import { html, useEffect, useState } from "../kit.js";
 import { BASE, call } from "../api.js";
@@ -41,7 +41,7 @@ const SYSTEMS = () => [
   ],
 ];
 
-/** What the daemon says of itself: its public address and certificate. */
+/** The server's public address and certificate, from `GET api/house`. */
 export function useAbout() {
   const [about, set] = useState();
   const load = useAction(async () => set(await call("GET", "api/house")));

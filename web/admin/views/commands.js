@@ -1,13 +1,13 @@
-// Commands to one tablet, and what became of them.
+// Sends commands to one tablet (docs/protocol.md#commands) and shows their results.
 
 import { html, useState } from "../kit.js";
 import { call } from "../api.js";
-import { outdate } from "../house.js";
+import { invalidate } from "../store.js";
 import { Ago, Badge, ErrorText, Icon, Panel, SelectField, TextField, toast, useAction, useList } from "../ui.js";
 import { commandStatus } from "../statuses.js";
 import { LANGUAGES, t } from "../words.js";
 
-/** What a tablet can be told, each with the one thing that it needs to know. */
+/** The commands of the tablet app; `needs` is the input that a command takes. */
 const KINDS = {
   identify: { name: () => t("Identify"), note: () => t("It flashes and shows its name.") },
   reload: { name: () => t("Reload"), note: () => t("It loads its page again.") },
@@ -30,20 +30,20 @@ export function Commands({ client }) {
   const [custom, setCustom] = useState({ type: "", lockerId: "", parameters: "" });
   const [settings, setSettings] = useState({});
   const { needs, note } = KINDS[kind];
-  const own = (commands.value ?? []).filter((command) => command.clientId === client.id).slice(0, 6);
-  const give = useAction(async () => {
-    await call("POST", "api/commands", { clientId: client.id, ...order(kind, value, needs === "settings" ? settings : custom) });
-    outdate("commands");
+  const recent = (commands.value ?? []).filter((command) => command.clientId === client.id).slice(0, 6);
+  const sendCommand = useAction(async () => {
+    await call("POST", "api/commands", { clientId: client.id, ...commandBody(kind, value, needs === "settings" ? settings : custom) });
+    invalidate("commands");
     toast(client.isOnline ? t("Given to {name}", { name: client.name }) : t("{name} is away; the command waits five minutes", { name: client.name }));
   });
   const submit = (event) => {
     event.preventDefault();
-    give.run();
+    sendCommand.run();
   };
   const choose = (next) => {
     setKind(next);
     setValue(KINDS[next].needs === "percent" ? "80" : "");
-    give.clear();
+    sendCommand.clear();
   };
   return html`<${Panel} title=${t("Command")} of=${commands}>
     <form onSubmit=${submit} class="inline-form">
@@ -59,12 +59,12 @@ export function Commands({ client }) {
         <${SelectField} label=${t("Locker")} value=${custom.lockerId} onInput=${(lockerId) => setCustom({ ...custom, lockerId })}
           options=${[["", t("none")], ...(lockers.value ?? []).map((locker) => [locker.id, locker.id])]} />
         <${TextField} label=${t("Parameters (JSON)")} value=${custom.parameters} onInput=${(parameters) => setCustom({ ...custom, parameters })} class="mono" />`}
-      <button class="primary" disabled=${give.busy || (needs === "area" && !value)}><${Icon} name="command" size=${18} />${t("Give")}</button>
+      <button class="primary" disabled=${sendCommand.busy || (needs === "area" && !value)}><${Icon} name="command" size=${18} />${t("Give")}</button>
     </form>
-    <${ErrorText} error=${give.error} />
-    ${own.length > 0 &&
+    <${ErrorText} error=${sendCommand.error} />
+    ${recent.length > 0 &&
     html`<ul class="rows tight outcomes" aria-label=${t("Last commands")} aria-live="polite">
-      ${own.map(
+      ${recent.map(
         (command) => html`<li key=${command.id} class="row">
           <span class="row-main"><strong>${Object.hasOwn(KINDS, command.type) ? KINDS[command.type].name() : command.type}</strong>
             <span class="quiet">${command.result?.error ?? command.result?.message ?? ""}</span></span>
@@ -75,21 +75,21 @@ export function Commands({ client }) {
   </${Panel}>`;
 }
 
-/** How the tablet's app behaves; what is left as it is, is not told. */
+/** Inputs for `configure`; settings left unchanged are not sent. */
 function Settings({ value, onChange }) {
-  const same = ["", t("as it is")];
+  const unchanged = ["", t("as it is")];
   const change = (key, read) => (text) => onChange({ ...value, [key]: text === "" ? undefined : read(text) });
   const shown = (key) => (value[key] === undefined ? "" : String(value[key]));
   return html`
-    <${SelectField} label=${t("Help button")} value=${shown("help")} onInput=${change("help", (text) => text === "true")} options=${[same, ["true", t("shown")], ["false", t("hidden")]]} />
+    <${SelectField} label=${t("Help button")} value=${shown("help")} onInput=${change("help", (text) => text === "true")} options=${[unchanged, ["true", t("shown")], ["false", t("hidden")]]} />
     <${SelectField} label=${t("Clock after")} value=${shown("saverMinutes")} onInput=${change("saverMinutes", Number)}
-      options=${[same, ["0", t("never")], ["1", t("1 minute")], ["5", t("5 minutes")], ["15", t("15 minutes")], ["60", t("1 hour")]]} />
+      options=${[unchanged, ["0", t("never")], ["1", t("1 minute")], ["5", t("5 minutes")], ["15", t("15 minutes")], ["60", t("1 hour")]]} />
     <${SelectField} label=${t("Colours")} value=${shown("theme")} onInput=${change("theme", String)}
-      options=${[same, ["system", t("System")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]]} />
-    <${SelectField} label=${t("Language")} value=${shown("language")} onInput=${change("language", String)} options=${[same, ...Object.entries(LANGUAGES).map(([code, [name]]) => [code, name])]} />`;
+      options=${[unchanged, ["system", t("System")], ["light", t("Light")], ["dark", t("Dark")], ["evening", t("Dark at night")]]} />
+    <${SelectField} label=${t("Language")} value=${shown("language")} onInput=${change("language", String)} options=${[unchanged, ...Object.entries(LANGUAGES).map(([code, [name]]) => [code, name])]} />`;
 }
 
-function order(kind, value, custom) {
+function commandBody(kind, value, custom) {
   const { needs } = KINDS[kind];
   if (needs === "area") return { type: kind, parameters: { areaId: value } };
   if (needs === "settings") return { type: kind, parameters: custom };

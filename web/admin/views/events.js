@@ -1,39 +1,39 @@
-// What happens, as it happens; what happened, from any event on; and saying something to the house.
+// Live events, the event history from any id on, and a dialog that broadcasts an event.
 
 import { html, useEffect, useState } from "../kit.js";
 import { call } from "../api.js";
-import { eventInWords } from "../describe.js";
-import { house } from "../house.js";
-import { Code, Dialog, Empty, ErrorText, Head, Icon, SelectField, TextField, toast, useAction, useHouse, useList } from "../ui.js";
+import { describeEvent } from "../describe.js";
+import { store } from "../store.js";
+import { Code, Dialog, Empty, ErrorText, Head, Icon, SelectField, TextField, toast, useAction, useList, useStore } from "../ui.js";
 import { clockTime, count, fullTime, t } from "../words.js";
 
-const SHOWN = 300;
-const NOISE = ["system_status", "connection"];
+const MAX_SHOWN = 300;
+const HIDDEN_TYPES = ["system_status", "connection"];
 
 export function Events({ arg, rest }) {
-  const { events, heard, link } = useHouse();
+  const { events, eventCount, link } = useStore();
   useList("clients");
   useList("areas");
   const [mode, setMode] = useState(arg === "from" ? "past" : "live");
   const [filter, setFilter] = useState("");
   const [paused, setPaused] = useState();
   const [past, setPast] = useState([]);
-  const [isSaying, setSaying] = useState(false);
-  const source = mode === "past" ? past : (paused ?? events.filter((event) => !NOISE.includes(event.type)));
+  const [isBroadcasting, setBroadcasting] = useState(false);
+  const source = mode === "past" ? past : (paused ?? events.filter((event) => !HIDDEN_TYPES.includes(event.type)));
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  const fits = (event) => {
-    const text = `${event.type} ${eventInWords(event)} ${JSON.stringify(event.data)}`.toLowerCase();
+  const matches = (event) => {
+    const text = `${event.type} ${describeEvent(event)} ${JSON.stringify(event.data)}`.toLowerCase();
     return words.every((word) => (word.startsWith("-") && word.length > 1 ? !text.includes(word.slice(1)) : text.includes(word)));
   };
-  const found = source.filter(fits);
-  const shown = found.slice(-SHOWN).reverse();
-  const missed = paused ? heard - paused.from : 0;
+  const matching = source.filter(matches);
+  const shown = matching.slice(-MAX_SHOWN).reverse();
+  const missed = paused ? eventCount - paused.from : 0;
   const pause = () => {
     if (paused) setPaused(undefined);
-    else setPaused(Object.assign(events.filter((event) => !NOISE.includes(event.type)), { from: heard }));
+    else setPaused(Object.assign(events.filter((event) => !HIDDEN_TYPES.includes(event.type)), { from: eventCount }));
   };
   return html`<${Head} title=${t("Events")} lead=${t("Everything that admins are told, as it happens. Choose an event to see what it says.")}>
-      <button type="button" onClick=${() => setSaying(true)}><${Icon} name="send" size=${18} />${t("Send an event")}</button>
+      <button type="button" onClick=${() => setBroadcasting(true)}><${Icon} name="send" size=${18} />${t("Send an event")}</button>
     </${Head}>
     <div class="toolbar">
       <select aria-label=${t("Which events")} value=${mode} onInput=${(e) => setMode(e.target.value)}>
@@ -42,15 +42,15 @@ export function Events({ arg, rest }) {
       <input type="search" class="grow" aria-label=${t("Filter")} placeholder=${t("Filter: words that must be there, -words that must not")} value=${filter} onInput=${(e) => setFilter(e.target.value)} />
       ${mode === "live" &&
       html`<button type="button" aria-pressed=${paused ? "true" : "false"} onClick=${pause}><${Icon} name=${paused ? "play" : "pause"} size=${18} />${paused ? t("Go on") : t("Pause")}</button>`}
-      <button type="button" disabled=${found.length === 0} onClick=${() => download(found)}><${Icon} name="download" size=${18} />${t("Download")}</button>
+      <button type="button" disabled=${matching.length === 0} onClick=${() => download(matching)}><${Icon} name="download" size=${18} />${t("Download")}</button>
     </div>
     ${mode === "past" && html`<${Replay} from=${rest[0]} onEvents=${setPast} />`}
-    <p class="quiet-line" role="status">${paused ? t("Paused; {n} more came meanwhile.", { n: missed }) : count(found.length, "{n} event", "{n} events")}${found.length > SHOWN ? ` · ${t("the newest {n} are shown", { n: SHOWN })}` : ""}${mode === "live" && link.status !== "live" ? ` · ${t("nothing is heard at the moment")}` : ""}</p>
+    <p class="quiet-line" role="status">${paused ? t("Paused; {n} more came meanwhile.", { n: missed }) : count(matching.length, "{n} event", "{n} events")}${matching.length > MAX_SHOWN ? ` · ${t("the newest {n} are shown", { n: MAX_SHOWN })}` : ""}${mode === "live" && link.status !== "live" ? ` · ${t("nothing is heard at the moment")}` : ""}</p>
     ${shown.length === 0
       ? html`<section class="panel"><${Empty} icon="events" title=${source.length ? t("No event fits this filter") : mode === "live" ? t("Nothing has happened since this page was opened") : t("Nothing was loaded yet")}>
           ${mode === "live" && !source.length && html`<p>${t("Choose “From the history” to see what happened before.")}</p>`}</${Empty}></section>`
       : html`<ul class="log panel" aria-label=${t("Events")}>${shown.map((event) => html`<${Row} key=${event.key ?? event.id} event=${event} />`)}</ul>`}
-    ${isSaying && html`<${Say} onClose=${() => setSaying(false)} />`}`;
+    ${isBroadcasting && html`<${BroadcastDialog} onClose=${() => setBroadcasting(false)} />`}`;
 }
 
 function Row({ event }) {
@@ -61,13 +61,13 @@ function Row({ event }) {
       <time class="mono quiet" datetime=${event.timestamp} title=${fullTime(event.timestamp)}>${clockTime(event.timestamp)}</time>
       <span class="mono log-id quiet">${event.id ?? "·"}</span>
       <span class="mono log-type">${event.type}</span>
-      <span class="log-words">${eventInWords(event)}</span>
+      <span class="log-words">${describeEvent(event)}</span>
     </button>
     ${isOpen && html`<div class="payload"><${Code} text=${payload} label=${t("What it says")} />${event.id && html`<a class="small-link" href=${`#events/from/${event.id - 1}`}>${t("Replay from here")}</a>`}</div>`}
   </li>`;
 }
 
-/** Reads the history from an id on, page by page. */
+/** Reads the event history (docs/protocol.md#event-history) from an id on, page by page. */
 function Replay({ from, onEvents }) {
   const [after, setAfter] = useState(from ?? "");
   const [type, setType] = useState("");
@@ -111,13 +111,13 @@ const AUDIENCES = () => [
   ["tenantId", t("A tenant")], ["userId", t("A person")], ["room", t("A room of a namespace")],
 ];
 
-/** Tells the house an event of one's own (`broadcast`). */
-function Say({ onClose }) {
+/** Broadcasts a custom event (docs/protocol.md#broadcast). */
+function BroadcastDialog({ onClose }) {
   const [form, set] = useState({ type: "", data: "{}", to: "", id: "", namespace: "/" });
   const change = (key) => (value) => set({ ...form, [key]: value });
-  const clients = house.lists.clients.value ?? [];
-  const areas = house.lists.areas.value ?? [];
-  const say = useAction(async () => {
+  const clients = store.lists.clients.value ?? [];
+  const areas = store.lists.areas.value ?? [];
+  const send = useAction(async () => {
     let data;
     try {
       data = JSON.parse(form.data);
@@ -132,14 +132,14 @@ function Say({ onClose }) {
   });
   const submit = (event) => {
     event.preventDefault();
-    say.run();
+    send.run();
   };
-  const fault = (key) => (say.error?.field === key ? say.error.message : undefined);
+  const errorOf = (key) => (send.error?.field === key ? send.error.message : undefined);
   const known = { clientId: clients, room_id: areas }[form.to];
   return html`<${Dialog} title=${t("Send an event")} onClose=${onClose}>
     <form onSubmit=${submit}>
-      <${TextField} label=${t("Type")} required class="mono" value=${form.type} onInput=${change("type")} error=${fault("type")} placeholder="custom_notification" hint=${t("A name of your own in small letters; Wallcast’s own types are taken.")} />
-      <${TextField} label=${t("What it says (JSON)")} multiline rows="4" class="mono" required value=${form.data} onInput=${change("data")} error=${fault("data")} />
+      <${TextField} label=${t("Type")} required class="mono" value=${form.type} onInput=${change("type")} error=${errorOf("type")} placeholder="custom_notification" hint=${t("A name of your own in small letters; Wallcast’s own types are taken.")} />
+      <${TextField} label=${t("What it says (JSON)")} multiline rows="4" class="mono" required value=${form.data} onInput=${change("data")} error=${errorOf("data")} />
       <div class="field-row">
         <${SelectField} label=${t("Told to")} value=${form.to} onInput=${(to) => set({ ...form, to, id: "" })} options=${AUDIENCES()} />
         ${form.to === "room" && html`<${SelectField} label=${t("Namespace")} value=${form.namespace} onInput=${change("namespace")} options=${["/", "/ws/lockers", "/ws/help", "/ws/events"].map((path) => [path, path])} />`}
@@ -147,8 +147,8 @@ function Say({ onClose }) {
           ? html`<${SelectField} label=${t("Which")} value=${form.id} onInput=${change("id")} options=${[["", t("choose…")], ...known.map((one) => [one.id, one.name])]} />`
           : html`<${TextField} label=${t("Which")} required value=${form.id} onInput=${change("id")} />`)}
       </div>
-      ${!["type", "data"].includes(say.error?.field) && html`<${ErrorText} error=${say.error} />`}
-      <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${say.busy || !form.type.trim() || (form.to && !form.id.trim())}>${t("Send")}</button></div>
+      ${!["type", "data"].includes(send.error?.field) && html`<${ErrorText} error=${send.error} />`}
+      <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${send.busy || !form.type.trim() || (form.to && !form.id.trim())}>${t("Send")}</button></div>
     </form>
   </${Dialog}>`;
 }

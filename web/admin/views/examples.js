@@ -1,4 +1,4 @@
-// Code that works with this house, for programs of one's own.
+// Code examples with this server's address filled in.
 
 import { html } from "../kit.js";
 import { Code, ErrorText, Panel } from "../ui.js";
@@ -24,10 +24,10 @@ socket.on("connect_error", (error) => console.log(error.data?.code));
 const browser = (url) => `<script type="module">
   import { Wallcast } from "${url}/wallcast.js";
 
-  const house = new Wallcast({ base: "${url}/", token, storage: localStorage });
-  house.on("connection", ({ assignedAreas }) => draw(assignedAreas));
-  house.on("*", (data, { type }) => console.log(type, data));
-  house.connect();
+  const wallcast = new Wallcast({ base: "${url}/", token, storage: localStorage });
+  wallcast.on("connection", ({ assignedAreas }) => draw(assignedAreas));
+  wallcast.on("*", (data, { type }) => console.log(type, data));
+  wallcast.connect();
 </script>
 `;
 
@@ -47,14 +47,14 @@ async def listen():
 asyncio.run(listen())
 `;
 
-const curl = (url) => `# once, to trust this house; compare the fingerprint under "Certificate"
+const curl = (url) => `# once, to trust this server; compare the fingerprint under "Certificate"
 curl -sk ${url}/ca.crt -o ca.crt
 
-# what happens, as it happens
+# receive events as they happen
 curl -N --cacert ca.crt -H "Authorization: Bearer $TOKEN" \\
   -H 'Accept: text/event-stream' ${url}/api/events
 
-# tell every tablet something
+# send a message to every tablet
 curl --cacert ca.crt -H "Authorization: Bearer $TOKEN" \\
   -H 'Content-Type: application/json' ${url}/api/messages \\
   -d '{"to": {"all": true}, "body": "Dinner is ready"}'

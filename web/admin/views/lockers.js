@@ -1,29 +1,29 @@
-// Lockers: where each stands and how it is.
+// Lockers (docs/protocol.md#lockers): kiosk, state and commands.
 
 import { html, useState } from "../kit.js";
 import { call } from "../api.js";
 import { kioskName } from "../describe.js";
-import { outdate } from "../house.js";
+import { invalidate } from "../store.js";
 import { Ago, Badge, Confirm, Dialog, Empty, ErrorText, Head, Icon, Loaded, TextField, toast, useAction, useList } from "../ui.js";
 import { count, t } from "../words.js";
-import { effect } from "./bulk.js";
+import { recipientText } from "./bulk.js";
 
 const TONES = { open: "warn", opened: "warn", unlocked: "warn", occupied: "accent", locked: "good", closed: "good", free: "good", error: "bad", jammed: "bad" };
-const COMMON = ["locked", "unlocked", "open", "closed", "free", "occupied"];
+const COMMON_STATES = ["locked", "unlocked", "open", "closed", "free", "occupied"];
 
 export function Lockers() {
   const lockers = useList("lockers");
   const clients = useList("clients");
-  const [asked, ask] = useState();
-  const locker = lockers.value?.find((one) => one.id === asked?.id);
+  const [dialog, openDialog] = useState();
+  const locker = lockers.value?.find((one) => one.id === dialog?.id);
   return html`<${Head} title=${t("Lockers")} lead=${t("A locker belongs to a kiosk, and the tablets of that kiosk hear of its state. Locks of Home Assistant appear here by themselves.")}>
-      <button type="button" class="primary" onClick=${() => ask({ what: "edit" })}><${Icon} name="add" size=${18} />${t("Add a locker")}</button>
+      <button type="button" class="primary" onClick=${() => openDialog({ what: "edit" })}><${Icon} name="add" size=${18} />${t("Add a locker")}</button>
     </${Head}>
     <${Loaded} of=${lockers}>
       ${lockers.value?.length === 0
         ? html`<section class="panel"><${Empty} icon="locker" title=${t("There is no locker yet")}>
             <p>${t("Add one, and name the kiosk at which it stands.")}</p>
-            <button type="button" class="primary" onClick=${() => ask({ what: "edit" })}>${t("Add a locker")}</button></${Empty}></section>`
+            <button type="button" class="primary" onClick=${() => openDialog({ what: "edit" })}>${t("Add a locker")}</button></${Empty}></section>`
         : html`<ul class="rows cards" aria-label=${t("Lockers")} data-stale=${lockers.isStale ? "yes" : null}>
             ${lockers.value?.map(
               (one) => html`<li key=${one.id} class="row">
@@ -31,21 +31,21 @@ export function Lockers() {
                 <${Badge} tone=${TONES[one.state] ?? "quiet"}>${one.state}</${Badge}>
                 <div class="row-actions">${one.id.startsWith("lock.")
                   ? html`<small class="quiet">Home Assistant</small>`
-                  : html`<button type="button" class="small" aria-label=${t("Command for {name}", { name: one.id })} onClick=${() => ask({ what: "command", id: one.id })}>${t("Command…")}</button>
-                      <button type="button" class="small" aria-label=${t("Change {name}", { name: one.id })} onClick=${() => ask({ what: "edit", id: one.id })}>${t("Change")}</button>
-                      <button type="button" class="small danger quiet-danger" aria-label=${t("Delete {name}", { name: one.id })} onClick=${() => ask({ what: "delete", id: one.id })}>${t("Delete")}</button>`}</div>
+                  : html`<button type="button" class="small" aria-label=${t("Command for {name}", { name: one.id })} onClick=${() => openDialog({ what: "command", id: one.id })}>${t("Command…")}</button>
+                      <button type="button" class="small" aria-label=${t("Change {name}", { name: one.id })} onClick=${() => openDialog({ what: "edit", id: one.id })}>${t("Change")}</button>
+                      <button type="button" class="small danger quiet-danger" aria-label=${t("Delete {name}", { name: one.id })} onClick=${() => openDialog({ what: "delete", id: one.id })}>${t("Delete")}</button>`}</div>
               </li>`,
             )}
           </ul>`}
     </${Loaded}>
-    ${asked?.what === "edit" && html`<${Edit} locker=${locker} clients=${clients.value} onClose=${() => ask(undefined)} />`}
-    ${asked?.what === "command" && locker && html`<${Command} locker=${locker} clients=${clients.value} onClose=${() => ask(undefined)} />`}
-    ${asked?.what === "delete" && locker &&
+    ${dialog?.what === "edit" && html`<${Edit} locker=${locker} clients=${clients.value} onClose=${() => openDialog(undefined)} />`}
+    ${dialog?.what === "command" && locker && html`<${Command} locker=${locker} clients=${clients.value} onClose=${() => openDialog(undefined)} />`}
+    ${dialog?.what === "delete" && locker &&
     html`<${Confirm} danger title=${t("Delete {name}?", { name: locker.id })} text=${t("Wallcast forgets this locker. Nobody is told; the tablets of its kiosk do not see it from their next look on.")} again=${t("This cannot be taken back. Delete {name} for good?", { name: locker.id })}
-      action=${t("Delete {name}", { name: locker.id })} onClose=${() => ask(undefined)}
+      action=${t("Delete {name}", { name: locker.id })} onClose=${() => openDialog(undefined)}
       onConfirm=${async () => {
         await call("DELETE", `api/lockers/${encodeURIComponent(locker.id)}`);
-        outdate("lockers");
+        invalidate("lockers");
       }} />`}`;
 }
 
@@ -56,12 +56,12 @@ function kiosks(clients) {
 function Edit({ locker, clients, onClose }) {
   const [form, set] = useState({ id: locker?.id ?? "", kioskId: locker?.kioskId ?? "", state: locker?.state ?? "locked" });
   const change = (key) => (value) => set({ ...form, [key]: value });
-  const told = (clients ?? []).filter((client) => (client.kioskId ?? client.id) === form.kioskId).length;
+  const recipientCount = (clients ?? []).filter((client) => (client.kioskId ?? client.id) === form.kioskId).length;
   const save = useAction(async () => {
     const { id, kioskId, state } = form;
     if (locker) await call("PATCH", `api/lockers/${encodeURIComponent(locker.id)}`, { kioskId, state });
     else await call("POST", "api/lockers", { id: id.trim() || undefined, kioskId, state });
-    outdate("lockers");
+    invalidate("lockers");
     toast(t("Saved"));
     onClose();
   });
@@ -69,41 +69,41 @@ function Edit({ locker, clients, onClose }) {
     event.preventDefault();
     save.run();
   };
-  const fault = (key) => (save.error?.field === key ? save.error.message : undefined);
+  const errorOf = (key) => (save.error?.field === key ? save.error.message : undefined);
   return html`<${Dialog} title=${locker ? locker.id : t("Add a locker")} onClose=${onClose}>
     <form onSubmit=${submit}>
-      ${!locker && html`<${TextField} label=${t("Id")} value=${form.id} onInput=${change("id")} error=${fault("id")} hint=${t("What stands on it. Empty: Wallcast makes one.")} />`}
-      <${TextField} label=${t("Kiosk id")} required list="kiosks" value=${form.kioskId} onInput=${change("kioskId")} error=${fault("kioskId")} />
+      ${!locker && html`<${TextField} label=${t("Id")} value=${form.id} onInput=${change("id")} error=${errorOf("id")} hint=${t("What stands on it. Empty: Wallcast makes one.")} />`}
+      <${TextField} label=${t("Kiosk id")} required list="kiosks" value=${form.kioskId} onInput=${change("kioskId")} error=${errorOf("kioskId")} />
       <datalist id="kiosks">${kiosks(clients).map((id) => html`<option value=${id}>${kioskName(id)}</option>`)}</datalist>
-      <${TextField} label=${t("State")} required list="states" value=${form.state} onInput=${change("state")} error=${fault("state")} />
-      <datalist id="states">${COMMON.map((state) => html`<option value=${state} />`)}</datalist>
-      ${locker && form.state !== locker.state && html`<p class="effect" role="status">${t("Admins and the tablets of this kiosk that listen ({n}) will be told.", { n: told })}</p>`}
+      <${TextField} label=${t("State")} required list="states" value=${form.state} onInput=${change("state")} error=${errorOf("state")} />
+      <datalist id="states">${COMMON_STATES.map((state) => html`<option value=${state} />`)}</datalist>
+      ${locker && form.state !== locker.state && html`<p class="effect" role="status">${t("Admins and the tablets of this kiosk that listen ({n}) will be told.", { n: recipientCount })}</p>`}
       ${!save.error?.field && html`<${ErrorText} error=${save.error} />`}
       <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${save.busy}>${locker ? t("Save") : t("Add")}</button></div>
     </form>
   </${Dialog}>`;
 }
 
-/** Has the kiosk's tablets do something with a locker. */
+/** Sends a command for a locker to the tablets of its kiosk. */
 function Command({ locker, clients, onClose }) {
   const [type, setType] = useState("open");
-  const told = (clients ?? []).filter((client) => (client.kioskId ?? client.id) === locker.kioskId).length;
-  const give = useAction(async () => {
+  const recipientCount = (clients ?? []).filter((client) => (client.kioskId ?? client.id) === locker.kioskId).length;
+  const sendCommand = useAction(async () => {
     await call("POST", "api/commands", { kioskId: locker.kioskId, lockerId: locker.id, type: type.trim() });
-    outdate("commands");
-    toast(count(told, "Given to {n} tablet", "Given to {n} tablets"));
+    invalidate("commands");
+    toast(count(recipientCount, "Given to {n} tablet", "Given to {n} tablets"));
     onClose();
   });
   const submit = (event) => {
     event.preventDefault();
-    give.run();
+    sendCommand.run();
   };
   return html`<${Dialog} title=${t("Command for {name}", { name: locker.id })} onClose=${onClose}>
     <form onSubmit=${submit}>
       <${TextField} label=${t("Type")} required maxlength="64" value=${type} onInput=${setType} hint=${t("Every tablet of this kiosk gets it, and says what became of it.")} />
-      <p class="effect" role="status">${effect(told)}</p>
-      <${ErrorText} error=${give.error} />
-      <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${give.busy || !type.trim()}>${t("Give")}</button></div>
+      <p class="effect" role="status">${recipientText(recipientCount)}</p>
+      <${ErrorText} error=${sendCommand.error} />
+      <div class="buttons"><button type="button" onClick=${onClose}>${t("Cancel")}</button><button class="primary" disabled=${sendCommand.busy || !type.trim()}>${t("Give")}</button></div>
     </form>
   </${Dialog}>`;
 }

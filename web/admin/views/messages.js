@@ -1,10 +1,10 @@
-// Conversations with tablets and people, and messages to everyone.
+// Conversations with tablets and users, and messages to everyone (docs/protocol.md#messages).
 
 import { html, useEffect, useRef, useState } from "../kit.js";
 import { call } from "../api.js";
 import { otherSide, partyName } from "../describe.js";
-import { outdate } from "../house.js";
-import { send as say } from "../link.js";
+import { invalidate } from "../store.js";
+import { send as sendToServer } from "../link.js";
 import { Ago, Badge, Confirm, Empty, ErrorText, Head, Icon, Loaded, SelectField, TextField, toast, useAction, useEvents, useList } from "../ui.js";
 import { messageStatus } from "../statuses.js";
 import { fullTime, shortTime, t } from "../words.js";
@@ -59,7 +59,7 @@ function Compose() {
       platform: form.platform.trim() || undefined,
       ttlSeconds: form.ttl ? Number(form.ttl) : undefined,
     });
-    outdate("conversations");
+    invalidate("conversations");
     toast(t("The message was sent"));
     location.hash = `#messages/${encodeURIComponent(message.conversationId)}`;
   });
@@ -92,7 +92,7 @@ function Thread({ conversation }) {
   const [typing, setTyping] = useState();
   const [older, setOlder] = useState();
   const end = useRef();
-  const lastSaid = useRef(0);
+  const lastTypingAt = useRef(0);
   const base = `api/conversations/${encodeURIComponent(conversation.id)}/messages`;
   const load = async () => {
     try {
@@ -101,7 +101,7 @@ function Thread({ conversation }) {
       setOlder((cursor) => cursor ?? answer.nextCursor);
       const unread = answer.messages.filter((message) => message.to.admin && message.status !== "read");
       for (const message of unread) await call("PATCH", `api/messages/${encodeURIComponent(message.id)}`, { status: "read" });
-      if (unread.length) outdate("conversations", "unread");
+      if (unread.length) invalidate("conversations", "unread");
     } catch (error) {
       setProblem(error);
     }
@@ -110,8 +110,8 @@ function Thread({ conversation }) {
     load();
   }, []);
   useEvents(({ type, data }) => {
-    const about = data?.conversationId ?? data?.conversation?.id ?? data?.message?.conversationId;
-    if (about !== conversation.id && type !== "resync_required" && type !== "connection") return;
+    const conversationId = data?.conversationId ?? data?.conversation?.id ?? data?.message?.conversationId;
+    if (conversationId !== conversation.id && type !== "resync_required" && type !== "connection") return;
     if (type === "typing") {
       setTyping(data.isTyping ? Date.now() : undefined);
       return;
@@ -132,15 +132,15 @@ function Thread({ conversation }) {
   const send = useAction(async () => {
     await call("POST", "api/messages", { conversationId: conversation.id, body });
     setBody("");
-    say("typing", { conversationId: conversation.id, isTyping: false });
+    sendToServer("typing", { conversationId: conversation.id, isTyping: false });
     await load();
-    outdate("conversations");
+    invalidate("conversations");
   });
   const write = (text) => {
     setBody(text);
-    if (Date.now() - lastSaid.current < 3000) return;
-    lastSaid.current = Date.now();
-    say("typing", { conversationId: conversation.id, isTyping: true });
+    if (Date.now() - lastTypingAt.current < 3000) return;
+    lastTypingAt.current = Date.now();
+    sendToServer("typing", { conversationId: conversation.id, isTyping: true });
   };
   const submit = (event) => {
     event.preventDefault();
@@ -167,17 +167,17 @@ function Thread({ conversation }) {
     </form>`;
 }
 
-/** Newest first, each once, the newer word on it. */
-function merged(before, fresh) {
+/** Merges two lists by message id, newest message first; `newer` wins. */
+function merged(before, newer) {
   const known = new Map((before ?? []).map((message) => [message.id, message]));
-  for (const message of fresh) known.set(message.id, message);
+  for (const message of newer) known.set(message.id, message);
   return [...known.values()].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
 }
 
-/** A person: there or not, and how to end its connections. */
+/** A user's presence, and a button that closes their connections. */
 function Person({ id }) {
   const [person, set] = useState();
-  const [asked, ask] = useState(false);
+  const [isAsking, setAsking] = useState(false);
   const load = () => call("GET", `api/users/${encodeURIComponent(id)}`).then(set, () => set(undefined));
   useEffect(() => {
     load();
@@ -187,8 +187,8 @@ function Person({ id }) {
   });
   if (!person) return null;
   return html`<${Badge} tone=${person.isOnline ? "good" : "quiet"}>${person.isOnline ? t("Online") : html`${t("seen")} <${Ago} at=${person.lastSeenAt} />`}</${Badge}>
-    ${person.isOnline && html`<button type="button" class="small" onClick=${() => ask(true)}>${t("Disconnect…")}</button>`}
-    ${asked &&
+    ${person.isOnline && html`<button type="button" class="small" onClick=${() => setAsking(true)}>${t("Disconnect…")}</button>`}
+    ${isAsking &&
     html`<${Confirm} danger title=${t("Disconnect {name}?", { name: id })} text=${t("Its connections are closed. It may come back at once, and usually does within seconds.")} again=${t("Disconnect it now?")} action=${t("Disconnect")}
-      onConfirm=${() => call("POST", `api/users/${encodeURIComponent(id)}/disconnect`, {})} onClose=${() => ask(false)} />`}`;
+      onConfirm=${() => call("POST", `api/users/${encodeURIComponent(id)}/disconnect`, {})} onClose=${() => setAsking(false)} />`}`;
 }

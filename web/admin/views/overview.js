@@ -1,17 +1,17 @@
-// The house at a glance: who is there, how fast it is told, what waits, what happened last.
+// The overview: tablets online, delivery latency, pending requests, status board and last events.
 
 import { html, useEffect, useRef, useState } from "../kit.js";
-import { house } from "../house.js";
+import { store } from "../store.js";
 import { LatencyChart } from "../chart.js";
-import { eventInWords, inWords, kioskName } from "../describe.js";
-import { Ago, Badge, Empty, Head, Icon, Loaded, Panel, useHouse, useList } from "../ui.js";
+import { describeEvent, humanize, kioskName } from "../describe.js";
+import { Ago, Badge, Empty, Head, Icon, Loaded, Panel, useList, useStore } from "../ui.js";
 import { count, number, span, t } from "../words.js";
 import { statusWord } from "../statuses.js";
 import { serviceTone } from "./board.js";
 
-const EVERY_MS = 2000;
-/** What follows from other events, and is no news of its own. */
-const QUIET = ["system_status", "connection", "conversation_update", "unread_count_update", "message_status_update", "presence", "typing", "room_updated", "entity_states", "entity_state_changed", "result"];
+const POLL_MS = 2000;
+/** Event types left out of the last events, because they follow from others or are too frequent. */
+const HIDDEN_TYPES = ["system_status", "connection", "conversation_update", "unread_count_update", "message_status_update", "presence", "typing", "room_updated", "entity_states", "entity_state_changed", "result"];
 
 export function Overview() {
   const clients = useList("clients");
@@ -28,7 +28,7 @@ export function Overview() {
     <${Figures} clients=${clients} />
     <div class="columns wide-left at-a-glance">
       <div class="stack"><${Latency} /><${LastEvents} /></div>
-      <div class="stack"><${Waiting} /><${BoardPanel} /><${Daemon} /></div>
+      <div class="stack"><${PendingPanel} /><${BoardPanel} /><${ServerPanel} /></div>
     </div>`;
 }
 
@@ -40,14 +40,14 @@ function Figure({ label, value, note, of, href, tone }) {
 }
 
 function Figures({ clients }) {
-  const traffic = useList("traffic", EVERY_MS);
-  const latency = useList("latency", EVERY_MS);
+  const traffic = useList("traffic", POLL_MS);
+  const latency = useList("latency", POLL_MS);
   const rate = useRate(traffic);
   const active = clients.value?.filter((client) => client.isActive);
   const online = active?.filter((client) => client.isOnline).length;
   const sent = traffic.value?.data.messages_sent;
   const measured = latency.value?.latency_metrics;
-  // A house that has delivered nothing yet has no latency, rather than none at all.
+  // Before the first delivery the percentiles are 0: show no value rather than 0 ms.
   const ms = measured?.p99 > 0 ? measured : undefined;
   return html`<ul class="figures">
     <${Figure} label=${t("Tablets online")} of=${clients} href="#tablets"
@@ -60,7 +60,7 @@ function Figures({ clients }) {
   </ul>`;
 }
 
-/** Deliveries a second, from one look to the next. */
+/** Deliveries per second between two polls. */
 function useRate(traffic) {
   const last = useRef();
   const [rate, setRate] = useState();
@@ -81,13 +81,13 @@ function milliseconds(value) {
 }
 
 function Latency() {
-  const latency = useList("latency", EVERY_MS);
+  const latency = useList("latency", POLL_MS);
   return html`<${Panel} title=${t("How long a delivery takes")} of=${latency}>
     <${LatencyChart} list=${latency} />
   </${Panel}>`;
 }
 
-function Waiting() {
+function PendingPanel() {
   const requests = useList("requests");
   const help = useList("help");
   const unread = useList("unread");
@@ -107,7 +107,7 @@ function Waiting() {
         )}
         ${open.map(
           (request) => html`<li key=${request.id}><a class="row" href="#help">
-            <span class="row-main"><strong>${t("Help: {category}", { category: inWords(request.category) })}</strong><span class="quiet">${request.note ?? kioskName(request.kiosk_id)}</span></span>
+            <span class="row-main"><strong>${t("Help: {category}", { category: humanize(request.category) })}</strong><span class="quiet">${request.note ?? kioskName(request.kiosk_id)}</span></span>
             <${Ago} at=${request.created_at} />
           </a></li>`,
         )}
@@ -135,8 +135,8 @@ function BoardPanel() {
   </${Panel}>`;
 }
 
-function Daemon() {
-  const { system, link } = useHouse();
+function ServerPanel() {
+  const { system, link } = useStore();
   const health = useList("health", 30_000);
   const details = system?.details;
   const stale = { isStale: link.status !== "live" || health.isStale, at: health.at };
@@ -161,15 +161,15 @@ function homeAssistantWord(word) {
 }
 
 function LastEvents() {
-  const { events } = useHouse();
-  const shown = events.filter((event) => !QUIET.includes(event.type)).slice(-8).reverse();
+  const { events } = useStore();
+  const shown = events.filter((event) => !HIDDEN_TYPES.includes(event.type)).slice(-8).reverse();
   return html`<${Panel} title=${t("Just happened")} actions=${html`<a class="small-link" href="#events">${t("All events")}</a>`}>
     ${shown.length === 0
-      ? html`<p class="quiet-line">${house.link.status === "live" ? t("Nothing yet. What happens in the house shows up here.") : t("Nothing is heard at the moment.")}</p>`
+      ? html`<p class="quiet-line">${store.link.status === "live" ? t("Nothing yet. What happens in the house shows up here.") : t("Nothing is heard at the moment.")}</p>`
       : html`<ul class="rows tight">
           ${shown.map(
             (event) => html`<li key=${event.key} class="row">
-              <span class="row-main"><span>${eventInWords(event)}</span></span><${Ago} at=${event.timestamp} />
+              <span class="row-main"><span>${describeEvent(event)}</span></span><${Ago} at=${event.timestamp} />
             </li>`,
           )}
         </ul>`}

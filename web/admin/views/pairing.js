@@ -1,8 +1,8 @@
-// Adding a tablet: it brings a code from here, or it asks and is let in.
+// Adds a tablet (docs/protocol.md#pairing): creates a code for it, or approves its pairing request.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../kit.js";
 import { call, UNKEYED } from "../api.js";
-import { outdate } from "../house.js";
+import { invalidate } from "../store.js";
 import { Ago, CheckList, Copy, Countdown, Dialog, Empty, ErrorText, Head, Icon, Loaded, Panel, SelectField, TextField, toast, useAction, useEvents, useList, useSeconds } from "../ui.js";
 import { count, t } from "../words.js";
 import { areaItems } from "./bulk.js";
@@ -15,20 +15,20 @@ export function AddTablet({ arg: scanned }) {
     </div>`;
 }
 
-const NOTHING = { name: "", areaIds: new Set(), clientId: "", organizationId: "", tenantId: "", kioskId: "" };
+const EMPTY_TERMS = { name: "", areaIds: new Set(), clientId: "", organizationId: "", tenantId: "", kioskId: "" };
 
-/** What an admin decides of a tablet before it is let in. */
+/** Form for the name, areas and ids that a tablet gets when it is paired. */
 function Terms({ terms, onChange, full, clients, areas, suggested }) {
   const set = (key) => (value) => onChange({ ...terms, [key]: value });
   const old = (clients ?? []).map((client) => [client.id, client.isOnline ? t("{name} (online now)", { name: client.name }) : client.name]);
-  const become = (clientId) => {
+  const selectClient = (clientId) => {
     const client = clients.find((one) => one.id === clientId);
     const has = client ? new Set(client.assignedAreas.map((area) => area.id)) : terms.areaIds;
     onChange({ ...terms, clientId, name: client ? "" : terms.name, areaIds: has });
   };
   return html`
     ${old.length > 0 &&
-    html`<${SelectField} label=${t("This is")} value=${terms.clientId} onInput=${become}
+    html`<${SelectField} label=${t("This is")} value=${terms.clientId} onInput=${selectClient}
       hint=${terms.clientId ? t("It gets back its name, areas and history. Tokens that it had before are revoked.") : undefined}
       options=${[["", t("a new tablet")], ...old.map(([id, name]) => [id, t("an old tablet again: {name}", { name })])]} />`}
     ${!terms.clientId && html`<${TextField} label=${t("Name")} value=${terms.name} onInput=${set("name")} maxlength="100" placeholder=${suggested ?? t("Kitchen tablet")} hint=${t("Empty: the tablet’s own name.")} />`}
@@ -41,7 +41,7 @@ function Terms({ terms, onChange, full, clients, areas, suggested }) {
     </details>`}`;
 }
 
-function bodyOf(terms) {
+function requestBody(terms) {
   const text = (value) => value.trim() || undefined;
   return {
     name: text(terms.name),
@@ -56,18 +56,18 @@ function bodyOf(terms) {
 function Offer() {
   const areas = useList("areas");
   const clients = useList("clients");
-  const [terms, setTerms] = useState(NOTHING);
+  const [terms, setTerms] = useState(EMPTY_TERMS);
   const [offer, setOffer] = useState();
   const [done, setDone] = useState();
   const make = useAction(async () => {
     setDone(undefined);
-    setOffer(await call("POST", "api/pairing/codes", bodyOf(terms), UNKEYED));
+    setOffer(await call("POST", "api/pairing/codes", requestBody(terms), UNKEYED));
   });
   useEvents((event) => {
     if (event.type === "pairing_completed" && event.data.pairingId === offer?.pairingId) {
       setDone(event.data);
       setOffer(undefined);
-      setTerms(NOTHING);
+      setTerms(EMPTY_TERMS);
     }
     if (event.type === "pairing_expired" && event.data.pairingId === offer?.pairingId) setOffer(undefined);
   });
@@ -97,16 +97,16 @@ function Offer() {
 
 function Code({ offer, onNew, onBack, busy }) {
   const now = useSeconds();
-  const isOver = new Date(offer.expiresAt) <= now;
+  const isExpired = new Date(offer.expiresAt) <= now;
   const picture = `data:image/svg+xml,${encodeURIComponent(offer.qrSvg)}`;
   const spoken = offer.code.split("").join(" ");
   const place = useRef();
-  // The form that was sent is gone, and whoever reads by ear wants the code next.
+  // The submitted form is gone: move the focus to the code, for screen readers.
   useLayoutEffect(() => place.current.focus(), [offer.code]);
   return html`<div class="code-offer" tabindex="-1" ref=${place}>
-    <div class=${`qr ${isOver ? "over" : ""}`}><img src=${picture} alt=${t("QR code of the address with the code")} width="240" height="240" /></div>
-    <p class=${`big-code ${isOver ? "over" : ""}`} aria-label=${t("Code {code}", { code: spoken })}>${offer.code.slice(0, 3)} ${offer.code.slice(3)}</p>
-    ${isOver
+    <div class=${`qr ${isExpired ? "over" : ""}`}><img src=${picture} alt=${t("QR code of the address with the code")} width="240" height="240" /></div>
+    <p class=${`big-code ${isExpired ? "over" : ""}`} aria-label=${t("Code {code}", { code: spoken })}>${offer.code.slice(0, 3)} ${offer.code.slice(3)}</p>
+    ${isExpired
       ? html`<p role="status">${t("This code has expired.")}</p><button type="button" class="primary" disabled=${busy} onClick=${onNew}>${t("Make a new code")}</button>`
       : html`<p class="quiet">${t("Works once, for")} <${Countdown} until=${offer.expiresAt} /></p>
           <p>${t("Scan it with the tablet, or open this address there:")}</p>
@@ -118,22 +118,22 @@ function Code({ offer, onNew, onBack, busy }) {
 function Requests({ scanned }) {
   const requests = useList("requests", 10_000);
   const clients = useList("clients");
-  const [asked, ask] = useState();
-  const [opened] = useState(Date.now);
+  const [selected, select] = useState();
+  const [openedAt] = useState(Date.now);
   const [isLost, setLost] = useState(false);
   const open = (requests.value ?? []).filter((request) => request.status === "pending");
-  const isScanned = (request) => normal(request.code) === normal(scanned);
+  const isScanned = (request) => normalize(request.code) === normalize(scanned);
   useEffect(() => {
-    if (scanned) outdate("requests");
+    if (scanned) invalidate("requests");
   }, [scanned]);
   useEffect(() => {
     if (!scanned || isLost) return;
     const found = open.find(isScanned);
-    if (found) ask({ request: found, isMatched: true });
-    // Only a list that is newer than the scan can say that the request is gone.
-    else if (requests.at >= opened && !asked) setLost(true);
+    if (found) select({ request: found, isMatched: true });
+    // Only a list loaded after the scan proves that the request is gone.
+    else if (requests.at >= openedAt && !selected) setLost(true);
   }, [requests.value]);
-  const current = asked && open.find((request) => request.pairingId === asked.request.pairingId);
+  const current = selected && open.find((request) => request.pairingId === selected.request.pairingId);
   return html`<${Panel} title=${t("Tablets that ask")} of=${requests} class=${open.length ? "first" : ""}>
     ${isLost && !open.some(isScanned) && html`<p class="warning" role="alert">${t("The code {code} waits no more. Start the pairing on the tablet again.", { code: scanned })}</p>`}
     <${Loaded} of=${requests}>
@@ -148,16 +148,16 @@ function Requests({ scanned }) {
                   <span class="quiet">${[request.platform, request.address].filter(Boolean).join(" · ")}</span>
                   <small class="quiet">${t("asked")} <${Ago} at=${request.createdAt} />, ${t("ends in")} <${Countdown} until=${request.expiresAt} /></small></div>
                 <div class="row-actions"><${Deny} request=${request} />
-                  <button type="button" class="primary small" onClick=${() => ask({ request })}>${t("Let in…")}</button></div>
+                  <button type="button" class="primary small" onClick=${() => select({ request })}>${t("Let in…")}</button></div>
               </li>`,
             )}
           </ul>`}
     </${Loaded}>
-    ${current && html`<${Approve} request=${current} isMatched=${asked.isMatched} clients=${clients.value} onClose=${() => ask(undefined)} />`}
+    ${current && html`<${Approve} request=${current} isMatched=${selected.isMatched} clients=${clients.value} onClose=${() => select(undefined)} />`}
   </${Panel}>`;
 }
 
-function normal(code) {
+function normalize(code) {
   return code.replace(/[^0-9a-z]/gi, "").toUpperCase();
 }
 
@@ -166,20 +166,20 @@ const requestPath = (request) => `api/pairing/requests/${encodeURIComponent(requ
 function Deny({ request }) {
   const deny = useAction(async () => {
     await call("POST", `${requestPath(request)}/deny`, {});
-    outdate("requests");
+    invalidate("requests");
     toast(t("The tablet was told that it was denied"));
   });
   return html`<button type="button" class="small" disabled=${deny.busy} onClick=${() => deny.run()}>${t("Deny")}</button>`;
 }
 
-/** Two steps: which code the tablet shows, so that no stranger's is let in, and what it gets. */
+/** Two steps: confirm the code that the tablet shows, so that no other device is approved; then its settings. */
 function Approve({ request, isMatched, clients, onClose }) {
   const areas = useList("areas");
   const [matched, setMatched] = useState(Boolean(isMatched));
-  const [terms, setTerms] = useState(NOTHING);
+  const [terms, setTerms] = useState(EMPTY_TERMS);
   const approve = useAction(async () => {
-    const { client } = await call("POST", `${requestPath(request)}/approve`, bodyOf(terms));
-    outdate("requests", "clients", "areas");
+    const { client } = await call("POST", `${requestPath(request)}/approve`, requestBody(terms));
+    invalidate("requests", "clients", "areas");
     toast(t("{name} is paired.", { name: client.name }));
     onClose();
     location.hash = `#tablets/${encodeURIComponent(client.id)}`;
@@ -208,7 +208,7 @@ function Match({ request, onRight, onClose }) {
   const [isWrong, setWrong] = useState(false);
   const deny = useAction(async () => {
     await call("POST", `${requestPath(request)}/deny`, { reason: "the codes did not match" });
-    outdate("requests");
+    invalidate("requests");
     onClose();
   });
   if (isWrong) {
@@ -224,7 +224,7 @@ function Match({ request, onRight, onClose }) {
     <div class="buttons"><button type="button" onClick=${() => setWrong(true)}>${t("None of these")}</button></div>`;
 }
 
-/** Another code of the same form. */
+/** A random code of the same format. */
 function decoy(code) {
   const letters = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
   const random = crypto.getRandomValues(new Uint8Array(code.length));

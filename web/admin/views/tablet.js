@@ -1,15 +1,15 @@
-// One tablet: how it is, what it may, what it is told to do.
+// One tablet: status, areas, messages, commands and access.
 
 import { html, useState } from "../kit.js";
 import { call } from "../api.js";
-import { isPaired, outdate } from "../house.js";
+import { isPaired, invalidate } from "../store.js";
 import {
   Ago, AsOf, CheckList, Confirm, Empty, ErrorText, Head, Icon, Loaded, Panel, Presence, TextField, toast, useAction, useList,
 } from "../ui.js";
 import { fullTime, t } from "../words.js";
-import { areaItems, effect } from "./bulk.js";
+import { areaItems, recipientText } from "./bulk.js";
 import { Commands } from "./commands.js";
-import { TabletView } from "./seen.js";
+import { TabletView } from "./tablet-view.js";
 import { Behind } from "./tablets.js";
 
 export function Tablet({ arg: id, rest }) {
@@ -29,14 +29,14 @@ export function Tablet({ arg: id, rest }) {
       <div class="columns wide-left">
         <div class="stack">
           <${Assigned} key=${client.assignedAreas.map((area) => area.id).join()} client=${client} />
-          <${Tell} client=${client} />
+          <${SendMessage} client=${client} />
           <${Commands} client=${client} />
           <${TabletView} client=${client} isOpen=${rest[0] === "view"} />
         </div>
         <div class="stack">
           <${Facts} client=${client} of=${clients} />
           <${Details} key=${JSON.stringify([client.name, client.organizationId, client.tenantId, client.kioskId])} client=${client} />
-          <${Endings} client=${client} />
+          <${AccessPanel} client=${client} />
         </div>
       </div>`}
   </${Loaded}>`;
@@ -77,7 +77,7 @@ function Assigned({ client }) {
   const differs = chosen.size !== has.size || [...chosen].some((id) => !has.has(id));
   const save = useAction(async () => {
     await call("PUT", `${clientPath(client)}/areas`, { areaIds: [...chosen] });
-    outdate("clients", "areas");
+    invalidate("clients", "areas");
     toast(t("{name} has its areas", { name: client.name }));
   });
   return html`<${Panel} title=${t("Areas")} of=${areas}>
@@ -89,19 +89,19 @@ function Assigned({ client }) {
       html`<div class="buttons start">
         <button type="button" class="primary" disabled=${save.busy} onClick=${() => save.run()}>${t("Save areas")}</button>
         <button type="button" onClick=${() => setChosen(has)}>${t("Discard")}</button>
-        <span class="effect" role="status">${effect(1)}</span>
+        <span class="effect" role="status">${recipientText(1)}</span>
       </div>`}
       <${ErrorText} error=${save.error} />
     </${Loaded}>
   </${Panel}>`;
 }
 
-function Tell({ client }) {
+function SendMessage({ client }) {
   const [body, setBody] = useState("");
   const send = useAction(async () => {
     await call("POST", "api/messages", { to: { clientId: client.id }, body });
     setBody("");
-    outdate("conversations");
+    invalidate("conversations");
     toast(client.isOnline ? t("Sent to {name}", { name: client.name }) : t("{name} gets it as soon as it is back", { name: client.name }));
   });
   const submit = (event) => {
@@ -132,37 +132,37 @@ function Details({ client }) {
       tenantId: form.tenantId.trim() || null,
       kioskId: form.kioskId.trim() || null,
     });
-    outdate("clients");
+    invalidate("clients");
     toast(t("Saved"));
   });
-  const fault = (key) => (save.error?.field === key ? save.error.message : undefined);
+  const errorOf = (key) => (save.error?.field === key ? save.error.message : undefined);
   const submit = (event) => {
     event.preventDefault();
     save.run();
   };
   return html`<${Panel} title=${t("Details")}>
     <form onSubmit=${submit}>
-      <${TextField} label=${t("Name")} value=${form.name} onInput=${change("name")} maxlength="100" required error=${fault("name")} />
-      <${TextField} label=${t("Kiosk id")} value=${form.kioskId} onInput=${change("kioskId")} error=${fault("kioskId")}
+      <${TextField} label=${t("Name")} value=${form.name} onInput=${change("name")} maxlength="100" required error=${errorOf("name")} />
+      <${TextField} label=${t("Kiosk id")} value=${form.kioskId} onInput=${change("kioskId")} error=${errorOf("kioskId")}
         hint=${t("Tablets of one kiosk share its lockers and commands. Empty: its own id.")} />
-      <${TextField} label=${t("Organisation")} value=${form.organizationId} onInput=${change("organizationId")} error=${fault("organizationId")} hint=${t("Says which status board it sees.")} />
-      <${TextField} label=${t("Tenant")} value=${form.tenantId} onInput=${change("tenantId")} error=${fault("tenantId")} />
+      <${TextField} label=${t("Organisation")} value=${form.organizationId} onInput=${change("organizationId")} error=${errorOf("organizationId")} hint=${t("Says which status board it sees.")} />
+      <${TextField} label=${t("Tenant")} value=${form.tenantId} onInput=${change("tenantId")} error=${errorOf("tenantId")} />
       ${!save.error?.field && html`<${ErrorText} error=${save.error} />`}
       <button class=${differs ? "primary" : ""} disabled=${save.busy || !differs}>${t("Save")}</button>
     </form>
   </${Panel}>`;
 }
 
-function Endings({ client }) {
-  const [asked, ask] = useState();
-  const close = () => ask(undefined);
+function AccessPanel({ client }) {
+  const [dialog, openDialog] = useState();
+  const close = () => openDialog(undefined);
   const name = client.name;
-  const act = (method, path, body, said) => async () => {
+  const act = (method, path, body, notice) => async () => {
     await call(method, `${clientPath(client)}${path}`, body);
-    outdate("clients", "areas", "tokens", "sessions");
-    toast(said);
+    invalidate("clients", "areas", "tokens", "sessions");
+    toast(notice);
   };
-  const questions = {
+  const confirmations = {
     disconnect: {
       title: t("Disconnect {name}?", { name }),
       text: t("Its connections are closed. It may come back at once, and usually does within seconds."),
@@ -198,14 +198,14 @@ function Endings({ client }) {
   const activate = useAction(act("PATCH", "", { isActive: true }, t("{name} is active again", { name })));
   return html`<${Panel} title=${t("Ending")} class="endings">
     <div class="button-list">
-      <button type="button" disabled=${!client.isOnline} onClick=${() => ask("disconnect")}>${t("Disconnect…")}</button>
+      <button type="button" disabled=${!client.isOnline} onClick=${() => openDialog("disconnect")}>${t("Disconnect…")}</button>
       ${client.isActive
-        ? html`<button type="button" onClick=${() => ask("deactivate")}>${t("Deactivate…")}</button>`
+        ? html`<button type="button" onClick=${() => openDialog("deactivate")}>${t("Deactivate…")}</button>`
         : html`<button type="button" class="primary" disabled=${activate.busy} onClick=${() => activate.run()}>${t("Activate")}</button>`}
-      <button type="button" class="quiet-danger danger" onClick=${() => ask("revoke")}>${t("Revoke…")}</button>
-      <button type="button" class="quiet-danger danger" onClick=${() => ask("remove")}>${t("Delete…")}</button>
+      <button type="button" class="quiet-danger danger" onClick=${() => openDialog("revoke")}>${t("Revoke…")}</button>
+      <button type="button" class="quiet-danger danger" onClick=${() => openDialog("remove")}>${t("Delete…")}</button>
     </div>
     <${ErrorText} error=${activate.error} />
-    ${asked && html`<${Confirm} key=${asked} danger ...${questions[asked]} onClose=${close} />`}
+    ${dialog && html`<${Confirm} key=${dialog} danger ...${confirmations[dialog]} onClose=${close} />`}
   </${Panel}>`;
 }

@@ -1,4 +1,4 @@
-// All tablets: who is there, what each has, how far behind it is.
+// The list of tablets: presence, areas and how far each is behind.
 
 import { html, useState } from "../kit.js";
 import { Ago, Empty, Head, Icon, Loaded, Presence, useList } from "../ui.js";
@@ -75,7 +75,7 @@ export function AreaNames({ areas }) {
     ${areas.length > 3 && html`<span class="quiet">${t("and {n} more", { n: areas.length - 3 })}</span>`}`;
 }
 
-/** How far a tablet is behind, in words. */
+/** How many events and how much time a tablet is behind. */
 export function Behind({ behind }) {
   if (!behind) return html`<span class="quiet">–</span>`;
   if (behind.events === 0) return html`<span>${t("up to date")}</span>`;

@@ -1,9 +1,9 @@
-// Tokens, each shown once, and the connections that are open now.
+// Tokens (docs/protocol.md#token-management) and open connections. A new token is shown once.
 
 import { html, useState } from "../kit.js";
 import { call, UNKEYED } from "../api.js";
 import { clientName } from "../describe.js";
-import { outdate } from "../house.js";
+import { invalidate } from "../store.js";
 import { Ago, Badge, Code, Confirm, Dialog, Empty, ErrorText, Icon, Loaded, Panel, SelectField, TextField, toast, useAction, useList } from "../ui.js";
 import { count, fullTime, t } from "../words.js";
 import { dialectName } from "./tablet.js";
@@ -13,14 +13,14 @@ const DAY = 86_400;
 export function Tokens({ user }) {
   const tokens = useList("tokens", 30_000);
   const clients = useList("clients");
-  const [asked, ask] = useState();
+  const [dialog, openDialog] = useState();
   const [all, setAll] = useState(false);
   const now = Date.now();
-  const stands = (token) => !token.revokedAt && new Date(token.expiresAt) > now;
-  const list = (tokens.value ?? []).filter((token) => all || stands(token));
+  const isValid = (token) => !token.revokedAt && new Date(token.expiresAt) > now;
+  const list = (tokens.value ?? []).filter((token) => all || isValid(token));
   return html`<${Panel} title=${t("Tokens")} of=${tokens}
       actions=${html`<label class="check inline"><input type="checkbox" checked=${all} onChange=${() => setAll(!all)} /><span>${t("ended ones too")}</span></label>
-        <button type="button" class="primary small" onClick=${() => ask({ what: "new" })}><${Icon} name="add" size=${16} />${t("New token")}</button>`}>
+        <button type="button" class="primary small" onClick=${() => openDialog({ what: "new" })}><${Icon} name="add" size=${16} />${t("New token")}</button>`}>
     <${Loaded} of=${tokens}>
       ${list.length === 0 && html`<${Empty} icon="access" title=${t("There is no token")}><p>${t("Paired tablets have theirs by themselves. Make one for a program or another admin.")}</p></${Empty}>`}
       <ul class="rows">
@@ -29,20 +29,20 @@ export function Tokens({ user }) {
             <div class="row-main"><strong>${token.name}</strong>
               <span class="quiet">${token.role === "client" ? clientName(token.subject) : token.subject}</span>
               <small class="quiet">${t("made")} <${Ago} at=${token.createdAt} /> · ${token.firstUsedAt ? t("used") : t("never used")} · ${token.revokedAt ? html`${t("revoked")} <${Ago} at=${token.revokedAt} />` : html`${t("until {time}", { time: fullTime(token.expiresAt) })}`}</small></div>
-            <${Badge} tone=${stands(token) ? (token.role === "admin" ? "accent" : "quiet") : "quiet"}>${stands(token) ? roleName(token.role) : t("ended")}</${Badge}>
-            ${stands(token) && html`<div class="row-actions">${token.jti === user.jti && html`<small class="quiet">${t("yours")}</small>`}<button type="button" class="small danger quiet-danger" aria-label=${t("Revoke {name}", { name: token.name })} onClick=${() => ask({ what: "revoke", token })}>${t("Revoke…")}</button></div>`}
+            <${Badge} tone=${isValid(token) ? (token.role === "admin" ? "accent" : "quiet") : "quiet"}>${isValid(token) ? roleName(token.role) : t("ended")}</${Badge}>
+            ${isValid(token) && html`<div class="row-actions">${token.jti === user.jti && html`<small class="quiet">${t("yours")}</small>`}<button type="button" class="small danger quiet-danger" aria-label=${t("Revoke {name}", { name: token.name })} onClick=${() => openDialog({ what: "revoke", token })}>${t("Revoke…")}</button></div>`}
           </li>`,
         )}
       </ul>
     </${Loaded}>
-    ${asked?.what === "new" && html`<${NewToken} clients=${clients.value} onClose=${() => ask(undefined)} />`}
-    ${asked?.what === "revoke" &&
-    html`<${Confirm} danger title=${t("Revoke {name}?", { name: asked.token.name })} text=${t("It ends at once and everywhere, with every connection that it opened.")} again=${asked.token.jti === user.jti ? t("This is the token that you are signed in with: you will be signed out.") : t("This cannot be taken back. Revoke {name}?", { name: asked.token.name })}
-      action=${t("Revoke {name}", { name: asked.token.name })} onClose=${() => ask(undefined)}
+    ${dialog?.what === "new" && html`<${NewToken} clients=${clients.value} onClose=${() => openDialog(undefined)} />`}
+    ${dialog?.what === "revoke" &&
+    html`<${Confirm} danger title=${t("Revoke {name}?", { name: dialog.token.name })} text=${t("It ends at once and everywhere, with every connection that it opened.")} again=${dialog.token.jti === user.jti ? t("This is the token that you are signed in with: you will be signed out.") : t("This cannot be taken back. Revoke {name}?", { name: dialog.token.name })}
+      action=${t("Revoke {name}", { name: dialog.token.name })} onClose=${() => openDialog(undefined)}
       onConfirm=${async () => {
-        await call("DELETE", `api/tokens/${encodeURIComponent(asked.token.jti)}`);
-        outdate("tokens", "sessions", "clients");
-        toast(t("{name} was revoked", { name: asked.token.name }));
+        await call("DELETE", `api/tokens/${encodeURIComponent(dialog.token.jti)}`);
+        invalidate("tokens", "sessions", "clients");
+        toast(t("{name} was revoked", { name: dialog.token.name }));
       }} />`}
   </${Panel}>`;
 }
@@ -61,7 +61,7 @@ function NewToken({ clients, onClose }) {
       role: form.role, name: form.name.trim(), subject: text(form.subject), ttlSeconds: Number(form.days) * DAY,
       email: text(form.email), organizationId: text(form.organizationId), tenantId: text(form.tenantId),
     }, UNKEYED);
-    outdate("tokens", "clients");
+    invalidate("tokens", "clients");
     setMade(token);
   });
   const submit = (event) => {
@@ -75,18 +75,18 @@ function NewToken({ clients, onClose }) {
       <div class="buttons"><button type="button" class="primary" onClick=${onClose}>${t("I have it")}</button></div>
     </${Dialog}>`;
   }
-  const fault = (key) => (make.error?.field === key ? make.error.message : undefined);
+  const errorOf = (key) => (make.error?.field === key ? make.error.message : undefined);
   return html`<${Dialog} title=${t("A new token")} onClose=${onClose}>
     <form onSubmit=${submit}>
       <${SelectField} label=${t("For")} value=${form.role} onInput=${(role) => set({ ...form, role, subject: "" })}
         options=${[["admin", t("an admin or a program that may do everything")], ["client", t("a tablet")], ["user", t("a person: own messages and the status board")]]} />
-      <${TextField} label=${t("Name")} required maxlength="100" value=${form.name} onInput=${change("name")} error=${fault("name")} placeholder=${t("What it is for")} />
+      <${TextField} label=${t("Name")} required maxlength="100" value=${form.name} onInput=${change("name")} error=${errorOf("name")} placeholder=${t("What it is for")} />
       ${form.role === "client"
         ? html`<${SelectField} label=${t("Tablet")} value=${form.subject} onInput=${change("subject")} options=${[["", t("a new one of this name")], ...(clients ?? []).map((client) => [client.id, client.name])]} />`
-        : html`<${TextField} label=${t("User id")} value=${form.subject} onInput=${change("subject")} error=${fault("subject")} hint=${t("Empty: Wallcast makes one.")} />`}
+        : html`<${TextField} label=${t("User id")} value=${form.subject} onInput=${change("subject")} error=${errorOf("subject")} hint=${t("Empty: Wallcast makes one.")} />`}
       <${SelectField} label=${t("Stands for")} value=${form.days} onInput=${change("days")} options=${[["1", t("1 day")], ["30", t("30 days")], ["365", t("1 year")], ["3650", t("10 years")]]} />
       <details class="more"><summary>${t("E-mail, organisation, tenant")}</summary>
-        <${TextField} label=${t("E-mail")} type="email" value=${form.email} onInput=${change("email")} error=${fault("email")} />
+        <${TextField} label=${t("E-mail")} type="email" value=${form.email} onInput=${change("email")} error=${errorOf("email")} />
         <${TextField} label=${t("Organisation")} value=${form.organizationId} onInput=${change("organizationId")} />
         <${TextField} label=${t("Tenant")} value=${form.tenantId} onInput=${change("tenantId")} />
       </details>

@@ -1,4 +1,4 @@
-// A client to try things out with: a token, any dialect, what comes, and something to say.
+// A test client: connects with any token and dialect, shows what it receives, and sends messages.
 
 import { html, useEffect, useRef, useState } from "../kit.js";
 import { BASE } from "../api.js";
@@ -7,7 +7,7 @@ import { Badge, Code, Empty, ErrorText, Head, Icon, Panel, SelectField, TextFiel
 import { clockTime, t } from "../words.js";
 import { useAbout } from "./certificate.js";
 
-const KEPT = 300;
+const MAX_LINES = 300;
 const MESSAGES = {
   ping: {},
   get_states: {},
@@ -34,9 +34,9 @@ export function TryOut() {
   const client = useRef();
   const next = useRef(1);
   const note = (kind, name, value) =>
-    setLines((before) => [...before.slice(-KEPT), { key: next.current++, at: Date.now(), kind, name, value }]);
+    setLines((before) => [...before.slice(-MAX_LINES), { key: next.current++, at: Date.now(), kind, name, value }]);
   useEffect(() => () => client.current?.close(), []);
-  const isThroughHome = about?.isIngress;
+  const isIngress = about?.isIngress;
   const open = useAction(async () => {
     client.current?.close();
     setLines([]);
@@ -59,7 +59,7 @@ export function TryOut() {
     client.current = undefined;
     setState({ phase: "idle" });
   };
-  const say = useAction(async () => {
+  const sendMessage = useAction(async () => {
     let value;
     try {
       value = JSON.parse(data);
@@ -75,9 +75,9 @@ export function TryOut() {
     event.preventDefault();
     open.run();
   };
-  const speak = (event) => {
+  const submitMessage = (event) => {
     event.preventDefault();
-    say.run();
+    sendMessage.run();
   };
   const choose = (name) => {
     setType(name);
@@ -88,7 +88,7 @@ export function TryOut() {
       <div class="stack">
         <${Panel} title=${t("Connect")}>
           <form onSubmit=${begin}>
-            ${isThroughHome
+            ${isIngress
               ? html`<p class="warning">${t("Here Home Assistant says who you are, so you connect as yourself. To try another token, open this page at its own address:")} <a href=${`${about.publicUrl}/admin/#tryout`} target="_blank" rel="noopener">${about.publicUrl}/admin/</a></p>`
               : html`<${TextField} label=${t("Token")} type="password" autocomplete="off" spellcheck="false" value=${token} onInput=${setToken} hint=${t("Empty: you yourself. It is not kept.")} />`}
             <${SelectField} label=${t("Dialect")} value=${dialect} onInput=${(one) => {
@@ -101,16 +101,16 @@ export function TryOut() {
               <button class="primary" disabled=${open.busy || (state.phase !== "idle" && state.phase !== "ended")}>${t("Connect")}</button>
               <button type="button" disabled=${state.phase === "idle"} onClick=${close}>${t("Disconnect")}</button>
             </div>
-            <p role="status"><${Badge} tone=${isOpen ? "good" : state.phase === "ended" ? "bad" : "quiet"}>${stateWord(state)}</${Badge}></p>
+            <p role="status"><${Badge} tone=${isOpen ? "good" : state.phase === "ended" ? "bad" : "quiet"}>${stateText(state)}</${Badge}></p>
           </form>
         </${Panel}>
         <${Panel} title=${t("Say something")}>
-          <form onSubmit=${speak}>
+          <form onSubmit=${submitMessage}>
             <${TextField} label=${t("Type")} list="messages" class="mono" value=${type} onInput=${choose} required />
             <datalist id="messages">${Object.keys(MESSAGES).map((name) => html`<option value=${name} />`)}</datalist>
             <${TextField} label=${t("What it says (JSON)")} multiline rows="4" class="mono" value=${data} onInput=${setData} />
-            <${ErrorText} error=${say.error} />
-            <button class="primary" disabled=${!isOpen || say.busy}><${Icon} name="send" size=${18} />${t("Send")}</button>
+            <${ErrorText} error=${sendMessage.error} />
+            <button class="primary" disabled=${!isOpen || sendMessage.busy}><${Icon} name="send" size=${18} />${t("Send")}</button>
           </form>
         </${Panel}>
       </div>
@@ -122,7 +122,7 @@ export function TryOut() {
     </div>`;
 }
 
-function stateWord({ phase, reason, transport }) {
+function stateText({ phase, reason, transport }) {
   if (phase === "online") return transport ? t("Connected by {transport}", { transport }) : t("Connected");
   if (phase === "ended") return t("Ended: {reason}", { reason: reason ?? "" });
   return { idle: t("Not connected"), connecting: t("Connecting…"), waiting: t("Comes back by itself…") }[phase] ?? phase;

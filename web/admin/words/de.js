@@ -1,4 +1,4 @@
-// Deutsch: zu jedem englischen Satz im Code sein deutscher.
+// German translations, by the English text in the code.
 
 export default {
   "Wallcast does not answer. It may be restarting; try again in a moment.": "Wallcast antwortet nicht. Vielleicht startet es gerade neu; versuch es gleich noch einmal.",

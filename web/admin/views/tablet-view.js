@@ -1,4 +1,4 @@
-// "What could this tablet see and do?": the answer as the tablet would get it.
+// "What could this tablet see and do?": the server's view for one client, from `GET api/clients/ID/view`.
 
 import { html, useState } from "../kit.js";
 import { call } from "../api.js";
@@ -10,23 +10,23 @@ import { clientPath } from "./tablet.js";
 
 export function TabletView({ client }) {
   const [view, setView] = useState();
-  const look = useAction(async () => {
+  const load = useAction(async () => {
     setView({ ...(await call("GET", `${clientPath(client)}/view`)), at: Date.now() });
   });
-  return html`<${Panel} title=${t("What could this tablet see and do?")} actions=${view && html`<button type="button" class="small" disabled=${look.busy} onClick=${() => look.run()}><${Icon} name="refresh" size=${16} />${t("Ask again")}</button>`}>
-    <${ErrorText} error=${look.error} />
+  return html`<${Panel} title=${t("What could this tablet see and do?")} actions=${view && html`<button type="button" class="small" disabled=${load.busy} onClick=${() => load.run()}><${Icon} name="refresh" size=${16} />${t("Ask again")}</button>`}>
+    <${ErrorText} error=${load.error} />
     ${view
-      ? html`<${Seen} view=${view} />`
+      ? html`<${ViewResult} view=${view} />`
       : html`<p class="quiet">${t("Asks Wallcast with this tablet’s own rights, and shows the answer as the tablet would get it.")}</p>
-          <button type="button" disabled=${look.busy} onClick=${() => look.run()}><${Icon} name="eye" size=${18} />${t("Look with its eyes")}</button>`}
+          <button type="button" disabled=${load.busy} onClick=${() => load.run()}><${Icon} name="eye" size=${18} />${t("Look with its eyes")}</button>`}
   </${Panel}>`;
 }
 
-function Seen({ view }) {
+function ViewResult({ view }) {
   const areas = view.assignedAreas;
   const enabled = areas.filter((area) => area.isEnabled);
   const states = new Map((view.states ?? []).map((state) => [state.entityId, state]));
-  return html`<p class="quiet">${t("As of {time}.", { time: clockTime(view.at) })} ${view.mayConnect ? "" : html`<strong class="warn-text">${t("It may not connect: {reason}", { reason: whyNot(view) })}</strong>`}</p>
+  return html`<p class="quiet">${t("As of {time}.", { time: clockTime(view.at) })} ${view.mayConnect ? "" : html`<strong class="warn-text">${t("It may not connect: {reason}", { reason: refusalReason(view) })}</strong>`}</p>
     <h3>${t("It sees")}</h3>
     ${areas.length === 0 && html`<${Empty} title=${t("No area: it shows nothing but its messages")} />`}
     <ul class="seen">
@@ -52,7 +52,7 @@ function Seen({ view }) {
     <details class="more"><summary>${t("The whole answer")}</summary><${Code} label="GET /api/clients/{id}/view" text=${JSON.stringify({ ...view, at: undefined }, undefined, 2)} /></details>`;
 }
 
-/** Whom a topic is for, as people say it. */
+/** Display name of a topic. */
 function topicName(topic, view) {
   const [kind, ...rest] = topic.split(":");
   const id = rest.join(":");
@@ -63,7 +63,7 @@ function topicName(topic, view) {
   return { org: t("organisation {id}", { id }), tenant: t("tenant {id}", { id }) }[kind] ?? topic;
 }
 
-function whyNot({ client, hasToken }) {
+function refusalReason({ client, hasToken }) {
   if (!client.isActive) return t("it is deactivated");
   return hasToken ? "" : t("no token of it stands; pair it again");
 }
