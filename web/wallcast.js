@@ -41,9 +41,9 @@
 // The property `state`, also emitted as the event `state`, is `{phase, transport, since, retryAt, reason,
 // message}`. Phases: "idle", "connecting", "online", "waiting" (until `retryAt`), and "ended", which is
 // final until the next `connect()`; its `reason` is `revoked`, `inactive`, `superseded`,
-// `unauthenticated`, `token_expired`, `invalid_token`, … `words` is the data of the last
-// welcome event, `heardAt` the time of the last data from the server in ms. `send` and `request` reject with a WallcastError `{message, code, status}`, whose `code` is
-// the server's error code, `offline` or `timeout`.
+// `unauthenticated`, `token_expired`, `invalid_token`, … `words` is the data of the last welcome event;
+// `heardAt` is the time of the last data from the server, in ms. `send` and `request` reject with a
+// WallcastError `{message, code, status}`, whose `code` is the server's error code, `offline` or `timeout`.
 
 /** Initial and largest backoff between attempts. Jitter shortens each delay by up to half. */
 const INITIAL_BACKOFF_MS = 500;

@@ -75,7 +75,7 @@ test("every language says everything, with the same values", async () => {
     if (typeof en[key] !== "function") assert.deepEqual(other, one, key);
   }
   const said = await Promise.all((await readdir(path.join(WEB, "tablet"))).filter((file) => file.endsWith(".js")).map((file) => read(`tablet/${file}`)));
-  for (const [, key] of said.join("\n").matchAll(/\bsay\("(\w+)"/g)) assert.ok(key in en, key);
+  for (const [, key] of said.join("\n").matchAll(/\bt\("(\w+)"/g)) assert.ok(key in en, key);
 });
 
 test("the first page costs at most 100 kB", async (t) => {

@@ -13,7 +13,7 @@ import { Help, HelpDialog } from "./help.js";
 import { Home } from "./home.js";
 import { ServerState } from "./server-state.js";
 import { Messages } from "./messages.js";
-import { Darkness, Identity, MessageOverlay, Screensaver, Veil } from "./overlays.js";
+import { BlackScreen, Identity, MessageOverlay, Screensaver, Dimmer } from "./overlays.js";
 import { PairScreen } from "./pair-screen.js";
 import { Pairing, findCode } from "./pairing.js";
 import { MessagesDialog, SettingsDialog } from "./settings.js";
@@ -94,23 +94,23 @@ function PairedTablet() {
     window.addEventListener("hashchange", onHashChange);
     return () => window.removeEventListener("hashchange", onHashChange);
   }, []);
-  const waiting = messages.waiting;
+  const unconfirmed = messages.unconfirmed;
   useEffect(() => {
-    if (waiting.length) device.wake();
-  }, [waiting.length]);
+    if (unconfirmed.length) device.wake();
+  }, [unconfirmed.length]);
   const close = () => open(null);
   const isAsleep = device.isOff || device.isIdle;
   return html`<${App.Provider} value=${Object.assign({}, context, { open })}>
-    <div aria-hidden=${waiting.length || dialog || isAsleep ? "true" : undefined}><${Home} chosenId=${chosenId} /></div>
+    <div aria-hidden=${unconfirmed.length || dialog || isAsleep ? "true" : undefined}><${Home} chosenId=${chosenId} /></div>
     ${dialog && dialog.entityId && html`<${Details} entityId=${dialog.entityId} onClose=${close} />`}
     ${dialog && dialog.help && html`<${HelpDialog} onClose=${close} />`}
     ${dialog && dialog.messages && html`<${MessagesDialog} onClose=${close} />`}
     ${dialog && dialog.settings && html`<${SettingsDialog} onClose=${close} />`}
-    ${waiting.length > 0 && html`<${MessageOverlay} key=${waiting[0].id} message=${waiting[0]} count=${waiting.length} />`}
+    ${unconfirmed.length > 0 && html`<${MessageOverlay} key=${unconfirmed[0].id} message=${unconfirmed[0]} count=${unconfirmed.length} />`}
     ${device.identifying && html`<${Identity} />`}
     ${device.isIdle && !device.isOff && html`<${Screensaver} />`}
-    ${device.isOff && html`<${Darkness} />`}
-    <${Veil} brightness=${device.brightness} />
+    ${device.isOff && html`<${BlackScreen} />`}
+    <${Dimmer} brightness=${device.brightness} />
   <//>`;
 }
 

@@ -28,7 +28,7 @@ export class Commands {
     const handler = HANDLERS.get(normalize(command.type));
     let result;
     try {
-      if (!handler) throw new Error(`This tablet does not support the command ${command.type}`);
+      if (!handler) throw new Error(`This tablet knows no command ${command.type}`);
       const message = await handler(this.app, command.parameters || {});
       result = { success: true, message };
     } catch (error) {

@@ -17,7 +17,7 @@ export class Messages extends Model {
   }
 
   /** Messages that nobody has confirmed yet, oldest first. */
-  get waiting() {
+  get unconfirmed() {
     return this.all.filter((message) => this._isToMe(message) && message.status !== "read" && !this._isExpired(message));
   }
 

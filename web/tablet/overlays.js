@@ -56,7 +56,7 @@ export function Screensaver() {
 }
 
 /** A black screen until somebody touches it. */
-export function Darkness() {
+export function BlackScreen() {
   const { t } = useApp();
   return html`<section class="darkness" aria-label=${t("screen_is_off")}></section>`;
 }
@@ -76,7 +76,7 @@ export function Identity() {
 }
 
 /** A translucent black layer, because a page cannot dim the backlight. */
-export function Veil({ brightness }) {
+export function Dimmer({ brightness }) {
   if (brightness >= 100) return null;
   const setOpacity = (element) => element && (element.style.opacity = String((100 - brightness) / 100));
   return html`<div class="dimmer" aria-hidden="true" ref=${setOpacity}></div>`;
