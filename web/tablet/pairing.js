@@ -57,7 +57,7 @@ export class Pairing extends Model {
     const finish = (outcome) => {
       if (isStopped()) return;
       this.stop();
-      if (outcome.token) this._storeToken(outcome, "request");
+      if (outcome.token) this._startSession(outcome, "request");
       else this._update("request", outcome);
     };
     // Server-sent events send the token in a header, which takes precedence over an expired cookie.
@@ -90,14 +90,14 @@ export class Pairing extends Model {
     try {
       const body = { code, claim, platform: platform() };
       const outcome = await this.http.request("POST", "api/pairing/complete", body);
-      return await this._storeToken(outcome, "code");
+      return await this._startSession(outcome, "code");
     } catch (error) {
       this._update("code", { phase: "refused", code, error });
       return false;
     }
   }
 
-  async _storeToken({ token, clientId, clientName }, key) {
+  async _startSession({ token, clientId, clientName }, key) {
     this._update(key, { phase: "entering" });
     try {
       await new Wallcast({ base: this.base, token }).request("POST", "api/auth/session", {});
