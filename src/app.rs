@@ -2,18 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::access::IngressAuthenticator;
+use crate::authentication::IngressAuthenticator;
 use crate::clients::Acks;
 use crate::config::Config;
 use crate::entities::Entities;
 use crate::expiry::Expiry;
 use crate::home::Home;
 use crate::http::{ListenerKind, Request};
-use crate::net::SocketLimit;
+use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimit};
 use crate::pairing::Pairings;
-use crate::realtime::{Engine, MAX_UNPROVEN_MESSAGE};
-use crate::server::Bound;
-use crate::system::System;
+use crate::system::{System, Vitals};
 use crate::tokens::FirstUses;
 use local_tls::Certificates;
 use realtime_protocol::websocket;
@@ -59,7 +57,7 @@ pub struct App {
     pub system: System,
     /// Whether the daemon stops.
     pub shutdown: Shutdown,
-    pub(crate) bound: OnceLock<Bound>,
+    pub(crate) bound: OnceLock<BoundAddresses>,
 }
 
 impl std::fmt::Debug for App {
@@ -69,10 +67,23 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
+    /// The state of the process at this moment: counters and one file of `/proc`.
+    pub fn vitals(&self) -> Vitals {
+        Vitals {
+            is_writable: self.store.is_writable(),
+            uptime: self.system.uptime(),
+            memory: self.system.memory(),
+            memory_limit: self.system.memory_limit(),
+            sockets: self.sockets.open(),
+            max_sockets: self.config.max_connections,
+            sessions: self.hub.session_count(),
+        }
+    }
+
     /// Bounds of a JSON WebSocket until a token is proven (contract 4.2 and section 8).
     pub fn websocket_limits(&self) -> websocket::Limits {
         websocket::Limits {
-            max_message: MAX_UNPROVEN_MESSAGE,
+            max_message: MAX_UNAUTHENTICATED_MESSAGE,
             ..websocket::Limits::default()
         }
     }

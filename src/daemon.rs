@@ -9,26 +9,24 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use crate::access;
-use crate::access::IngressAuthenticator;
 use crate::app::App;
+use crate::authentication::IngressAuthenticator;
 use crate::board;
 use crate::clients::presence;
 use crate::config::{Config, OptionError};
 use crate::entities::{self, Entities};
-use crate::expiry::{self};
 use crate::home::{self, Home};
 use crate::http::{ApiError, Response};
+use crate::jobs;
 use crate::keys::{self, KeyError};
 use crate::messages;
-use crate::net::SocketLimit;
+use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimit};
 use crate::pairing::{self};
-use crate::realtime::{Engine, MAX_UNPROVEN_MESSAGE};
 use crate::restored;
 use crate::retention::{self, Keep};
 use crate::rooms;
-use crate::server::{self, Bound, ListenError, Listeners};
-use crate::system::{self, System};
+use crate::server::{self, ListenError, Listeners};
+use crate::system::System;
 use local_tls::{Certificates, Upkeep};
 use realtime_protocol::engineio;
 use wallcast_core::auth::{Signer, Subject};
@@ -133,10 +131,10 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         app.hub.clone(),
         app.shutdown.clone(),
     ));
-    tokio::spawn(expiry::run(app.clone()));
+    tokio::spawn(jobs::expiry::run(app.clone()));
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(entities::run(app.clone()));
-    tokio::spawn(access::repeat_ingress_check(app.clone()));
+    tokio::spawn(jobs::ingress_check::run(app.clone()));
     tokio::spawn(home::standing::run(
         app.home.clone(),
         app.store.clone(),
@@ -148,7 +146,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         app.shutdown.clone(),
     ));
     if app.config.in_addon() {
-        tokio::spawn(home::stdin::run(app.clone()));
+        tokio::spawn(jobs::stdin::run(app.clone()));
     }
     tokio::spawn(home::mirror::run(
         app.home.clone(),
@@ -156,7 +154,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         app.shutdown.clone(),
     ));
     tokio::spawn(heartbeats(app.clone()));
-    tokio::spawn(system::run(app.clone()));
+    tokio::spawn(jobs::system_status::run(app.clone()));
     listeners.serve(&app);
     tell_ready(&bound).map_err(StartError::Output)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %folder.path().display(), "started");
@@ -277,11 +275,12 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         signer,
         certificates,
         sockets: SocketLimit::new(
+            config.max_connections,
             usize::try_from(config.connections_per_minute).unwrap_or(usize::MAX),
         ),
         engine: Engine::new(engineio::Config {
             max_payload: config.max_message_bytes,
-            first_max_payload: MAX_UNPROVEN_MESSAGE,
+            first_max_payload: MAX_UNAUTHENTICATED_MESSAGE,
             ..engineio::Config::default()
         }),
         pairings: Arc::default(),
@@ -321,7 +320,7 @@ async fn heartbeats(app: Arc<App>) {
     }
 }
 
-fn tell_ready(bound: &Bound) -> std::io::Result<()> {
+fn tell_ready(bound: &BoundAddresses) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", bound.ready_line())?;

@@ -5,15 +5,11 @@
 
 use rusqlite::Connection;
 
-use crate::areas;
-use crate::board::{Audience, View};
-use crate::clients::{self, Client};
-use crate::entities;
+use super::audience::{Audience, View};
 use wallcast_core::auth::{Principal, Subject};
-use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{EventId, Namespace, Topic};
 use wallcast_core::history::{self, Span};
-use wallcast_core::ids::{ConnectionId, OrganizationId, RoomName};
+use wallcast_core::ids::ConnectionId;
 
 /// Every topic that `principal` listens on, with since and until when, as far back as `since`.
 ///
@@ -64,69 +60,6 @@ pub fn rooms(
     since: EventId,
 ) -> rusqlite::Result<Vec<Span>> {
     history::rooms_of(connection, session, since)
-}
-
-/// Whether `subject` may enter a room (contract 4.5): an admin any, a client those of its areas
-/// and its kiosk's.
-///
-/// # Errors
-/// SQLite's.
-pub fn may_enter(
-    connection: &Connection,
-    subject: &Subject,
-    room: &RoomName,
-) -> rusqlite::Result<bool> {
-    match subject {
-        Subject::Admin(_) => Ok(true),
-        Subject::Client(id) => {
-            let has_area = match room.as_str().parse() {
-                Ok(area) => areas::is_assigned(connection, &area, id)?,
-                Err(_) => false,
-            };
-            let is_own = |client: Client| client.kiosk().as_str() == room.as_str();
-            Ok(has_area || clients::find(connection, id)?.is_some_and(is_own))
-        }
-        Subject::User(_) | Subject::Pairing(_) => Ok(false),
-    }
-}
-
-/// Whether `subject` may have something done with an entity (contract 6.3), as far as that is a
-/// matter of who it is: an enabled area holds it, one of its own for a tablet.
-///
-/// # Errors
-/// SQLite's.
-pub fn may_control(
-    connection: &Connection,
-    subject: &Subject,
-    entity: &EntityId,
-) -> rusqlite::Result<bool> {
-    match subject {
-        Subject::Admin(_) => entities::is_in_enabled_area(connection, entity, None),
-        Subject::Client(id) => entities::is_in_enabled_area(connection, entity, Some(id)),
-        Subject::User(_) | Subject::Pairing(_) => Ok(false),
-    }
-}
-
-/// Whether `principal` may be told of an organisation (seed 2's `join-organization`): an admin of
-/// any, anyone else of its own.
-///
-/// # Errors
-/// SQLite's.
-pub fn may_join(
-    connection: &Connection,
-    principal: &Principal,
-    organization: &OrganizationId,
-) -> rusqlite::Result<bool> {
-    let own = match &principal.subject {
-        Subject::Admin(_) => return Ok(true),
-        // As the store has it now: the session may be older.
-        Subject::Client(id) => {
-            clients::find(connection, id)?.and_then(|client| client.organization_id)
-        }
-        Subject::User(_) => principal.organization_id.clone(),
-        Subject::Pairing(_) => None,
-    };
-    Ok(own.as_ref() == Some(organization))
 }
 
 /// What of the status board `principal` may see: an admin whatever there is, anyone else the board

@@ -1,12 +1,7 @@
-//! Who is behind a request or a socket, and what that principal may hear and enter.
-//!
-//! One function says who may hear what (`entitlement`): live delivery, the first snapshot and
-//! replay all ask it. Knows no HTTP.
+//! What a principal may receive and see. `entitlement` is the one answer: live delivery, snapshots, replay and
+//! `GET /api/events` all ask it.
 
-mod credential;
+mod audience;
 pub mod entitlement;
-mod ingress;
 
-pub use credential::{AuthError, Credential, FirstUse, Grant, Presented, authenticate, present};
-pub(crate) use ingress::USER_HEADER;
-pub use ingress::{IngressAuthenticator, repeat as repeat_ingress_check};
+pub use audience::{Audience, AudiencePatch, View};

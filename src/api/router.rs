@@ -13,8 +13,8 @@ use super::{
     events, health, help, idempotency, incidents, lockers, messages, openapi, pages, pairing,
     services, stats, system, tokens, users, web,
 };
-use crate::access::AuthError;
 use crate::app::App;
+use crate::authentication::AuthError;
 use crate::http::{self, ApiError, Caller, Incoming, Peer, Reply, Request, Response};
 use crate::identity;
 use crate::net::ConnectionPermit;

@@ -103,7 +103,7 @@ pub(super) fn description(body: &mut Fields) -> Result<Option<Description>, ApiE
     Ok(description.map(|text| text.unwrap_or_else(Description::empty)))
 }
 
-/// SessionFilter a body names.
+/// Whom a body names.
 pub(super) fn audience(body: &mut Fields) -> Result<AudiencePatch, ApiError> {
     Ok(AudiencePatch {
         organization_id: body.nullable("organizationId")?,

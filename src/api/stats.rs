@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::api::metrics;
+use crate::api::session_json::SessionJson;
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request, page};
-use crate::stats::metrics;
-use crate::stats::wire::SessionJson;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Namespace, Topic};
 use wallcast_core::hub::{Session, SessionNumber};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hyper::header::SET_COOKIE;
 use serde_json::{Value, json};
 
-use crate::access::AuthError;
 use crate::app::App;
 use crate::areas::AreaJson;
+use crate::authentication::AuthError;
 use crate::clients::{self, ClientName};
 use crate::http::SESSION_COOKIE;
 use crate::http::{ApiError, Fields, ListenerKind, Reply, Request, page};
@@ -124,7 +124,7 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
     answer_with_token(&app, &token).map(|answer| Reply::created(&answer))
 }
 
-/// SessionFilter a new token is for.
+/// Whom a new token is for.
 enum Wanted {
     Known(Subject),
     ExistingClient(ClientId),

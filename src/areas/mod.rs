@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::http::text_fields;
 use crate::rooms::{self, RoomAction};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::Subject;
@@ -349,6 +350,8 @@ pub fn unassign(tx: &mut WriteTx<'_>, area: &Area, client: &ClientId) -> rusqlit
     tx.leave(subject, Topic::Area(area.id.clone()));
     Ok(true)
 }
+
+text_fields!(AreaName);
 
 #[cfg(test)]
 mod tests {

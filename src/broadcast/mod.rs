@@ -27,7 +27,7 @@ pub struct Broadcast {
     pub audience: Audience,
 }
 
-/// SessionFilter a broadcast is for.
+/// Whom a broadcast is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Every session that has proven who it is.

@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::access::entitlement::affiliation;
 use crate::areas::{self, Area, InvalidName, checked_name};
 use crate::board::Audience;
+use crate::http::text_fields;
 use crate::{rooms, tokens};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::Subject;
@@ -350,4 +351,26 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &ClientId, actor: &Actor) -> Result<(), 
         client.name.as_str(),
     )?;
     Ok(())
+}
+
+text_fields!(ClientName);
+
+/// Whether `principal` may be told of an organisation (seed 2's `join-organization`): an admin of
+/// any, anyone else of its own.
+///
+/// # Errors
+/// SQLite's.
+pub fn may_join(
+    connection: &Connection,
+    principal: &wallcast_core::auth::Principal,
+    organization: &OrganizationId,
+) -> rusqlite::Result<bool> {
+    let own = match &principal.subject {
+        Subject::Admin(_) => return Ok(true),
+        // As the store has it now: the session may be older.
+        Subject::Client(id) => find(connection, id)?.and_then(|client| client.organization_id),
+        Subject::User(_) => principal.organization_id.clone(),
+        Subject::Pairing(_) => None,
+    };
+    Ok(own.as_ref() == Some(organization))
 }

@@ -77,7 +77,7 @@ pub struct Order {
     pub ttl: i64,
 }
 
-/// SessionFilter a command is for.
+/// Whom a command is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// One tablet.

@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use super::allowed;
 use super::services::{self, Service};
 use super::showing::DeviceClass;
-use crate::access::entitlement;
 use crate::app::App;
 use crate::home::HomeError;
 use crate::http::{ApiError, Fields};
@@ -101,7 +100,7 @@ pub async fn call(
     let (who, of) = (subject.clone(), entity.clone());
     let may_control = app
         .store
-        .read(move |db| Ok::<_, StoreError>(entitlement::may_control(db, &who, &of)?));
+        .read(move |db| Ok::<_, StoreError>(super::rows::may_control(db, &who, &of)?));
     if !may_control.await? {
         return Err(ApiError::forbidden());
     }

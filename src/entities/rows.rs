@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
+use wallcast_core::auth::Subject;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::{AreaId, ClientId};
 
@@ -86,4 +87,21 @@ pub fn is_in_enabled_area(
                  SELECT 1 FROM client_areas m WHERE m.area_id = a.id AND m.client_id = ?2)))",
         )?
         .query_row(params![entity.as_str(), client], |row| row.get(0))
+}
+
+/// Whether `subject` may have something done with an entity (contract 6.3), as far as that is a
+/// matter of who it is: an enabled area holds it, one of its own for a tablet.
+///
+/// # Errors
+/// SQLite's.
+pub(crate) fn may_control(
+    connection: &Connection,
+    subject: &Subject,
+    entity: &EntityId,
+) -> rusqlite::Result<bool> {
+    match subject {
+        Subject::Admin(_) => is_in_enabled_area(connection, entity, None),
+        Subject::Client(id) => is_in_enabled_area(connection, entity, Some(id)),
+        Subject::User(_) | Subject::Pairing(_) => Ok(false),
+    }
 }

@@ -11,6 +11,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use serde::{Serialize, Serializer};
 
 use crate::clients::{self, ClientError};
+use crate::http::text_fields;
 use crate::text::{Line, Prose};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::{Principal, Subject};
@@ -307,6 +308,8 @@ pub fn forget_resolved(
 ) -> rusqlite::Result<usize> {
     rows::forget_resolved(tx.connection(), before, at_most)
 }
+
+text_fields!(PhotoUrl, Status);
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,6 @@ mod registries;
 mod run;
 mod serve;
 pub mod standing;
-pub mod stdin;
 
 use std::sync::Arc;
 

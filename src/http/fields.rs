@@ -8,7 +8,6 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::http::ApiError;
-use crate::rooms::RoomNamed;
 use crate::text::{Line, Prose};
 use wallcast_core::event::{Epoch, EventId, EventType, Namespace};
 use wallcast_core::ids::{
@@ -170,15 +169,6 @@ impl FromField for EventId {
     }
 }
 
-impl FromField for RoomNamed {
-    fn from_field(value: Value) -> Result<Self, String> {
-        match value.as_i64() {
-            Some(number) => Ok(Self::Number(number)),
-            None => from_text(value).map(Self::Name),
-        }
-    }
-}
-
 impl FromField for Map<String, Value> {
     fn from_field(value: Value) -> Result<Self, String> {
         match value {
@@ -234,12 +224,8 @@ text_fields!(
     RoomName,
     TenantId,
     UserId,
-    crate::areas::AreaName,
     wallcast_core::entity_id::EntityId,
-    crate::clients::ClientName,
     wallcast_core::ids::ServiceId,
-    crate::help::PhotoUrl,
-    crate::help::Status
 );
 
 #[cfg(test)]

@@ -135,9 +135,12 @@ impl Request {
     /// # Errors
     /// 401 when nobody is proven.
     pub fn caller(&self) -> Result<&Caller, ApiError> {
-        self.caller
-            .as_ref()
-            .ok_or_else(|| crate::access::AuthError::Missing.into())
+        self.caller.as_ref().ok_or_else(|| {
+            ApiError::unauthenticated(
+                "unauthenticated",
+                "A token is required: send it as Authorization: Bearer",
+            )
+        })
     }
 
     /// The caller as the audit keeps it.

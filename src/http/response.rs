@@ -10,7 +10,6 @@ use hyper::header::{
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use crate::access::AuthError;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::to_json;
 use wallcast_core::idempotency::Kept;
@@ -160,6 +159,12 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this")
     }
 
+    /// 401: no token, or one that is not accepted.
+    pub fn unauthenticated(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message)
+            .with_header(WWW_AUTHENTICATE, "Bearer".to_owned())
+    }
+
     /// 404.
     pub fn not_found(what: &str) -> Self {
         Self::new(
@@ -240,16 +245,6 @@ impl ApiError {
 /// Whole seconds, rounded up, as `Retry-After` wants them (RFC 9110 section 10.2.3).
 fn retry_after(wait: Duration) -> String {
     (wait.as_millis().div_ceil(1000)).max(1).to_string()
-}
-
-impl From<AuthError> for ApiError {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Store(error) => error.into(),
-            error => Self::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string())
-                .with_header(WWW_AUTHENTICATE, "Bearer".to_owned()),
-        }
-    }
 }
 
 impl From<StoreError> for ApiError {

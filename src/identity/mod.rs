@@ -5,8 +5,8 @@ pub(crate) mod origin;
 use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, StatusCode};
 
-use crate::access::{self, AuthError, Credential, FirstUse};
 use crate::app::App;
+use crate::authentication::{self, AuthError, Credential, FirstUse};
 use crate::http::{ApiError, Caller, ListenerKind, Peer, SESSION_COOKIE, session_cookie};
 use crate::tokens;
 use origin::{Site, site_of};
@@ -117,11 +117,11 @@ pub(crate) async fn identify(
 /// # Errors
 /// Why it does not stand.
 pub(crate) async fn prove(app: &App, credential: &Credential) -> Result<Principal, AuthError> {
-    let presented = access::present(&app.signer, credential)?;
+    let presented = authentication::present(&app.signer, credential)?;
     let pairings = app.pairings.clone();
     let grant = app
         .store
-        .read(move |db| access::authenticate(db, &pairings, &presented, Timestamp::now()))
+        .read(move |db| authentication::authenticate(db, &pairings, &presented, Timestamp::now()))
         .await?;
     app.note_first_use(grant.first_use).await;
     Ok(grant.principal)

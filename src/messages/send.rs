@@ -14,7 +14,7 @@ use wallcast_core::store::WriteTx;
 /// A message that somebody wants to be sent.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// SessionFilter an admin speaks for: what came in from another platform is somebody else's word.
+    /// Whom an admin speaks for: what came in from another platform is somebody else's word.
     pub from: Option<Party>,
     /// Who is to hear it; of an admin's messages each must say.
     pub to: Option<Party>,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::app::App;
 use crate::http::{ApiError, Peer};
 use wallcast_core::limits::{ConnectionLimits, Place};
 
@@ -12,6 +11,7 @@ use wallcast_core::limits::{ConnectionLimits, Place};
 #[derive(Debug)]
 pub struct SocketLimit {
     open: Arc<AtomicUsize>,
+    max_open: usize,
     limits: ConnectionLimits,
 }
 
@@ -23,30 +23,26 @@ pub(crate) struct SocketPermit {
 }
 
 impl SocketLimit {
-    /// With at most `per_minute` unproven sockets of one address in a minute.
-    pub fn new(per_minute: usize) -> Self {
+    /// At most `max_open` sockets, and at most `per_minute` new unauthenticated ones from one address.
+    pub fn new(max_open: usize, per_minute: usize) -> Self {
         Self {
             open: Arc::default(),
+            max_open,
             limits: ConnectionLimits::new(per_minute),
         }
     }
 
-    /// SocketLimit that are open now.
+    /// Sockets that are open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Admits one more socket.
+    /// Counts one more socket.
     ///
     /// # Errors
-    /// 503 when the house is full.
-    pub(crate) fn permit(&self, app: &App) -> Result<SocketPermit, ApiError> {
-        if app.shutdown.has_begun() {
-            return Err(ApiError::unavailable(
-                "Wallcast is stopping; connect again in a moment",
-            ));
-        }
-        let room = |open| (open < app.config.max_connections).then_some(open + 1);
+    /// 503 when as many are open as `max_connections` allows.
+    pub(crate) fn permit(&self) -> Result<SocketPermit, ApiError> {
+        let room = |open| (open < self.max_open).then_some(open + 1);
         let counted = self
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);

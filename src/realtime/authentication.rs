@@ -5,14 +5,14 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::close::CloseAction;
+use super::close_action::CloseAction;
 use super::codec::{Codec, RequestMark};
 use super::command::Authenticate;
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
 use super::position::ResumeHint;
 use super::registration::{self, Proof, RegisteredSession};
-use crate::access::{AuthError, Credential};
+use crate::authentication::{AuthError, Credential};
 use realtime_protocol::socketio;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::DisconnectReason;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::close::CloseAction;
-use super::codec::{Message, RequestMark, Unreadable};
+use super::close_action::CloseAction;
+use super::codec::{Message, RequestMark, Unreadable, failure};
 use super::command::Command;
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
@@ -188,15 +188,4 @@ impl Connection {
         };
         Box::pin(self.act(index, message)).await
     }
-}
-
-/// A failed request's answer, and `error`'s data (contract 4.2).
-pub(super) fn failure(code: &str, message: &str) -> Value {
-    json!({
-        "success": false,
-        "error": message,
-        "message": message,
-        "code": code,
-        "timestamp": Timestamp::now(),
-    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::close_action::CloseAction;
 use super::codec::{self, Codec};
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
@@ -18,23 +19,6 @@ const STALL: Duration = Duration::from_secs(10);
 const SHUTDOWN_WRITE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How far reconnecting tablets are spread after a stop.
 const RECONNECT_MS: std::ops::Range<u32> = 500..5000;
-
-/// How a connection ends.
-#[derive(Debug)]
-pub(super) enum CloseAction {
-    /// What is queued is written, then it is closed as the dialect closes.
-    End(DisconnectReason),
-    /// The same, because the peer broke the protocol.
-    Break { code: u16, reason: &'static str },
-    /// It is dropped as it is: something is stuck half-way, or the peer is gone.
-    Drop,
-}
-
-impl From<DisconnectReason> for CloseAction {
-    fn from(reason: DisconnectReason) -> Self {
-        Self::End(reason)
-    }
-}
 
 impl Connection {
     /// Ends what the hub has ended: nothing that was queued goes out, the last words do.

@@ -15,8 +15,6 @@ use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::event::{Event, EventType, Namespace, direct_json, direct_sse, to_json};
 use wallcast_core::hub::Dialect;
 
-use super::client_messages::failure;
-
 /// How a connection's frames are to be read and written.
 pub(super) enum Codec {
     /// One object a frame (contract 4.2).
@@ -299,4 +297,15 @@ fn read_packet(packet: Packet) -> Inbound {
         // No event of ours asks for an acknowledgement (contract 4.1).
         socketio::Kind::Ack { .. } => Inbound::Nothing,
     }
+}
+
+/// A failed request's answer, and `error`'s data (contract 4.2).
+pub(super) fn failure(code: &str, message: &str) -> Value {
+    json!({
+        "success": false,
+        "error": message,
+        "message": message,
+        "code": code,
+        "timestamp": Timestamp::now(),
+    })
 }

@@ -1,17 +1,17 @@
 //! What a session may ask for (contract 4.5), as a closed list.
 
-use super::entities::EntityCommand;
-use super::kiosk::HelpWanted;
-use super::message_commands::MessageCommand;
-use super::organizations::OrganizationCommand;
 use super::position::ResumePosition;
-use super::rooms::{RoomCommand, Wish};
-use crate::access::AuthError;
+use crate::authentication::AuthError;
 use crate::commands::Reported;
+use crate::entities::Asked as CallFields;
+use crate::help::Asked as HelpFields;
 use crate::http::{ApiError, Fields};
+use crate::messages::Status;
+use crate::rooms::RoomNamed;
 use wallcast_core::auth::Principal;
-use wallcast_core::event::EventId;
-use wallcast_core::ids::ConnectionId;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::{EventId, EventType};
+use wallcast_core::ids::{ConnectionId, ConversationId, KioskId, MessageId, OrganizationId};
 
 /// A message that makes sense.
 #[derive(Debug)]
@@ -78,6 +78,92 @@ impl Authenticate {
             None => Ok(()),
         }
     }
+}
+
+/// What a session asks of a room.
+#[derive(Debug)]
+pub(super) struct RoomCommand {
+    pub(super) room: RoomNamed,
+    pub(super) wish: Wish,
+}
+
+/// Entering or leaving, in the words of one of the seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Subscribe,
+    Unsubscribe,
+    Join,
+    Leave,
+}
+
+impl Wish {
+    pub(super) fn enters(self) -> bool {
+        matches!(self, Self::Subscribe | Self::Join)
+    }
+
+    /// The answer's type, and the key under which it names the room.
+    pub(super) fn answer(self) -> (EventType, &'static str) {
+        match self {
+            Self::Subscribe => (EventType::ROOM_SUBSCRIBED, "room_id"),
+            Self::Unsubscribe => (EventType::ROOM_UNSUBSCRIBED, "room_id"),
+            Self::Join => (EventType::ROOM_JOINED, "room"),
+            Self::Leave => (EventType::ROOM_LEFT, "room"),
+        }
+    }
+}
+
+/// What a session asks of an organisation.
+#[derive(Debug)]
+pub(super) struct OrganizationCommand {
+    pub(super) organization: OrganizationId,
+    pub(super) joins: bool,
+}
+
+/// What a session wants of entities.
+#[derive(Debug)]
+pub(super) enum EntityCommand {
+    /// `get_states`
+    States,
+    /// `call_service`
+    Call { entity: EntityId, asked: CallFields },
+}
+
+impl EntityCommand {
+    /// `call_service` `{entityId, service, data}`
+    pub(super) fn call(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self::Call {
+            entity: fields.required("entityId")?,
+            asked: CallFields::from_fields(fields)?,
+        })
+    }
+}
+
+/// `help_request`: as `POST /api/help`.
+#[derive(Debug)]
+pub(super) struct HelpWanted {
+    pub(super) asked: HelpFields,
+    pub(super) kiosk: Option<KioskId>,
+}
+
+impl HelpWanted {
+    pub(super) fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            kiosk: fields.optional("kioskId")?,
+            asked: HelpFields::from_fields(fields)?,
+        })
+    }
+}
+
+/// What a session says of a message or a conversation.
+#[derive(Debug)]
+pub(super) enum MessageCommand {
+    /// It reached me, or I have read it.
+    Status { message: MessageId, status: Status },
+    /// I am writing, or have stopped.
+    Typing {
+        conversation: ConversationId,
+        is_typing: bool,
+    },
 }
 
 impl Command {

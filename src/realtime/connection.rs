@@ -13,29 +13,26 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::client_messages;
-use super::close::CloseAction;
+use super::calls::Calls;
+use super::close_action::CloseAction;
 use super::codec::{self, Codec, Inbound};
 use super::delivery_metrics;
-use super::entities::Calls;
 use super::namespace_session::NamespaceSession;
 use super::position::{ResumeHint, ResumeRequest};
 use super::rate_limit::RateLimit;
 use super::registration::{ConnectRequest, Proof};
 use super::transport::Transport;
-use super::writer_state::WriterState;
-use crate::access::Credential;
+use super::writer_state::{BATCH, WriterState};
 use crate::app::App;
+use crate::authentication::Credential;
 use crate::http::Peer;
 use crate::net::SocketPermit;
 use realtime_protocol::{Event as TransportEvent, Frame};
+use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Event, EventType, Namespace};
 use wallcast_core::hub::ConnectionWriter;
 use wallcast_core::ids::ConnectionId;
 use wallcast_core::shutdown::Busy;
-
-/// Events that are handed to the transport at once.
-pub(super) const BATCH: usize = 64;
 
 /// When a connection without any deadline is looked at all the same.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -316,7 +313,7 @@ impl Connection {
 
     /// `error` as every dialect has it (contract 4.2).
     pub(super) fn send_error(&mut self, namespace: Namespace, code: &str, message: &str) {
-        let data = client_messages::failure(code, message);
+        let data = codec::failure(code, message);
         self.send_direct(namespace, &EventType::ERROR, &data);
     }
 
@@ -431,5 +428,26 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.leave_all();
         drop(self.writer().transport.take());
+    }
+}
+
+impl Connection {
+    /// A message of its own was handed to the transport for the session in a namespace.
+    pub(super) fn count_answer(&self, namespace: Namespace) {
+        let entry = self
+            .sessions
+            .iter()
+            .find(|entry| entry.namespace == namespace);
+        let session = entry.and_then(|entry| entry.session());
+        delivery_metrics::count_sent(&self.app.hub, session.map(Arc::as_ref), 1);
+    }
+
+    /// A session brought a message.
+    pub(super) fn count_received(&self, index: usize) {
+        let now = Timestamp::now();
+        self.app.hub.metrics().received(now);
+        if let Some(session) = self.sessions.get(index).and_then(|entry| entry.session()) {
+            session.metrics().received(now);
+        }
     }
 }

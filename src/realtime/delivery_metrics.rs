@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
 use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Event, Namespace};
+use wallcast_core::event::Event;
 use wallcast_core::hub::{Hub, Session};
 
 /// Events that were handed to the transport and are not yet with the kernel, by when they were
@@ -54,26 +53,5 @@ pub(super) fn note_activity(sessions: &[NamespaceSession]) {
     let now = Timestamp::now();
     for session in sessions.iter().filter_map(NamespaceSession::session) {
         session.metrics().note_received(now);
-    }
-}
-
-impl Connection {
-    /// A message of its own was handed to the transport for the session in a namespace.
-    pub(super) fn count_answer(&self, namespace: Namespace) {
-        let entry = self
-            .sessions
-            .iter()
-            .find(|entry| entry.namespace == namespace);
-        let session = entry.and_then(|entry| entry.session());
-        count_sent(&self.app.hub, session.map(Arc::as_ref), 1);
-    }
-
-    /// A session brought a message.
-    pub(super) fn count_received(&self, index: usize) {
-        let now = Timestamp::now();
-        self.app.hub.metrics().received(now);
-        if let Some(session) = self.sessions.get(index).and_then(|entry| entry.session()) {
-            session.metrics().received(now);
-        }
     }
 }

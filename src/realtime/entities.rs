@@ -1,56 +1,14 @@
 //! What a session says of entities (contract 4.5): it asks for their states, or has something done.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use serde_json::json;
 
-use serde_json::{Value, json};
-
+use super::calls::FinishedCall;
 use super::codec::RequestMark;
+use super::command::EntityCommand;
 use super::connection::Connection;
 use crate::entities::{self, Asked};
-use crate::http::{ApiError, Fields};
 use wallcast_core::audit::Actor;
 use wallcast_core::entity_id::EntityId;
-use wallcast_core::event::Namespace;
-
-/// What a session wants of entities.
-#[derive(Debug)]
-pub(super) enum EntityCommand {
-    /// `get_states`
-    States,
-    /// `call_service`
-    Call { entity: EntityId, asked: Asked },
-}
-
-/// What Home Assistant does for a connection at once; more is refused.
-const MAX_CALLS: usize = 16;
-
-/// Calls that Home Assistant has yet to answer, and answers that the connection has yet to give: it
-/// goes on telling and hearing meanwhile.
-#[derive(Clone, Default)]
-pub(super) struct Calls(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    open: AtomicUsize,
-    done: Mutex<Vec<Done>>,
-}
-
-struct Done {
-    namespace: Namespace,
-    mark: Option<RequestMark>,
-    outcome: Result<Value, ApiError>,
-}
-
-impl EntityCommand {
-    /// `call_service` `{entityId, service, data}`
-    pub(super) fn call(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self::Call {
-            entity: fields.required("entityId")?,
-            asked: Asked::from_fields(fields)?,
-        })
-    }
-}
 
 impl Connection {
     pub(super) fn act_on_entities(
@@ -84,8 +42,7 @@ impl Connection {
             return;
         };
         let calls = self.calls.clone();
-        if calls.0.open.fetch_add(1, Ordering::Relaxed) >= MAX_CALLS {
-            calls.0.open.fetch_sub(1, Ordering::Relaxed);
+        if !calls.begin() {
             let text = "Home Assistant has yet to answer others of yours; this was not acted on";
             return self.fail(namespace, mark, "rate_limited", text);
         }
@@ -94,7 +51,7 @@ impl Connection {
         // What was begun is finished, also when the connection ends meanwhile.
         tokio::spawn(async move {
             let called = entities::call(&app, session.subject(), &actor, entity, asked).await;
-            calls.finish(Done {
+            calls.finish(FinishedCall {
                 namespace,
                 mark,
                 outcome: called.map(|called| json!(called)),
@@ -108,20 +65,5 @@ impl Connection {
         for done in self.calls.take() {
             self.answer(done.namespace, done.mark, done.outcome);
         }
-    }
-}
-
-impl Calls {
-    fn finish(&self, done: Done) {
-        self.done().push(done);
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn take(&self) -> Vec<Done> {
-        std::mem::take(&mut *self.done())
-    }
-
-    fn done(&self) -> std::sync::MutexGuard<'_, Vec<Done>> {
-        self.0.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

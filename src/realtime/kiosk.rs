@@ -4,29 +4,13 @@
 use serde_json::json;
 
 use super::codec::RequestMark;
+use super::command::HelpWanted;
 use super::connection::Connection;
 use crate::commands::{self, CommandJson, Reported};
-use crate::help::{self, Asked, HelpJson};
-use crate::http::{ApiError, Fields};
+use crate::help::{self, HelpJson};
+use crate::http::ApiError;
 use wallcast_core::audit::Actor;
 use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::KioskId;
-
-/// `help_request`: as `POST /api/help`.
-#[derive(Debug)]
-pub(super) struct HelpWanted {
-    asked: Asked,
-    kiosk: Option<KioskId>,
-}
-
-impl HelpWanted {
-    pub(super) fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self {
-            kiosk: fields.optional("kioskId")?,
-            asked: Asked::from_fields(fields)?,
-        })
-    }
-}
 
 impl Connection {
     pub(super) async fn request_help(

@@ -3,25 +3,13 @@
 use serde_json::json;
 
 use super::codec::RequestMark;
+use super::command::MessageCommand;
 use super::connection::Connection;
 use crate::http::ApiError;
-use crate::messages::{self, Asking, MessageError, Party, Status};
+use crate::messages::{self, Asking, MessageError, Party};
 use wallcast_core::audit::Actor;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
-use wallcast_core::ids::{ConversationId, MessageId};
-
-/// What a session says of a message or a conversation.
-#[derive(Debug)]
-pub(super) enum MessageCommand {
-    /// It reached me, or I have read it.
-    Status { message: MessageId, status: Status },
-    /// I am writing, or have stopped.
-    Typing {
-        conversation: ConversationId,
-        is_typing: bool,
-    },
-}
 
 impl Connection {
     /// Acts on it; what comes of it is told as events, to this session as to any other.

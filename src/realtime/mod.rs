@@ -5,8 +5,10 @@
 //! at the connection's writer.
 
 mod authentication;
+mod calls;
 mod client_messages;
 mod close;
+mod close_action;
 mod codec;
 mod command;
 mod connection;
@@ -35,6 +37,7 @@ use hyper::{Method, StatusCode};
 
 use crate::app::App;
 use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
+use crate::net::SocketPermit;
 use crate::net::Stream;
 use crate::{identity, net};
 use codec::Codec;
@@ -48,12 +51,6 @@ use wallcast_core::event::Namespace;
 use wallcast_core::store::StoreError;
 
 pub use send::send;
-
-/// Engine.IO's engine over our streams.
-pub type Engine = engineio::Engine<Stream>;
-
-/// The largest message, in bytes, before a token was proven (contract section 8).
-pub const MAX_UNPROVEN_MESSAGE: usize = 2048;
 
 const SOCKETIO_PATH: &str = "/socket.io/";
 
@@ -139,6 +136,16 @@ async fn open_websocket(
     Ok(net::hand_over(response, taker))
 }
 
+/// A permit for one more socket, unless the server stops.
+fn permit(app: &App) -> Result<SocketPermit, ApiError> {
+    if app.shutdown.has_begun() {
+        return Err(ApiError::unavailable(
+            "Wallcast is stopping; connect again in a moment",
+        ));
+    }
+    app.sockets.permit()
+}
+
 /// Lets in whoever opens a connection of one session with a token, in one look at the store. A wrong
 /// token fails the handshake (contract 3), and counts against its address all the same, as none does.
 async fn enter(
@@ -147,7 +154,7 @@ async fn enter(
     handshake: Handshake,
     codec: Codec,
 ) -> Result<(Connection, Option<Box<RegisteredSession>>), ApiError> {
-    let permit = match app.sockets.permit(app) {
+    let permit = match permit(app) {
         Ok(permit) => permit,
         Err(full) => {
             // A stranger who tries too often hears that instead.
@@ -199,7 +206,7 @@ async fn open_socketio(
         true => None,
         false => app.sockets.count_unauthenticated(&peer)?,
     };
-    let mut permit = app.sockets.permit(app)?;
+    let mut permit = permit(app)?;
     permit.place = place;
     let owner = app.clone();
     let opened = move |socket: engineio::Socket<Stream>| {

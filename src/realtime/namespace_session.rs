@@ -131,7 +131,7 @@ impl NamespaceSession {
         }
     }
 
-    /// When it must be looked at again: its token ends, or its time to authenticate does. ResumeRequest at
+    /// When it must be looked at again: its token ends, or its time to authenticate does. Asked at
     /// every turn of its connection, it reads no clock unless the token is another.
     pub(super) fn deadline(&mut self, auth_timeout: Duration) -> Option<Instant> {
         let session = match &self.state {

@@ -7,19 +7,12 @@
 use serde_json::json;
 
 use super::codec::RequestMark;
+use super::command::OrganizationCommand;
 use super::connection::Connection;
-use crate::access::entitlement;
+use crate::clients;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventType;
-use wallcast_core::ids::OrganizationId;
 use wallcast_core::store::StoreError;
-
-/// What a session asks of an organisation.
-#[derive(Debug)]
-pub(super) struct OrganizationCommand {
-    pub(super) organization: OrganizationId,
-    pub(super) joins: bool,
-}
 
 impl Connection {
     /// Answers whoever may be told of the organisation, and refuses anyone else.
@@ -39,7 +32,7 @@ impl Connection {
         } = command;
         let named = organization.clone();
         let may = self.app.store.read(move |db| {
-            let may = entitlement::may_join(db, &principal, &named)?;
+            let may = clients::may_join(db, &principal, &named)?;
             Ok::<_, StoreError>(may)
         });
         match may.await {

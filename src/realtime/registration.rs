@@ -11,9 +11,9 @@ use super::pid::Pid;
 use super::position::{HistoryBounds, Outcome, ResumeHint, Start};
 use super::subscription;
 use crate::access::entitlement;
-use crate::access::{self, AuthError, Credential, Grant};
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
+use crate::authentication::{self, AuthError, Credential, Grant};
 use crate::clients::{Acks, ClientError};
 use crate::commands;
 use crate::messages::{self, Party};
@@ -106,7 +106,7 @@ pub(super) async fn enter_as(
     claimed: Authenticate,
 ) -> Result<RegisteredSession, AuthError> {
     let presented = match &proof {
-        Proof::Credential(credential) => Some(access::present(&app.signer, credential)?),
+        Proof::Credential(credential) => Some(authentication::present(&app.signer, credential)?),
         Proof::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
@@ -118,7 +118,9 @@ pub(super) async fn enter_as(
         .try_read_inline(move |db, last_event| {
             let now = Timestamp::now();
             let grant = match (&presented, proof) {
-                (Some(presented), _) => access::authenticate(db, &pairings, presented, now)?,
+                (Some(presented), _) => {
+                    authentication::authenticate(db, &pairings, presented, now)?
+                }
                 (None, Proof::LocalAdmin(id)) => {
                     let id = id.parse().unwrap_or_else(|_| UserId::random());
                     Grant {
@@ -273,12 +275,12 @@ pub(super) async fn renew(
     session: Arc<Session>,
     claimed: Authenticate,
 ) -> Result<Option<Principal>, AuthError> {
-    let presented = access::present(&app.signer, credential)?;
+    let presented = authentication::present(&app.signer, credential)?;
     let pairings = app.pairings.clone();
     let (renewed, first_use) = app
         .store
         .try_read_inline(move |db, _| {
-            let grant = access::authenticate(db, &pairings, &presented, Timestamp::now())?;
+            let grant = authentication::authenticate(db, &pairings, &presented, Timestamp::now())?;
             claimed.agrees_with(&grant.principal)?;
             if !session.principal().has_same_access_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use super::close::CloseAction;
-use super::connection::{BATCH, Connection};
+use super::close_action::CloseAction;
+use super::connection::Connection;
 use super::position::ResyncReason;
 use super::subscription::ReplayPage;
+use super::writer_state::BATCH;
 use super::{codec, delivery_metrics};
 use realtime_protocol::Frame;
 use wallcast_core::disconnect::DisconnectReason;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::close::CloseAction;
+use super::close_action::CloseAction;
 use super::codec::RequestMark;
 use super::connection::Connection;
 use super::position::{HistoryBounds, ResumePosition};

@@ -3,41 +3,9 @@
 use serde_json::{Value, json};
 
 use super::codec::RequestMark;
+use super::command::RoomCommand;
 use super::connection::Connection;
 use crate::rooms::{self, RoomError, RoomNamed};
-use wallcast_core::event::EventType;
-
-/// What a session asks of a room.
-#[derive(Debug)]
-pub(super) struct RoomCommand {
-    pub(super) room: RoomNamed,
-    pub(super) wish: Wish,
-}
-
-/// Entering or leaving, in the words of one of the seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    Subscribe,
-    Unsubscribe,
-    Join,
-    Leave,
-}
-
-impl Wish {
-    fn enters(self) -> bool {
-        matches!(self, Self::Subscribe | Self::Join)
-    }
-
-    /// The answer's type, and the key under which it names the room.
-    fn answer(self) -> (EventType, &'static str) {
-        match self {
-            Self::Subscribe => (EventType::ROOM_SUBSCRIBED, "room_id"),
-            Self::Unsubscribe => (EventType::ROOM_UNSUBSCRIBED, "room_id"),
-            Self::Join => (EventType::ROOM_JOINED, "room"),
-            Self::Leave => (EventType::ROOM_LEFT, "room"),
-        }
-    }
-}
 
 impl Connection {
     /// Enters or leaves a room; told once it is stored, so that a recovered session has it again.

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::codec;
-use super::connection::BATCH;
 use super::delivery_metrics::{self, InFlightDeliveries};
 use super::transport::Transport;
 use wallcast_core::event::Event;
 use wallcast_core::hub::{EventWriter, Hub, Session};
+
+/// Events that are handed to the transport at once.
+pub(super) const BATCH: usize = 64;
 
 /// The transport of a connection, and what was handed to it.
 pub(super) struct WriterState {

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use crate::access::entitlement;
 use crate::areas::{self, Area};
+use crate::clients::{self, Client};
+use crate::http::{FromField, from_text};
 use wallcast_core::auth::Subject;
 use wallcast_core::event::{EventType, Namespace, NewEvent, Topic};
 use wallcast_core::history::{self, Span};
@@ -138,7 +140,7 @@ pub fn expel(tx: &mut WriteTx<'_>, subject: &Subject, room: &str) -> rusqlite::R
     let Ok(name) = room.parse::<RoomName>() else {
         return Ok(());
     };
-    if !entitlement::may_enter(tx.connection(), subject, &name)? {
+    if !may_enter(tx.connection(), subject, &name)? {
         for namespace in Namespace::ALL {
             tx.expel(subject.clone(), Topic::Room(namespace, name.clone()));
         }
@@ -153,7 +155,7 @@ pub fn expel(tx: &mut WriteTx<'_>, subject: &Subject, room: &str) -> rusqlite::R
 pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Result<(), RoomError> {
     let db = tx.connection();
     let name = resolve(db, room)?.ok_or(RoomError::Forbidden)?;
-    if !entitlement::may_enter(db, session.subject(), &name)? {
+    if !may_enter(db, session.subject(), &name)? {
         return Err(RoomError::Forbidden);
     }
     let topic = Topic::Room(session.namespace(), name);
@@ -206,6 +208,39 @@ fn resolve(db: &Connection, room: &RoomNamed) -> rusqlite::Result<Option<RoomNam
             let area: Option<Area> = areas::find_by_room(db, *number)?;
             Ok(area.and_then(|area| area.id.as_str().parse().ok()))
         }
+    }
+}
+
+impl FromField for RoomNamed {
+    fn from_field(value: serde_json::Value) -> Result<Self, String> {
+        match value.as_i64() {
+            Some(number) => Ok(Self::Number(number)),
+            None => from_text(value).map(Self::Name),
+        }
+    }
+}
+
+/// Whether `subject` may enter a room (contract 4.5): an admin any, a client those of its areas
+/// and its kiosk's.
+///
+/// # Errors
+/// SQLite's.
+pub fn may_enter(
+    connection: &Connection,
+    subject: &Subject,
+    room: &RoomName,
+) -> rusqlite::Result<bool> {
+    match subject {
+        Subject::Admin(_) => Ok(true),
+        Subject::Client(id) => {
+            let has_area = match room.as_str().parse() {
+                Ok(area) => areas::is_assigned(connection, &area, id)?,
+                Err(_) => false,
+            };
+            let is_own = |client: Client| client.kiosk().as_str() == room.as_str();
+            Ok(has_area || clients::find(connection, id)?.is_some_and(is_own))
+        }
+        Subject::User(_) | Subject::Pairing(_) => Ok(false),
     }
 }
 

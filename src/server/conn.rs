@@ -16,9 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::header_case;
-use crate::access::USER_HEADER;
 use crate::api::router::respond;
 use crate::app::App;
+use crate::authentication::USER_HEADER;
 use crate::config::Config;
 use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
 use crate::net::Counted;

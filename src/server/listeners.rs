@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::app::App;
 use crate::config::{Config, ControlPath};
 use crate::http::ListenerKind;
-use crate::net::ConnectionLimit;
 use crate::net::Counted;
+use crate::net::{BoundAddresses, ConnectionLimit};
 use crate::server::conn;
 
 /// Connections that may wait to be accepted.
@@ -55,37 +55,6 @@ pub struct Listeners {
     local: UnixListener,
 }
 
-/// Where the listeners really are, port 0 resolved.
-#[derive(Clone, Debug)]
-pub struct Bound {
-    /// TLS.
-    pub https: Vec<SocketAddr>,
-    /// Ingress.
-    pub ingress: Vec<SocketAddr>,
-    /// Plain HTTP.
-    pub plain: Vec<SocketAddr>,
-}
-
-impl Bound {
-    /// The one line of contract section 9.
-    pub fn ready_line(&self) -> String {
-        let shown = |addresses: &[SocketAddr]| match addresses {
-            [] => "off".to_owned(),
-            some => some
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(","),
-        };
-        format!(
-            "ready https={} ingress={} plain={}",
-            shown(&self.https),
-            shown(&self.ingress),
-            shown(&self.plain)
-        )
-    }
-}
-
 impl Listeners {
     /// Binds what the options name, and the command line's socket in the data folder.
     ///
@@ -106,14 +75,14 @@ impl Listeners {
     }
 
     /// Where they are.
-    pub fn bound(&self) -> Bound {
+    pub fn bound(&self) -> BoundAddresses {
         let addresses = |listeners: &[TcpListener]| {
             listeners
                 .iter()
                 .filter_map(|listener| listener.local_addr().ok())
                 .collect()
         };
-        Bound {
+        BoundAddresses {
             https: addresses(&self.public),
             ingress: addresses(&self.ingress),
             plain: addresses(&self.plain),

@@ -7,4 +7,4 @@ mod header_case;
 mod listeners;
 
 pub use conn::serve_local;
-pub use listeners::{Bound, ListenError, Listeners};
+pub use listeners::{ListenError, Listeners};

@@ -1,16 +1,14 @@
 //! How the daemon itself is: its uptime, its memory, whether its store takes writes. Tells it as
 //! `system_status` (contract section 5), and keeps nothing.
 
-mod events;
+mod event;
 mod process;
-mod watch;
 
 use std::time::{Duration, Instant};
 
-use crate::app::App;
 use wallcast_core::clock::Timestamp;
 
-pub use watch::run;
+pub use event::system_status;
 
 /// Of the memory there is, or of the sockets there may be, so much is nearly all.
 const NEARLY_ALL_PERCENT: u64 = 90;
@@ -59,7 +57,7 @@ pub struct Vitals {
     pub memory_limit: Option<u64>,
     /// Open sockets.
     pub sockets: usize,
-    /// SocketLimit there may be.
+    /// Sockets there may be.
     pub max_sockets: usize,
     /// Sessions that have proven who they are.
     pub sessions: usize,
@@ -75,6 +73,21 @@ impl System {
         }
     }
 
+    /// How long it has been running.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Memory that the process has, in bytes; 0 where the system does not say.
+    pub fn memory(&self) -> u64 {
+        process::memory().unwrap_or(0)
+    }
+
+    /// The memory that it may use, in bytes, where the system says so.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit
+    }
+
     /// When it started.
     pub fn started_at(&self) -> Timestamp {
         self.started_at
@@ -82,19 +95,6 @@ impl System {
 }
 
 impl Vitals {
-    /// Looks at the running daemon: counters and one file of `/proc`.
-    pub fn of(app: &App) -> Self {
-        Self {
-            is_writable: app.store.is_writable(),
-            uptime: app.system.started.elapsed(),
-            memory: process::memory().unwrap_or(0),
-            memory_limit: app.system.memory_limit,
-            sockets: app.sockets.open(),
-            max_sockets: app.config.max_connections,
-            sessions: app.hub.session_count(),
-        }
-    }
-
     /// What they come to.
     pub fn status(&self) -> Status {
         let sockets = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);

@@ -287,7 +287,7 @@ pub fn refresh(
             rows::move_sessions(tx.connection(), old, &fresh.jti)?;
             fresh.principal()
         }
-        // SocketLimit of the old token stand as long as it does.
+        // Sockets of the old token stand as long as it does.
         RefreshedBy::Token => Principal {
             jti: Some(old.clone()),
             expires_at: Some(until),

@@ -15,7 +15,7 @@ type Names = Vec<String>;
 
 /// The files of one or more crates and the imports between them.
 #[derive(Default)]
-pub struct Imports {
+pub(crate) struct Imports {
     modules: BTreeMap<Names, Module>,
     /// From a file to the files that it imports from.
     pub by_file: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
@@ -38,7 +38,7 @@ impl Imports {
     ///
     /// # Panics
     /// When a file cannot be read or parsed.
-    pub fn read(crates: &[(&str, &Path)]) -> Self {
+    pub(crate) fn read(crates: &[(&str, &Path)]) -> Self {
         let mut imports = Self::default();
         for (name, folder) in crates {
             let root = vec![(*name).to_owned()];
@@ -164,7 +164,7 @@ impl Imports {
     }
 
     /// Groups of files that import one another in a circle, largest first.
-    pub fn circles(&self) -> Vec<Vec<PathBuf>> {
+    pub(crate) fn circles(&self) -> Vec<Vec<PathBuf>> {
         let reach: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> = self
             .by_file
             .keys()

@@ -3,7 +3,15 @@ mod imports;
 fn print() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let src = root.join("src");
-    let imports = imports::Imports::read(&[("wallcast", &src)]);
+    let imports = imports::Imports::read(&[
+        ("wallcast", &src),
+        ("wallcast_core", &root.join("crates/wallcast-core/src")),
+        ("local_tls", &root.join("crates/local-tls/src")),
+        (
+            "realtime_protocol",
+            &root.join("crates/realtime-protocol/src"),
+        ),
+    ]);
     for (from, to) in &imports.by_file {
         for t in to {
             println!(

@@ -74,7 +74,7 @@ impl DisconnectReason {
     }
 }
 
-/// SessionSet to be ended after a commit, and the last thing they are told.
+/// Sessions to be ended after a commit, and the last thing they are told.
 #[derive(Debug)]
 pub struct EndSessions {
     /// Whose sessions.

@@ -1,6 +1,10 @@
 //! One table over every role and every kind of topic: who hears, who may enter, who may join.
 
+use crate::clients::may_join;
+use crate::rooms::may_enter;
+use crate::{areas, clients};
 use std::sync::Arc;
+use wallcast_core::ids::{OrganizationId, RoomName};
 
 use super::*;
 use crate::clients::ClientPatch;

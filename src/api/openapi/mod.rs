@@ -75,7 +75,7 @@ pub(super) async fn get(_app: Arc<App>, _request: Request) -> Result<Reply, ApiE
 ///
 /// # Errors
 /// A file that is not as [`Slice`] and [`Operation`] have it, which the tests would have found.
-pub(super) fn document() -> serde_json::Result<Value> {
+pub fn document() -> serde_json::Result<Value> {
     let mut document: Value = serde_json::from_str(BASE)?;
     let mut slices = Vec::new();
     for text in SLICES {

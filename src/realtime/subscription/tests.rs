@@ -11,8 +11,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{ReplayPage, ReplayRange, Subscription};
-use crate::realtime::connection::BATCH;
 use crate::realtime::position::{Outcome, ResumeHint, ResyncReason};
+use crate::realtime::writer_state::BATCH;
 use house::{House, Planned};
 use model::{Expected, Model, Move, Room};
 use operations::{Change, From, Operation, Place, Who, operations};

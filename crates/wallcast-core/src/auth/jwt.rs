@@ -43,7 +43,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// SessionFilter the claims name.
+    /// Whom the claims name.
     ///
     /// # Errors
     /// [`TokenError::Invalid`] when role or id make no sense.

@@ -138,7 +138,7 @@ pub struct NewEvent {
     pub kind: EventType,
     /// Its data: the text of one JSON object.
     pub data: String,
-    /// SessionFilter it is for; several matching topics give one delivery.
+    /// Whom it is for; several matching topics give one delivery.
     pub topics: Vec<Topic>,
     /// From when on it is replayed to nobody.
     pub expires_at: Option<Timestamp>,
@@ -270,7 +270,7 @@ impl Event {
         self.timestamp
     }
 
-    /// SessionFilter it is for.
+    /// Whom it is for.
     pub fn topics(&self) -> &[Topic] {
         &self.topics
     }

@@ -12,9 +12,9 @@ use tokio::task::{coop, yield_now};
 use super::Session;
 use crate::disconnect::DisconnectReason;
 
-/// SessionSet of one publication that are served before others have a turn.
+/// Sessions of one publication that are served before others have a turn.
 const SHARE: usize = 8;
-/// SessionSet that are served before other tasks may run.
+/// Sessions that are served before other tasks may run.
 const ROUND: usize = 32;
 
 /// The sessions that have something to be told, since their outboxes were empty before.

@@ -25,7 +25,7 @@ pub struct HubMetrics {
 /// The hub's counters at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Totals {
-    /// SessionSet that there ever were.
+    /// Sessions that there ever were.
     pub sessions: u64,
     /// Messages to sessions.
     pub sent: u64,

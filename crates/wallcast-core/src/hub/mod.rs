@@ -45,7 +45,7 @@ use registry::{Delivery, Registry};
 #[derive(Default)]
 pub struct Hub {
     registry: Mutex<Registry>,
-    /// SessionSet that proved who they are, for `heartbeat` and `/health`.
+    /// Sessions that proved who they are, for `heartbeat` and `/health`.
     sessions: AtomicUsize,
     metrics: HubMetrics,
     dispatcher: Dispatcher,
@@ -216,7 +216,7 @@ impl Hub {
         self.dispatcher.run().await;
     }
 
-    /// SessionSet that have proven who they are.
+    /// Sessions that have proven who they are.
     pub fn session_count(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }

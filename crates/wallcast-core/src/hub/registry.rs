@@ -27,7 +27,7 @@ pub(super) struct Registry {
     /// The rooms of each session that is in any.
     rooms: HashMap<SessionNumber, HashSet<Topic>>,
     by_id: HashMap<ConnectionId, Arc<Session>>,
-    /// SessionSet that were told from before their beginning, and where that is; the latest ones.
+    /// Sessions that were told from before their beginning, and where that is; the latest ones.
     rewound: VecDeque<(ConnectionId, EventId)>,
     /// Counts publications, for [`Session::offer`].
     publication: u64,
@@ -273,7 +273,7 @@ impl Registry {
         self.by_topic.get(topic).map_or(0, SessionSet::len)
     }
 
-    /// SessionSet that listen on the topic, or all, by their number.
+    /// Sessions that listen on the topic, or all, by their number.
     pub(super) fn page(
         &self,
         topic: Option<&Topic>,

@@ -1,4 +1,4 @@
-//! SessionSet by their number. Most sets of them hold one: a tablet's own, and those of its own topic. So
+//! Sessions by their number. Most sets of them hold one: a tablet's own, and those of its own topic. So
 //! one costs no allocation; a tree's smallest node would take 192 bytes, twice for each tablet.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Session, SessionNumber};
 
-/// SessionSet in the order of their numbers.
+/// Sessions in the order of their numbers.
 #[derive(Debug)]
 pub(super) enum SessionSet {
     One(Arc<Session>),

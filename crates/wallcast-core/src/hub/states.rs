@@ -10,7 +10,7 @@ use crate::auth::Subject;
 use crate::event::{Event, EventType, Topic};
 use crate::ids::AreaId;
 
-/// SessionSet that listen on the same ones of some topics, by their places among these.
+/// Sessions that listen on the same ones of some topics, by their places among these.
 type Group = (Vec<usize>, Vec<Arc<Session>>);
 
 impl Hub {

@@ -12,11 +12,11 @@ use crate::event::{EventType, Namespace, Topic};
 pub struct ConnectionStats {
     /// SessionSet, those of `/` included.
     pub total: usize,
-    /// SessionSet on `/ws/lockers`.
+    /// Sessions on `/ws/lockers`.
     pub lockers: usize,
-    /// SessionSet on `/ws/help`.
+    /// Sessions on `/ws/help`.
     pub help: usize,
-    /// SessionSet on `/ws/events`.
+    /// Sessions on `/ws/events`.
     pub events: usize,
     /// From commit to kernel.
     pub latency: Percentiles,
@@ -35,17 +35,17 @@ impl Hub {
         }
     }
 
-    /// SessionSet that listen on a topic.
+    /// Sessions that listen on a topic.
     pub fn listeners(&self, topic: &Topic) -> usize {
         self.registry().listeners(topic)
     }
 
-    /// SessionSet that would be told an event of this type on these topics. Costs what telling it does.
+    /// Sessions that would be told an event of this type on these topics. Costs what telling it does.
     pub fn audience(&self, kind: &EventType, topics: &[Topic]) -> usize {
         self.registry().audience(kind, topics)
     }
 
-    /// SessionSet in the order in which they came, at most `limit`, those after `after`; those that
+    /// Sessions in the order in which they came, at most `limit`, those after `after`; those that
     /// listen on the topic, or all.
     pub fn page(
         &self,

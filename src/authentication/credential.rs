@@ -5,16 +5,16 @@
 
 use rusqlite::Connection;
 
+use super::error::AuthError;
 use crate::pairing::Pairings;
 use crate::{clients, tokens};
-use wallcast_core::auth::{Claims, Principal, Signer, Subject, TokenError};
+use wallcast_core::auth::{Claims, Principal, Signer, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::Jti;
-use wallcast_core::store::StoreError;
 
 /// What was presented. Its debug form tells nothing.
 #[derive(Clone)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// A JWT.
     Token(String),
     /// A session id from `POST /api/auth/session`.
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Credential {
 
 impl Credential {
     /// Tells a token (three parts) from an opaque session id (contract section 3).
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         if text.contains('.') {
             Self::Token(text.to_owned())
         } else {
@@ -38,71 +38,9 @@ impl Credential {
     }
 }
 
-/// Why a credential was refused. The texts tell nothing of what exists.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// None was given.
-    #[error("A token is required: send it as Authorization: Bearer")]
-    Missing,
-    /// Not a token of this house, or a session id that it does not know.
-    #[error("The token is not valid")]
-    InvalidToken,
-    /// Its time is over.
-    #[error("The token has expired; ask for a new one")]
-    Expired,
-    /// An admin revoked it.
-    #[error("The token was revoked; pair this tablet again")]
-    Revoked,
-    /// The client is deactivated.
-    #[error("An admin has deactivated this client")]
-    Inactive,
-    /// What stood beside the token says something else than the token (contract 4.5).
-    #[error("{0} does not agree with the token")]
-    Disagrees(&'static str),
-    /// The store could not say.
-    #[error("The token could not be checked now; try again")]
-    Store(#[from] StoreError),
-}
-
-impl PartialEq for AuthError {
-    fn eq(&self, other: &Self) -> bool {
-        self.code() == other.code()
-    }
-}
-
-impl From<rusqlite::Error> for AuthError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl From<TokenError> for AuthError {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::Invalid => Self::InvalidToken,
-            TokenError::Expired => Self::Expired,
-        }
-    }
-}
-
-impl AuthError {
-    /// The stable word for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Missing => "unauthenticated",
-            Self::InvalidToken => "invalid_token",
-            Self::Expired => "token_expired",
-            Self::Revoked => "revoked",
-            Self::Inactive => "inactive",
-            Self::Disagrees(_) => "token_mismatch",
-            Self::Store(_) => "unavailable",
-        }
-    }
-}
-
 /// A credential whose signature is good, before the store was asked.
 #[derive(Debug)]
-pub enum Presented {
+pub(crate) enum Presented {
     /// A token.
     Claims(Claims),
     /// A session id, as the store knows it.
@@ -111,7 +49,7 @@ pub enum Presented {
 
 /// A credential that stands.
 #[derive(Debug)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// Whose it is.
     pub principal: Principal,
     /// Set when the token was never used before.
@@ -134,7 +72,7 @@ pub struct FirstUse {
 ///
 /// # Errors
 /// [`AuthError::InvalidToken`] or [`AuthError::Expired`].
-pub fn present(signer: &Signer, credential: &Credential) -> Result<Presented, AuthError> {
+pub(crate) fn present(signer: &Signer, credential: &Credential) -> Result<Presented, AuthError> {
     match credential {
         Credential::Token(token) => Ok(Presented::Claims(signer.verify(token)?)),
         Credential::SessionId(id) => Ok(Presented::SessionHash(tokens::hash_of(id))),
@@ -145,7 +83,7 @@ pub fn present(signer: &Signer, credential: &Credential) -> Result<Presented, Au
 ///
 /// # Errors
 /// Why not.
-pub fn authenticate(
+pub(crate) fn authenticate(
     connection: &Connection,
     pairings: &Pairings,
     presented: &Presented,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Status, Vitals, events};
 use crate::app::App;
+use crate::system::{Status, system_status};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
 
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(60);
 
 /// Serves until the daemon stops.
-pub async fn run(app: Arc<App>) {
+pub(crate) async fn run(app: Arc<App>) {
     let mut told = Told::default();
     let mut broken = app.store.watch_broken();
     let mut look = interval(LOOK);
@@ -36,9 +36,9 @@ pub async fn run(app: Arc<App>) {
         if !is_change && !app.store.is_writable() {
             app.store.probe().await;
         }
-        let vitals = Vitals::of(&app);
+        let vitals = app.vitals();
         if told.tells(vitals.status(), Instant::now()) {
-            let event = events::system_status(&vitals);
+            let event = system_status(&vitals);
             app.hub.publish(Event::ephemeral(event, Timestamp::now()));
         }
     }

@@ -3,7 +3,6 @@
 use std::fmt::{Display, Write as _};
 
 use crate::app::App;
-use crate::system::Vitals;
 use wallcast_core::event::{Namespace, Topic};
 
 /// The text format's media type.
@@ -11,7 +10,7 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// Every metric at this moment.
 pub(crate) fn text(app: &App) -> String {
-    let vitals = Vitals::of(app);
+    let vitals = app.vitals();
     let totals = app.hub.metrics().totals();
     let (percentiles, deliveries) = (
         app.hub.metrics().percentiles(),
@@ -42,7 +41,7 @@ pub(crate) fn text(app: &App) -> String {
 
     page.family("wallcast_sockets", "gauge", "Open sockets, proven or not.")
         .sample("", &[], vitals.sockets);
-    page.family("wallcast_sockets_max", "gauge", "SocketLimit there may be.")
+    page.family("wallcast_sockets_max", "gauge", "Sockets there may be.")
         .sample("", &[], vitals.max_sockets);
     page.family(
         "wallcast_principals",

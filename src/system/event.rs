@@ -6,7 +6,7 @@ use super::Vitals;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 
 /// Seed 1's shape, with the numbers behind its texts.
-pub(super) fn system_status(vitals: &Vitals) -> NewEvent {
+pub fn system_status(vitals: &Vitals) -> NewEvent {
     let data = json!({
         "status": vitals.status().as_str(),
         "details": {

@@ -29,7 +29,7 @@ enum Line {
 }
 
 /// Acts on each line until the input ends, which ends nothing else.
-pub async fn run(app: Arc<App>) {
+pub(crate) async fn run(app: Arc<App>) {
     let (lines, mut queue) = mpsc::channel(QUEUE);
     // A thread of its own: a read that waits cannot be called off, and must not keep the runtime.
     let reader = std::thread::Builder::new().name("stdin".to_owned());

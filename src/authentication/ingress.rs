@@ -5,7 +5,6 @@
 //! Where it cannot be, the check is closed, not open.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{HeaderMap, StatusCode};
@@ -14,33 +13,25 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::app::App;
 use crate::config::Config;
 use crate::home::{Home, HomeError};
 use crate::http::ApiError;
-use wallcast_core::auth::Subject;
-use wallcast_core::disconnect::DisconnectReason;
-use wallcast_core::hub::Session;
 
 /// The user that Supervisor names; a second value would be a forged one.
 pub(crate) const USER_HEADER: &str = "x-remote-user-id";
 /// The group whose members are Home Assistant's administrators.
 const ADMINS: &str = "system-admin";
 /// How long an answer is as good as new.
-const FRESH: Duration = Duration::from_secs(60);
+pub(crate) const FRESH: Duration = Duration::from_secs(60);
 /// How long it stands while Home Assistant is away.
 const STANDS: Duration = Duration::from_secs(600);
 /// After a question that failed nobody asks again for so long: each may take ten seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// How often open sessions are checked again.
-const REPEAT: Duration = Duration::from_secs(60);
-/// Sessions that are looked at in one go.
-const PAGE: usize = 500;
 
 /// Decides who on the ingress listener is an admin.
 #[derive(Debug)]
 pub struct IngressAuthenticator {
-    verify_admin: bool,
+    pub verify_admin: bool,
     home: Home,
     /// Held while Home Assistant is asked, so that it is asked once for all who wait.
     known: Mutex<Known>,
@@ -62,7 +53,7 @@ struct Admins {
 
 /// Whether somebody is an admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
     Admin,
     Other,
     /// Nobody can say.
@@ -138,7 +129,7 @@ impl IngressAuthenticator {
     }
 
     /// Whether a user is an admin, by an answer no older than `fresh` if there can be one.
-    async fn verdict(&self, user: &str, fresh: Duration) -> Verdict {
+    pub async fn verdict(&self, user: &str, fresh: Duration) -> Verdict {
         let mut known = self.known.lock().await;
         let now = Instant::now();
         if let Some(verdict) = known.says(user, fresh, now) {
@@ -171,57 +162,6 @@ impl IngressAuthenticator {
         let verdict = known.says(user, STANDS, Instant::now());
         verdict.unwrap_or(Verdict::Unknown)
     }
-}
-
-/// Checks the admins of open sessions again, every minute and whenever Home Assistant is back, for as
-/// long as the daemon runs.
-pub async fn repeat(app: Arc<App>) {
-    if !app.ingress.verify_admin || !app.home.is_configured() {
-        return;
-    }
-    let mut links = app.home.links();
-    let mut beat = tokio::time::interval(REPEAT);
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = beat.tick() => {}
-            link = links.next() => match link {
-                Some(_) => {}
-                None => return,
-            },
-            () = app.shutdown.begun() => return,
-        }
-        check_sessions(&app).await;
-    }
-}
-
-async fn check_sessions(app: &App) {
-    // One answer for all of them, asked for now: an older one is what let them in.
-    let mut fresh = Duration::ZERO;
-    let mut after = None;
-    loop {
-        let page = app.hub.page(None, after, PAGE);
-        let Some(last) = page.last() else { return };
-        after = Some(last.number());
-        for session in page.iter().filter(|session| is_of_ingress(session)) {
-            let verdict = app.ingress.verdict(session.subject().id(), fresh).await;
-            fresh = FRESH;
-            match verdict {
-                Verdict::Admin => {}
-                Verdict::Other => session.end(DisconnectReason::Revoked, None),
-                // It may come back, and is let in once somebody can say who it is.
-                Verdict::Unknown => session.end(DisconnectReason::TryAgain, None),
-            }
-        }
-    }
-}
-
-/// Whoever comes without a token comes by ingress, or by the command line's socket, which has no
-/// address.
-fn is_of_ingress(session: &Session) -> bool {
-    matches!(session.subject(), Subject::Admin(_))
-        && session.principal().jti.is_none()
-        && session.address().is_some()
 }
 
 #[cfg(test)]
