@@ -1,5 +1,5 @@
-//! A tablet on a JSON WebSocket (contract 4.2): comes back with `?since=` and `&epoch=`, and has
-//! its old session make room by `resume`.
+//! A JSON WebSocket client: it reconnects with `?since=` and `&epoch=`, and closes its older session with
+//! `resume` (docs/protocol.md#json-websocket).
 
 use std::convert::Infallible;
 
@@ -7,45 +7,49 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::ears::Ears;
-use crate::way::{Lost, Socket, Way};
+use crate::connector::{ConnectionError, Connector, Socket};
+use crate::receiver::Receiver;
 
-/// What such a tablet keeps between two connections.
+/// The state that is kept between connections.
 pub struct Json {
     token: String,
-    proof: Proof,
+    token_placement: TokenPlacement,
     position: Option<(i64, String)>,
     connection: Option<String>,
 }
 
-/// When it says who it is.
-pub enum Proof {
-    /// In the handshake.
+/// Where the client sends its token.
+pub enum TokenPlacement {
+    /// In the header of the handshake.
     Header,
-    /// By message.
+    /// In an `authenticate` message.
     Message,
 }
 
 impl Json {
-    pub fn new(token: &str, proof: Proof) -> Self {
+    pub fn new(token: &str, token_placement: TokenPlacement) -> Self {
         Self {
             token: token.to_owned(),
-            proof,
+            token_placement,
             position: None,
             connection: None,
         }
     }
 
-    /// One connection, until it is lost.
-    pub async fn live(&mut self, way: &Way, ears: &Ears) -> Result<Infallible, Lost> {
+    /// Runs one connection until it ends.
+    pub async fn run(
+        &mut self,
+        connector: &Connector,
+        receiver: &Receiver,
+    ) -> Result<Infallible, ConnectionError> {
         let path = match &self.position {
             Some((id, epoch)) => format!("/ws?since={id}&epoch={epoch}"),
             None => "/ws".to_owned(),
         };
-        let mut socket = match self.proof {
-            Proof::Header => way.websocket(&path, Some(&self.token)).await?,
-            Proof::Message => {
-                let mut socket = way.websocket(&path, None).await?;
+        let mut socket = match self.token_placement {
+            TokenPlacement::Header => connector.websocket(&path, Some(&self.token)).await?,
+            TokenPlacement::Message => {
+                let mut socket = connector.websocket(&path, None).await?;
                 let data = json!({ "token": self.token });
                 let message = json!({ "type": "authenticate", "data": data });
                 socket.send(message.to_string()).await?;
@@ -53,37 +57,47 @@ impl Json {
             }
         };
         loop {
-            ears.awake().await;
+            receiver.before_read().await;
             let text = socket.text().await?;
             let message = Message::read(&text)?;
-            self.hear(&mut socket, &message, ears).await?;
+            self.handle(&mut socket, &message, receiver).await?;
         }
     }
 
-    async fn hear(
+    async fn handle(
         &mut self,
         socket: &mut Socket,
         message: &Message<'_>,
-        ears: &Ears,
-    ) -> Result<(), Lost> {
-        match message.kind {
-            "connection" => return self.enter(socket, &message.parsed()?, ears).await,
-            kind => ears.event(kind, message.id, message.data.get()),
+        receiver: &Receiver,
+    ) -> Result<(), ConnectionError> {
+        match message.event_type {
+            "connection" => {
+                return self
+                    .handle_welcome(socket, &message.parsed()?, receiver)
+                    .await;
+            }
+            event_type => receiver.event(event_type, message.id, message.data.get()),
         }
-        let moved = match message.kind {
+        let new_position = match message.event_type {
             "heartbeat" => message.parsed()?["lastEventId"].as_i64(),
             _ => message.id,
         };
-        if let (Some(id), Some((position, _))) = (moved, &mut self.position) {
+        if let (Some(id), Some((position, _))) = (new_position, &mut self.position) {
             *position = id;
         }
         Ok(())
     }
 
-    /// The first words: a half-open session of before has to make room for this one.
-    async fn enter(&mut self, socket: &mut Socket, words: &Value, ears: &Ears) -> Result<(), Lost> {
-        ears.words(words, self.position.is_some());
-        let text = |key: &str| words[key].as_str().expect("a text").to_owned();
+    /// Stores the position of the first welcome. After a reconnect, sends `resume` to close an older half-open
+    /// session.
+    async fn handle_welcome(
+        &mut self,
+        socket: &mut Socket,
+        welcome: &Value,
+        receiver: &Receiver,
+    ) -> Result<(), ConnectionError> {
+        receiver.welcome(welcome, self.position.is_some());
+        let text = |key: &str| welcome[key].as_str().expect("a string").to_owned();
         let old = self.connection.replace(text("connectionId"));
         match (&self.position, old) {
             (Some((id, epoch)), Some(old)) => {
@@ -93,7 +107,7 @@ impl Json {
             }
             (Some(_), None) => Ok(()),
             (None, _) => {
-                let last = words["lastEventId"].as_i64().expect("a position");
+                let last = welcome["lastEventId"].as_i64().expect("a position");
                 self.position = Some((last, text("epoch")));
                 Ok(())
             }
@@ -101,26 +115,27 @@ impl Json {
     }
 }
 
-/// A message of the daemon.
+/// A message from the daemon.
 #[derive(Deserialize)]
 pub struct Message<'a> {
     #[serde(rename = "type")]
-    pub kind: &'a str,
+    pub event_type: &'a str,
     pub id: Option<i64>,
     #[serde(borrow)]
     pub data: &'a RawValue,
 }
 
 impl<'a> Message<'a> {
-    pub fn read(text: &'a str) -> Result<Self, Lost> {
-        serde_json::from_str(text).map_err(|error| Lost::Final(format!("{error}: {text}")))
+    pub fn read(text: &'a str) -> Result<Self, ConnectionError> {
+        serde_json::from_str(text)
+            .map_err(|error| ConnectionError::Fatal(format!("{error}: {text}")))
     }
 
-    pub fn parsed(&self) -> Result<Value, Lost> {
+    pub fn parsed(&self) -> Result<Value, ConnectionError> {
         parsed(self.data)
     }
 }
 
-pub fn parsed(data: &RawValue) -> Result<Value, Lost> {
-    serde_json::from_str(data.get()).map_err(|error| Lost::Final(error.to_string()))
+pub fn parsed(data: &RawValue) -> Result<Value, ConnectionError> {
+    serde_json::from_str(data.get()).map_err(|error| ConnectionError::Fatal(error.to_string()))
 }

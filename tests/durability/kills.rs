@@ -1,42 +1,42 @@
-//! The daemon is killed again and again under load (SIGKILL: nothing is said, nothing is flushed).
+//! The daemon is killed repeatedly under load. SIGKILL leaves it no time to close connections or flush.
 
 use std::time::Duration;
 
-use crate::house::{House, Size};
+use crate::load_test::{LoadConfig, LoadTest};
 
 const KILLS: usize = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_twice_or_out_of_order_however_often_the_daemon_is_killed() {
-    let mut house = House::open(Size::default()).await;
-    let mut before = vec![0; house.tablets.len()];
+async fn repeated_kills_lose_and_reorder_no_event() {
+    let mut test = LoadTest::start(LoadConfig::default()).await;
+    let mut before = vec![0; test.tablets.len()];
     for _ in 0..KILLS {
-        // Some kills fall into the tablets' coming back from the one before.
-        match house.chance.below(4) {
+        // Some kills happen while the tablets reconnect after the kill before.
+        match test.random.below(4) {
             0 => {}
-            1 => house.orders.more(1).await,
+            1 => test.writes.wait_for(1).await,
             _ => {
-                house.all_back(&before).await;
-                let changes = house.chance.below(400);
-                house.orders.more(changes).await;
+                test.wait_for_reconnects(&before).await;
+                let changes = test.random.below(400);
+                test.writes.wait_for(changes).await;
             }
         }
-        // At once when a change was answered, at once when somebody was told, or at a moment that
-        // nothing marks: whatever comes before its commit is then found out.
-        match house.chance.below(3) {
+        // Kill right after a response, right after an event was received, or at a random moment. An event
+        // or response that is sent before its commit shows up as a fault then.
+        match test.random.below(3) {
             0 => {}
-            1 => house.told().await,
+            1 => test.wait_for_next_event().await,
             _ => {
-                let moment = house.chance.below(30_000) as u64;
-                tokio::time::sleep(Duration::from_micros(moment)).await;
+                let micros = test.random.below(30_000) as u64;
+                tokio::time::sleep(Duration::from_micros(micros)).await;
             }
         }
-        before = house.connections();
-        house.kill().await;
+        before = test.connections();
+        test.kill().await;
     }
-    house.all_back(&before).await;
-    house.orders.more(100).await;
-    let verdict = house.reconcile().await;
-    assert_eq!(verdict.kills, KILLS);
-    verdict.nothing_lost();
+    test.wait_for_reconnects(&before).await;
+    test.writes.wait_for(100).await;
+    let report = test.finish().await;
+    assert_eq!(report.kills, KILLS);
+    report.assert_nothing_lost();
 }

@@ -1,9 +1,9 @@
-//! The proof that nothing durable is ever lost: a house under load whose daemon is killed, whose
-//! connections are cut or left half-open and whose tablets do not read. At the end what every
-//! tablet was told is held against what the history says concerned it.
+//! Load tests that no durable event is lost, duplicated or reordered: the daemon is killed, connections
+//! are cut or left half-open, and tablets stop reading. At the end, the events that each tablet received
+//! are compared with those that the history says it should have received.
 //!
-//! `make test` runs a minute of it, `make torture` ten. A run prints its seed; `WALLCAST_SEED`
-//! repeats its choices.
+//! `make test` runs about a minute of them, `make torture` ten. A run prints its seed; set
+//! `WALLCAST_SEED` to repeat its random choices.
 
 #![allow(
     missing_docs,
@@ -14,24 +14,25 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::large_futures,
-    reason = "tests may fail loudly, and their support is used by some of them at a time"
+    reason = "tests may panic, and each test binary uses only a part of the support module"
 )]
-mod chance;
-mod drops;
-mod ears;
-mod house;
+
+mod connection_loss;
+mod connector;
+mod history;
 mod json;
 mod kills;
+mod load_test;
 mod polling;
 mod proxy;
+mod random;
+mod receiver;
+mod report;
+mod slow_readers;
 mod socketio;
 mod sse;
-mod stuck;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod tablet;
 mod torture;
-mod truth;
-mod verdict;
-mod way;
 mod writer;

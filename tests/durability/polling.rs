@@ -1,77 +1,82 @@
-//! Socket.IO by HTTP long-polling, as browsers do it: polls on one connection, pushes on another,
-//! and for some a change to WebSocket on the way.
+//! A Socket.IO client over HTTP long-polling, as in browsers: polls on one connection and posts on another,
+//! with an optional upgrade to WebSocket.
 
 use std::convert::Infallible;
 
 use hyper::Method;
 use serde_json::Value;
 
-use crate::ears::Ears;
+use crate::connector::{ConnectionError, Connector, HttpClient, Socket};
+use crate::receiver::Receiver;
 use crate::socketio::SocketIo;
-use crate::way::{Line, Lost, Socket, Way};
 
-/// What becomes of a polling session.
+/// Whether a polling session upgrades to WebSocket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Upgrades {
     Never,
-    /// Once it is connected, as stock clients do by default.
+    /// As soon as it is connected, which is the default of the official client.
     Soon,
 }
 
-/// An Engine.IO session by polling.
+/// An Engine.IO session over polling.
 struct Engine {
-    polls: Line,
-    pushes: Line,
+    polls: HttpClient,
+    posts: HttpClient,
     sid: String,
 }
 
-/// One session, until it is lost.
-pub async fn live(
+/// Runs one session until it ends.
+pub async fn run(
     client: &mut SocketIo,
     upgrades: Upgrades,
-    way: &Way,
-    ears: &Ears,
-) -> Result<Infallible, Lost> {
-    let mut engine = Engine::open(way).await?;
-    engine.push(client.connect()).await?;
-    let connections = ears.connections();
-    while upgrades == Upgrades::Never || ears.connections() == connections {
-        ears.awake().await;
+    connector: &Connector,
+    receiver: &Receiver,
+) -> Result<Infallible, ConnectionError> {
+    let mut engine = Engine::open(connector).await?;
+    engine.post(client.connect()).await?;
+    let connections = receiver.connections();
+    while upgrades == Upgrades::Never || receiver.connections() == connections {
+        receiver.before_read().await;
         let payload = engine.poll().await?;
-        engine.hear(client, &payload, ears).await?;
+        engine.handle(client, &payload, receiver).await?;
     }
-    let mut socket = engine.change_over(client, way, ears).await?;
+    let mut socket = engine.upgrade(client, connector, receiver).await?;
     socket.send("5".to_owned()).await?;
-    client.listen(socket, ears).await
+    client.listen(socket, receiver).await
 }
 
-async fn probe(way: &Way, path: &str) -> Result<Socket, Lost> {
-    let mut socket = way.websocket(path, None).await?;
+async fn probe(connector: &Connector, path: &str) -> Result<Socket, ConnectionError> {
+    let mut socket = connector.websocket(path, None).await?;
     socket.send("2probe".to_owned()).await?;
     match socket.text().await? {
         answer if answer == "3probe" => Ok(socket),
-        other => Err(Lost::Final(format!("told {other} for a probe"))),
+        other => Err(ConnectionError::Fatal(format!(
+            "received {other} instead of 3probe"
+        ))),
     }
 }
 
 impl Engine {
-    async fn open(way: &Way) -> Result<Self, Lost> {
-        let mut polls = way.line(None);
+    async fn open(connector: &Connector) -> Result<Self, ConnectionError> {
+        let mut polls = connector.http_client(None);
         let path = "/socket.io/?EIO=4&transport=polling";
-        let (status, text) = polls.ask(Method::GET, path, None).await?;
+        let (status, text) = polls.request(Method::GET, path, None).await?;
         if status != 200 {
-            return Err(Lost::refused(status));
+            return Err(ConnectionError::from_status(status));
         }
         let opened: Option<Value> = text
             .strip_prefix('0')
             .and_then(|text| serde_json::from_str(text).ok());
-        match opened.as_ref().and_then(|words| words["sid"].as_str()) {
+        match opened
+            .as_ref()
+            .and_then(|handshake| handshake["sid"].as_str())
+        {
             Some(sid) => Ok(Self {
                 polls,
-                pushes: way.line(None),
+                posts: connector.http_client(None),
                 sid: sid.to_owned(),
             }),
-            None => Err(Lost::Final(format!("no handshake: {text}"))),
+            None => Err(ConnectionError::Fatal(format!("invalid handshake: {text}"))),
         }
     }
 
@@ -79,24 +84,24 @@ impl Engine {
         format!("/socket.io/?EIO=4&transport={transport}&sid={}", self.sid)
     }
 
-    async fn poll(&mut self) -> Result<String, Lost> {
+    async fn poll(&mut self) -> Result<String, ConnectionError> {
         let path = self.path("polling");
-        match self.polls.ask(Method::GET, &path, None).await? {
+        match self.polls.request(Method::GET, &path, None).await? {
             (200, text) => Ok(text),
-            (status, _) => Err(Lost::refused(status)),
+            (status, _) => Err(ConnectionError::from_status(status)),
         }
     }
 
-    /// Goes on polling until the WebSocket has answered the probe, and for the one poll that is
-    /// under way then: the server releases it.
-    async fn change_over(
+    /// Keeps polling until the WebSocket has answered the probe and the poll that is in flight at that moment
+    /// has returned. The server completes that poll with a noop.
+    async fn upgrade(
         &mut self,
         client: &mut SocketIo,
-        way: &Way,
-        ears: &Ears,
-    ) -> Result<Socket, Lost> {
+        connector: &Connector,
+        receiver: &Receiver,
+    ) -> Result<Socket, ConnectionError> {
         let path = self.path("websocket");
-        let mut probing = Box::pin(probe(way, &path));
+        let mut probing = Box::pin(probe(connector, &path));
         let mut probed = None;
         while probed.is_none() {
             let payload = {
@@ -109,29 +114,29 @@ impl Engine {
                     }
                 }
             };
-            self.hear(client, &payload, ears).await?;
+            self.handle(client, &payload, receiver).await?;
         }
-        probed.ok_or_else(|| Lost::broken("not probed"))
+        probed.ok_or_else(|| ConnectionError::retryable("not probed"))
     }
 
-    async fn push(&mut self, packet: String) -> Result<(), Lost> {
+    async fn post(&mut self, packet: String) -> Result<(), ConnectionError> {
         let body = ("text/plain;charset=UTF-8", packet);
         let path = self.path("polling");
-        match self.pushes.ask(Method::POST, &path, Some(body)).await? {
+        match self.posts.request(Method::POST, &path, Some(body)).await? {
             (200, _) => Ok(()),
-            (status, _) => Err(Lost::refused(status)),
+            (status, _) => Err(ConnectionError::from_status(status)),
         }
     }
 
-    async fn hear(
+    async fn handle(
         &mut self,
         client: &mut SocketIo,
         payload: &str,
-        ears: &Ears,
-    ) -> Result<(), Lost> {
+        receiver: &Receiver,
+    ) -> Result<(), ConnectionError> {
         for packet in payload.split('\u{1e}') {
-            if let Some(answer) = client.packet(packet, ears)? {
-                self.push(answer).await?;
+            if let Some(answer) = client.packet(packet, receiver)? {
+                self.post(answer).await?;
             }
         }
         Ok(())

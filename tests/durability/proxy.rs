@@ -1,4 +1,4 @@
-//! A TCP proxy between one tablet and the daemon, whose connections can be cut or left half-open.
+//! A TCP proxy between one tablet and the daemon. It can cut its connections or leave them half-open.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,76 +10,76 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::way::{Door, NARROW, dial_from};
+use crate::connector::{Endpoint, NARROW, connect_from};
 
-/// The proxy; every connection through it ends when it is dropped.
+/// Dropping it stops accepting. Connections end with the test's runtime.
 pub struct Proxy {
-    pub door: Door,
-    shared: Arc<Shared>,
+    pub endpoint: Endpoint,
+    state: Arc<State>,
     accepting: JoinHandle<()>,
 }
 
-struct Shared {
-    daemon: Door,
+struct State {
+    daemon: Endpoint,
     from: Ipv4Addr,
-    /// Whether it holds little back for a tablet that does not read.
+    /// Whether it has small socket buffers (see `NARROW`).
     is_narrow: bool,
     is_down: AtomicBool,
-    /// The fate of the connections that are open now; a later one gets another.
-    fate: Mutex<watch::Sender<Fate>>,
+    /// The mode of the connections that are open now. Later connections get a new channel.
+    mode: Mutex<watch::Sender<ProxyMode>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum ProxyMode {
     Forwarded,
-    /// Both ends see it end.
+    /// Both ends are closed.
     Cut,
-    /// The tablet sees it end; the daemon keeps it, and hears and tells nothing more.
+    /// The tablet's end is closed. The daemon's end stays open without any traffic.
     HalfOpen,
 }
 
 impl Proxy {
-    /// To the daemon, with `from` as the address that it sees.
-    pub async fn start(daemon: Door, from: Ipv4Addr, is_narrow: bool) -> Self {
+    /// Starts a proxy that connects to the daemon from the address `from`.
+    pub async fn start(daemon: Endpoint, from: Ipv4Addr, is_narrow: bool) -> Self {
         let listener = listen(is_narrow).expect("a port");
-        let shared = Arc::new(Shared {
+        let state = Arc::new(State {
             daemon,
             from,
             is_narrow,
             is_down: AtomicBool::new(false),
-            fate: Mutex::new(watch::Sender::new(Fate::Forwarded)),
+            mode: Mutex::new(watch::Sender::new(ProxyMode::Forwarded)),
         });
-        let door = Door::new(listener.local_addr().expect("an address"));
-        let accepting = tokio::spawn(accept(listener, shared.clone()));
+        let endpoint = Endpoint::new(listener.local_addr().expect("an address"));
+        let accepting = tokio::spawn(accept(listener, state.clone()));
         Self {
-            door,
-            shared,
+            endpoint,
+            state,
             accepting,
         }
     }
 
-    /// Ends every connection and lets none through until [`Proxy::mend`].
+    /// Closes every connection and forwards no new one until [`Proxy::restore`].
     pub fn cut(&self) {
-        self.shared.is_down.store(true, Ordering::Relaxed);
-        self.shared.decide(Fate::Cut);
+        self.state.is_down.store(true, Ordering::Relaxed);
+        self.state.set_mode(ProxyMode::Cut);
     }
 
-    pub fn mend(&self) {
-        self.shared.is_down.store(false, Ordering::Relaxed);
+    pub fn restore(&self) {
+        self.state.is_down.store(false, Ordering::Relaxed);
     }
 
-    /// The same, a while later.
-    pub fn mend_after(&self, length: Duration) -> impl Future<Output = ()> + use<> {
-        let shared = self.shared.clone();
+    /// Calls [`Proxy::restore`] after `length`.
+    pub fn restore_after(&self, length: Duration) -> impl Future<Output = ()> + use<> {
+        let state = self.state.clone();
         async move {
             tokio::time::sleep(length).await;
-            shared.is_down.store(false, Ordering::Relaxed);
+            state.is_down.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Leaves every connection half-open; new ones come through.
+    /// Leaves every connection half-open. New ones are forwarded.
     pub fn leave_half_open(&self) {
-        self.shared.decide(Fate::HalfOpen);
+        self.state.set_mode(ProxyMode::HalfOpen);
     }
 }
 
@@ -89,11 +89,11 @@ impl Drop for Proxy {
     }
 }
 
-impl Shared {
-    fn decide(&self, fate: Fate) {
-        let next = watch::Sender::new(Fate::Forwarded);
-        let now = std::mem::replace(&mut *self.fate.lock().unwrap(), next);
-        now.send_replace(fate);
+impl State {
+    fn set_mode(&self, mode: ProxyMode) {
+        let next = watch::Sender::new(ProxyMode::Forwarded);
+        let now = std::mem::replace(&mut *self.mode.lock().unwrap(), next);
+        now.send_replace(mode);
     }
 }
 
@@ -106,32 +106,32 @@ fn listen(is_narrow: bool) -> std::io::Result<TcpListener> {
     socket.listen(128)
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((near, _)) = listener.accept().await {
-        let fate = shared.fate.lock().unwrap().subscribe();
-        if !shared.is_down.load(Ordering::Relaxed) {
-            tokio::spawn(forward(near, shared.clone(), fate));
+        let mode = state.mode.lock().unwrap().subscribe();
+        if !state.is_down.load(Ordering::Relaxed) {
+            tokio::spawn(forward(near, state.clone(), mode));
         }
     }
 }
 
-async fn forward(mut near: TcpStream, shared: Arc<Shared>, mut fate: watch::Receiver<Fate>) {
+async fn forward(mut near: TcpStream, state: Arc<State>, mut mode: watch::Receiver<ProxyMode>) {
     let _ = near.set_nodelay(true);
-    let Ok(mut far) = dial_from(shared.from, shared.daemon.address(), shared.is_narrow).await
+    let Ok(mut far) = connect_from(state.from, state.daemon.address(), state.is_narrow).await
     else {
         return;
     };
-    let decided = async {
-        let decided = fate.wait_for(|fate| *fate != Fate::Forwarded).await;
-        decided.is_ok_and(|fate| *fate == Fate::HalfOpen)
+    let changed = async {
+        let changed = mode.wait_for(|mode| *mode != ProxyMode::Forwarded).await;
+        changed.is_ok_and(|mode| *mode == ProxyMode::HalfOpen)
     };
     let is_half_open = tokio::select! {
         _ = copy_bidirectional(&mut near, &mut far) => false,
-        is_half_open = decided => is_half_open,
+        is_half_open = changed => is_half_open,
     };
     drop(near);
     if is_half_open {
-        // Held open until the test ends, and never read.
+        // Keep the daemon's end open, unread, until the test ends.
         std::future::pending::<()>().await;
     }
 }

@@ -1,5 +1,5 @@
-//! A tablet on server-sent events (contract 4.3), which keeps the last id as `EventSource` does and
-//! brings it in `Last-Event-ID`.
+//! A client of server-sent events that behaves as `EventSource`: it keeps the last id and sends it as
+//! `Last-Event-ID` (docs/protocol.md#server-sent-events).
 
 use std::convert::Infallible;
 
@@ -8,16 +8,16 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::ears::Ears;
+use crate::connector::{ConnectionError, Connector};
+use crate::receiver::Receiver;
 use crate::socketio::id_of;
-use crate::way::{Lost, Way};
 
-/// What such a tablet keeps between two connections.
+/// The state that is kept between connections.
 pub struct Sse {
     token: String,
     last_event_id: Option<String>,
     connection: Option<String>,
-    comes_back: bool,
+    is_resuming: bool,
 }
 
 impl Sse {
@@ -26,81 +26,88 @@ impl Sse {
             token: token.to_owned(),
             last_event_id: None,
             connection: None,
-            comes_back: false,
+            is_resuming: false,
         }
     }
 
-    /// One connection, until it is lost.
-    pub async fn live(&mut self, way: &Way, ears: &Ears) -> Result<Infallible, Lost> {
+    /// Runs one connection until it ends.
+    pub async fn run(
+        &mut self,
+        connector: &Connector,
+        receiver: &Receiver,
+    ) -> Result<Infallible, ConnectionError> {
         let mut request = Request::builder()
             .uri("/api/events")
             .header("accept", "text/event-stream");
         if let Some(id) = &self.last_event_id {
             request = request.header("last-event-id", id);
         }
-        self.comes_back = self.last_event_id.is_some();
-        let mut line = way.line(Some(&self.token));
-        let response = line.open(request, String::new()).await?;
+        self.is_resuming = self.last_event_id.is_some();
+        let mut http = connector.http_client(Some(&self.token));
+        let response = http.send(request, String::new()).await?;
         match response.status().as_u16() {
-            200 => self.listen(response.into_body(), way, ears).await,
-            status => Err(Lost::refused(status)),
+            200 => self.listen(response.into_body(), connector, receiver).await,
+            status => Err(ConnectionError::from_status(status)),
         }
     }
 
     async fn listen(
         &mut self,
         mut body: Incoming,
-        way: &Way,
-        ears: &Ears,
-    ) -> Result<Infallible, Lost> {
-        let mut waiting = Vec::new();
+        connector: &Connector,
+        receiver: &Receiver,
+    ) -> Result<Infallible, ConnectionError> {
+        let mut buffer = Vec::new();
         loop {
-            while let Some(end) = waiting.windows(2).position(|pair| pair == b"\n\n") {
-                let block: Vec<u8> = waiting.drain(..end + 2).collect();
+            while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = buffer.drain(..end + 2).collect();
                 let block = String::from_utf8(block);
-                let block = block.map_err(|error| Lost::Final(error.to_string()))?;
-                if let Some(resume) = self.dispatch(&block, ears)? {
-                    self.replace(way, resume, ears);
+                let block = block.map_err(|error| ConnectionError::Fatal(error.to_string()))?;
+                if let Some(resume) = self.dispatch(&block, receiver)? {
+                    self.send_resume(connector, resume, receiver);
                 }
             }
-            ears.awake().await;
+            receiver.before_read().await;
             match body.frame().await {
-                Some(Ok(frame)) => {
-                    waiting.extend_from_slice(&frame.into_data().unwrap_or_default())
-                }
-                Some(Err(error)) => return Err(Lost::broken(error)),
-                None => return Err(Lost::broken("it ended")),
+                Some(Ok(frame)) => buffer.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => return Err(ConnectionError::retryable(error)),
+                None => return Err(ConnectionError::retryable("the stream ended")),
             }
         }
     }
 
-    /// An event, and the message by which a half-open session of before makes room for this one.
-    fn dispatch(&mut self, block: &str, ears: &Ears) -> Result<Option<Value>, Lost> {
-        let (mut id, mut kind, mut data) = (None, None, None);
+    /// Handles an event. After a reconnect, returns the `resume` message that closes an older half-open
+    /// session.
+    fn dispatch(
+        &mut self,
+        block: &str,
+        receiver: &Receiver,
+    ) -> Result<Option<Value>, ConnectionError> {
+        let (mut id, mut event_type, mut data) = (None, None, None);
         for line in block.lines() {
             match line.split_once(": ") {
                 Some(("id", value)) => id = Some(value),
-                Some(("event", value)) => kind = Some(value),
+                Some(("event", value)) => event_type = Some(value),
                 Some(("data", value)) => data = Some(value),
                 _ => {}
             }
         }
-        let nonsense = || Lost::Final(format!("no event: {block}"));
-        let (Some(kind), Some(data)) = (kind, data) else {
+        let invalid = || ConnectionError::Fatal(format!("invalid event: {block}"));
+        let (Some(event_type), Some(data)) = (event_type, data) else {
             return Ok(None);
         };
         let mut resume = None;
-        match (kind, id) {
+        match (event_type, id) {
             ("connection", _) => {
-                let words: Value = serde_json::from_str(data).map_err(|_| nonsense())?;
-                ears.words(&words, self.comes_back);
-                let new = words["connectionId"].as_str().ok_or_else(nonsense)?;
+                let welcome: Value = serde_json::from_str(data).map_err(|_| invalid())?;
+                receiver.welcome(&welcome, self.is_resuming);
+                let new = welcome["connectionId"].as_str().ok_or_else(invalid)?;
                 resume = self.resume(new);
                 self.connection = Some(new.to_owned());
             }
-            ("error", None) => return Err(ended(data)),
-            (_, Some(id)) => ears.event(kind, Some(id_of(id).ok_or_else(nonsense)?), data),
-            (_, None) => ears.event(kind, None, data),
+            ("error", None) => return Err(error_of(data)),
+            (_, Some(id)) => receiver.event(event_type, Some(id_of(id).ok_or_else(invalid)?), data),
+            (_, None) => receiver.event(event_type, None, data),
         }
         if let Some(id) = id {
             self.last_event_id = Some(id.to_owned());
@@ -116,28 +123,30 @@ impl Sse {
         Some(json!({ "connectionId": new, "type": "resume", "data": data }))
     }
 
-    /// Beside the stream, which is read on: a session that is behind takes no messages.
-    fn replace(&self, way: &Way, resume: Value, ears: &Ears) {
+    /// Sends `resume` in a task of its own while the stream is read: a session whose queue is full accepts
+    /// no messages.
+    fn send_resume(&self, connector: &Connector, resume: Value, receiver: &Receiver) {
         let body = ("application/json", resume.to_string());
-        let (mut line, ears) = (way.line(Some(&self.token)), ears.clone());
+        let (mut http, receiver) = (connector.http_client(Some(&self.token)), receiver.clone());
         tokio::spawn(async move {
-            let answered = line.ask(Method::POST, "/api/send", Some(body)).await;
-            // It may have ended meanwhile, or been behind for too long: then the twin stays a while.
-            if let Ok((status, text)) = answered
+            let response = http.request(Method::POST, "/api/send", Some(body)).await;
+            // The new session may have ended, or its queue may stay full: then the old session remains until
+            // its own timeout.
+            if let Ok((status, text)) = response
                 && ![200, 403, 409, 503].contains(&status)
             {
-                ears.complain(format!("resume: {status} {text}"));
+                receiver.add_violation(format!("resume: {status} {text}"));
             }
         });
     }
 }
 
-/// What an `error` at a stream's end means.
-fn ended(data: &str) -> Lost {
-    let comes_back = ["stalled", "try_again", "shutdown"];
+/// The meaning of an `error` event at the end of a stream.
+fn error_of(data: &str) -> ConnectionError {
+    let retryable = ["stalled", "try_again", "shutdown"];
     let is_named = |code: &&str| data.contains(&format!("\"code\":\"{code}\""));
-    match comes_back.iter().any(is_named) {
-        true => Lost::broken(data),
-        false => Lost::Final(data.to_owned()),
+    match retryable.iter().any(is_named) {
+        true => ConnectionError::retryable(data),
+        false => ConnectionError::Fatal(data.to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! A tablet that comes back by itself for as long as the run lasts.
+//! A simulated tablet that reconnects until it is dropped.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::chance::Chance;
-use crate::ears::Ears;
-use crate::json::{Json, Proof};
+use crate::connector::{ConnectionError, Connector};
+use crate::json::{Json, TokenPlacement};
 use crate::polling::{self, Upgrades};
 use crate::proxy::Proxy;
+use crate::random::Random;
+use crate::receiver::Receiver;
 use crate::socketio::SocketIo;
 use crate::sse::Sse;
-use crate::way::{Lost, Way};
 
-/// How a tablet speaks and comes back.
+/// The protocol that a tablet uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dialect {
-    /// JSON WebSocket, the token in the handshake.
+    /// JSON WebSocket with the token in the handshake.
     Json,
-    /// JSON WebSocket, the token by message.
+    /// JSON WebSocket with the token in a message.
     JsonLate,
     /// Socket.IO over WebSocket.
     SocketIo,
     /// Socket.IO over polling.
     Polling,
-    /// Socket.IO that begins with polling and changes to WebSocket.
+    /// Socket.IO that starts with polling and upgrades to WebSocket.
     Upgrade,
     /// Server-sent events.
     Sse,
@@ -54,34 +54,32 @@ impl Dialect {
     }
 }
 
-/// A tablet on the wall.
 pub struct Tablet {
     pub id: String,
     pub dialect: Dialect,
-    pub ears: Ears,
-    pub hears: Hears,
-    /// What it is reached through, where its connections are to fail.
+    pub receiver: Receiver,
+    pub subscription: Subscription,
+    /// The proxy that makes its connections fail, if any.
     pub proxy: Option<Proxy>,
     task: JoinHandle<Infallible>,
 }
 
-/// What concerns it.
-pub enum Hears {
-    /// It is an admin's.
-    Everything,
-    /// The areas that it had when the run began; later ones are told by their events.
+/// Which events a client receives.
+pub enum Subscription {
+    /// All of them, as an admin.
+    AllEvents,
+    /// Those of the areas it had at the start of the run, plus areas that events assign to it later.
     Areas(Vec<String>),
 }
 
-/// What a tablet is to be.
-pub struct Plan<'a> {
+pub struct TabletConfig<'a> {
     pub id: &'a str,
     pub token: &'a str,
     pub dialect: Dialect,
-    pub hears: Hears,
-    pub way: Way,
+    pub subscription: Subscription,
+    pub connector: Connector,
     pub proxy: Option<Proxy>,
-    pub chance: Chance,
+    pub random: Random,
 }
 
 enum Client {
@@ -92,29 +90,34 @@ enum Client {
 }
 
 impl Tablet {
-    pub fn start(plan: Plan<'_>) -> Self {
-        let client = match plan.dialect {
-            Dialect::Json => Client::Json(Json::new(plan.token, Proof::Header)),
-            Dialect::JsonLate => Client::Json(Json::new(plan.token, Proof::Message)),
-            Dialect::SocketIo => Client::SocketIo(SocketIo::new(plan.token)),
-            Dialect::Polling => Client::Polling(SocketIo::new(plan.token), Upgrades::Never),
-            Dialect::Upgrade => Client::Polling(SocketIo::new(plan.token), Upgrades::Soon),
-            Dialect::Sse => Client::Sse(Sse::new(plan.token)),
+    pub fn start(config: TabletConfig<'_>) -> Self {
+        let client = match config.dialect {
+            Dialect::Json => Client::Json(Json::new(config.token, TokenPlacement::Header)),
+            Dialect::JsonLate => Client::Json(Json::new(config.token, TokenPlacement::Message)),
+            Dialect::SocketIo => Client::SocketIo(SocketIo::new(config.token)),
+            Dialect::Polling => Client::Polling(SocketIo::new(config.token), Upgrades::Never),
+            Dialect::Upgrade => Client::Polling(SocketIo::new(config.token), Upgrades::Soon),
+            Dialect::Sse => Client::Sse(Sse::new(config.token)),
         };
-        let ears = Ears::default();
-        let task = tokio::spawn(live(client, plan.way, ears.clone(), plan.chance));
+        let receiver = Receiver::default();
+        let task = tokio::spawn(run(
+            client,
+            config.connector,
+            receiver.clone(),
+            config.random,
+        ));
         Self {
-            id: plan.id.to_owned(),
-            dialect: plan.dialect,
-            ears,
-            hears: plan.hears,
-            proxy: plan.proxy,
+            id: config.id.to_owned(),
+            dialect: config.dialect,
+            receiver,
+            subscription: config.subscription,
+            proxy: config.proxy,
             task,
         }
     }
 
     pub fn proxy(&self) -> &Proxy {
-        self.proxy.as_ref().expect("it is reached by a proxy")
+        self.proxy.as_ref().expect("it has a proxy")
     }
 }
 
@@ -124,20 +127,25 @@ impl Drop for Tablet {
     }
 }
 
-async fn live(mut client: Client, way: Way, ears: Ears, mut chance: Chance) -> Infallible {
+async fn run(
+    mut client: Client,
+    connector: Connector,
+    receiver: Receiver,
+    mut random: Random,
+) -> Infallible {
     loop {
-        let lost = match &mut client {
-            Client::Json(client) => client.live(&way, &ears).await,
-            Client::SocketIo(client) => client.live(&way, &ears).await,
-            Client::Sse(client) => client.live(&way, &ears).await,
+        let result = match &mut client {
+            Client::Json(client) => client.run(&connector, &receiver).await,
+            Client::SocketIo(client) => client.run(&connector, &receiver).await,
+            Client::Sse(client) => client.run(&connector, &receiver).await,
             Client::Polling(client, upgrades) => {
-                polling::live(client, *upgrades, &way, &ears).await
+                polling::run(client, *upgrades, &connector, &receiver).await
             }
         };
-        let Err(why) = lost;
-        ears.lost(why);
-        // The back-off of a client that is in a hurry.
-        let pause = 5 + chance.below(40) as u64;
+        let Err(error) = result;
+        receiver.disconnected(error);
+        // A short back-off, so that a run has many reconnects.
+        let pause = 5 + random.below(40) as u64;
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }

@@ -1,20 +1,21 @@
-//! Everything at once and for long: kills, cuts, half-open connections, naps and slow readers.
-//! `make torture` runs it.
+//! Random faults for ten minutes: kills, cut and half-open connections, paused and slow readers. Run it
+//! with `make torture`.
 
 use std::time::{Duration, Instant};
 
-use crate::house::{House, Size};
+use crate::load_test::{LoadConfig, LoadTest};
 use crate::tablet::Dialect;
 
-/// How long it lasts unless `WALLCAST_TORTURE_SECONDS` says otherwise.
+/// Length of the run unless `WALLCAST_TORTURE_SECONDS` says otherwise.
 const SECONDS: u64 = 600;
-/// How long a tablet whose connection was cut stays away.
-const DROP: Duration = Duration::from_secs(2);
-/// Longer than that is a peer which takes nothing given up (contract 4.6).
-const NAP: usize = 12_000;
-const REPORT: Duration = Duration::from_secs(10);
-/// Everything that happens in such a run is to be found in its history at the end.
-const NOTHING_IS_DROPPED: &[(&str, &str)] =
+/// How long a tablet whose connection was cut cannot reconnect.
+const CUT_LENGTH: Duration = Duration::from_secs(2);
+/// Milliseconds that a tablet reads nothing, at most. Some pauses exceed the ten seconds after which the
+/// daemon closes a stalled connection (docs/protocol.md#back-pressure).
+const MAX_PAUSE_MILLIS: usize = 12_000;
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Keeps the whole run in the history, which is compared with the received events at the end.
+const UNLIMITED_HISTORY: &[(&str, &str)] =
     &[("HISTORY_EVENTS", "10000000"), ("HISTORY_DAYS", "3650")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,7 +25,7 @@ async fn torture() {
         Ok(text) => text.parse().expect("WALLCAST_TORTURE_SECONDS is a number"),
         Err(_) => SECONDS,
     };
-    let mut house = House::open(Size {
+    let mut test = LoadTest::start(LoadConfig {
         tablets: Dialect::ALL.repeat(4),
         writers: 6,
         areas: 4,
@@ -32,47 +33,47 @@ async fn torture() {
         pause: 40,
         has_proxies: true,
         is_narrow: true,
-        options: NOTHING_IS_DROPPED,
-        ..Size::default()
+        options: UNLIMITED_HISTORY,
+        ..LoadConfig::default()
     })
     .await;
     let began = Instant::now();
     let mut reported = began;
     while began.elapsed() < Duration::from_secs(length) {
-        torment(&mut house).await;
-        let pause = house.chance.below(1000) as u64;
+        inject_fault(&mut test).await;
+        let pause = test.random.below(1000) as u64;
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        if reported.elapsed() >= REPORT {
+        if reported.elapsed() >= REPORT_INTERVAL {
             reported = Instant::now();
             println!(
                 "{} of {length} s: {}",
                 began.elapsed().as_secs(),
-                house.progress()
+                test.progress()
             );
         }
     }
-    house.calm();
-    house.reconcile().await.nothing_lost();
+    test.stop_faults();
+    test.finish().await.assert_nothing_lost();
 }
 
-/// One of the things that happen to a house.
-async fn torment(house: &mut House) {
-    let tablets = house.some_tablets();
-    match house.chance.below(6) {
-        0 | 1 => house.kill().await,
+/// Injects one random fault.
+async fn inject_fault(test: &mut LoadTest) {
+    let tablets = test.random_tablets();
+    match test.random.below(6) {
+        0 | 1 => test.kill().await,
         2 => {
-            house.cut(&tablets);
-            house.mend_after(&tablets, DROP);
+            test.cut(&tablets);
+            test.restore_after(&tablets, CUT_LENGTH);
         }
-        3 => house.leave_half_open(&tablets),
+        3 => test.leave_half_open(&tablets),
         4 => {
-            let length = Duration::from_millis(house.chance.below(NAP) as u64);
-            house.nap(&tablets, length);
+            let length = Duration::from_millis(test.random.below(MAX_PAUSE_MILLIS) as u64);
+            test.pause_reading_for(&tablets, length);
         }
         _ => {
-            // Between no time at all and 20 messages a second.
-            let pace = Duration::from_millis(house.chance.below(50) as u64);
-            house.walk(&tablets, pace);
+            // From no delay to 20 messages per second.
+            let delay = Duration::from_millis(test.random.below(50) as u64);
+            test.set_read_delay(&tablets, delay);
         }
     }
 }

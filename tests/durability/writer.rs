@@ -1,5 +1,5 @@
-//! An admin's program that changes areas of its own without a pause. It alone changes them, so
-//! that whatever happened to them can be told for certain, also where an answer was lost.
+//! An admin client that keeps changing its areas. No other client changes them, so the writer can find
+//! out whether a change was applied even if its response was lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,54 +10,53 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::chance::Chance;
+use crate::connector::{ConnectionError, HttpClient};
+use crate::random::Random;
 use crate::support::soon;
-use crate::way::{Line, Lost};
 
-/// A writer at work.
 pub struct Writer {
     pub areas: Vec<Area>,
-    /// Whom areas are given to and taken from.
+    /// The clients that areas are assigned to and unassigned from.
     pub clients: Vec<String>,
-    pub line: Line,
-    pub chance: Chance,
-    pub orders: Orders,
-    /// A pause of at most so many milliseconds after each change.
+    pub http: HttpClient,
+    pub random: Random,
+    pub writes: WriteControl,
+    /// The longest pause after a change, in milliseconds.
     pub pause: usize,
-    pub work: Work,
+    pub results: WriteResults,
 }
 
-/// What all writers are told, and what they tell.
+/// Stops all writers, and counts their answered changes.
 #[derive(Clone, Default)]
-pub struct Orders {
-    is_over: Arc<AtomicBool>,
+pub struct WriteControl {
+    is_stopped: Arc<AtomicBool>,
     answered: Arc<watch::Sender<usize>>,
 }
 
-/// What became of a writer's changes.
+/// The outcome of a writer's changes.
 #[derive(Default)]
-pub struct Work {
-    /// What must have been told, in this order for each area.
-    pub facts: Vec<Fact>,
+pub struct WriteResults {
+    /// The events that must have been published, in this order for each area.
+    pub expected: Vec<ExpectedEvent>,
     pub answered: usize,
-    /// Whose answer was lost.
+    /// Changes whose response was lost.
     pub lost: usize,
-    /// Of those: found to have happened.
-    pub happened: usize,
+    /// How many of the lost ones were applied.
+    pub applied: usize,
 }
 
-/// An event that a change must have made.
+/// An event that a change must have published.
 #[derive(Clone, Debug)]
-pub struct Fact {
-    pub kind: &'static str,
+pub struct ExpectedEvent {
+    pub event_type: &'static str,
     pub area: String,
     pub name: String,
     pub is_enabled: bool,
-    /// Whom it is addressed to, where that is one client.
+    /// The client it is addressed to, for an assignment.
     pub client: Option<String>,
 }
 
-/// An area as its one writer knows it.
+/// An area in the state that its writer knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Area {
     pub id: String,
@@ -69,15 +68,15 @@ pub struct Area {
 enum Change {
     Rename(String),
     Toggle,
-    Both(String),
+    RenameAndToggle(String),
     Assign(String),
     Unassign(String),
 }
 
-impl Orders {
-    /// Has every writer stop after the change that it is at.
-    pub fn end(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
+impl WriteControl {
+    /// Makes every writer stop after its current change.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
     }
 
     /// Changes that were answered.
@@ -85,8 +84,8 @@ impl Orders {
         *self.answered.borrow()
     }
 
-    /// Waits until so many more changes were answered.
-    pub async fn more(&self, count: usize) {
+    /// Waits until `count` more changes were answered.
+    pub async fn wait_for(&self, count: usize) {
         let target = self.answered() + count;
         let mut answered = self.answered.subscribe();
         let wait = answered.wait_for(|answered| *answered >= target);
@@ -95,31 +94,31 @@ impl Orders {
 }
 
 impl Writer {
-    /// Works until the orders end.
-    pub async fn run(mut self) -> Work {
+    /// Makes changes until it is stopped.
+    pub async fn run(mut self) -> WriteResults {
         let mut number = 0;
-        while !self.orders.is_over.load(Ordering::Relaxed) {
+        while !self.writes.is_stopped.load(Ordering::Relaxed) {
             number += 1;
-            let index = self.chance.below(self.areas.len());
-            let change = self.invent(index, number);
-            self.make(index, &change).await;
+            let index = self.random.below(self.areas.len());
+            let change = self.random_change(index, number);
+            self.apply(index, &change).await;
             if self.pause > 0 {
-                let pause = self.chance.below(self.pause) as u64;
+                let pause = self.random.below(self.pause) as u64;
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
         }
-        self.work
+        self.results
     }
 
-    fn invent(&mut self, index: usize, number: usize) -> Change {
+    fn random_change(&mut self, index: usize, number: usize) -> Change {
         let area = &self.areas[index];
-        // A name that no other change of this house gives: the id is the area's own.
+        // Unique within the run: area id and change number.
         let name = format!("{} {number}", area.id);
-        match self.chance.below(10) {
+        match self.random.below(10) {
             0 => Change::Toggle,
-            1 => Change::Both(name),
+            1 => Change::RenameAndToggle(name),
             2 | 3 if !self.clients.is_empty() => {
-                let client = self.chance.one_of(&self.clients).clone();
+                let client = self.random.one_of(&self.clients).clone();
                 match area.clients.contains(&client) {
                     true => Change::Unassign(client),
                     false => Change::Assign(client),
@@ -129,40 +128,41 @@ impl Writer {
         }
     }
 
-    async fn make(&mut self, index: usize, change: &Change) {
+    async fn apply(&mut self, index: usize, change: &Change) {
         let before = &self.areas[index];
-        let (after, facts) = change.outcome(before);
+        let (after, expected) = change.outcome(before);
         let (method, path, body) = change.request(before);
         let body = Some(("application/json", body.to_string()));
-        let has_happened = match self.line.ask(method, &path, body).await {
+        let was_applied = match self.http.request(method, &path, body).await {
             Ok((status, text)) => {
                 assert!((200..300).contains(&status), "{path}: {status} {text}");
-                self.work.answered += 1;
-                self.orders.answered.send_modify(|answered| *answered += 1);
+                self.results.answered += 1;
+                self.writes.answered.send_modify(|answered| *answered += 1);
                 true
             }
-            Err(Lost::Final(text)) => panic!("{path}: {text}"),
-            Err(Lost::Broken(_)) => {
-                let has_happened = self.settle(index, &after).await;
-                self.work.lost += 1;
-                self.work.happened += usize::from(has_happened);
-                has_happened
+            Err(ConnectionError::Fatal(text)) => panic!("{path}: {text}"),
+            Err(ConnectionError::Retryable(_)) => {
+                let was_applied = self.find_out(index, &after).await;
+                self.results.lost += 1;
+                self.results.applied += usize::from(was_applied);
+                was_applied
             }
         };
-        if has_happened {
+        if was_applied {
             self.areas[index] = after;
-            self.work.facts.extend(facts);
+            self.results.expected.extend(expected);
         }
     }
 
-    /// Asks what became of a change whose answer was lost; it happened whole or not at all.
-    async fn settle(&mut self, index: usize, after: &Area) -> bool {
+    /// Reads the area to find out whether a change was applied whose response was lost. Panics if it was
+    /// applied in part.
+    async fn find_out(&mut self, index: usize, after: &Area) -> bool {
         let before = &self.areas[index];
         let path = format!("/api/areas/{}", before.id);
-        let line = &mut self.line;
+        let http = &mut self.http;
         let answer = async {
             loop {
-                if let Ok(answer) = line.ask(Method::GET, &path, None).await {
+                if let Ok(answer) = http.request(Method::GET, &path, None).await {
                     return answer;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -186,7 +186,7 @@ impl Change {
         match self {
             Self::Rename(name) => (Method::PATCH, path, json!({ "name": name })),
             Self::Toggle => (Method::PATCH, format!("{path}/toggle"), json!({})),
-            Self::Both(name) => {
+            Self::RenameAndToggle(name) => {
                 let body = json!({ "name": name, "isEnabled": !area.is_enabled });
                 (Method::PUT, path, body)
             }
@@ -195,53 +195,53 @@ impl Change {
         }
     }
 
-    /// The area afterwards, and the events that tell of the change.
-    fn outcome(&self, before: &Area) -> (Area, Vec<Fact>) {
+    /// The area after the change, and the events that the change publishes.
+    fn outcome(&self, before: &Area) -> (Area, Vec<ExpectedEvent>) {
         let mut after = before.clone();
-        let mut kinds = Vec::new();
+        let mut event_types = Vec::new();
         let mut client = None;
-        if let Self::Rename(name) | Self::Both(name) = self {
+        if let Self::Rename(name) | Self::RenameAndToggle(name) = self {
             after.name = name.clone();
-            kinds.push("area_updated");
+            event_types.push("area_updated");
         }
-        if let Self::Toggle | Self::Both(_) = self {
+        if let Self::Toggle | Self::RenameAndToggle(_) = self {
             after.is_enabled = !before.is_enabled;
-            kinds.push(match after.is_enabled {
+            event_types.push(match after.is_enabled {
                 true => "area_enabled",
                 false => "area_disabled",
             });
         }
         if let Self::Assign(to) = self {
             after.clients.insert(to.clone());
-            kinds.push("area_added");
+            event_types.push("area_added");
             client = Some(to.clone());
         }
         if let Self::Unassign(from) = self {
             after.clients.remove(from);
-            kinds.push("area_removed");
+            event_types.push("area_removed");
             client = Some(from.clone());
         }
-        let fact = |kind| Fact {
-            kind,
+        let expected = |event_type| ExpectedEvent {
+            event_type,
             area: after.id.clone(),
             name: after.name.clone(),
             is_enabled: after.is_enabled,
             client: client.clone(),
         };
-        let facts = kinds.into_iter().map(fact).collect();
-        (after, facts)
+        let events = event_types.into_iter().map(expected).collect();
+        (after, events)
     }
 }
 
 impl Area {
-    /// An area of `GET /api/areas/{id}`, as an admin sees it.
+    /// Parses the response of `GET /api/areas/{id}` to an admin.
     pub fn read(area: &Value) -> Self {
-        let text = |key: &str| area[key].as_str().expect("a text").to_owned();
+        let text = |key: &str| area[key].as_str().expect("a string").to_owned();
         let clients = area["clientIds"].as_array().expect("clients").iter();
         Self {
             id: text("id"),
             name: text("name"),
-            is_enabled: area["isEnabled"].as_bool().expect("a switch"),
+            is_enabled: area["isEnabled"].as_bool().expect("a boolean"),
             clients: clients
                 .map(|id| id.as_str().expect("an id").to_owned())
                 .collect(),

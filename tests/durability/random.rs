@@ -1,11 +1,11 @@
-//! Randomness that a seed repeats.
+//! A random number generator that gives the same numbers for the same seed.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A stream of random numbers (SplitMix64).
-pub struct Chance(u64);
+/// A SplitMix64 generator.
+pub struct Random(u64);
 
-/// The seed that `WALLCAST_SEED` names, else one of this moment.
+/// The seed in `WALLCAST_SEED`, or the current time in microseconds.
 pub fn seed() -> u64 {
     match std::env::var("WALLCAST_SEED") {
         Ok(text) => text.parse().expect("WALLCAST_SEED is a whole number"),
@@ -16,12 +16,12 @@ pub fn seed() -> u64 {
     }
 }
 
-impl Chance {
+impl Random {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A stream of its own for somebody else.
+    /// A new generator, seeded by this one.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
