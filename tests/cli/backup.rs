@@ -1,4 +1,4 @@
-//! `backup` beside a real daemon and without one, and every way to be refused.
+//! The command `backup`, with and without a running daemon, and its error messages.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -13,11 +13,11 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    program::{ended, program, wallcast_in},
+    program::{program, run_result, wallcast_in},
     support::{Daemon, command, is_private, soon},
 };
 
-/// The names in a folder.
+/// The sorted file names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
@@ -27,7 +27,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A data folder that a daemon has used and left.
+/// The data folder of a daemon that has stopped, with one client in its database.
 async fn used_folder() -> tempfile::TempDir {
     let mut daemon = Daemon::start().await;
     daemon.pair("Wall", &[]).await;
@@ -39,7 +39,7 @@ async fn used_folder() -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn beside_a_busy_daemon_each_backup_is_of_one_moment() {
+async fn backup_during_writes_is_consistent() {
     let daemon = Daemon::start().await;
     let admin = daemon.admin().await;
     let area = format!("/api/areas/{}", admin.create_area("Kitchen").await);
@@ -48,11 +48,11 @@ async fn beside_a_busy_daemon_each_backup_is_of_one_moment() {
         .put(&area, json!({ "name": "Kitchen 0" }))
         .await
         .expect(200);
-    let is_over = Arc::new(AtomicBool::new(false));
-    let over = is_over.clone();
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    let stopped = is_stopped.clone();
     let writing = tokio::spawn(async move {
         let mut changes = 0;
-        while !over.load(Ordering::Relaxed) {
+        while !stopped.load(Ordering::Relaxed) {
             changes += 1;
             let body = json!({ "name": format!("Kitchen {changes}") });
             admin.put(&area, body).await.expect(200);
@@ -62,10 +62,10 @@ async fn beside_a_busy_daemon_each_backup_is_of_one_moment() {
     let folder = tempfile::tempdir().unwrap();
     let mut newest = 0;
     for n in 0..5 {
-        let file = folder.path().join(format!("house-{n}.backup"));
+        let file = folder.path().join(format!("wallcast-{n}.backup"));
         let output = daemon.cli(&["backup", file.to_str().unwrap()]).await;
-        let said = ended(output);
-        let line = said.said();
+        let result = run_result(output);
+        let line = result.stdout();
         assert!(
             line.starts_with(&format!("wrote {} (", file.display())),
             "{line}"
@@ -88,18 +88,21 @@ async fn beside_a_busy_daemon_each_backup_is_of_one_moment() {
             .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
             .unwrap();
         assert!(line.contains(&format!(" {events} event")), "{line}");
-        assert!(events >= newest, "later backups are of later moments");
+        assert!(
+            events >= newest,
+            "a later backup has as many events or more"
+        );
         newest = events;
         let name = text("SELECT name FROM areas").unwrap();
-        let told = text("SELECT data FROM events ORDER BY id DESC LIMIT 1").unwrap();
-        assert!(told.contains(&format!("\"{name}\"")), "{name}: {told}");
+        let event = text("SELECT data FROM events ORDER BY id DESC LIMIT 1").unwrap();
+        assert!(event.contains(&format!("\"{name}\"")), "{name}: {event}");
     }
-    is_over.store(true, Ordering::Relaxed);
+    is_stopped.store(true, Ordering::Relaxed);
     assert!(soon("the writer", writing).await.unwrap() > 0);
-    let expected: Vec<_> = (0..5).map(|n| format!("house-{n}.backup")).collect();
-    assert_eq!(names(folder.path()), expected, "nothing lies beside them");
+    let expected: Vec<_> = (0..5).map(|n| format!("wallcast-{n}.backup")).collect();
+    assert_eq!(names(folder.path()), expected, "no other files remain");
 
-    // The running house has no mark: started again it keeps its epoch.
+    // A backup leaves no mark in the running daemon's database: a restart keeps the epoch.
     let before = epoch(&daemon).await;
     assert_eq!(epoch(&daemon.restart().await).await, before);
 }
@@ -114,100 +117,100 @@ async fn epoch(daemon: &Daemon) -> String {
 }
 
 #[tokio::test]
-async fn without_a_daemon_nothing_but_the_lock_is_added_to_the_folder() {
-    let house = used_folder().await;
+async fn backup_without_daemon_adds_only_the_lock_file() {
+    let data = used_folder().await;
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("house.backup");
-    let before = std::fs::read(house.path().join("wallcast.db")).unwrap();
-    let said = wallcast_in(house.path(), &["backup", file.to_str().unwrap()]);
-    assert!(said.said().contains(", 1 client)"), "{said:?}");
-    assert_eq!(names(house.path()), ["wallcast.db", "wallcast.lock"]);
-    let after = std::fs::read(house.path().join("wallcast.db")).unwrap();
-    assert!(before == after, "the house is only read");
+    let file = folder.path().join("wallcast.backup");
+    let before = std::fs::read(data.path().join("wallcast.db")).unwrap();
+    let result = wallcast_in(data.path(), &["backup", file.to_str().unwrap()]);
+    assert!(result.stdout().contains(", 1 client)"), "{result:?}");
+    assert_eq!(names(data.path()), ["wallcast.db", "wallcast.lock"]);
+    let after = std::fs::read(data.path().join("wallcast.db")).unwrap();
+    assert!(before == after, "the database is only read");
 }
 
 #[tokio::test]
-async fn a_file_stays_unless_it_is_forced() {
-    let house = used_folder().await;
+async fn backup_replaces_existing_file_only_with_force() {
+    let data = used_folder().await;
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("house.backup");
+    let file = folder.path().join("wallcast.backup");
     std::fs::write(&file, "mine").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let path = file.to_str().unwrap();
-    let refused = wallcast_in(house.path(), &["backup", path]);
+    let result = wallcast_in(data.path(), &["backup", path]);
     assert_eq!(
-        refused.refused(1),
+        result.error_line(1),
         format!("{path} exists already; name another file, or add --force to replace it")
     );
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
-    wallcast_in(house.path(), &["backup", "--force", path]).said();
+    wallcast_in(data.path(), &["backup", "--force", path]).stdout();
     assert!(is_private(&file));
     assert!(
         std::fs::read(&file)
             .unwrap()
             .starts_with(b"SQLite format 3")
     );
-    assert_eq!(names(folder.path()), ["house.backup"]);
+    assert_eq!(names(folder.path()), ["wallcast.backup"]);
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_is_one_line() {
-    let house = used_folder().await;
+async fn backup_failure_is_reported_in_one_line() {
+    let data = used_folder().await;
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("not there");
-    let refused = wallcast_in(
-        house.path(),
-        &["backup", missing.join("house.backup").to_str().unwrap()],
+    let result = wallcast_in(
+        data.path(),
+        &["backup", missing.join("wallcast.backup").to_str().unwrap()],
     );
     assert_eq!(
-        refused.refused(1),
+        result.error_line(1),
         format!(
             "the folder {} does not exist; make it first",
             missing.display()
         )
     );
-    let refused = wallcast_in(house.path(), &["backup", folder.path().to_str().unwrap()]);
-    assert!(refused.refused(1).contains("is no plain file"));
-    let link = house.path().join("link");
+    let result = wallcast_in(data.path(), &["backup", folder.path().to_str().unwrap()]);
+    assert!(result.error_line(1).contains("is no plain file"));
+    let link = data.path().join("link");
     std::os::unix::fs::symlink("/dev/null", &link).unwrap();
-    let refused = wallcast_in(house.path(), &["backup", "--force", link.to_str().unwrap()]);
-    assert!(refused.refused(1).contains("is no plain file"));
-    let own = house.path().join("wallcast.db");
-    for own in [&own, &house.path().join("wallcast.db.before-restore-1")] {
-        let refused = wallcast_in(house.path(), &["backup", "--force", own.to_str().unwrap()]);
-        assert!(refused.refused(1).contains("a file of the house itself"));
+    let result = wallcast_in(data.path(), &["backup", "--force", link.to_str().unwrap()]);
+    assert!(result.error_line(1).contains("is no plain file"));
+    let own = data.path().join("wallcast.db");
+    for own in [&own, &data.path().join("wallcast.db.before-restore-1")] {
+        let result = wallcast_in(data.path(), &["backup", "--force", own.to_str().unwrap()]);
+        assert!(result.error_line(1).contains("a file of the house itself"));
     }
-    let nowhere = folder.path().join("no house");
-    let file = folder.path().join("house.backup");
-    let refused = wallcast_in(&nowhere, &["backup", file.to_str().unwrap()]);
+    let nowhere = folder.path().join("no data");
+    let file = folder.path().join("wallcast.backup");
+    let result = wallcast_in(&nowhere, &["backup", file.to_str().unwrap()]);
     assert_eq!(
-        refused.refused(1),
+        result.error_line(1),
         format!(
             "nothing to back up: the data folder {} has no database yet",
             nowhere.display()
         )
     );
     std::fs::write(&own, [b'x'; 9000]).unwrap();
-    let refused = wallcast_in(house.path(), &["backup", file.to_str().unwrap()]);
-    assert!(refused.refused(1).contains("is damaged"), "{refused:?}");
+    let result = wallcast_in(data.path(), &["backup", file.to_str().unwrap()]);
+    assert!(result.error_line(1).contains("is damaged"), "{result:?}");
     assert_eq!(names(folder.path()), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_full_disk_leaves_neither_a_backup_nor_its_beginning() {
-    let house = used_folder().await;
+async fn backup_on_full_disk_leaves_no_file() {
+    let data = used_folder().await;
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("house.backup");
-    // No file may grow over 8 blocks, and the program is told so by an error.
+    let file = folder.path().join("wallcast.backup");
+    // `ulimit -f` limits files to 8 blocks. With XFSZ ignored, a longer write fails with an error.
     let mut shell = std::process::Command::new("sh");
     shell
         .env_clear()
-        .env("WALLCAST_DATA_DIR", house.path())
+        .env("WALLCAST_DATA_DIR", data.path())
         .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" backup \"$1\""])
         .args([program().get_program(), file.as_os_str()])
         .stdin(Stdio::null());
-    let refused = ended(shell.output().unwrap());
-    let line = refused.refused(1);
+    let result = run_result(shell.output().unwrap());
+    let line = result.error_line(1);
     assert!(
         line.starts_with(&format!("cannot write the backup {}: ", file.display())),
         "{line}"
@@ -216,16 +219,16 @@ async fn a_full_disk_leaves_neither_a_backup_nor_its_beginning() {
 }
 
 #[tokio::test]
-async fn the_file_is_private_whatever_the_umask() {
-    let house = used_folder().await;
+async fn backup_file_is_private_with_any_umask() {
+    let data = used_folder().await;
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("house.backup");
-    let plain = command(house.path(), &[]);
+    let file = folder.path().join("wallcast.backup");
+    let plain = command(data.path(), &[]);
     let mut shell = std::process::Command::new("sh");
     shell
-        .env("WALLCAST_DATA_DIR", house.path())
+        .env("WALLCAST_DATA_DIR", data.path())
         .args(["-c", "umask 000; exec \"$0\" backup \"$1\""])
         .args([plain.as_std().get_program(), file.as_os_str()]);
-    ended(shell.output().unwrap()).said();
+    run_result(shell.output().unwrap()).stdout();
     assert!(is_private(&file));
 }

@@ -1,15 +1,15 @@
-//! The real binary as a person types it: what stands on stdout and stderr, and the exit code.
+//! Runs the real binary from the command line and checks stdout, stderr and the exit code.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "helpers of tests fail as tests do"
+    reason = "tests may panic"
 )]
 
 mod backup;
-mod daemon;
-mod handed_out;
+mod control_server;
+mod home_assistant_backup;
 mod options;
 mod program;
 mod restore;
@@ -18,7 +18,7 @@ mod restore;
     missing_docs,
     unreachable_pub,
     unused_imports,
-    reason = "the other tests' support, of which these use a part"
+    reason = "shared with other test binaries; this one uses a part"
 )]
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -1,11 +1,11 @@
-//! Help, version, and every way to say an option wrongly.
+//! Help, version and the messages for invalid options.
 
-use crate::program::{ended, program, wallcast, wallcast_in};
+use crate::program::{program, run_result, wallcast, wallcast_in};
 
 #[test]
 fn help_shows_each_option_with_its_default() {
     let help = wallcast(&["--help"]);
-    let text = help.said();
+    let text = help.stdout();
     for row in wallcast::config::options::ROWS {
         let flag = format!("--{}", row.name.replace('_', "-"));
         let default = format!("[default: {}]", row.fallback);
@@ -26,7 +26,7 @@ fn help_shows_each_option_with_its_default() {
 }
 
 #[test]
-fn help_of_a_command_is_about_the_command() {
+fn command_help_omits_serve_options() {
     for command in [
         &["token", "create"][..],
         &["backup"],
@@ -35,26 +35,26 @@ fn help_of_a_command_is_about_the_command() {
         &["watch"],
     ] {
         let help = wallcast(&[command, &["--help"]].concat());
-        assert!(!help.said().contains("--heartbeat-seconds"), "{help:?}");
+        assert!(!help.stdout().contains("--heartbeat-seconds"), "{help:?}");
     }
     assert!(
         wallcast(&["serve", "--help"])
-            .said()
+            .stdout()
             .contains("--heartbeat-seconds")
     );
 }
 
 #[test]
-fn version_is_one_line() {
+fn version_prints_one_line() {
     let expected = format!("wallcast {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(wallcast(&["--version"]).said(), expected);
+    assert_eq!(wallcast(&["--version"]).stdout(), expected);
 }
 
 #[test]
-fn a_wrong_option_ends_the_start_in_one_line() {
+fn invalid_option_value_is_reported_in_one_line() {
     let line = wallcast(&["--heartbeat-seconds", "soon"]);
     assert_eq!(
-        line.refused(2),
+        line.error_line(2),
         r#"heartbeat_seconds is "soon" (flag --heartbeat-seconds); allowed: a whole number from 1 to 3600"#
     );
     let output = program()
@@ -62,7 +62,7 @@ fn a_wrong_option_ends_the_start_in_one_line() {
         .output()
         .unwrap();
     assert_eq!(
-        ended(output).refused(2),
+        run_result(output).error_line(2),
         r#"log_level is "loud" (environment variable WALLCAST_LOG_LEVEL); allowed: trace, debug, info, warn, error"#
     );
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +71,7 @@ fn a_wrong_option_ends_the_start_in_one_line() {
     std::fs::write(path, r#"{"plain_listen":["0.0.0.0:80"]}"#).unwrap();
     let line = wallcast(&["serve", "--options", path]);
     assert_eq!(
-        line.refused(2),
+        line.error_line(2),
         format!(
             "plain_listen is \"0.0.0.0:80\" ({path}); allowed: a loopback address such as 127.0.0.1:8080, or any if plain_allow_remote is true"
         )
@@ -79,14 +79,14 @@ fn a_wrong_option_ends_the_start_in_one_line() {
 }
 
 #[test]
-fn an_unknown_option_is_named_with_its_place_and_what_is_allowed() {
+fn unknown_option_error_names_source_and_options() {
     for arguments in [
         &["--lisen", "x"][..],
         &["serve", "--lisen=x"],
         &["health", "--lisen"],
     ] {
-        let ended = wallcast(arguments);
-        let line = ended.refused(2);
+        let result = wallcast(arguments);
+        let line = result.error_line(2);
         assert!(
             line.starts_with(r#"unknown option "--lisen" on the command line; allowed: "#),
             "{line}"
@@ -94,21 +94,21 @@ fn an_unknown_option_is_named_with_its_place_and_what_is_allowed() {
         assert!(line.contains("--listen, "), "{line}");
     }
     let output = program().env("WALLCAST_LISEN", "x").output().unwrap();
-    let ended = ended(output);
+    let result = run_result(output);
     assert!(
-        ended
-            .refused(2)
+        result
+            .error_line(2)
             .contains(r#""WALLCAST_LISEN" in the environment"#)
     );
     assert!(
         wallcast(&["--options", "/nowhere.json"])
-            .refused(2)
+            .error_line(2)
             .contains("/nowhere.json")
     );
 }
 
 #[test]
-fn wrong_usage_is_one_line_too() {
+fn wrong_usage_is_reported_in_one_line() {
     for (arguments, part) in [
         (
             &["tokens"][..],
@@ -148,22 +148,22 @@ fn wrong_usage_is_one_line_too() {
         ),
         (&["--listen"], "--listen"),
     ] {
-        let ended = wallcast(arguments);
-        let line = ended.refused(2);
+        let result = wallcast(arguments);
+        let line = result.error_line(2);
         assert!(line.contains(part), "{arguments:?}: {line}");
         assert!(line.contains("--help`"), "{arguments:?}: {line}");
     }
 }
 
 #[test]
-fn check_shows_every_option_and_its_place() {
+fn check_shows_every_option_with_its_source() {
     let folder = tempfile::tempdir().unwrap();
     let switches = ["--plain-allow-remote", "--ingress-verify-admin", "false"];
     let check = wallcast_in(
         folder.path(),
         &[&["check", "--max-connections=7"][..], &switches].concat(),
     );
-    let text = check.said();
+    let text = check.stdout();
     let words = |name: &str| {
         let line = text
             .lines()
@@ -190,7 +190,7 @@ fn check_shows_every_option_and_its_place() {
 }
 
 #[test]
-fn a_flag_stands_before_or_behind_the_command() {
+fn flag_is_accepted_before_and_after_the_command() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [
         &["--max-connections", "7", "check"][..],
@@ -198,39 +198,39 @@ fn a_flag_stands_before_or_behind_the_command() {
         &["--plain-allow-remote", "check", "--max-connections", "7"],
     ] {
         let check = wallcast_in(folder.path(), arguments);
-        assert!(check.said().contains("flag --max-connections"));
+        assert!(check.stdout().contains("flag --max-connections"));
     }
 }
 
 #[test]
-fn commands_that_hide_the_options_take_them() {
+fn commands_accept_options_hidden_in_their_help() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     let health = wallcast(&["health", "--data-dir", path]);
-    assert!(health.refused(1).contains(path), "{health:?}");
+    assert!(health.error_line(1).contains(path), "{health:?}");
     let before = wallcast(&["--data-dir", path, "health"]);
-    assert!(before.refused(1).contains(path), "{before:?}");
+    assert!(before.error_line(1).contains(path), "{before:?}");
     for arguments in [
         &["health", "--options", "/nowhere.json"][..],
         &["token", "list", "--options", "/nowhere.json"],
         &["token", "--options", "/nowhere.json", "list"],
     ] {
-        assert!(wallcast(arguments).refused(2).contains("/nowhere.json"));
+        assert!(wallcast(arguments).error_line(2).contains("/nowhere.json"));
     }
     let deep = wallcast(&["token", "list", "--log-level", "loud"]);
-    assert!(deep.refused(2).contains("flag --log-level"), "{deep:?}");
+    assert!(deep.error_line(2).contains("flag --log-level"), "{deep:?}");
 }
 
 #[test]
-fn lists_may_be_given_by_several_flags() {
+fn repeated_flags_build_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let listen = ["check", "--listen", "127.0.0.1:0", "--listen", "[::1]:0"];
     let check = wallcast_in(folder.path(), &listen);
-    assert!(check.said().contains("127.0.0.1:0,[::1]:0"));
+    assert!(check.stdout().contains("127.0.0.1:0,[::1]:0"));
 }
 
 #[test]
-fn a_closed_output_is_no_failure() {
+fn closed_stdout_is_not_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for argument in ["check", "--help"] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -238,7 +238,7 @@ fn a_closed_output_is_no_failure() {
         let mut command = program();
         command.env("WALLCAST_DATA_DIR", folder.path());
         let output = command.arg(argument).stdout(writer).output().unwrap();
-        let ended = ended(output);
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let result = run_result(output);
+        assert_eq!((result.code, result.stderr.as_str()), (Some(0), ""));
     }
 }

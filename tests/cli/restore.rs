@@ -1,4 +1,4 @@
-//! `restore`: what comes back, what is kept, and every way to be refused.
+//! The command `restore`: what it restores, what it keeps, and its error messages.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::FileTypeExt as _, path::Path};
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    program::{Ended, ended, wallcast_in},
+    program::{RunResult, run_result, wallcast_in},
     support::{Daemon, Tablet, cli_on, is_private, until},
 };
 
-/// A daemon whose house was backed up with one area and one tablet, and changed since.
-struct Changed {
+/// A daemon that was backed up with one area and one tablet, and changed since.
+struct ChangedDaemon {
     daemon: Daemon,
     backups: TempDir,
     tablet: Tablet,
@@ -19,16 +19,16 @@ struct Changed {
     last_event: i64,
 }
 
-impl Changed {
+impl ChangedDaemon {
     async fn new() -> Self {
         let daemon = Daemon::start().await;
         let admin = daemon.admin().await;
         let area = admin.create_area("Kitchen").await;
         let tablet = daemon.pair("Kitchen wall", &[&area]).await;
-        let (epoch, last_event) = place(&daemon, &tablet).await;
+        let (epoch, last_event) = position(&daemon, &tablet).await;
         let backups = tempfile::tempdir().unwrap();
-        let file = backups.path().join("house.backup");
-        ended(daemon.cli(&["backup", file.to_str().unwrap()]).await).said();
+        let file = backups.path().join("wallcast.backup");
+        run_result(daemon.cli(&["backup", file.to_str().unwrap()]).await).stdout();
 
         let path = format!("/api/areas/{area}");
         let body = json!({ "name": "Bathroom" });
@@ -45,20 +45,20 @@ impl Changed {
     }
 
     fn file(&self) -> String {
-        let file = self.backups.path().join("house.backup");
+        let file = self.backups.path().join("wallcast.backup");
         file.to_str().unwrap().to_owned()
     }
 }
 
-/// The epoch and the newest event that a tablet's first words name.
-async fn place(daemon: &Daemon, tablet: &Tablet) -> (String, i64) {
+/// The epoch and the newest event id in a tablet's welcome.
+async fn position(daemon: &Daemon, tablet: &Tablet) -> (String, i64) {
     let mut socket = daemon.connect(&tablet.token).await;
     let first = socket.next_of("connection").await;
     let epoch = first["data"]["epoch"].as_str().unwrap().to_owned();
     (epoch, first["data"]["lastEventId"].as_i64().unwrap())
 }
 
-/// Names of areas.
+/// The names of all areas.
 async fn areas(daemon: &Daemon) -> Vec<String> {
     let list = daemon.local().get("/api/areas").await.expect(200).json;
     let areas = list["areas"].as_array().unwrap().iter();
@@ -67,11 +67,11 @@ async fn areas(daemon: &Daemon) -> Vec<String> {
         .collect()
 }
 
-async fn restore(folder: &Path, file: &str) -> Ended {
-    ended(cli_on(folder, &["restore", file]).await)
+async fn restore(folder: &Path, file: &str) -> RunResult {
+    run_result(cli_on(folder, &["restore", file]).await)
 }
 
-/// Each file of a folder with its bytes, but for sockets and the lock.
+/// The files of a folder with their content, without sockets and the lock file.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(folder)
         .unwrap()
@@ -86,12 +86,12 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn the_old_house_comes_back_in_another_epoch_and_its_tokens_with_it() {
-    let mut changed = Changed::new().await;
+async fn restore_brings_back_data_and_tokens_in_a_new_epoch() {
+    let mut changed = ChangedDaemon::new().await;
     let ca = changed.daemon.local().get("/ca.crt").await.text;
     assert!(changed.daemon.stop().await.success());
     let file = changed.file();
-    let Changed {
+    let ChangedDaemon {
         daemon,
         backups,
         tablet,
@@ -99,17 +99,20 @@ async fn the_old_house_comes_back_in_another_epoch_and_its_tokens_with_it() {
         last_event,
     } = changed;
     let folder = daemon.kill().await;
-    let said = restore(folder.path(), &file).await;
-    let lines: Vec<&str> = said.said().lines().collect();
+    let result = restore(folder.path(), &file).await;
+    let lines: Vec<&str> = result.stdout().lines().collect();
     let database = folder.path().join("wallcast.db");
     let restored = format!("restored {} from {file} (", database.display());
-    assert!(lines[0].starts_with(&restored), "{said:?}");
+    assert!(lines[0].starts_with(&restored), "{result:?}");
     assert!(
         lines[0].contains(", 1 client), made 20") && lines[0].ends_with('Z'),
-        "{said:?}"
+        "{result:?}"
     );
     let kept = lines[1].strip_prefix("the old house is kept in ").unwrap();
-    assert!(lines[2].contains("`wallcast token revoke JTI`"), "{said:?}");
+    assert!(
+        lines[2].contains("`wallcast token revoke JTI`"),
+        "{result:?}"
+    );
     let words = |line: &str| {
         line.split_whitespace()
             .map(str::to_owned)
@@ -119,11 +122,15 @@ async fn the_old_house_comes_back_in_another_epoch_and_its_tokens_with_it() {
         words(lines[3]),
         ["JTI", "ROLE", "SUBJECT", "NAME", "EXPIRES"]
     );
-    assert_eq!(lines.len(), 6, "an admin's and a tablet's: {said:?}");
+    assert_eq!(
+        lines.len(),
+        6,
+        "an admin's and a tablet's token: {result:?}"
+    );
     let row = lines.iter().find(|line| line.contains("Kitchen wall"));
     let row = words(row.unwrap());
     assert_eq!([&row[1], &row[2]], ["client", &tablet.id]);
-    assert!(!said.stdout.contains("eyJ"), "no token is shown");
+    assert!(!result.stdout.contains("eyJ"), "no token is shown");
 
     let name = Path::new(kept).file_name().unwrap().to_str().unwrap();
     assert!(name.starts_with("wallcast.db.before-restore-20"), "{name}");
@@ -136,9 +143,12 @@ async fn the_old_house_comes_back_in_another_epoch_and_its_tokens_with_it() {
     assert_eq!(daemon.local().get("/ca.crt").await.text, ca);
     let me = daemon.api(&tablet.token).get("/api/me").await;
     assert_eq!(me.expect(200).json["role"], "client");
-    let (new_epoch, newest) = place(&daemon, &tablet).await;
+    let (new_epoch, newest) = position(&daemon, &tablet).await;
     assert_ne!(new_epoch, epoch);
-    assert_eq!(newest, last_event, "ids go on from the restored ones");
+    assert_eq!(
+        newest, last_event,
+        "new ids continue after the restored ones"
+    );
     let entry = audit(&daemon).await;
     let detail = entry["detail"].as_str().unwrap();
     for part in [
@@ -163,48 +173,48 @@ async fn the_old_house_comes_back_in_another_epoch_and_its_tokens_with_it() {
     assert!(warned.iter().any(|line| line.contains(&row[0])), "{log}");
     assert!(!log.contains("eyJ"), "{log}");
 
-    // The second start keeps the epoch and tells nobody again.
+    // The second start keeps the epoch and logs no warnings.
     let daemon = daemon.restart().await;
-    assert_eq!(place(&daemon, &tablet).await.0, new_epoch);
+    assert_eq!(position(&daemon, &tablet).await.0, new_epoch);
     audit(&daemon).await;
     assert!(!daemon.log().contains("stands again"));
 
-    // The old house comes back the same way.
+    // The data from before the restore can be restored in the same way.
     let kept = kept.to_owned();
     let folder = daemon.kill().await;
-    restore(folder.path(), &kept).await.said();
+    restore(folder.path(), &kept).await.stdout();
     let daemon = Daemon::start_in(folder, Vec::new()).await;
     assert_eq!(areas(&daemon).await, ["Bathroom", "Hall"]);
-    let third = place(&daemon, &tablet).await.0;
+    let third = position(&daemon, &tablet).await.0;
     assert!(third != epoch && third != new_epoch);
     drop(backups);
 }
 
-/// The one entry of the audit that tells of a restore.
+/// The only audit entry of a restore.
 async fn audit(daemon: &Daemon) -> Value {
     let audit = daemon.local().get("/api/audit").await.expect(200).json;
     let entries = audit["entries"].as_array().unwrap().iter();
-    let told: Vec<&Value> = entries
+    let restores: Vec<&Value> = entries
         .filter(|entry| entry["action"] == "house_restored")
         .collect();
-    assert_eq!(told.len(), 1, "{audit}");
-    assert_eq!(told[0]["actor"], "system:restore");
-    told[0].clone()
+    assert_eq!(restores.len(), 1, "{audit}");
+    assert_eq!(restores[0]["actor"], "system:restore");
+    restores[0].clone()
 }
 
 #[tokio::test]
-async fn a_position_of_the_lost_present_is_not_one_of_the_restored_past() {
-    let changed = Changed::new().await;
-    let (file, Changed { daemon, tablet, .. }) = (changed.file(), &changed);
-    let (epoch, last) = place(daemon, tablet).await;
-    let Changed {
+async fn resume_position_from_before_restore_is_not_recovered() {
+    let changed = ChangedDaemon::new().await;
+    let (file, ChangedDaemon { daemon, tablet, .. }) = (changed.file(), &changed);
+    let (epoch, last) = position(daemon, tablet).await;
+    let ChangedDaemon {
         daemon,
         tablet,
         backups,
         ..
     } = changed;
     let folder = daemon.kill().await;
-    restore(folder.path(), &file).await.said();
+    restore(folder.path(), &file).await.stdout();
     let daemon = Daemon::start_in(folder, Vec::new()).await;
     let path = format!("/ws?since={last}&epoch={epoch}");
     let mut socket = crate::support::Socket::open(&daemon, &path, Some(&tablet.token))
@@ -217,56 +227,56 @@ async fn a_position_of_the_lost_present_is_not_one_of_the_restored_past() {
 }
 
 #[tokio::test]
-async fn a_backup_copied_in_by_hand_draws_another_epoch_once() {
-    let changed = Changed::new().await;
+async fn backup_copied_by_hand_gets_a_new_epoch_once() {
+    let changed = ChangedDaemon::new().await;
     let file = changed.file();
-    let Changed {
+    let ChangedDaemon {
         daemon,
         backups,
         tablet,
         epoch,
         ..
     } = changed;
-    // A killed daemon leaves a journal, which is not the backup's.
+    // A killed daemon leaves a write-ahead log that does not belong to the backup.
     let folder = daemon.kill().await;
     assert!(folder.path().join("wallcast.db-wal").exists());
     fs::copy(&file, folder.path().join("wallcast.db")).unwrap();
     let check = cli_on(folder.path(), &["check"]).await;
     assert!(check.status.success(), "{check:?}");
-    // A command line before the first start takes none of it away.
-    ended(cli_on(folder.path(), &["token", "list"]).await).said();
+    // A command before the first start must not use up the new epoch.
+    run_result(cli_on(folder.path(), &["token", "list"]).await).stdout();
     let daemon = Daemon::start_in(folder, Vec::new()).await;
     assert_eq!(areas(&daemon).await, ["Kitchen"]);
-    let (drawn, _) = place(&daemon, &tablet).await;
-    assert_ne!(drawn, epoch);
+    let (new_epoch, _) = position(&daemon, &tablet).await;
+    assert_ne!(new_epoch, epoch);
     let detail = audit(&daemon).await["detail"].to_string();
     assert!(
-        detail.contains(&epoch) && detail.contains(&drawn),
+        detail.contains(&epoch) && detail.contains(&new_epoch),
         "{detail}"
     );
     let daemon = daemon.kill_and_restart().await;
-    assert_eq!(place(&daemon, &tablet).await.0, drawn);
+    assert_eq!(position(&daemon, &tablet).await.0, new_epoch);
     audit(&daemon).await;
     drop(backups);
 }
 
 #[tokio::test]
-async fn a_house_can_be_restored_where_there_was_none() {
-    let changed = Changed::new().await;
+async fn restore_creates_missing_data_folder() {
+    let changed = ChangedDaemon::new().await;
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("new/house");
-    let said = restore(&folder, &changed.file()).await;
-    assert!(!said.said().contains("is kept in"), "{said:?}");
-    let list = ended(cli_on(&folder, &["token", "list"]).await);
-    assert!(list.said().contains("Kitchen wall"), "{list:?}");
+    let folder = root.path().join("new/data");
+    let result = restore(&folder, &changed.file()).await;
+    assert!(!result.stdout().contains("is kept in"), "{result:?}");
+    let list = run_result(cli_on(&folder, &["token", "list"]).await);
+    assert!(list.stdout().contains("Kitchen wall"), "{list:?}");
 }
 
 #[tokio::test]
-async fn a_running_daemon_must_be_stopped_first() {
-    let changed = Changed::new().await;
+async fn restore_with_running_daemon_is_refused() {
+    let changed = ChangedDaemon::new().await;
     let folder = changed.daemon.folder();
-    let refused = restore(folder, &changed.file()).await;
-    let line = refused.refused(1);
+    let result = restore(folder, &changed.file()).await;
+    let line = result.error_line(1);
     assert!(
         line.contains(&folder.display().to_string()) && line.contains("stop that one first"),
         "{line}"
@@ -277,8 +287,8 @@ async fn a_running_daemon_must_be_stopped_first() {
 }
 
 #[tokio::test]
-async fn what_is_no_sound_backup_is_refused_and_nothing_changes() {
-    let changed = Changed::new().await;
+async fn restore_of_invalid_backup_is_refused_without_changes() {
+    let changed = ChangedDaemon::new().await;
     let good = fs::read(changed.file()).unwrap();
     let folder = changed.daemon.kill().await;
     let files = changed.backups.path();
@@ -305,8 +315,8 @@ async fn what_is_no_sound_backup_is_refused_and_nothing_changes() {
         ("cut", "is damaged"),
     ] {
         let path = files.join(name);
-        let refused = wallcast_in(folder.path(), &["restore", path.to_str().unwrap()]);
-        let line = refused.refused(1);
+        let result = wallcast_in(folder.path(), &["restore", path.to_str().unwrap()]);
+        let line = result.error_line(1);
         assert!(line.contains(part), "{name}: {line}");
         assert!(line.contains(path.to_str().unwrap()), "{name}: {line}");
         assert!(

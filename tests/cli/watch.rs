@@ -1,4 +1,4 @@
-//! `watch` against a small server with a certificate of its own.
+//! The command `watch` against a small server with its own certificate.
 
 use std::{
     io::{BufRead, BufReader},
@@ -21,18 +21,18 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::program::{Ended, ended, program, wallcast_told};
+use crate::program::{RunResult, program, run_result, wallcast_with_input};
 
-/// What the server does with one connection.
+/// What the server does with a connection.
 #[derive(Clone)]
-enum Act {
-    /// Refuses the handshake.
+enum Behavior {
+    /// Refuses the handshake with this status.
     Refuse(u16),
     /// Sends these frames, then closes with code and reason.
     Close(Vec<&'static str>, u16, &'static str),
-    /// Sends these frames, then goes away without a word.
+    /// Sends these frames, then drops the connection without a close frame.
     Drop(Vec<&'static str>),
-    /// Sends these frames and stays until the client leaves.
+    /// Sends these frames and keeps the connection until the client closes it.
     Stay(Vec<&'static str>),
 }
 
@@ -40,16 +40,16 @@ struct Server {
     address: SocketAddr,
     folder: tempfile::TempDir,
     /// Path and `Authorization` of each handshake.
-    seen: Arc<Mutex<Vec<(String, String)>>>,
+    handshakes: Arc<Mutex<Vec<(String, String)>>>,
     _runtime: Runtime,
 }
 
-const HELLO: &str = r#"{"type":"connection","data":{"epoch":"e1","lastEventId":4},"timestamp":"2026-01-01T00:00:00.000Z"}"#;
+const WELCOME: &str = r#"{"type":"connection","data":{"epoch":"e1","lastEventId":4},"timestamp":"2026-01-01T00:00:00.000Z"}"#;
 const AREA: &str = r#"{"type":"area_enabled","id":5,"data":{"areaId":"area_1"},"timestamp":"2026-01-01T00:00:01.000Z"}"#;
 
 impl Server {
-    /// Serves one act a connection, in order; the last one is repeated.
-    fn start(names: &[&str], acts: Vec<Act>) -> Self {
+    /// Uses one behavior per connection, in order, and repeats the last one.
+    fn start(names: &[&str], behaviors: Vec<Behavior>) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let certified = rcgen::generate_simple_self_signed(names).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -67,12 +67,17 @@ impl Server {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
-        runtime.spawn(serve(listener, acceptor, acts, Arc::clone(&seen)));
+        let handshakes: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        runtime.spawn(serve(
+            listener,
+            acceptor,
+            behaviors,
+            Arc::clone(&handshakes),
+        ));
         Self {
             address,
             folder,
-            seen,
+            handshakes,
             _runtime: runtime,
         }
     }
@@ -85,7 +90,7 @@ impl Server {
         self.folder.path().join(name)
     }
 
-    /// `watch` as it should be called here.
+    /// The `watch` command with this server's URL, certificate and token.
     fn command(&self) -> Command {
         let mut command = program();
         command.arg("watch").arg(self.url());
@@ -94,47 +99,48 @@ impl Server {
         command
     }
 
-    fn watch(&self) -> Ended {
-        ended(self.command().output().unwrap())
+    fn watch(&self) -> RunResult {
+        run_result(self.command().output().unwrap())
     }
 
-    fn seen(&self) -> Vec<(String, String)> {
-        self.seen.lock().unwrap().clone()
+    fn handshakes(&self) -> Vec<(String, String)> {
+        self.handshakes.lock().unwrap().clone()
     }
 }
 
 async fn serve(
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    acts: Vec<Act>,
-    seen: Arc<Mutex<Vec<(String, String)>>>,
+    behaviors: Vec<Behavior>,
+    handshakes: Arc<Mutex<Vec<(String, String)>>>,
 ) {
-    let mut next = acts.into_iter();
-    let mut act = Act::Refuse(500);
+    let mut remaining = behaviors.into_iter();
+    let mut behavior = Behavior::Refuse(500);
     loop {
         let (tcp, _) = listener.accept().await.unwrap();
-        // A client that does not trust the certificate leaves here.
+        // A client that does not trust the certificate closes the connection here.
         let Ok(tls) = acceptor.accept(tcp).await else {
             continue;
         };
-        act = next.next().unwrap_or(act);
-        let seen = Arc::clone(&seen);
-        let now = act.clone();
+        behavior = remaining.next().unwrap_or(behavior);
+        let handshakes = Arc::clone(&handshakes);
+        let current = behavior.clone();
         #[allow(
             clippy::result_large_err,
-            reason = "the callback's type is the library's"
+            reason = "the library defines the type of the callback"
         )]
         let check = move |request: &Request, response: Response| {
             let token = request.headers()["authorization"]
                 .to_str()
                 .unwrap()
                 .to_owned();
-            seen.lock()
+            handshakes
+                .lock()
                 .unwrap()
                 .push((request.uri().to_string(), token));
-            match now {
-                Act::Refuse(status) => {
-                    let text = r#"{"success":false,"error":"said the server"}"#;
+            match current {
+                Behavior::Refuse(status) => {
+                    let text = r#"{"success":false,"error":"refused by the server"}"#;
                     let mut refusal = ErrorResponse::new(Some(text.to_owned()));
                     *refusal.status_mut() = status.try_into().unwrap();
                     Err(refusal)
@@ -145,14 +151,16 @@ async fn serve(
         let Ok(mut socket) = Box::pin(accept_hdr_async(tls, check)).await else {
             continue;
         };
-        let (Act::Close(frames, ..) | Act::Drop(frames) | Act::Stay(frames)) = &act else {
+        let (Behavior::Close(frames, ..) | Behavior::Drop(frames) | Behavior::Stay(frames)) =
+            &behavior
+        else {
             continue;
         };
         for frame in frames {
             socket.send(Message::text(*frame)).await.unwrap();
         }
-        match &act {
-            Act::Close(_, code, reason) => {
+        match &behavior {
+            Behavior::Close(_, code, reason) => {
                 let frame = CloseFrame {
                     code: (*code).into(),
                     reason: (*reason).into(),
@@ -160,72 +168,76 @@ async fn serve(
                 socket.close(Some(frame)).await.unwrap();
                 while let Some(Ok(_)) = socket.next().await {}
             }
-            Act::Stay(_) => while let Some(Ok(_)) = socket.next().await {},
+            Behavior::Stay(_) => while let Some(Ok(_)) = socket.next().await {},
             _ => {}
         }
     }
 }
 
 #[test]
-fn prints_one_line_an_event_and_ends_by_the_close_reason() {
+fn watch_prints_one_line_per_event_and_the_close_reason() {
     let server = Server::start(
         &["localhost"],
-        vec![Act::Close(vec![HELLO, AREA], 4403, "revoked")],
+        vec![Behavior::Close(vec![WELCOME, AREA], 4403, "revoked")],
     );
-    let ended = server.watch();
-    assert_eq!(ended.code, Some(1));
-    let lines: Vec<&str> = ended.stdout.lines().collect();
-    assert_eq!(lines.len(), 2, "{ended:?}");
+    let result = server.watch();
+    assert_eq!(result.code, Some(1));
+    let lines: Vec<&str> = result.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{result:?}");
     assert_eq!(
         lines[1],
         r#"2026-01-01T00:00:01.000Z  area_enabled            {"areaId":"area_1"}"#
     );
-    let last = ended.stderr.lines().last().unwrap();
+    let last = result.stderr.lines().last().unwrap();
     assert_eq!(
         last,
         "wallcast: closed by the server: revoked (4403): the token was revoked; use a new one"
     );
-    assert!(!ended.stderr.contains("eyJ") && !ended.stdout.contains("eyJ"));
+    assert!(!result.stderr.contains("eyJ") && !result.stdout.contains("eyJ"));
     assert_eq!(
-        server.seen(),
+        server.handshakes(),
         [("/ws".to_owned(), "Bearer eyJ.secret".to_owned())]
     );
 }
 
 #[test]
-fn json_prints_frames_as_they_came() {
+fn watch_with_json_prints_frames_unchanged() {
     let server = Server::start(
         &["localhost"],
-        vec![Act::Close(vec![HELLO, AREA], 4410, "inactive")],
+        vec![Behavior::Close(vec![WELCOME, AREA], 4410, "inactive")],
     );
     let output = server.command().arg("--json").output().unwrap();
-    assert_eq!(ended(output).stdout, format!("{HELLO}\n{AREA}\n"));
+    assert_eq!(run_result(output).stdout, format!("{WELCOME}\n{AREA}\n"));
 }
 
 #[test]
-fn comes_back_after_a_drop_and_resumes() {
-    let acts = vec![
-        Act::Drop(vec![HELLO, AREA]),
-        Act::Close(vec![], 4000, "try_again"),
-        Act::Refuse(503),
-        Act::Close(vec![], 4401, "unauthenticated"),
+fn watch_reconnects_and_resumes_after_a_drop() {
+    let behaviors = vec![
+        Behavior::Drop(vec![WELCOME, AREA]),
+        Behavior::Close(vec![], 4000, "try_again"),
+        Behavior::Refuse(503),
+        Behavior::Close(vec![], 4401, "unauthenticated"),
     ];
-    let server = Server::start(&["localhost"], acts);
-    let ended = server.watch();
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let paths: Vec<String> = server.seen().into_iter().map(|(path, _)| path).collect();
+    let server = Server::start(&["localhost"], behaviors);
+    let result = server.watch();
+    assert_eq!(result.code, Some(1), "{result:?}");
+    let paths: Vec<String> = server
+        .handshakes()
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
     let resumed = "/ws?since=5&epoch=e1";
-    assert_eq!(paths, ["/ws", resumed, resumed, resumed], "{ended:?}");
+    assert_eq!(paths, ["/ws", resumed, resumed, resumed], "{result:?}");
     assert!(
-        ended
+        result
             .stderr
             .contains("closed by the server: try_again (4000); trying again in "),
-        "{ended:?}"
+        "{result:?}"
     );
 }
 
 #[test]
-fn a_refused_handshake_ends_it() {
+fn watch_ends_after_a_refused_handshake() {
     for (status, part) in [
         (401, "the token is not accepted (401"),
         (403, "this token may not listen there (403"),
@@ -234,49 +246,55 @@ fn a_refused_handshake_ends_it() {
             "too many connections from this address; wait a minute (429",
         ),
     ] {
-        let server = Server::start(&["localhost"], vec![Act::Refuse(status)]);
-        let ended = server.watch();
-        assert!(ended.refused(1).contains(part), "{ended:?}");
-        assert_eq!(server.seen().len(), 1);
+        let server = Server::start(&["localhost"], vec![Behavior::Refuse(status)]);
+        let result = server.watch();
+        assert!(result.error_line(1).contains(part), "{result:?}");
+        assert_eq!(server.handshakes().len(), 1);
     }
 }
 
 #[test]
-fn an_unknown_certificate_is_never_shown_the_token() {
-    let server = Server::start(&["localhost"], vec![Act::Stay(vec![])]);
+fn watch_sends_no_token_to_untrusted_certificate() {
+    let server = Server::start(&["localhost"], vec![Behavior::Stay(vec![])]);
     let mut command = program();
     command
         .args(["watch", &server.url()])
         .env("WALLCAST_TOKEN", "eyJ.secret");
-    let ended = ended(command.output().unwrap());
-    let line = ended.refused(1);
+    let result = run_result(command.output().unwrap());
+    let line = result.error_line(1);
     let fetch = format!("curl -k https://localhost:{}/ca.crt", server.address.port());
     assert!(line.contains(&fetch) && line.contains("--ca "), "{line}");
-    assert!(server.seen().is_empty());
+    assert!(server.handshakes().is_empty());
 }
 
 #[test]
-fn a_certificate_for_other_names_is_said_so() {
-    let server = Server::start(&["panel.local"], vec![Act::Stay(vec![])]);
-    let ended = server.watch();
-    assert!(ended.refused(1).contains("is for other names"), "{ended:?}");
-    assert!(server.seen().is_empty());
+fn watch_reports_certificate_for_another_name() {
+    let server = Server::start(&["panel.local"], vec![Behavior::Stay(vec![])]);
+    let result = server.watch();
+    assert!(
+        result.error_line(1).contains("is for other names"),
+        "{result:?}"
+    );
+    assert!(server.handshakes().is_empty());
 }
 
 #[test]
-fn the_token_may_come_from_standard_input() {
-    let server = Server::start(&["localhost"], vec![Act::Close(vec![], 4409, "superseded")]);
+fn watch_reads_token_from_stdin() {
+    let server = Server::start(
+        &["localhost"],
+        vec![Behavior::Close(vec![], 4409, "superseded")],
+    );
     let mut command = program();
     command.args(["watch", &server.url(), "--token-file", "-", "--ca"]);
     command.arg(server.file("ca.crt"));
-    let ended = wallcast_told(&mut command, "eyJ.piped\n");
-    assert!(ended.stderr.contains("superseded"), "{ended:?}");
-    assert_eq!(server.seen()[0].1, "Bearer eyJ.piped");
+    let result = wallcast_with_input(&mut command, "eyJ.piped\n");
+    assert!(result.stderr.contains("superseded"), "{result:?}");
+    assert_eq!(server.handshakes()[0].1, "Bearer eyJ.piped");
 }
 
 #[test]
-fn interrupted_is_ended_well() {
-    let server = Server::start(&["localhost"], vec![Act::Stay(vec![HELLO])]);
+fn watch_exits_0_after_sigint() {
+    let server = Server::start(&["localhost"], vec![Behavior::Stay(vec![WELCOME])]);
     let mut child = server
         .command()
         .stdout(Stdio::piped())
@@ -296,10 +314,13 @@ fn interrupted_is_ended_well() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_it_well() {
+fn watch_exits_0_when_stdout_is_closed() {
     let server = Server::start(
         &["localhost"],
-        vec![Act::Drop(vec![HELLO]), Act::Stay(vec![HELLO, AREA])],
+        vec![
+            Behavior::Drop(vec![WELCOME]),
+            Behavior::Stay(vec![WELCOME, AREA]),
+        ],
     );
     let mut child = server
         .command()
@@ -312,7 +333,7 @@ fn a_reader_that_leaves_ends_it_well() {
 }
 
 #[test]
-fn nobody_there_ends_the_first_attempt() {
+fn watch_ends_when_the_first_connect_fails() {
     let port = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().port()
@@ -323,21 +344,21 @@ fn nobody_there_ends_the_first_attempt() {
         .args(["watch", &format!("ws://127.0.0.1:{port}")])
         .output()
         .unwrap();
-    let ended = ended(output);
+    let result = run_result(output);
     assert!(
-        ended
-            .refused(1)
+        result
+            .error_line(1)
             .starts_with(&format!("127.0.0.1:{port} cannot be reached"))
     );
 }
 
 #[test]
-fn without_a_token_it_says_where_to_put_one() {
-    let ended = ended(program().args(["watch", "localhost"]).output().unwrap());
-    assert!(ended.refused(2).contains("WALLCAST_TOKEN"));
+fn watch_without_token_names_the_variable() {
+    let result = run_result(program().args(["watch", "localhost"]).output().unwrap());
+    assert!(result.error_line(2).contains("WALLCAST_TOKEN"));
 }
 
-/// Reads one line, then closes our end of the pipe.
+/// Reads one line from stdout, then closes the pipe.
 fn first_line(child: &mut Child) {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())

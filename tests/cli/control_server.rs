@@ -1,4 +1,4 @@
-//! A daemon that answers by rote on the control socket and remembers what it was asked.
+//! A stand-in for the daemon: it sends prepared responses on the control socket and records the requests.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,55 +10,55 @@ use std::{
 
 use wallcast::config::ControlPath;
 
-/// One request: its first line without the version, and its body.
-pub(crate) type Asked = (String, String);
+/// A request: its first line without the HTTP version, and its body.
+pub(crate) type ReceivedRequest = (String, String);
 
-/// A running daemon; it answers until the test's process ends.
-pub(crate) struct Daemon {
-    asked: Arc<Mutex<Vec<Asked>>>,
+/// Runs until the test process ends.
+pub(crate) struct ControlServer {
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
-impl Daemon {
-    /// Listens in the data folder and gives these answers (status and body), one a request.
-    pub(crate) fn start(data_dir: &Path, answers: &[(&str, &str)]) -> Self {
+impl ControlServer {
+    /// Listens in the data folder. Each request gets the next of these responses (status and body), then 500.
+    pub(crate) fn start(data_dir: &Path, responses: &[(&str, &str)]) -> Self {
         let path = ControlPath::of(data_dir).unwrap();
         let listener = UnixListener::bind(path.as_path()).unwrap();
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let heard = Arc::clone(&asked);
-        let answers: Vec<String> = answers
+        let requests: Arc<Mutex<Vec<ReceivedRequest>>> = Arc::default();
+        let received = Arc::clone(&requests);
+        let responses: Vec<String> = responses
             .iter()
-            .map(|(status, body)| answer(status, body))
+            .map(|(status, body)| response(status, body))
             .collect();
         thread::spawn(move || {
-            let mut answers = answers.into_iter();
+            let mut responses = responses.into_iter();
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
-                // The command line first knocks to see whether a daemon listens.
+                // The command line first connects without a request, to see whether a daemon listens.
                 if let Some(request) = read(&stream) {
-                    heard.lock().unwrap().push(request);
-                    let text = answers
+                    received.lock().unwrap().push(request);
+                    let text = responses
                         .next()
-                        .unwrap_or_else(|| answer("500 Unasked", "{}"));
+                        .unwrap_or_else(|| response("500 Unexpected", "{}"));
                     (&stream).write_all(text.as_bytes()).unwrap();
                 }
             }
         });
-        Self { asked }
+        Self { requests }
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
-fn answer(status: &str, body: &str) -> String {
+fn response(status: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )
 }
 
-fn read(stream: &UnixStream) -> Option<Asked> {
+fn read(stream: &UnixStream) -> Option<ReceivedRequest> {
     let mut lines = BufReader::new(stream);
     let mut first = String::new();
     lines.read_line(&mut first).unwrap();
