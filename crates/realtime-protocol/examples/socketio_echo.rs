@@ -1,6 +1,6 @@
-//! A server made of the protocol layer alone, as the public Engine.IO and Socket.IO test suites want it:
-//! `socketio_echo [PORT]`, 3000 by default. `/engine.io/` says back what it hears; `/socket.io/` has the
-//! namespaces `/` and `/custom` with the suite's events.
+//! A server for the public Engine.IO and Socket.IO test suites that uses only the protocol layer:
+//! `socketio_echo [PORT]`, 3000 by default. `/engine.io/` echoes messages. `/socket.io/` has the namespaces `/`
+//! and `/custom` with the events of the suite.
 
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
@@ -21,20 +21,20 @@ use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// From the opening to the first CONNECT. The suite's three heartbeats come before any CONNECT and take
-/// 900 ms at best; it waits 2 s for the end of a connection without one.
-const CONNECT_TIME: Duration = Duration::from_millis(1500);
+/// The time limit for the first CONNECT. The suite has a test with three heartbeats before any CONNECT, which
+/// takes 900 ms or more, and one that waits 2 s until a connection without CONNECT is closed.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Between the answer to CONNECT and the `auth` event. The suite awaits them one after the other, and
-/// its WebSocket client forgets the second of two frames that it reads at once.
-const APART: Duration = Duration::from_millis(10);
+/// The pause between the response to CONNECT and the `auth` event. The suite awaits them one after the other,
+/// and its WebSocket client loses the second of two frames that it reads at once.
+const AUTH_DELAY: Duration = Duration::from_millis(10);
 
 const LIMITS: AttachmentLimits = AttachmentLimits {
     count: 8,
     bytes: 1_000_000,
 };
 
-/// One thread, like the reference server's, so that what is sent first is seen first.
+/// Runs on one thread, like the reference server, so that packets are handled in the order they were sent.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
     let port = std::env::args()
@@ -44,24 +44,21 @@ async fn main() -> std::io::Result<()> {
     let v4 = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on {}", v4.local_addr()?);
     let server = Server::new();
-    // `localhost` may mean either family; where there is only one, one is enough.
+    // `localhost` may resolve to either address family. IPv6 may be missing.
     if let Ok(v6) = TcpListener::bind(("::1", v4.local_addr()?.port())).await {
         tokio::spawn(server.clone().serve(v6));
     }
     server.serve(v4).await
 }
 
-/// Both endpoints, with the timings that the suites expect.
+/// Both endpoints, with the timings that the test suites expect.
 #[derive(Clone)]
 pub(crate) struct Server {
-    /// Echoes Engine.IO messages.
     pub engine: Engine<TcpStream>,
-    /// Speaks Socket.IO.
     pub socketio: Engine<TcpStream>,
 }
 
 impl Server {
-    /// A server without connections.
     pub(crate) fn new() -> Self {
         let config = |path: &'static str| Config {
             path: path.into(),
@@ -85,7 +82,7 @@ impl Server {
             tokio::spawn(async move {
                 let service = service_fn(|request| {
                     let server = server.clone();
-                    async move { Ok::<_, Infallible>(server.answer(request).await) }
+                    async move { Ok::<_, Infallible>(server.respond(request).await) }
                 });
                 let http = hyper::server::conn::http1::Builder::new();
                 let _ = http
@@ -96,7 +93,7 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let mut response = if self.engine.serves(path) {
             self.engine
@@ -138,11 +135,11 @@ async fn echo(mut socket: Socket<TcpStream>) {
 async fn session(mut socket: Socket<TcpStream>) {
     let mut decoder = Decoder::new(LIMITS);
     let mut namespaces = HashSet::new();
-    let mut apart = VecDeque::new();
-    let mut entered = false;
-    let connect_by = Instant::now() + CONNECT_TIME;
+    let mut delayed = VecDeque::new();
+    let mut is_connected = false;
+    let connect_by = Instant::now() + CONNECT_TIMEOUT;
     loop {
-        let event = match entered {
+        let event = match is_connected {
             true => socket.event().await,
             false => match timeout_at(connect_by, socket.event()).await {
                 Ok(event) => event,
@@ -152,29 +149,29 @@ async fn session(mut socket: Socket<TcpStream>) {
         match event {
             Event::Message(frame) => match decoder.decode(frame) {
                 Ok(None) => {}
-                Ok(Some(packet)) => match answers(packet, &mut namespaces, &mut apart) {
+                Ok(Some(packet)) => match replies(packet, &mut namespaces, &mut delayed) {
                     Some(frames) => frames.into_iter().for_each(|frame| socket.send(frame)),
                     None => return socket.close(1000, "not connected").await,
                 },
                 Err(error) => return socket.close(1000, &error.to_string()).await,
             },
             Event::Flushed => {
-                if let Some(frame) = apart.pop_front() {
-                    sleep(APART).await;
+                if let Some(frame) = delayed.pop_front() {
+                    sleep(AUTH_DELAY).await;
                     socket.send(frame);
                 }
             }
             Event::Closed(_) => return,
         }
-        entered |= !namespaces.is_empty();
+        is_connected |= !namespaces.is_empty();
     }
 }
 
-/// What the suite expects back at once, or none when the connection is to be closed.
-fn answers(
+/// The frames to send at once, or `None` if the connection must be closed. Adds frames for later to `delayed`.
+fn replies(
     packet: Packet,
     namespaces: &mut HashSet<Box<str>>,
-    apart: &mut VecDeque<Frame>,
+    delayed: &mut VecDeque<Frame>,
 ) -> Option<Vec<Frame>> {
     let name = packet.namespace;
     match packet.kind {
@@ -184,7 +181,7 @@ fn answers(
             }
             let auth = auth.or_else(|| RawValue::from_string("{}".to_owned()).ok())?;
             let sid = format!("{}{}", &*name, namespaces.len());
-            apart.push_back(event(&name, None, "auth", [&*auth]));
+            delayed.push_back(event(&name, None, "auth", [&*auth]));
             let frames = vec![connect(&name, &sid, None)];
             namespaces.insert(name);
             Some(frames)

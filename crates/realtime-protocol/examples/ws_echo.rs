@@ -1,4 +1,4 @@
-//! A WebSocket that says back what it hears, for the Autobahn test suite: `ws_echo [PORT]`, 9001 by default.
+//! A WebSocket echo server for the Autobahn test suite: `ws_echo [PORT]`, 9001 by default.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use realtime_protocol::Event;
 use realtime_protocol::websocket::{Limits, WebSocket, accept};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The suite's longest messages have 16 MiB.
+/// The longest messages of the suite have 16 MiB.
 const LIMITS: Limits = Limits {
     max_message: 16 << 20,
     keepalive: None,

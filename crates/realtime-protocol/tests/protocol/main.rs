@@ -1,10 +1,10 @@
-//! The protocol layer from outside: real clients, real sockets or pipes on a paused clock, no daemon.
+//! Tests of the protocol layer without the daemon: real clients over sockets, or over pipes with paused time.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
+    reason = "tests may panic"
 )]
 
 mod engineio;
@@ -15,10 +15,10 @@ mod support;
 mod upgrade;
 mod websocket;
 
-#[allow(dead_code, reason = "its main starts another server")]
+#[allow(dead_code, reason = "`main` is not used here")]
 #[path = "../../examples/socketio_echo.rs"]
 mod socketio_echo;
 
-#[allow(dead_code, reason = "its main starts another server")]
+#[allow(dead_code, reason = "`main` is not used here")]
 #[path = "../../examples/ws_echo.rs"]
 mod ws_echo;

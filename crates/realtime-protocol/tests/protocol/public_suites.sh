@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs the public protocol suites against the examples. What is not given is skipped:
+# Runs the public protocol test suites against the examples. A suite whose variable is not set is skipped:
 #   ENGINEIO_SUITE  a checkout of the engine.io-protocol repository
 #   SOCKETIO_SUITE  a checkout of the socket.io-protocol repository
 #   WSTEST          the wstest program of autobahntestsuite
-# The suites' own dependencies are installed by npm in a temporary folder.
+# npm installs the suites' dependencies in a temporary folder.
 set -eu
 cd "$(dirname "$0")/../../../.."
 
@@ -19,10 +19,10 @@ stop() {
 trap 'stop; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
-# start EXAMPLE: runs it on a free port and sets $port.
+# start EXAMPLE: runs the example on a free port and sets $port.
 start() {
     cargo build --quiet -p realtime-protocol --example "$1"
-    # An earlier server's port is not to be read from it.
+    # Remove the port of an earlier run.
     : >"$work/$1.log"
     "${CARGO_TARGET_DIR:-target}/debug/examples/$1" 0 >"$work/$1.log" &
     server=$!

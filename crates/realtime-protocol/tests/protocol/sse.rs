@@ -1,4 +1,4 @@
-//! An event stream from its peer's side: the answer around it, what waits, and its end.
+//! An event stream as its client sees it: response head, chunks, keep-alive comments and closing.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use realtime_protocol::{Ended, Event, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
-use crate::support::glance;
+use crate::support::poll_once;
 
-/// Both ends of a stream whose connection holds so many bytes each way.
+/// Both ends of a stream over a pipe that buffers `capacity` bytes in each direction.
 fn pair(capacity: usize, version: Version) -> (DuplexStream, EventStream<DuplexStream>) {
     let (client, server) = duplex(capacity);
-    let answer = Response::builder().header("x-test", "yes");
-    let (head, ()) = answer.body(()).unwrap().into_parts();
+    let response = Response::builder().header("x-test", "yes");
+    let (head, ()) = response.body(()).unwrap().into_parts();
     (client, EventStream::new(server, head, version))
 }
 
-/// Reads until the text ends so; gives what came before.
+/// Reads until the text ends with `end`. Returns the text before it.
 async fn until(client: &mut DuplexStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
@@ -28,6 +28,7 @@ async fn until(client: &mut DuplexStream, end: &str) -> String {
     text
 }
 
+/// Both ends of a stream, after the client has read the response head.
 async fn opened(capacity: usize, version: Version) -> (DuplexStream, EventStream<DuplexStream>) {
     let (mut client, mut stream) = pair(capacity, version);
     let read = tokio::join!(until(&mut client, "\r\n\r\n"), stream.event());
@@ -36,7 +37,7 @@ async fn opened(capacity: usize, version: Version) -> (DuplexStream, EventStream
 }
 
 #[tokio::test]
-async fn the_head_goes_out_by_itself_and_each_event_is_a_chunk() {
+async fn head_is_sent_first_and_each_event_as_a_chunk() {
     let (mut client, mut stream) = pair(1024, Version::HTTP_11);
     assert!(!stream.can_send());
     assert_eq!(stream.event().await, Event::Flushed);
@@ -73,7 +74,7 @@ async fn the_head_goes_out_by_itself_and_each_event_is_a_chunk() {
 }
 
 #[tokio::test]
-async fn http_1_0_knows_no_chunks() {
+async fn http_1_0_stream_has_no_chunks() {
     let (mut client, mut stream) = pair(1024, Version::HTTP_10);
     stream.send(Frame::text("data: 1\n\n"));
     assert_eq!(stream.event().await, Event::Flushed);
@@ -89,7 +90,7 @@ async fn http_1_0_knows_no_chunks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_comment_breaks_every_fifteen_seconds_of_silence_and_an_event_puts_it_off() {
+async fn keep_alive_comment_follows_15_seconds_of_silence() {
     let (mut client, mut stream) = opened(1024, Version::HTTP_11).await;
     let start = Instant::now();
     assert_eq!(stream.event().await, Event::Flushed);
@@ -106,19 +107,19 @@ async fn a_comment_breaks_every_fifteen_seconds_of_silence_and_an_event_puts_it_
 }
 
 #[tokio::test]
-async fn what_no_byte_has_left_of_is_taken_back_and_the_rest_is_said_to_be_stuck() {
+async fn unsent_events_are_discarded_until_one_is_half_written() {
     let (mut client, mut stream) = opened(64, Version::HTTP_11).await;
     stream.send(Frame::text("data: never\n\n"));
-    assert!(stream.discard_unsent(), "nothing was begun");
+    assert!(stream.discard_unsent(), "no byte was written");
     assert!(stream.can_send());
 
     stream.send(Frame::text(format!("data: {}\n\n", "x".repeat(100))));
     assert!(
-        glance(stream.event()).await.is_pending(),
+        poll_once(stream.event()).await.is_pending(),
         "the peer reads nothing"
     );
     stream.send(Frame::text("data: behind\n\n"));
-    assert!(!stream.discard_unsent(), "some of it has left");
+    assert!(!stream.discard_unsent(), "part of it was written");
     let read = async {
         let text = until(&mut client, "\n\n\r\n").await;
         assert!(text.ends_with('x'));
@@ -132,7 +133,7 @@ async fn what_no_byte_has_left_of_is_taken_back_and_the_rest_is_said_to_be_stuck
 }
 
 #[tokio::test]
-async fn an_end_that_comes_before_the_head_does_not_swallow_it() {
+async fn close_before_the_head_still_sends_the_head() {
     let (mut client, mut stream) = pair(1024, Version::HTTP_11);
     stream.send(Frame::text("data: never\n\n"));
     assert!(stream.discard_unsent());
@@ -148,18 +149,18 @@ async fn an_end_that_comes_before_the_head_does_not_swallow_it() {
 }
 
 #[tokio::test]
-async fn what_the_peer_says_is_passed_over_until_it_hangs_up() {
+async fn client_data_is_ignored_until_it_hangs_up() {
     let (mut client, mut stream) = opened(1024, Version::HTTP_11).await;
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    assert!(glance(stream.event()).await.is_pending());
+    assert!(poll_once(stream.event()).await.is_pending());
     drop(client);
     let ended = Event::Closed(Ended::Peer { code: None });
     assert_eq!(stream.event().await, ended);
-    assert_eq!(stream.event().await, ended, "said again");
+    assert_eq!(stream.event().await, ended, "it is reported again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_nothing_does_not_hold_up_the_end() {
+async fn close_with_stuck_client_takes_two_seconds() {
     let (_client, mut stream) = opened(64, Version::HTTP_11).await;
     stream.send(Frame::text(format!("data: {}\n\n", "x".repeat(100))));
     let start = Instant::now();

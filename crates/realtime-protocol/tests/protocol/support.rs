@@ -1,4 +1,4 @@
-//! Verbs for the tests: ask over HTTP, talk over WebSocket, and hold a server's sockets in hand.
+//! Test support: an HTTP client, a WebSocket client, and servers whose sockets a test can drive.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -25,23 +25,27 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::socketio_echo::Server;
 
-/// An HTTP answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-impl Answer {
-    /// Status and body, for comparing.
+impl HttpResponse {
+    /// Status and body, for comparisons.
     pub(crate) fn parts(&self) -> (u16, &str) {
         (self.status.as_u16(), &self.body)
     }
 }
 
-/// One request on a connection of its own.
-pub(crate) async fn ask<S: ByteStream>(stream: S, method: Method, uri: &str, body: &str) -> Answer {
+/// Sends one request on the given connection.
+pub(crate) async fn request<S: ByteStream>(
+    stream: S,
+    method: Method,
+    uri: &str,
+    body: &str,
+) -> HttpResponse {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
@@ -52,25 +56,24 @@ pub(crate) async fn ask<S: ByteStream>(stream: S, method: Method, uri: &str, bod
         .uri(uri)
         .header(HOST, "test")
         .body(body);
-    answer(sender.send_request(request.unwrap()).await.unwrap()).await
+    read_response(sender.send_request(request.unwrap()).await.unwrap()).await
 }
 
-async fn answer<B: Body<Error: Debug>>(response: Response<B>) -> Answer {
+async fn read_response<B: Body<Error: Debug>>(response: Response<B>) -> HttpResponse {
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let body = String::from_utf8(body.into()).unwrap();
-    Answer {
+    HttpResponse {
         status: head.status,
         headers: head.headers,
         body,
     }
 }
 
-/// A WebSocket client.
 pub(crate) struct Client<S>(pub WebSocketStream<S>);
 
 impl<S: ByteStream> Client<S> {
-    /// Opens one, or says with which status the server refused.
+    /// Opens a WebSocket, or returns the status with which the server refused it.
     pub(crate) async fn open(stream: S, path: &str) -> Result<Self, StatusCode> {
         match client_async(format!("ws://test{path}"), stream).await {
             Ok((socket, _)) => Ok(Self(socket)),
@@ -79,7 +82,7 @@ impl<S: ByteStream> Client<S> {
         }
     }
 
-    pub(crate) async fn say(&mut self, text: &str) {
+    pub(crate) async fn send_text(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
@@ -87,25 +90,31 @@ impl<S: ByteStream> Client<S> {
         self.0.send(message).await.unwrap();
     }
 
-    /// The next message that is no WebSocket ping or pong.
+    /// The next message, without WebSocket pings and pongs.
     pub(crate) async fn next(&mut self) -> Message {
         loop {
-            match self.0.next().await.expect("the server hung up").unwrap() {
+            match self
+                .0
+                .next()
+                .await
+                .expect("the connection is open")
+                .unwrap()
+            {
                 Message::Ping(_) | Message::Pong(_) => {}
                 message => return message,
             }
         }
     }
 
-    /// The next text.
-    pub(crate) async fn hear(&mut self) -> String {
+    /// The next text message.
+    pub(crate) async fn receive(&mut self) -> String {
         match self.next().await {
             Message::Text(text) => text.to_string(),
             other => panic!("expected text, got {other:?}"),
         }
     }
 
-    /// Skips what comes until the server closes; gives code and reason.
+    /// Skips messages until the server closes. Returns the code and reason of its close frame, if any.
     pub(crate) async fn closed(&mut self) -> Option<(u16, String)> {
         while let Some(Ok(message)) = self.0.next().await {
             if let Message::Close(frame) = message {
@@ -116,13 +125,13 @@ impl<S: ByteStream> Client<S> {
     }
 }
 
-/// The example server on a port of its own.
-pub(crate) struct Echo {
+/// The example server on its own port.
+pub(crate) struct EchoServer {
     pub address: SocketAddr,
     pub server: Server,
 }
 
-impl Echo {
+impl EchoServer {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -135,41 +144,41 @@ impl Echo {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    pub(crate) async fn get(&self, uri: &str) -> Answer {
-        ask(self.connect().await, Method::GET, uri, "").await
+    pub(crate) async fn get(&self, uri: &str) -> HttpResponse {
+        request(self.connect().await, Method::GET, uri, "").await
     }
 
-    pub(crate) async fn post(&self, uri: &str, body: &str) -> Answer {
-        ask(self.connect().await, Method::POST, uri, body).await
+    pub(crate) async fn post(&self, uri: &str, body: &str) -> HttpResponse {
+        request(self.connect().await, Method::POST, uri, body).await
     }
 
     pub(crate) async fn websocket(&self, path: &str) -> Result<Client<TcpStream>, StatusCode> {
         Client::open(self.connect().await, path).await
     }
 
-    /// Opens a polling session and gives its address.
-    pub(crate) async fn poll(&self, path: &str) -> String {
-        let answer = self.get(&format!("{path}?EIO=4&transport=polling")).await;
-        format!("{path}?EIO=4&transport=polling&sid={}", sid(&answer.body))
+    /// Opens a polling session and returns its URL.
+    pub(crate) async fn open_polling(&self, path: &str) -> String {
+        let response = self.get(&format!("{path}?EIO=4&transport=polling")).await;
+        format!("{path}?EIO=4&transport=polling&sid={}", sid(&response.body))
     }
 }
 
 /// Polls a future once.
-pub(crate) async fn glance<F: Future>(future: F) -> Poll<F::Output> {
+pub(crate) async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// The sid in a handshake packet.
+/// The session id in a handshake packet.
 pub(crate) fn sid(handshake: &str) -> String {
     let json: serde_json::Value =
         serde_json::from_str(handshake.strip_prefix('0').unwrap()).unwrap();
     json["sid"].as_str().unwrap().to_owned()
 }
 
-/// An engine whose sockets the test itself drives, on pipes, so that the clock may be paused.
+/// An engine on pipes whose sockets the test drives, so that it can run with paused time.
 #[derive(Clone)]
-pub(crate) struct Lab {
+pub(crate) struct TestEngine {
     pub engine: Engine<DuplexStream>,
     opened: mpsc::UnboundedSender<Socket<DuplexStream>>,
 }
@@ -179,7 +188,7 @@ pub(crate) type Opened = mpsc::UnboundedReceiver<Socket<DuplexStream>>;
 pub(crate) const NEW_POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 pub(crate) const NEW_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
-impl Lab {
+impl TestEngine {
     pub(crate) fn new(config: Config) -> (Self, Opened) {
         let (opened, sockets) = mpsc::unbounded_channel();
         (
@@ -194,14 +203,14 @@ impl Lab {
     /// A connection to the engine.
     pub(crate) fn connect(&self) -> DuplexStream {
         let (client, server) = duplex(64 * 1024);
-        let lab = self.clone();
+        let test = self.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let lab = lab.clone();
+                let test = test.clone();
                 async move {
-                    let opened = lab.opened.clone();
+                    let opened = test.opened.clone();
                     let open = move |socket| drop(opened.send(socket));
-                    Ok::<_, Infallible>(lab.engine.handle(request, open).await)
+                    Ok::<_, Infallible>(test.engine.handle(request, open).await)
                 }
             });
             let http = hyper::server::conn::http1::Builder::new();
@@ -213,33 +222,33 @@ impl Lab {
         client
     }
 
-    pub(crate) async fn get(&self, uri: &str) -> Answer {
-        ask(self.connect(), Method::GET, uri, "").await
+    pub(crate) async fn get(&self, uri: &str) -> HttpResponse {
+        request(self.connect(), Method::GET, uri, "").await
     }
 
-    pub(crate) async fn post(&self, uri: &str, body: &str) -> Answer {
-        ask(self.connect(), Method::POST, uri, body).await
+    pub(crate) async fn post(&self, uri: &str, body: &str) -> HttpResponse {
+        request(self.connect(), Method::POST, uri, body).await
     }
 
-    /// A GET without a connection, for tests that must know how far it has come.
-    pub(crate) async fn handle(&self, uri: &str) -> Answer {
+    /// A GET without a connection, for tests that poll the request themselves.
+    pub(crate) async fn handle(&self, uri: &str) -> HttpResponse {
         let request = Request::get(uri).body(Full::<Bytes>::default()).unwrap();
-        answer(self.engine.handle(request, drop).await).await
+        read_response(self.engine.handle(request, drop).await).await
     }
 
-    /// Opens a polling session: its address, and the server's socket.
+    /// Opens a polling session. Returns its URL and the server's socket.
     pub(crate) async fn polling(&self, opened: &mut Opened) -> (String, Socket<DuplexStream>) {
-        let answer = self.get(NEW_POLLING).await;
+        let response = self.get(NEW_POLLING).await;
         let socket = opened.recv().await.unwrap();
-        (format!("{NEW_POLLING}&sid={}", sid(&answer.body)), socket)
+        (format!("{NEW_POLLING}&sid={}", sid(&response.body)), socket)
     }
 
     pub(crate) async fn websocket(&self, path: &str) -> Result<Client<DuplexStream>, StatusCode> {
         Client::open(self.connect(), path).await
     }
 
-    /// Opens a WebSocket session: the client behind its handshake, and the server's socket.
-    pub(crate) async fn session(
+    /// Opens a WebSocket session. Returns the client after its handshake and the server's socket.
+    pub(crate) async fn open_websocket(
         &self,
         opened: &mut Opened,
     ) -> (Client<DuplexStream>, Socket<DuplexStream>) {
@@ -248,7 +257,7 @@ impl Lab {
     }
 }
 
-/// The WebSocket address that belongs to a polling session's.
-pub(crate) fn upgraded(polling: &str) -> String {
+/// The URL that upgrades a polling session to WebSocket.
+pub(crate) fn upgrade_url(polling: &str) -> String {
     polling.replace("transport=polling", "transport=websocket")
 }

@@ -1,4 +1,4 @@
-//! The WebSocket from its peer's side: RFC 6455's rules, limits that move, endings, and writing that can wait.
+//! The WebSocket as its client sees it: the rules of RFC 6455, message limits, closing and buffered writes.
 
 use std::io;
 use std::pin::Pin;
@@ -22,14 +22,15 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
-use crate::support::{Client, glance};
+use crate::support::{Client, poll_once};
 
-const QUIET: Limits = Limits {
+/// No pings, and messages of at most 64 bytes.
+const NO_KEEPALIVE: Limits = Limits {
     max_message: 64,
     keepalive: None,
 };
 
-/// Both ends of a WebSocket whose connection holds so many bytes each way.
+/// Both ends of a WebSocket over a pipe that buffers `capacity` bytes in each direction.
 async fn pair(capacity: usize, limits: Limits) -> (Client<DuplexStream>, WebSocket<DuplexStream>) {
     let (client, server) = duplex(capacity);
     let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
@@ -41,10 +42,10 @@ fn text(text: &str) -> Frame {
 }
 
 #[tokio::test]
-async fn messages_and_pings_are_answered() {
-    let (mut client, mut socket) = pair(1024, QUIET).await;
+async fn messages_are_received_and_sent() {
+    let (mut client, mut socket) = pair(1024, NO_KEEPALIVE).await;
     client.send(Message::Ping("x".into())).await;
-    client.say("hé").await;
+    client.send_text("hé").await;
     client.send(Message::binary(vec![0, 255])).await;
     assert_eq!(socket.event().await, Event::Message(text("hé")));
     assert_eq!(
@@ -55,17 +56,17 @@ async fn messages_and_pings_are_answered() {
     assert!(!socket.can_send());
     assert_eq!(socket.event().await, Event::Flushed);
     assert!(socket.can_send());
-    assert_eq!(client.hear().await, "back");
+    assert_eq!(client.receive().await, "back");
 }
 
 #[tokio::test]
-async fn the_limit_moves_while_the_socket_lives() {
-    let (mut client, mut socket) = pair(4096, QUIET).await;
+async fn changed_message_limit_applies_to_the_next_message() {
+    let (mut client, mut socket) = pair(4096, NO_KEEPALIVE).await;
     socket.set_max_message(200);
-    client.say(&"x".repeat(200)).await;
+    client.send_text(&"x".repeat(200)).await;
     assert_eq!(socket.event().await, Event::Message(text(&"x".repeat(200))));
     socket.set_max_message(100);
-    client.say(&"x".repeat(101)).await;
+    client.send_text(&"x".repeat(101)).await;
     let (closed, event) = tokio::join!(client.closed(), socket.event());
     assert_eq!(
         (closed.unwrap().0, event),
@@ -73,15 +74,15 @@ async fn the_limit_moves_while_the_socket_lives() {
     );
 }
 
-/// What goes in as raw bytes, and the close code that comes back.
-async fn refused(bytes: &[u8], ended: Ended, code: u16) {
+/// Sends raw bytes, and asserts how the socket ends and which close code the client receives.
+async fn assert_closed(bytes: &[u8], ended: Ended, code: u16) {
     let (mut client, server) = duplex(1024);
-    let mut socket = WebSocket::new(server, Bytes::new(), QUIET);
+    let mut socket = WebSocket::new(server, Bytes::new(), NO_KEEPALIVE);
     client.write_all(bytes).await.unwrap();
     let read = async {
         let mut close = [0; 4];
         client.read_exact(&mut close).await.unwrap();
-        // Only now does the peer hang up, and the socket has waited for it.
+        // The socket waits until the client closes its end.
         drop(client);
         close
     };
@@ -93,7 +94,7 @@ async fn refused(bytes: &[u8], ended: Ended, code: u16) {
 }
 
 #[tokio::test]
-async fn what_breaks_the_rules_is_closed_with_the_right_code() {
+async fn invalid_frame_is_closed_with_its_code() {
     for (bytes, ended, code) in [
         (&b"\x81\x01x"[..], Ended::Protocol, 1002),
         (b"\xc1\x80\0\0\0\0", Ended::Protocol, 1002),
@@ -109,18 +110,18 @@ async fn what_breaks_the_rules_is_closed_with_the_right_code() {
             1009,
         ),
     ] {
-        refused(bytes, ended, code).await;
+        assert_closed(bytes, ended, code).await;
     }
-    // Fragments count together.
+    // The limit applies to all fragments of a message together.
     let mut fragments = vec![0x01, 0xc0 - 0x40 + 60, 0, 0, 0, 0];
     fragments.extend([b'x'; 60]);
     fragments.extend(b"\x80\x85\0\0\0\0abcde");
-    refused(&fragments, Ended::TooBig, 1009).await;
+    assert_closed(&fragments, Ended::TooBig, 1009).await;
 }
 
 #[tokio::test]
-async fn the_peers_close_is_answered_and_told() {
-    let (mut client, mut socket) = pair(1024, QUIET).await;
+async fn client_close_is_answered_and_reported() {
+    let (mut client, mut socket) = pair(1024, NO_KEEPALIVE).await;
     let frame = CloseFrame {
         code: 4321.into(),
         reason: "enough".into(),
@@ -132,26 +133,26 @@ async fn the_peers_close_is_answered_and_told() {
     );
     assert_eq!(client.closed().await.unwrap().0, 4321);
 
-    let (client, mut socket) = pair(1024, QUIET).await;
+    let (client, mut socket) = pair(1024, NO_KEEPALIVE).await;
     drop(client);
     let broken = Ended::Transport(io::ErrorKind::UnexpectedEof);
     assert_eq!(socket.event().await, Event::Closed(broken));
 }
 
 #[tokio::test]
-async fn closing_sends_the_rest_first() {
-    let (mut client, mut socket) = pair(16, QUIET).await;
+async fn close_sends_queued_messages_first() {
+    let (mut client, mut socket) = pair(16, NO_KEEPALIVE).await;
     socket.send(text("a rather long last message"));
     let close = tokio::spawn(socket.close(4008, "stalled"));
-    assert_eq!(client.hear().await, "a rather long last message");
+    assert_eq!(client.receive().await, "a rather long last message");
     assert_eq!(client.closed().await, Some((4008, "stalled".to_owned())));
     drop(client);
     close.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_never_takes_longer_than_two_seconds() {
-    let (_client, mut socket) = pair(16, QUIET).await;
+async fn close_takes_at_most_two_seconds() {
+    let (_client, mut socket) = pair(16, NO_KEEPALIVE).await;
     socket.send(text("more than the connection will ever take"));
     let start = Instant::now();
     socket.close(1000, "").await;
@@ -159,7 +160,7 @@ async fn closing_never_takes_longer_than_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_peer_is_pinged_and_given_up() {
+async fn silent_client_is_pinged_and_times_out() {
     let limits = Limits {
         max_message: 64,
         keepalive: Some(Keepalive::default()),
@@ -175,99 +176,102 @@ async fn a_silent_peer_is_pinged_and_given_up() {
 
     let (mut client, mut socket) = pair(1024, limits).await;
     let start = Instant::now();
-    let answering = tokio::spawn(async move { client.closed().await });
+    let responding = tokio::spawn(async move { client.closed().await });
     let waiting = tokio::time::timeout(std::time::Duration::from_secs(600), socket.event());
     assert!(waiting.await.is_err());
     assert_eq!(start.elapsed().as_secs(), 600);
     drop(socket);
-    answering.await.unwrap();
+    responding.await.unwrap();
 }
 
 #[tokio::test]
-async fn unsent_frames_can_be_dropped_until_one_is_half_way_out() {
-    let (mut client, mut socket) = pair(16, QUIET).await;
+async fn unsent_frames_are_discarded_until_one_is_half_written() {
+    let (mut client, mut socket) = pair(16, NO_KEEPALIVE).await;
     socket.send(text("dropped"));
     assert!(socket.discard_unsent() && socket.can_send());
     socket.send(text("sent"));
     while socket.event().await != Event::Flushed {}
-    assert_eq!(client.hear().await, "sent");
+    assert_eq!(client.receive().await, "sent");
     socket.send(text("a message that does not fit into the connection"));
-    assert!(glance(socket.event()).await.is_pending());
+    assert!(poll_once(socket.event()).await.is_pending());
     socket.send(text("never"));
     assert!(!socket.discard_unsent());
-    let (heard, event) = tokio::join!(client.hear(), socket.event());
-    assert_eq!(heard, "a message that does not fit into the connection");
+    let (received, event) = tokio::join!(client.receive(), socket.event());
+    assert_eq!(received, "a message that does not fit into the connection");
     assert_eq!(event, Event::Flushed);
     assert!(socket.can_send());
 }
 
 #[tokio::test]
-async fn what_is_flushed_at_once_is_told_once_and_the_rest_later() {
-    let (mut client, mut socket) = pair(64, QUIET).await;
+async fn flush_now_reports_only_incomplete_writes_later() {
+    let (mut client, mut socket) = pair(64, NO_KEEPALIVE).await;
     socket.send(text("at once"));
     assert!(socket.flush_now() && socket.can_send());
-    assert_eq!(client.hear().await, "at once");
-    assert!(glance(socket.event()).await.is_pending(), "nothing is owed");
+    assert_eq!(client.receive().await, "at once");
+    assert!(
+        poll_once(socket.event()).await.is_pending(),
+        "no event is pending"
+    );
 
     let long = "more than fits into the connection ".repeat(3);
     socket.send(text(&long));
     assert!(!socket.flush_now() && !socket.can_send());
-    let (heard, event) = tokio::join!(client.hear(), socket.event());
-    assert_eq!((heard, event), (long, Event::Flushed));
+    let (received, event) = tokio::join!(client.receive(), socket.event());
+    assert_eq!((received, event), (long, Event::Flushed));
 
     drop(client);
     socket.send(text("to nobody"));
-    assert!(!socket.flush_now(), "an error is for poll_event to tell");
+    assert!(!socket.flush_now(), "poll_event reports the error");
     assert!(matches!(socket.event().await, Event::Closed(_)));
 }
 
 #[tokio::test]
-async fn a_burst_is_read_to_its_end_and_what_comes_after_it_too() {
-    let (mut client, mut socket) = pair(64 * 1024, QUIET).await;
+async fn bursts_of_messages_are_read_completely() {
+    let (mut client, mut socket) = pair(64 * 1024, NO_KEEPALIVE).await;
     socket.set_max_message(4096);
     for _ in 0..3 {
-        assert!(glance(socket.event()).await.is_pending());
+        assert!(poll_once(socket.event()).await.is_pending());
         let long = "x".repeat(3000);
-        for said in ["one", &long, "two"] {
-            client.say(said).await;
+        for message in ["one", &long, "two"] {
+            client.send_text(message).await;
         }
-        for said in ["one", &long, "two"] {
-            assert_eq!(socket.event().await, Event::Message(text(said)));
+        for message in ["one", &long, "two"] {
+            assert_eq!(socket.event().await, Event::Message(text(message)));
         }
     }
 }
 
 #[tokio::test]
-async fn a_paused_socket_writes_but_does_not_read() {
-    let (mut client, mut socket) = pair(1024, QUIET).await;
-    client.say("later").await;
+async fn paused_socket_writes_but_does_not_read() {
+    let (mut client, mut socket) = pair(1024, NO_KEEPALIVE).await;
+    client.send_text("later").await;
     socket.pause(true);
     socket.send(text("now"));
     assert_eq!(socket.event().await, Event::Flushed);
-    assert_eq!(client.hear().await, "now");
-    assert!(glance(socket.event()).await.is_pending());
+    assert_eq!(client.receive().await, "now");
+    assert!(poll_once(socket.event()).await.is_pending());
     socket.pause(false);
     assert_eq!(socket.event().await, Event::Message(text("later")));
 }
 
 #[tokio::test]
-async fn pings_that_nobody_lets_us_answer_do_not_pile_up() {
-    let (mut client, mut socket) = pair(1024, QUIET).await;
+async fn blocked_pongs_stop_reading() {
+    let (mut client, mut socket) = pair(1024, NO_KEEPALIVE).await;
     let mut sent = 0;
-    // The peer reads nothing; sooner or later the socket must stop reading too.
-    while glance(client.0.send(Message::Ping(vec![0; 100].into())))
+    // The client reads nothing, so the socket must stop reading after a while too.
+    while poll_once(client.0.send(Message::Ping(vec![0; 100].into())))
         .await
         .is_ready()
     {
-        assert!(glance(socket.event()).await.is_pending());
+        assert!(poll_once(socket.event()).await.is_pending());
         sent += 1;
         assert!(sent < 100);
     }
-    // Once it reads again, all goes on.
+    // Once the client reads again, the socket continues.
     let (mut sink, mut stream) = client.0.split();
     let reading = tokio::spawn(async move { while stream.next().await.is_some() {} });
     let writing = tokio::spawn(async move { sink.send(Message::text("there")).await });
-    // Whoever waited to send hears that the pongs have left.
+    // `Flushed` reports that the pongs were written.
     assert_eq!(socket.event().await, Event::Flushed);
     assert_eq!(socket.event().await, Event::Message(text("there")));
     writing.await.unwrap().unwrap();
@@ -275,10 +279,10 @@ async fn pings_that_nobody_lets_us_answer_do_not_pile_up() {
     reading.await.unwrap();
 }
 
-/// Counts the writes that reach it.
-struct Counting(DuplexStream, Arc<AtomicUsize>);
+/// Counts the writes to the stream.
+struct CountingStream(DuplexStream, Arc<AtomicUsize>);
 
-impl AsyncRead for Counting {
+impl AsyncRead for CountingStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -288,7 +292,7 @@ impl AsyncRead for Counting {
     }
 }
 
-impl AsyncWrite for Counting {
+impl AsyncWrite for CountingStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -308,10 +312,14 @@ impl AsyncWrite for Counting {
 }
 
 #[tokio::test]
-async fn queued_frames_leave_in_one_write() {
+async fn queued_frames_are_written_at_once() {
     let (_client, server) = duplex(64 * 1024);
     let writes = Arc::new(AtomicUsize::new(0));
-    let mut socket = WebSocket::new(Counting(server, writes.clone()), Bytes::new(), QUIET);
+    let mut socket = WebSocket::new(
+        CountingStream(server, writes.clone()),
+        Bytes::new(),
+        NO_KEEPALIVE,
+    );
     for _ in 0..10 {
         socket.send(text("a short event"));
     }
@@ -320,31 +328,31 @@ async fn queued_frames_leave_in_one_write() {
 }
 
 #[tokio::test]
-async fn the_handshakes_answer_leaves_with_the_first_frames_and_before_all_else() {
+async fn handshake_response_is_written_before_the_first_frames() {
     let (mut client, server) = duplex(64 * 1024);
     let writes = Arc::new(AtomicUsize::new(0));
-    let answer = hyper::Response::builder().status(101);
-    let (head, ()) = answer
+    let response = hyper::Response::builder().status(101);
+    let (head, ()) = response
         .header("upgrade", "websocket")
         .body(())
         .unwrap()
         .into_parts();
-    // A ping that came too early is answered in its turn.
+    // A ping that arrived before the response is answered after the first frames.
     let ping = Bytes::from_static(b"\x89\x80\x00\x00\x00\x00");
-    let stream = Counting(server, writes.clone());
-    let mut socket = WebSocket::opening(stream, &head, ping, QUIET);
+    let stream = CountingStream(server, writes.clone());
+    let mut socket = WebSocket::opening(stream, &head, ping, NO_KEEPALIVE);
     assert!(!socket.can_send());
     socket.send(text("dropped"));
-    assert!(socket.discard_unsent(), "the answer stays");
-    socket.send(text("first words"));
+    assert!(socket.discard_unsent(), "the response remains");
+    socket.send(text("first event"));
     assert_eq!(socket.event().await, Event::Flushed);
     assert!(socket.can_send());
     assert_eq!(writes.load(Ordering::Relaxed), 2);
 
-    let expected = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n\x81\x0bfirst words\x8a\x00";
-    let mut heard = vec![0; expected.len()];
-    client.read_exact(&mut heard).await.unwrap();
-    assert_eq!(heard, expected);
+    let expected = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n\x81\x0bfirst event\x8a\x00";
+    let mut received = vec![0; expected.len()];
+    client.read_exact(&mut received).await.unwrap();
+    assert_eq!(received, expected);
 }
 
 /// Both ends of a TLS connection over a pipe.
@@ -380,27 +388,27 @@ async fn tls(
 }
 
 #[tokio::test]
-async fn tls_holds_back_what_the_kernel_does_not_take() {
+async fn tls_data_blocked_by_the_kernel_is_not_flushed() {
     let (client, server) = tls(4096).await;
     let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
     let mut client = Client(client);
-    let mut socket = WebSocket::new(server, Bytes::new(), QUIET);
+    let mut socket = WebSocket::new(server, Bytes::new(), NO_KEEPALIVE);
     let long = "x".repeat(10_000);
     socket.send(text(&long));
-    // TLS has taken all of it, but the pipe has not.
-    assert!(glance(socket.event()).await.is_pending());
+    // rustls has buffered the whole message, but the pipe has not accepted it.
+    assert!(poll_once(socket.event()).await.is_pending());
     assert!(!socket.can_send() && !socket.discard_unsent());
-    let (heard, event) = tokio::join!(client.hear(), socket.event());
-    assert_eq!((heard, event), (long, Event::Flushed));
+    let (received, event) = tokio::join!(client.receive(), socket.event());
+    assert_eq!((received, event), (long, Event::Flushed));
     let close = tokio::spawn(socket.close(4000, "try_again"));
     assert_eq!(client.closed().await, Some((4000, "try_again".to_owned())));
-    // Ended by TLS's own alert, not cut off.
+    // The stream ends with TLS close_notify.
     assert_eq!(client.0.get_mut().read(&mut [0]).await.unwrap(), 0);
     drop(client);
     close.await.unwrap();
 }
 
-/// The example server's address.
+/// A connection to the example server.
 async fn echo() -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -409,17 +417,17 @@ async fn echo() -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_real_connection_echoes() {
+async fn echo_over_tcp_returns_long_messages() {
     let mut client = Client::open(echo().await, "/").await.unwrap();
     let long = "é€😀".repeat(20_000);
-    client.say(&long).await;
-    assert_eq!(client.hear().await, long);
+    client.send_text(&long).await;
+    assert_eq!(client.receive().await, long);
     client.send(Message::Close(None)).await;
     assert_eq!(client.closed().await, None);
 }
 
 #[tokio::test]
-async fn frames_right_behind_the_request_are_not_lost() {
+async fn frames_sent_with_the_request_are_not_lost() {
     let mut stream = echo().await;
     let request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -427,20 +435,20 @@ async fn frames_right_behind_the_request_are_not_lost() {
     let mut bytes = request.as_bytes().to_vec();
     bytes.extend(b"\x81\x82\0\0\0\0hi");
     stream.write_all(&bytes).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\x81\x02hi") {
-        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+    let mut response = Vec::new();
+    while !response.ends_with(b"\x81\x02hi") {
+        assert_ne!(stream.read_buf(&mut response).await.unwrap(), 0);
     }
-    let answer = String::from_utf8_lossy(&answer).to_lowercase();
-    assert!(answer.starts_with("http/1.1 101"));
-    assert!(!answer.contains("sec-websocket-extensions"));
+    let response = String::from_utf8_lossy(&response).to_lowercase();
+    assert!(response.starts_with("http/1.1 101"));
+    assert!(!response.contains("sec-websocket-extensions"));
 }
 
 #[tokio::test]
-async fn a_plain_request_is_told_what_to_do() {
-    let answer = crate::support::ask(echo().await, hyper::Method::GET, "/", "").await;
-    assert_eq!(answer.status, 426);
-    assert_eq!(answer.headers["upgrade"], "websocket");
-    let answer = crate::support::ask(echo().await, hyper::Method::POST, "/", "").await;
-    assert_eq!(answer.status, 400);
+async fn request_without_upgrade_gets_426_or_400() {
+    let response = crate::support::request(echo().await, hyper::Method::GET, "/", "").await;
+    assert_eq!(response.status, 426);
+    assert_eq!(response.headers["upgrade"], "websocket");
+    let response = crate::support::request(echo().await, hyper::Method::POST, "/", "").await;
+    assert_eq!(response.status, 400);
 }
