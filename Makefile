@@ -1,4 +1,4 @@
-# Two commands do everything: `make run` and `make test`. See README.md.
+# The main commands are `make run` and `make test`. See README.md.
 
 CARGO ?= cargo
 TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl
@@ -11,13 +11,13 @@ COUNT = target/x86_64-unknown-linux-musl/release/count
 
 help:
 	@echo "make run       build the daemon and start it on https://localhost:8443"
-	@echo "make test      every test that a change must pass (installs what it needs)"
-	@echo "make test-ha   against a real Home Assistant Core (installs it: Python 3.13 or 3.14)"
-	@echo "make test-all  all of these, and what is slower: the app's image, the public protocol suites"
-	@echo "make torture   ten minutes of kills, drops and stuck tablets: nothing may be lost"
-	@echo "make bench     what it costs, beside the bare limit and other servers; half an hour"
-	@echo "make count     instructions of the hot paths: none may grow by a tenth (make count-set: baselines)"
-	@echo "make weight    sizes of the static binaries and the number of crates in them"
+	@echo "make test      every test that a change must pass (installs its dependencies)"
+	@echo "make test-ha   tests against a real Home Assistant Core (installs it; needs Python 3.13 or 3.14)"
+	@echo "make test-all  all of these and slower ones: long fuzzing, the image, the public protocol suites"
+	@echo "make torture   ten minutes of kills, drops and stuck tablets: no event may be lost"
+	@echo "make bench     processor time, memory and latency, compared with other servers (half an hour)"
+	@echo "make count     instruction counts of hot paths: none may grow by more than 10 % (make count-set: new baselines)"
+	@echo "make weight    sizes of the static binaries, and the number of crates in them"
 	@echo "make lint      format and clippy, as CI runs them"
 	@echo "make dist      static binaries for x86_64 and aarch64 in dist/"
 	@echo "make art       draw icon.png and logo.png"
@@ -34,36 +34,36 @@ test-e2e: deps-e2e
 	$(CARGO) build --locked
 	cd tests/e2e && PYTHON=$(CURDIR)/$(VENV)/bin/python npm test
 
-# The app as Home Assistant's store reads it: rules that need no Supervisor.
+# Tests the app's files against the rules of Home Assistant's store. Needs no Supervisor.
 test-package: deps-package
 	$(CARGO) build --locked
 	$(VENV)/bin/python -m unittest discover tests/package
 
-# The image as it will run, and both binaries of `make dist`.
+# Tests the image and both binaries of `make dist`.
 test-image: deps-package deps-image dist
 	$(VENV)/bin/python -m unittest discover tests/image
 
 test-all: test fuzz test-ha test-image
 	crates/realtime-protocol/tests/protocol/public_suites.sh
 
-# The running daemon before schemathesis, for minutes rather than for one; WALLCAST_SEED chooses others.
+# Fuzzes the running daemon with schemathesis for minutes. WALLCAST_SEED selects other requests.
 fuzz: deps-e2e
 	$(CARGO) build --locked
 	cd tests/e2e && PYTHON=$(CURDIR)/$(VENV)/bin/python WALLCAST_FUZZ=long node --test openapi.test.mjs
 
-# Against a real Home Assistant Core, behind a stand-in Supervisor.
+# Tests against a real Home Assistant Core, behind a stand-in for Supervisor.
 test-ha:
 	tests/ha/install.sh
 	$(CARGO) build --locked
 	cd tests/ha && npm test
 
-# WALLCAST_TORTURE_SECONDS sets its length, WALLCAST_SEED repeats the choices of a run.
+# WALLCAST_TORTURE_SECONDS sets its length, WALLCAST_SEED repeats the random choices of a run.
 torture:
 	$(CARGO) test --locked --test durability torture -- --ignored --nocapture
 
-# Half an hour on two cores that do nothing else. Writes its tables into docs/performance.md.
-# Wallcast is measured as it ships, which decides its allocator. Data folders lie beside the build, on its
-# disk: /tmp may be memory, where lasting costs nothing.
+# Takes half an hour on two otherwise idle cores. Writes its tables into docs/performance.md.
+# Measures the static release binary, because the allocator differs from a normal build. Data folders are beside
+# the build, on disk: /tmp may be in memory, where fsync costs nothing.
 bench: export TMPDIR = $(CURDIR)/target/bench
 bench: deps-bench deps-dist
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CARGO) zigbuild --release --locked --target $(NATIVE)
@@ -78,16 +78,16 @@ bench: deps-bench deps-dist
 	$(CARGO) bench --locked --bench durability
 	$(CARGO) bench --locked -p micro --bench time
 
-# Sizes of the binaries in dist/, and what they are made of, into docs/performance.md.
+# Writes the sizes of the binaries in dist/ and their crates into docs/performance.md.
 weight: dist
 	$(CARGO) run --locked -p fleet -- --report docs/performance.md weight
 
-# Instructions of the codecs and the hub, as they are shipped for x86_64, against the baselines in
-# benches/micro/counts.txt: more than a tenth above one fails. It is made of what `make dist` compiled.
+# Counts the instructions of codecs and hub in the x86_64 release build. Fails if one is more than 10 % above its
+# baseline in benches/micro/counts.txt. Reuses the build of `make dist`.
 count: $(COUNT)
 	$(COUNT)
 
-# Sets the baselines anew. They change only in a commit that says why.
+# Writes new baselines. Commit them only with the reason.
 count-set: $(COUNT)
 	$(COUNT) --set
 
@@ -106,7 +106,7 @@ dist: deps-dist
 	ls -l dist
 
 deps-bench:
-	cd benches/peers/seed0 && npm ci --no-audit --no-fund
+	cd benches/peers/socketio-node && npm ci --no-audit --no-fund
 
 deps-count: deps-dist
 	command -v valgrind >/dev/null || \
@@ -124,7 +124,7 @@ deps-package: $(VENV)/bin/python
 		(apt-get update -qq && apt-get install -y --no-install-recommends apparmor) || \
 		echo "apparmor_parser cannot be installed: the profile's syntax is not checked" >&2
 
-# Debian's packages; each is asked for only where its program is missing.
+# Installs Debian's packages if a program is missing.
 deps-image:
 	(for program in buildah podman runc qemu-aarch64-static; do command -v $$program || exit; done) >/dev/null || \
 		(apt-get update -qq && apt-get install -y --no-install-recommends buildah podman runc qemu-user-static)
@@ -132,8 +132,8 @@ deps-image:
 art: deps-package
 	$(VENV)/bin/python packaging/draw.py
 
-# The C parts (SQLite, ring) are cross-compiled by zig, which comes as a Python package. 0.15 has musl's own
-# allocator; 0.17 another, which takes half as much again and gives nothing back (docs/performance.md).
+# zig, installed as a Python package, cross-compiles the C code of SQLite and ring. 0.15 uses musl's allocator.
+# 0.17 has another one, which uses half as much memory again and frees none of it (docs/performance.md).
 deps-dist: $(VENV)/bin/python
 	rustup target add $(TARGETS)
 	$(VENV)/bin/python -m pip install --quiet ziglang==0.15.2 cargo-zigbuild==0.24.0

@@ -1,4 +1,4 @@
-//! Lays every file of `web/` into the binary, as it is and compressed (see `src/web`).
+//! Embeds every file of `web/` into the binary, uncompressed and gzipped (see `src/web`).
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -20,7 +20,7 @@ fn main() -> io::Result<()> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&plain)?;
         let gzip = encoder.finish()?;
-        // What does not become smaller, such as a picture, is not kept twice.
+        // Files that gzip does not make smaller, such as pictures, are stored only once.
         let gzip = if gzip.len() < plain.len() {
             gzip
         } else {

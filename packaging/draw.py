@@ -1,7 +1,7 @@
-"""Draws icon.png and logo.png for Home Assistant's store; `make art` runs it.
+"""Draws icon.png and logo.png for Home Assistant's store. Run it with `make art`.
 
-Everything is strokes and shapes computed here, without any font or image, so that each run with the
-same Pillow gives the same bytes. Coordinates are pixels of the finished picture.
+It computes all strokes and shapes without a font or another image, so that the same version of Pillow always
+gives the same bytes. Coordinates are pixels of the finished picture.
 """
 
 import math
@@ -10,42 +10,42 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-# Drawn this many times as large and made smaller, for smooth edges.
-FINE = 8
+# The pictures are drawn this many times larger and then scaled down, for smooth edges.
+SCALE = 8
 TEAL = (11, 110, 95, 255)
 WHITE = (255, 255, 255, 255)
-# Readable on Home Assistant's white and on its dark grey: above 4 to 1 on both.
+# A contrast above 4:1 on Home Assistant's white and on its dark grey background.
 WORD = (20, 141, 121, 255)
 
 
 class Canvas:
-    """A transparent picture that is drawn in fine and finished in pixels."""
+    """A transparent picture, drawn larger by SCALE."""
 
     def __init__(self, width, height):
         self.size = (width, height)
-        self.image = Image.new("RGBA", (width * FINE, height * FINE), (0, 0, 0, 0))
+        self.image = Image.new("RGBA", (width * SCALE, height * SCALE), (0, 0, 0, 0))
         self.pen = ImageDraw.Draw(self.image)
 
     def square(self, x, y, side, radius, colour):
-        box = [v * FINE for v in (x, y, x + side, y + side)]
-        self.pen.rounded_rectangle(box, radius * FINE, fill=colour)
+        box = [v * SCALE for v in (x, y, x + side, y + side)]
+        self.pen.rounded_rectangle(box, radius * SCALE, fill=colour)
 
     def shape(self, points, colour, round_by=0):
-        """A filled polygon; its corners are rounded by a stroke around it."""
-        self.pen.polygon([(x * FINE, y * FINE) for x, y in points], fill=colour)
+        """Draws a filled polygon. A stroke around it rounds its corners."""
+        self.pen.polygon([(x * SCALE, y * SCALE) for x, y in points], fill=colour)
         if round_by:
             self.stroke([*points, points[0]], 2 * round_by, colour)
 
     def stroke(self, points, width, colour):
-        """A line through the points with round ends and corners."""
-        scaled = [(x * FINE, y * FINE) for x, y in points]
-        self.pen.line(scaled, fill=colour, width=round(width * FINE))
-        radius = width * FINE / 2
+        """Draws a line through the points, with round ends and corners."""
+        scaled = [(x * SCALE, y * SCALE) for x, y in points]
+        self.pen.line(scaled, fill=colour, width=round(width * SCALE))
+        radius = width * SCALE / 2
         for x, y in scaled:
             self.pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
 
     def finish(self):
-        # Premultiplied, so that the edges do not darken towards transparent black.
+        # Premultiplied alpha, so that edges do not darken towards transparent black.
         small = self.image.convert("RGBa").resize(self.size, Image.Resampling.BOX)
         return small.convert("RGBA")
 
@@ -58,7 +58,7 @@ def arc(x, y, radius, start, end):
 
 
 def mark(canvas, x, y, side):
-    """The house that sends: a house on a teal tile, waves rising in it."""
+    """Draws the mark: a house with radio waves on a teal tile."""
     unit = side / 128
 
     def at(points):
@@ -73,7 +73,7 @@ def mark(canvas, x, y, side):
 
 
 def word(canvas, x, base, height, width, colour):
-    """"Wallcast" in strokes. `height` is that of small letters without stems, `base` their foot."""
+    """Draws "Wallcast" in strokes. `height` is the x-height, `base` the y of the baseline."""
     r = height / 2
     middle, top = base - r, base - 1.62 * height
 
@@ -84,7 +84,7 @@ def word(canvas, x, base, height, width, colour):
         return [bowl(left), [(left + 2 * r, base - 2 * r), (left + 2 * r, base)]], 2 * r
 
     def small_l(left):
-        # Two stems side by side need more air than a stem and a bowl.
+        # Two adjacent stems need more space than a stem and a bowl.
         stem = left + 0.14 * r
         return [[(stem, top), (stem, base)]], 0.28 * r
 

@@ -1,4 +1,4 @@
-"""The binaries of `make dist`: static, and of the architecture that they are for."""
+"""The binaries of `make dist` are static, built for their architecture, and run."""
 
 import http.client
 import json
@@ -17,8 +17,8 @@ MACHINES = {"amd64": 62, "aarch64": 183}
 PT_INTERP = 3
 
 
-class Local(http.client.HTTPConnection):
-    """HTTP over the socket that the daemon keeps for its command line."""
+class ControlConnection(http.client.HTTPConnection):
+    """HTTP over the daemon's control socket."""
 
     def __init__(self, path):
         super().__init__("wallcast")
@@ -30,22 +30,22 @@ class Local(http.client.HTTPConnection):
 
 
 class Binaries(unittest.TestCase):
-    def test_they_are_static_and_for_their_machine(self):
+    def test_binaries_are_static_and_for_their_machine(self):
         for arch in ARCHITECTURES:
             image = binary(arch).read_bytes()
             self.assertEqual(image[:6], b"\x7fELF\x02\x01")
             self.assertEqual(struct.unpack_from("<H", image, 18), (MACHINES[arch],))
             offset, size, count = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
-            kinds = [struct.unpack_from("<I", image, offset + i * size)[0] for i in range(count)]
-            self.assertNotIn(PT_INTERP, kinds, "it asks for a loader, which the image does not have")
+            types = [struct.unpack_from("<I", image, offset + i * size)[0] for i in range(count)]
+            self.assertNotIn(PT_INTERP, types, "it needs a loader, which the image does not have")
 
-    def test_each_answers_health(self):
+    def test_each_binary_answers_health(self):
         for arch in ARCHITECTURES:
             with self.subTest(arch), tempfile.TemporaryDirectory() as folder:
-                self.answers_health(arch, Path(folder))
+                self.assert_answers_health(arch, Path(folder))
 
-    def answers_health(self, arch, folder):
-        # By its emulator, unless the machine is of that kind.
+    def assert_answers_health(self, arch, folder):
+        # Binaries for other machines run in an emulator.
         program = [binary(arch)] if arch == NATIVE else [emulator(arch), binary(arch)]
         daemon = subprocess.Popen(
             [*program, "serve", "--listen", "127.0.0.1:0", "--data-dir", folder],
@@ -54,16 +54,16 @@ class Binaries(unittest.TestCase):
         try:
             ready = daemon.stdout.readline()
             self.assertIn("ready https=127.0.0.1:", ready, daemon.stderr.read() if not ready else "")
-            local = Local(folder / "wallcast.sock")
-            local.request("GET", "/health")
-            answer = local.getresponse()
-            self.assertEqual(answer.status, 200)
-            self.assertIn("status", json.loads(answer.read()))
-            local.close()
-            said = subprocess.run(
+            connection = ControlConnection(folder / "wallcast.sock")
+            connection.request("GET", "/health")
+            response = connection.getresponse()
+            self.assertEqual(response.status, 200)
+            self.assertIn("status", json.loads(response.read()))
+            connection.close()
+            result = subprocess.run(
                 [*program, "health", "--data-dir", folder], env={}, capture_output=True, text=True, timeout=60
             )
-            self.assertEqual((said.returncode, said.stdout.split(",")[0]), (0, "healthy"), said.stderr)
+            self.assertEqual((result.returncode, result.stdout.split(",")[0]), (0, "healthy"), result.stderr)
             daemon.send_signal(signal.SIGTERM)
             _, log = daemon.communicate(timeout=30)
             self.assertEqual(daemon.returncode, 0, log)

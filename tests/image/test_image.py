@@ -1,4 +1,4 @@
-"""The image of the app, built of the Dockerfile and run with /data and /ssl alone."""
+"""The image of the app, built from the Dockerfile and run with only /data and /ssl."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Image(unittest.TestCase):
         return Path(folder.name)
 
     def data(self):
-        """/data as Supervisor prepares it: the options file with the form's defaults."""
+        """A /data folder as Supervisor prepares it: an options file with the defaults of the form."""
         data = self.folder()
         options = data / "options.json"
         options.write_text(json.dumps(CONFIG["options"]))
@@ -40,30 +40,30 @@ class Image(unittest.TestCase):
         container = self.storage.start(self.images[NATIVE], data, certificates or self.folder())
         return container, container.ready()
 
-    def test_it_says_what_it_is(self):
+    def test_image_has_entrypoint_health_check_and_labels(self):
         for arch, image in self.images.items():
-            said = self.storage.inspect(image)
-            self.assertEqual((said["Os"], said["Architecture"]), ("linux", ARCHITECTURES[arch][1]))
-            config = said["Config"]
+            image = self.storage.inspect(image)
+            self.assertEqual((image["Os"], image["Architecture"]), ("linux", ARCHITECTURES[arch][1]))
+            config = image["Config"]
             self.assertEqual(config["Entrypoint"], [PROGRAM])
             self.assertIsNone(config.get("Cmd"))
-            # No shell is there to split a line.
-            self.assertEqual(said["Healthcheck"]["Test"], ["CMD", PROGRAM, "health"])
+            # The exec form, because the image has no shell.
+            self.assertEqual(image["Healthcheck"]["Test"], ["CMD", PROGRAM, "health"])
             labels = config["Labels"]
             self.assertEqual(labels["io.hass.type"], "app")
             self.assertEqual(labels["io.hass.arch"], arch)
             self.assertEqual(labels["io.hass.version"], CONFIG["version"])
             self.assertEqual(labels["io.hass.name"], CONFIG["name"])
 
-    def test_it_holds_the_binary_and_rootfs_and_nothing_else(self):
+    def test_image_contains_only_the_binary_and_rootfs(self):
         for image in self.images.values():
             mounted = Path(self.storage.podman("image", "mount", image).stdout.strip())
-            held = {str(path.relative_to(mounted)) for path in mounted.rglob("*") if not path.is_dir()}
-            self.assertEqual(held, {"usr/bin/wallcast", "etc/passwd", "etc/group"})
+            files = {str(path.relative_to(mounted)) for path in mounted.rglob("*") if not path.is_dir()}
+            self.assertEqual(files, {"usr/bin/wallcast", "etc/passwd", "etc/group"})
             self.assertTrue(os.access(mounted / "usr/bin/wallcast", os.X_OK))
             self.storage.podman("image", "unmount", image)
 
-    def test_it_runs_is_healthy_and_ends_in_order(self):
+    def test_container_is_healthy_and_stops_cleanly(self):
         data = self.data()
         container, _ = self.start(data)
         self.assertTrue(container.is_healthy(), container.log())
@@ -73,7 +73,7 @@ class Image(unittest.TestCase):
         for file in data.iterdir():
             self.assertEqual(stat.S_IMODE(file.stat().st_mode) & 0o077, 0, file.name)
 
-    def test_a_daemon_that_hangs_is_not_healthy(self):
+    def test_stopped_process_is_not_healthy(self):
         container, _ = self.start(self.data())
         os.kill(container.pid(), signal.SIGSTOP)
         try:
@@ -82,7 +82,7 @@ class Image(unittest.TestCase):
             os.kill(container.pid(), signal.SIGCONT)
         self.assertTrue(container.is_healthy(), container.log())
 
-    def test_what_home_assistant_backs_up_comes_back(self):
+    def test_home_assistant_backup_is_restored(self):
         data = self.data()
         container, _ = self.start(data)
         token = container.exec(PROGRAM, "token", "create", "--role", "admin", "--name", "before").stdout
@@ -95,15 +95,15 @@ class Image(unittest.TestCase):
                 shutil.copy2(file, restored)
         self.assertEqual(container.stop(), 0)
 
-        again, _ = self.start(restored)
-        listed = again.exec(PROGRAM, "token", "list").stdout
+        container, _ = self.start(restored)
+        listed = container.exec(PROGRAM, "token", "list").stdout
         self.assertIn("before", listed)
         self.assertNotIn("after", listed)
-        self.assertIn("the house was put back", again.log())
-        self.assertNotIn(token.strip(), again.log())
-        self.assertEqual(again.stop(), 0)
+        self.assertIn("the house was put back", container.log())
+        self.assertNotIn(token.strip(), container.log())
+        self.assertEqual(container.stop(), 0)
 
-    def test_a_certificate_in_ssl_is_served(self):
+    def test_certificate_in_ssl_is_served(self):
         certificates = self.folder()
         run(
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",

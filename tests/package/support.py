@@ -1,4 +1,4 @@
-"""What the package's tests share: the files of the repository, and the daemon that was built."""
+"""Shared by the tests of the package: the files of the repository, and the built daemon."""
 
 import json
 import os
@@ -13,9 +13,12 @@ BINARY = Path(os.environ.get("WALLCAST_BINARY", ROOT / "target/debug/wallcast"))
 
 
 def files():
-    """Each file that a user's clone would hold, as a path from the root."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True).stdout.decode()
+    """The files that git tracks, as paths from the root: what a user's clone contains.
+
+    Untracked files are ignored. The README's walk, for example, leaves a certificate in the root.
+    """
+    command = ["git", "ls-files", "-z", "--cached"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.decode()
     return [Path(name) for name in names.split("\0") if name and (ROOT / name).exists()]
 
 
@@ -24,12 +27,12 @@ def read(name):
 
 
 def environment(**variables):
-    """Nothing of ours that could say an option."""
+    """A clean environment, without variables that set options of the daemon."""
     return {"PATH": os.environ["PATH"], **variables}
 
 
 def wallcast(*arguments, **variables):
-    """Runs the daemon's program to its end, as in the app."""
+    """Runs the `wallcast` binary to its end with the environment of the app."""
     variables = {"SUPERVISOR_TOKEN": "x", **variables}
     return subprocess.run(
         [BINARY, *arguments], env=environment(**variables), capture_output=True, text=True, timeout=30
@@ -37,13 +40,13 @@ def wallcast(*arguments, **variables):
 
 
 def as_text(value):
-    """A value of the options file as the environment says it."""
+    """A value of the options file in the format of an environment variable."""
     return ",".join(value) if isinstance(value, list) else json.dumps(value).strip('"')
 
 
 def defaults(folder):
-    """Each option of the daemon with its default in the app, as `wallcast check` shows them."""
-    said = wallcast("check", "--data-dir", str(folder))
-    assert said.returncode == 0, said.stderr
-    rows = [re.split(r"\s{2,}", line) for line in said.stdout.splitlines()]
+    """Each option of the daemon with its default in the app, from `wallcast check`."""
+    result = wallcast("check", "--data-dir", str(folder))
+    assert result.returncode == 0, result.stderr
+    rows = [re.split(r"\s{2,}", line) for line in result.stdout.splitlines()]
     return {row[0]: row[1] for row in rows if len(row) == 3}

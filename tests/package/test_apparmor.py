@@ -1,4 +1,4 @@
-"""apparmor.txt: a profile that Supervisor can rename and the kernel can load."""
+"""apparmor.txt is a profile that Supervisor can rename and the kernel can load."""
 
 import re
 import shutil
@@ -12,27 +12,27 @@ PROFILE = ROOT / "apparmor.txt"
 
 
 def is_accepted(text):
-    said = subprocess.run(
+    result = subprocess.run(
         [PARSER, "--skip-kernel-load", "--skip-cache", "--skip-read-cache"],
         input=text, capture_output=True, text=True,
     )
-    return said.returncode == 0
+    return result.returncode == 0
 
 
 class AppArmor(unittest.TestCase):
-    def test_one_line_names_the_profile(self):
+    def test_profile_name_is_on_one_line(self):
         lines = PROFILE.read_text("utf-8").splitlines()
         self.assertEqual(len([line for line in lines if line.startswith("profile ")]), 1)
 
     @unittest.skipUnless(PARSER, "apparmor_parser is not installed")
-    def test_the_parser_takes_it_under_any_name(self):
+    def test_parser_accepts_renamed_profile(self):
         text = PROFILE.read_text("utf-8")
         renamed = re.sub(r"^profile \S+", "profile 1a2b3c4d_wallcast", text, flags=re.M)
         self.assertTrue(is_accepted(text))
         self.assertTrue(is_accepted(renamed))
         self.assertFalse(is_accepted(text.replace("/data/** rwkl,", "/data/** rwkl")))
 
-    def test_it_opens_what_the_image_and_the_options_name(self):
+    def test_profile_allows_the_paths_of_image_and_options(self):
         text = PROFILE.read_text("utf-8")
         self.assertIn(f"{self.entrypoint()} mrix,", text)
         for rule in ("/data/** rwkl,", "/ssl/** r,", "/sbin/docker-init mrix,"):

@@ -1,4 +1,4 @@
-"""SUPERVISOR_TOKEN never reaches the log or the disk, whatever Supervisor answers."""
+"""SUPERVISOR_TOKEN never appears in the log, on disk or in command output, whatever Supervisor responds."""
 
 import json
 import secrets
@@ -25,29 +25,29 @@ INFO = {
 
 
 class Supervisor:
-    """Stands in for Supervisor: REST, and the handshake of the WebSocket proxy."""
+    """A stand-in for Supervisor: its REST API, and the handshake of its WebSocket proxy."""
 
-    def __init__(self, token, mood):
-        self.token, self.mood = token, mood
-        self.asked = set()
-        self.was_spoken_to = threading.Event()
-        self.was_asked_all = threading.Event()
-        self.server = serve(self.socket, "127.0.0.1", 0, process_request=self.answer)
+    def __init__(self, token, behavior):
+        self.token, self.behavior = token, behavior
+        self.requested = set()
+        self.got_websocket_token = threading.Event()
+        self.got_all_requests = threading.Event()
+        self.server = serve(self.socket, "127.0.0.1", 0, process_request=self.respond)
         self.url = "http://127.0.0.1:%d" % self.server.socket.getsockname()[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def answer(self, connection, request):
+    def respond(self, connection, request):
         path = request.path
         if path in INFO:
             if request.headers.get("Authorization") == f"Bearer {self.token}":
-                self.asked.add(path)
-            if self.asked >= set(INFO):
-                self.was_asked_all.set()
-        if self.mood == "breaks":
+                self.requested.add(path)
+            if self.requested >= set(INFO):
+                self.got_all_requests.set()
+        if self.behavior == "fails":
             return reply(HTTPStatus.BAD_GATEWAY, {"message": "starting"})
         if path == "/core/websocket":
             return None
-        if self.mood == "refuses":
+        if self.behavior == "refuses":
             return reply(HTTPStatus.UNAUTHORIZED, {"result": "error", "message": "no"})
         if path not in INFO:
             return reply(HTTPStatus.NOT_FOUND, {"result": "error", "message": "no such path"})
@@ -56,19 +56,19 @@ class Supervisor:
     def socket(self, socket):
         try:
             socket.send(json.dumps({"type": "auth_required", "ha_version": "2026.11.0"}))
-            said = json.loads(socket.recv())
-            if said["access_token"] == self.token:
-                self.was_spoken_to.set()
-            if self.mood == "refuses" or said["access_token"] != self.token:
+            auth = json.loads(socket.recv())
+            if auth["access_token"] == self.token:
+                self.got_websocket_token.set()
+            if self.behavior == "refuses" or auth["access_token"] != self.token:
                 socket.send(json.dumps({"type": "auth_invalid", "message": "Invalid access"}))
                 return
             socket.send(json.dumps({"type": "auth_ok", "ha_version": "2026.11.0"}))
             for message in socket:
                 error = {"code": "unknown_command", "message": "Unknown command."}
-                said = {"id": json.loads(message)["id"], "type": "result", "success": False}
-                socket.send(json.dumps({**said, "error": error}))
+                result = {"id": json.loads(message)["id"], "type": "result", "success": False}
+                socket.send(json.dumps({**result, "error": error}))
         except ConnectionClosed:
-            # The daemon went away, as it may.
+            # The daemon may disconnect at any time.
             pass
 
 
@@ -79,14 +79,14 @@ def reply(status, body):
 
 
 class Token(unittest.TestCase):
-    def test_it_is_used_and_written_nowhere(self):
-        for mood in ("kind", "refuses", "breaks"):
-            with self.subTest(mood), tempfile.TemporaryDirectory() as folder:
-                self.look_for_it(mood, Path(folder))
+    def test_token_is_used_but_never_written(self):
+        for behavior in ("accepts", "refuses", "fails"):
+            with self.subTest(behavior), tempfile.TemporaryDirectory() as folder:
+                self.assert_token_is_not_written(behavior, Path(folder))
 
-    def look_for_it(self, mood, folder):
+    def assert_token_is_not_written(self, behavior, folder):
         token = secrets.token_hex(56)
-        supervisor = Supervisor(token, mood)
+        supervisor = Supervisor(token, behavior)
         self.addCleanup(supervisor.server.shutdown)
         variables = {
             "SUPERVISOR_TOKEN": token,
@@ -97,17 +97,17 @@ class Token(unittest.TestCase):
             "WALLCAST_LOG_LEVEL": "trace",
         }
         log = folder / "log"
-        with log.open("wb") as kept:
+        with log.open("wb") as log_file:
             daemon = subprocess.Popen(
-                [BINARY], env=environment(**variables), stdout=subprocess.PIPE, stderr=kept
+                [BINARY], env=environment(**variables), stdout=subprocess.PIPE, stderr=log_file
             )
         try:
             self.assertIn(b"ready https=", daemon.stdout.readline(), log.read_text())
-            self.assertTrue(supervisor.was_asked_all.wait(20), f"asked with the token: {supervisor.asked}")
-            if mood != "breaks":
-                self.assertTrue(supervisor.was_spoken_to.wait(20), "the WebSocket got the token")
-            told = [wallcast(*words.split(), **variables) for words in ("health", "check", "token list")]
-            self.assertEqual([said.returncode for said in told], [0, 0, 0], told)
+            self.assertTrue(supervisor.got_all_requests.wait(20), f"requested with the token: {supervisor.requested}")
+            if behavior != "fails":
+                self.assertTrue(supervisor.got_websocket_token.wait(20), "the WebSocket got the token")
+            results = [wallcast(*command.split(), **variables) for command in ("health", "check", "token list")]
+            self.assertEqual([result.returncode for result in results], [0, 0, 0], results)
             daemon.send_signal(signal.SIGTERM)
             self.assertEqual(daemon.wait(20), 0)
         finally:
@@ -115,8 +115,8 @@ class Token(unittest.TestCase):
             daemon.wait()
             daemon.stdout.close()
         self.assertIn("started", log.read_text())
-        for said in told:
-            self.assertNotIn(token, said.stdout + said.stderr)
+        for result in results:
+            self.assertNotIn(token, result.stdout + result.stderr)
         for file in folder.rglob("*"):
             if file.is_file():
                 self.assertNotIn(token.encode(), file.read_bytes(), file.name)

@@ -1,4 +1,4 @@
-"""The workflows: pinned, of least rights, and what the publishing one does to config.yaml."""
+"""The GitHub workflows: pinned actions, minimal permissions, and how publishing changes config.yaml."""
 
 import re
 import shutil
@@ -16,11 +16,11 @@ CONFIG = (ROOT / "config.yaml").read_text("utf-8")
 
 
 class Workflows(unittest.TestCase):
-    def test_none_would_be_read_by_supervisor(self):
+    def test_names_are_not_read_by_supervisor(self):
         names = {path.stem for path in FOLDER.iterdir()}
         self.assertEqual(names & {"build", "config", "repository"}, set())
 
-    def test_actions_are_pinned_and_rights_are_named_job_by_job(self):
+    def test_actions_are_pinned_and_jobs_name_permissions(self):
         for path in FOLDER.iterdir():
             text = path.read_text("utf-8")
             for action in re.findall(r"uses: (.+)", text):
@@ -31,17 +31,17 @@ class Workflows(unittest.TestCase):
                 self.assertIn("permissions", job, name)
                 self.assertIn("timeout-minutes", job, name)
                 for step in job["steps"]:
-                    # What GitHub puts into a script is read by the shell: only the environment may bring it.
+                    # GitHub pastes `${{ }}` into the script, where the shell would run it. Use `env` instead.
                     self.assertNotIn("${{", step.get("run", ""), name)
 
-    def test_both_architectures_are_built(self):
+    def test_every_architecture_is_built(self):
         arch = yaml.safe_load(CONFIG)["arch"]
         for path in FOLDER.iterdir():
             job = yaml.safe_load(path.read_text("utf-8"))["jobs"]["image"]
             built = [row["arch"] for row in job["strategy"]["matrix"]["include"]]
             self.assertEqual(sorted(built), sorted(arch), path.name)
 
-    def test_the_published_image_is_named_in_config_yaml_and_nothing_else_changes(self):
+    def test_publishing_changes_only_the_image_in_config_yaml(self):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder)
             (copy / "packaging").mkdir()
