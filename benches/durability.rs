@@ -1,7 +1,8 @@
-//! What durability costs: answered writes a second, and memory for a replay and for a stuck tablet.
+//! Measures the cost of durability: writes per second, the memory of a replay and of stuck tablets, and disk writes
+//! at rest.
 //!
-//! `cargo bench --bench durability` measures the release build of the daemon over real TLS and
-//! prints a table. Absolute figures are this machine's; the disk's own speed stands beside them.
+//! `cargo bench --bench durability` measures the release build of the daemon over TLS and prints the results.
+//! Absolute numbers depend on the machine, so it also prints the speed of the disk.
 
 #![allow(
     missing_docs,
@@ -12,7 +13,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::large_futures,
-    reason = "a bench may fail loudly, and uses a part of the tests' support"
+    reason = "a benchmark may panic, and uses only a part of the tests' support module"
 )]
 
 #[path = "../tests/it/support/mod.rs"]
@@ -32,19 +33,19 @@ use serde_json::json;
 use support::{Daemon, Socket, tls_stream};
 
 const WRITERS: usize = 16;
-const SPAN: Duration = Duration::from_secs(10);
+const LENGTH: Duration = Duration::from_secs(10);
 const REPLAYED: usize = 10_000;
 
 #[tokio::main]
 async fn main() {
-    // `cargo test` runs benches with `--test`: building is all that it needs to see.
+    // `cargo test` runs benches with `--test`. Then it is enough that this one compiles.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
     writes().await;
     replay().await;
     stuck().await;
-    rest().await;
+    idle().await;
 }
 
 async fn writes() {
@@ -70,59 +71,63 @@ async fn writes() {
         let mut sender = keep_alive(&daemon).await;
         let token = token.clone();
         writers.push(tokio::spawn(async move {
-            let mut taken = Vec::new();
-            while start.elapsed() < SPAN {
-                let asked = Instant::now();
-                rename(&mut sender, &token, &area, &format!("Name {}", taken.len())).await;
-                taken.push(asked.elapsed());
+            let mut times = Vec::new();
+            while start.elapsed() < LENGTH {
+                let sent = Instant::now();
+                rename(&mut sender, &token, &area, &format!("Name {}", times.len())).await;
+                times.push(sent.elapsed());
             }
-            taken
+            times
         }));
     }
-    let mut taken = Vec::new();
+    let mut times = Vec::new();
     for writer in writers {
-        taken.extend(writer.await.unwrap());
+        times.extend(writer.await.unwrap());
     }
     let span = start.elapsed().as_secs_f64();
     let cpu = cpu_seconds(daemon.pid()) - cpu;
-    taken.sort_unstable();
-    let at = |share: usize| taken[taken.len() * share / 100].as_secs_f64() * 1000.0;
-    let rate = taken.len() as f64 / span;
-    println!("answered, durable area changes from {WRITERS} writers");
-    println!("  a second            {rate:.0}");
-    println!("  p50, p99            {:.1} ms, {:.1} ms", at(50), at(99));
+    times.sort_unstable();
+    let percentile = |percent: usize| times[times.len() * percent / 100].as_secs_f64() * 1000.0;
+    let rate = times.len() as f64 / span;
+    println!("durable area changes from {WRITERS} writers");
+    println!("  per second          {rate:.0}");
     println!(
-        "  processor a change  {:.0} us",
-        cpu / taken.len() as f64 * 1e6
+        "  p50, p99            {:.1} ms, {:.1} ms",
+        percentile(50),
+        percentile(99)
     );
-    println!("  the disk's own write and fsync of 4 KiB: {syncs:.0} a second");
+    println!(
+        "  processor time      {:.0} us per change",
+        cpu / times.len() as f64 * 1e6
+    );
+    println!("  the disk alone: {syncs:.0} writes with fdatasync of 4 KiB per second");
 }
 
 async fn replay() {
     let daemon = Daemon::start().await;
-    let (area, tablet, token) = house(&daemon).await;
-    let words = daemon.welcome(&tablet).await;
+    let (area, tablet, token) = setup(&daemon).await;
+    let welcome = daemon.welcome(&tablet).await;
     let mut sender = keep_alive(&daemon).await;
     for n in 0..REPLAYED {
         rename(&mut sender, &token, &area, &format!("Name {n}")).await;
     }
-    let path = format!("/ws?since={}", words["lastEventId"]);
-    // The first fills SQLite's page cache, which is bounded and the house's, not the tablet's.
-    hear_all(&daemon, &path, &tablet).await;
+    let path = format!("/ws?since={}", welcome["lastEventId"]);
+    // The first replay fills SQLite's page cache, whose memory is bounded and does not belong to the tablet.
+    receive_all(&daemon, &path, &tablet).await;
     let before = resident_kib(daemon.pid());
     let start = Instant::now();
-    let most = hear_all(&daemon, &path, &tablet).await;
+    let most = receive_all(&daemon, &path, &tablet).await;
     let span = start.elapsed().as_secs_f64();
-    println!("a replay of {REPLAYED} events to one tablet");
-    println!("  took                {span:.2} s");
+    println!("replay of {REPLAYED} events to one tablet");
+    println!("  time                {span:.2} s");
     println!(
         "  resident memory     {} KiB more than before",
         most.saturating_sub(before)
     );
 }
 
-/// Hears the whole replay; the most memory that the daemon had meanwhile, in KiB.
-async fn hear_all(daemon: &Daemon, path: &str, tablet: &str) -> u64 {
+/// Receives the whole replay. Returns the daemon's highest resident memory in KiB.
+async fn receive_all(daemon: &Daemon, path: &str, tablet: &str) -> u64 {
     let mut socket = Socket::open(daemon, path, Some(tablet)).await.unwrap();
     let mut most = 0;
     socket.next().await;
@@ -135,9 +140,9 @@ async fn hear_all(daemon: &Daemon, path: &str, tablet: &str) -> u64 {
     most
 }
 
-async fn rest() {
+async fn idle() {
     let daemon = Daemon::start().await;
-    let (_, tablet, _) = house(&daemon).await;
+    let (_, tablet, _) = setup(&daemon).await;
     let _socket = daemon.listen(&tablet).await;
     let written = || {
         let io = std::fs::read_to_string(format!("/proc/{}/io", daemon.pid())).unwrap();
@@ -147,14 +152,14 @@ async fn rest() {
     };
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = written();
-    tokio::time::sleep(SPAN).await;
-    println!("at rest for {} s, a tablet connected", SPAN.as_secs());
+    tokio::time::sleep(LENGTH).await;
+    println!("idle for {} s with one connected tablet", LENGTH.as_secs());
     println!("  written to disk     {} bytes", written() - before);
 }
 
 async fn stuck() {
     let daemon = Daemon::start().await;
-    let (area, tablet, token) = house(&daemon).await;
+    let (area, tablet, token) = setup(&daemon).await;
     let mut sender = keep_alive(&daemon).await;
     for n in 0..2000 {
         rename(&mut sender, &token, &area, &format!("Warm {n}")).await;
@@ -164,7 +169,7 @@ async fn stuck() {
     for _ in 0..8 {
         sockets.push(Socket::open_with_small_buffer(&daemon, &tablet).await);
     }
-    // A stuck tablet is closed after ten seconds; eight at once tell its share from noise.
+    // The daemon closes a stuck tablet after ten seconds. Eight tablets make the memory of one measurable.
     let start = Instant::now();
     let (mut most, mut events) = (before, 0);
     while start.elapsed() < Duration::from_secs(9) {
@@ -175,15 +180,15 @@ async fn stuck() {
             most = most.max(resident_kib(daemon.pid()));
         }
     }
-    println!("eight stuck tablets while {events} events came");
+    println!("eight stuck tablets during {events} events");
     println!(
-        "  resident memory     {} KiB more a tablet",
+        "  resident memory     {} KiB more per tablet",
         most.saturating_sub(before) / 8
     );
 }
 
-/// An area, the token of a tablet that has it, and an admin's.
-async fn house(daemon: &Daemon) -> (String, String, String) {
+/// Returns an area, the token of a tablet that is assigned to it, and an admin's token.
+async fn setup(daemon: &Daemon) -> (String, String, String) {
     let admin = daemon
         .token(json!({ "role": "admin", "name": "bench" }))
         .await;

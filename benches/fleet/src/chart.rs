@@ -1,4 +1,4 @@
-//! Draws curves as small SVG files; knows nothing of what they mean.
+//! Draws line charts as SVG.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,13 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 150.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 56.0;
-/// Distinguishable also by those who see colours differently (Okabe and Ito's).
+/// The palette of Okabe and Ito, which remains distinguishable with colour blindness.
 const COLOURS: [&str; 6] = [
     "#000000", "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00",
 ];
 
-/// Curves on one pair of axes.
 pub struct Chart {
-    /// Its file's name, without an ending.
+    /// The file name, without extension.
     pub name: &'static str,
     pub title: &'static str,
     pub x: &'static str,
@@ -25,13 +24,13 @@ pub struct Chart {
 
 pub struct Line {
     pub name: String,
-    /// By rising x.
+    /// Sorted by x.
     pub points: Vec<(f64, f64)>,
 }
 
 impl Chart {
-    /// The chart as an SVG document. Where no x is 0 their axis is logarithmic; y begins at 0, unless
-    /// it spans so much that its axis is logarithmic too.
+    /// The chart as an SVG document. The x axis is logarithmic unless an x is 0. The y axis starts at 0, or is
+    /// logarithmic if the values span more than a factor of 20.
     pub fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let first = points().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
@@ -61,7 +60,7 @@ impl Chart {
         }
         let mut marked: Vec<f64> = Vec::new();
         for (x, _) in points() {
-            // Labels that would lie on each other are left out.
+            // Skip labels that would overlap.
             if marked
                 .iter()
                 .all(|other| (at_x(*other) - at_x(*x)).abs() > 28.0)
@@ -103,7 +102,7 @@ impl Chart {
         ends.sort_by(|(_, one, _), (_, other, _)| one.total_cmp(other));
         let mut free = f64::NEG_INFINITY;
         for (x, y, name) in ends {
-            // Names that would lie on each other move down.
+            // Move names down that would overlap.
             let y = y.max(free);
             free = y + 13.0;
             put(&mut svg, x, y, "start", name);
@@ -113,14 +112,14 @@ impl Chart {
     }
 }
 
-/// The marks on the axis of y, lowest first.
+/// The marks of the y axis, lowest first.
 struct Marks {
     values: Vec<f64>,
     is_logarithmic: bool,
 }
 
 impl Marks {
-    /// How far up the axis a value is, 0 to 1.
+    /// The position of a value on the axis, from 0 (bottom) to 1 (top).
     fn share(&self, value: f64) -> f64 {
         let (first, last) = match self.values.as_slice() {
             [first, .., last] => (*first, *last),
@@ -133,7 +132,7 @@ impl Marks {
     }
 }
 
-/// Five from 0, or each power of ten where values span more than a factor of twenty.
+/// Five marks from 0, or the powers of ten if the values span more than a factor of 20.
 fn marks(values: impl Iterator<Item = f64> + Clone) -> Marks {
     let lowest = values.clone().fold(f64::INFINITY, f64::min);
     let highest = values.fold(0.0, f64::max);
@@ -151,7 +150,7 @@ fn marks(values: impl Iterator<Item = f64> + Clone) -> Marks {
     }
 }
 
-/// The next round number, so that the axis has round marks.
+/// The next round number at or above `value`, so that the marks are round.
 fn ceiling(value: f64) -> f64 {
     let magnitude = 10_f64.powf(value.max(f64::MIN_POSITIVE).log10().floor());
     let steps = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];

@@ -1,4 +1,4 @@
-//! One clock for the whole fleet, so that the time an event carries can be compared when it arrives.
+//! The clock of the whole fleet, so that the send time inside an event can be compared with its arrival.
 
 use std::sync::LazyLock;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! How quickly a durable change is told: from the request's sending to the frame at each tablet, beside
-//! what the disk itself takes for a write that lasts; and how many there can be in a second.
+//! Measures durable changes: the latency from sending the request to the frame at each tablet, compared with an
+//! fdatasync of the same disk, and the highest number of changes per second.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,26 +13,32 @@ use crate::http::Http;
 use crate::publisher::Publisher;
 use crate::round::per;
 use crate::subject::{Dialect, Server, Subject};
-use crate::tablet::{self, Heard};
-use crate::{Outcome, disk, house, latency};
+use crate::tablet::{self, Deliveries};
+use crate::{Outcome, disk, latency, setup};
 
 const TABLETS: usize = 100;
-/// Changes, at twenty a second.
+/// Changes for the latency, at 20 per second.
 const CHANGES: usize = 400;
-/// Changes, one after the other, by which the processor time of one is measured.
-const ALONE: usize = 1_000;
-/// Who writes at once, and how much each, to find how many changes a second there can be.
+/// Changes of a single writer, for the processor time of one change.
+const SINGLE_WRITER_CHANGES: usize = 1_000;
+/// Concurrent writers, and the changes of each, for the highest rate.
 const WRITERS: usize = 16;
 const CHANGES_EACH: usize = 500;
 
-/// Measures and says it in a table.
+/// Measures, and returns the result as Markdown.
 pub async fn measure(programs: &Path) -> Outcome<String> {
     let server = Server::start(Subject::WallcastJson, programs).await?;
     let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
-    let area = house::area(&mut http, "Kitchen").await?;
-    let heard = Heard::new();
-    for token in house::pair(&server, TABLETS, &area).await? {
-        tablet::open(server.address, Dialect::Json, Some(token), heard.clone()).await?;
+    let area = setup::area(&mut http, "Kitchen").await?;
+    let deliveries = Deliveries::new();
+    for token in setup::pair(&server, TABLETS, &area).await? {
+        tablet::open(
+            server.address,
+            Dialect::Json,
+            Some(token),
+            deliveries.clone(),
+        )
+        .await?;
     }
     let disk = disk::syncs(server.folder())?;
     let mut publisher = Publisher::renaming(&server, &area).await?;
@@ -41,13 +47,13 @@ pub async fn measure(programs: &Path) -> Outcome<String> {
     for number in 1..=CHANGES {
         ticks.tick().await;
         publisher.publish().await?;
-        heard.until(number * TABLETS).await?;
+        deliveries.wait_for(number * TABLETS).await?;
     }
-    let told = heard.take().latency;
-    let unheard = house::area(&mut http, "Cellar").await?;
-    let mut publisher = Publisher::renaming(&server, &unheard).await?;
-    let alone = per(ALONE, &server.process, async {
-        for _ in 0..ALONE {
+    let delivered = deliveries.take().latency;
+    let unassigned = setup::area(&mut http, "Cellar").await?;
+    let mut publisher = Publisher::renaming(&server, &unassigned).await?;
+    let single = per(SINGLE_WRITER_CHANGES, &server.process, async {
+        for _ in 0..SINGLE_WRITER_CHANGES {
             publisher.publish().await?;
         }
         Ok(())
@@ -64,31 +70,28 @@ pub async fn measure(programs: &Path) -> Outcome<String> {
     };
     Ok(format!(
         "| | p50 | p99 |\n| --- | --- | --- |\n{}{}\n\
-         {WRITERS} writers, each to an area of its own: **{rate:.0}** durable changes a second, \
-         {each:.0} µs of processor time each, on one core. A single writer's: {alone:.0} µs.\n",
-        line(
-            "this disk by itself: 4 KiB written and lasting (`fdatasync`)",
-            &disk
-        ),
+         {WRITERS} writers, each with its own area: **{rate:.0}** durable changes per second on one \
+         core, {each:.0} µs of processor time each. With a single writer: {single:.0} µs.\n",
+        line("the disk alone: write and `fdatasync` of 4 KiB", &disk),
         line(
             &format!("`PUT /api/areas/{{id}}` to the frame at {TABLETS} tablets"),
-            &told
+            &delivered
         ),
     ))
 }
 
-/// Durable changes a second, and the processor time of one in µs.
+/// Durable changes per second, and the processor time of one change in µs.
 async fn rate(server: &Server) -> Outcome<(f64, f64)> {
-    let mut opened = Vec::new();
+    let mut connections = Vec::new();
     for writer in 0..WRITERS {
         let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
-        let area = house::area(&mut http, &format!("Room {writer}")).await?;
-        opened.push((http, format!("/api/areas/{area}")));
+        let area = setup::area(&mut http, &format!("Room {writer}")).await?;
+        connections.push((http, format!("/api/areas/{area}")));
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     let each = per(WRITERS * CHANGES_EACH, &server.process, async {
         let mut writers = JoinSet::new();
-        for (mut http, path) in opened {
+        for (mut http, path) in connections {
             writers.spawn(async move {
                 for number in 0..CHANGES_EACH {
                     let name = json!({ "name": format!("Name {number}") });
@@ -104,5 +107,5 @@ async fn rate(server: &Server) -> Outcome<(f64, f64)> {
     })
     .await?;
     let changes = (WRITERS * CHANGES_EACH) as f64;
-    Ok((changes / begun.elapsed().as_secs_f64(), each))
+    Ok((changes / started.elapsed().as_secs_f64(), each))
 }

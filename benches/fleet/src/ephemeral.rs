@@ -1,5 +1,5 @@
-//! How quickly one tablet is told while others are left alone, and while thousands of others are told
-//! something else: a state of Home Assistant's, which nobody keeps, and a change, which lasts.
+//! Measures the latency of events to one tablet, while the server is otherwise idle and while it broadcasts to
+//! thousands of other tablets: a Home Assistant state, which is ephemeral, and an area change, which is durable.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,100 +10,100 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::core::Core;
+use crate::home_assistant::HomeAssistant;
 use crate::http::Http;
 use crate::publisher::Publisher;
 use crate::subject::{Dialect, Server, Subject};
-use crate::tablet::{self, Heard};
-use crate::{Outcome, clock, house, latency};
+use crate::tablet::{self, Deliveries};
+use crate::{Outcome, clock, latency, setup};
 
 const TABLETS: usize = 100;
 const CROWD: usize = 5_000;
-/// Where the crowd belongs, and nobody else.
+/// The organisation of the crowd. No other tablet belongs to it.
 const ORGANIZATION: &str = "crowd";
-/// Told one after the other, at twenty a second.
-const TOLD: usize = 300;
-const EVERY: Duration = Duration::from_millis(50);
-/// The entity of the tablet that is alone, and that of the hundred.
+/// Events per measurement, sent one after the other at 20 per second.
+const EVENTS: usize = 300;
+const INTERVAL: Duration = Duration::from_millis(50);
+/// The entity that one tablet sees, and the one that a hundred tablets see.
 const OWN: &str = "sensor.own";
 const SHARED: &str = "sensor.shared";
 
-/// Measures and says it in a table.
+/// Measures, and returns the result as Markdown.
 pub async fn measure(programs: &Path) -> Outcome<String> {
-    let (watched, options) = Watched::start().await?;
+    let (probe, options) = Probe::start().await?;
     let server = Server::start_with(Subject::WallcastJson, programs, options).await?;
-    // Whoever is watched goes first: what the crowd takes of the fleet's core is not the server's.
+    // The probe's thread gets priority, so that the crowd's share of the load core does not count as latency.
     rustix::process::nice(19)?;
     let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
-    let own = house::area_of(&mut http, OWN).await?;
-    let shared = house::area_of(&mut http, SHARED).await?;
-    let own_token = house::pair(&server, 1, &own).await?.remove(0);
-    let mut shared_tokens = house::pair(&server, TABLETS, &shared).await?;
+    let own = setup::area_with_entity(&mut http, OWN).await?;
+    let shared = setup::area_with_entity(&mut http, SHARED).await?;
+    let own_token = setup::pair(&server, 1, &own).await?.remove(0);
+    let mut shared_tokens = setup::pair(&server, TABLETS, &shared).await?;
     let shared_token = shared_tokens.remove(0);
-    let hundred = Heard::new();
+    let hundred = Deliveries::new();
     tablet::open_all(server.address, Dialect::Json, some(shared_tokens), &hundred).await?;
-    let look = |what: What, token: &str| Look {
+    let measurement = |event: EventKind, token: &str| Measurement {
         address: server.address,
         admin: server.admin_token.clone(),
         token: token.to_owned(),
-        what,
+        event,
     };
-    let looks = || {
+    let measurements = || {
         [
             (
                 "a state, for one tablet",
-                look(What::State(OWN), &own_token),
+                measurement(EventKind::State(OWN), &own_token),
             ),
             (
                 "a state, for 100 tablets",
-                look(What::State(SHARED), &shared_token),
+                measurement(EventKind::State(SHARED), &shared_token),
             ),
             (
                 "a durable change, for one tablet",
-                look(What::Change(own.clone()), &own_token),
+                measurement(EventKind::Change(own.clone()), &own_token),
             ),
         ]
     };
-    let mut alone = Vec::new();
-    for (_, look) in looks() {
-        alone.push(watched.look(look).await?);
+    let mut idle = Vec::new();
+    for (_, measurement) in measurements() {
+        idle.push(probe.run(measurement).await?);
     }
 
-    eprintln!("ephemeral: {CROWD} more");
-    let heard = Heard::new();
+    eprintln!("ephemeral: connecting {CROWD} more tablets");
+    let deliveries = Deliveries::new();
     let tokens = server.tokens(CROWD, Some(ORGANIZATION)).await?;
-    tablet::open_all(server.address, Dialect::Json, tokens, &heard).await?;
+    tablet::open_all(server.address, Dialect::Json, tokens, &deliveries).await?;
     let mut publisher = Publisher::broadcasting_to(&server, ORGANIZATION).await?;
     let (mut total, mut text) = (0, String::new());
-    for ((what, look), alone) in looks().into_iter().zip(alone) {
-        let mut looking = std::pin::pin!(watched.look(look));
-        let beside = loop {
+    for ((what, measurement), idle) in measurements().into_iter().zip(idle) {
+        let mut measuring = std::pin::pin!(probe.run(measurement));
+        let busy = loop {
             total += CROWD;
             let broadcast = async {
                 publisher.publish().await?;
-                heard.until(total).await
+                deliveries.wait_for(total).await
             };
             let mut broadcast = std::pin::pin!(broadcast);
             tokio::select! {
-                told = &mut looking => {
+                latencies = &mut measuring => {
                     broadcast.await?;
-                    break told?;
+                    break latencies?;
                 }
-                told = &mut broadcast => told?,
+                result = &mut broadcast => result?,
             }
         };
-        text.push_str(&row(what, &alone, &beside));
+        text.push_str(&row(what, &idle, &busy));
     }
     Ok(format!(
-        "| from its sending to the tablet's frame | p50 | p99 | p50, crowd told | p99, crowd told |\n\
+        "| from sending to the tablet's frame | p50 | p99 | p50 with broadcasts | p99 with broadcasts |\n\
          | --- | --- | --- | --- | --- |\n{text}\n\
-         \"Crowd told\": meanwhile {CROWD} other tablets are told broadcast after broadcast, {} in all.\n",
+         \"With broadcasts\": {CROWD} other tablets receive one broadcast after the other, {} in all.\n",
         total / CROWD
     ))
 }
 
-fn row(what: &str, alone: &Histogram<u64>, beside: &Histogram<u64>) -> String {
-    let [a, b, c, d] = [(alone, 0.5), (alone, 0.99), (beside, 0.5), (beside, 0.99)]
+fn row(what: &str, idle: &Histogram<u64>, busy: &Histogram<u64>) -> String {
+    let [a, b, c, d] = [(idle, 0.5), (idle, 0.99), (busy, 0.5), (busy, 0.99)]
         .map(|(of, quantile)| latency::millis(of, quantile));
     format!("| {what} | {a:.2} ms | {b:.2} ms | {c:.2} ms | {d:.2} ms |\n")
 }
@@ -112,90 +112,89 @@ fn some(tokens: Vec<String>) -> Vec<Option<String>> {
     tokens.into_iter().map(Some).collect()
 }
 
-/// A tablet and the Home Assistant that tells it states, in a thread of their own: it is the server's
-/// pace that is measured, and not that of the rest of the fleet.
-struct Watched {
-    orders: mpsc::UnboundedSender<Order>,
+/// The measured tablet and the stand-in for Home Assistant, in their own thread: the latency must be that of the
+/// server, without delays of the rest of the fleet.
+struct Probe {
+    jobs: mpsc::UnboundedSender<Job>,
 }
 
-type Order = (Look, oneshot::Sender<Outcome<Histogram<u64>>>);
+type Job = (Measurement, oneshot::Sender<Outcome<Histogram<u64>>>);
 
-/// What to measure.
-struct Look {
+struct Measurement {
     address: SocketAddr,
-    /// Who makes changes.
+    /// The token that makes changes.
     admin: Option<String>,
-    /// Who is told.
+    /// The token of the measured tablet.
     token: String,
-    what: What,
+    event: EventKind,
 }
 
-enum What {
+enum EventKind {
     /// A state of this entity.
     State(&'static str),
     /// A change of this area.
     Change(String),
 }
 
-impl Watched {
+impl Probe {
     async fn start() -> Outcome<(Self, Vec<(&'static str, String)>)> {
-        let (orders, mut taken) = mpsc::unbounded_channel::<Order>();
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let (options, ready) = oneshot::channel();
         std::thread::spawn(move || -> Outcome<()> {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
             runtime.block_on(async {
-                let core = Core::start().await?;
-                let _ = options.send(core.options());
-                while let Some((look, answer)) = taken.recv().await {
-                    let _ = answer.send(look.measure(&core).await);
+                let home_assistant = HomeAssistant::start().await?;
+                let _ = options.send(home_assistant.options());
+                while let Some((measurement, result)) = queue.recv().await {
+                    let _ = result.send(measurement.run(&home_assistant).await);
                 }
                 Ok(())
             })
         });
-        Ok((Self { orders }, ready.await?))
+        Ok((Self { jobs }, ready.await?))
     }
 
-    async fn look(&self, look: Look) -> Outcome<Histogram<u64>> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.send((look, answer))?;
-        answered.await?
+    async fn run(&self, measurement: Measurement) -> Outcome<Histogram<u64>> {
+        let (sender, result) = oneshot::channel();
+        self.jobs.send((measurement, sender))?;
+        result.await?
     }
 }
 
-impl Look {
-    /// From the sending to the tablet's frame, again and again.
-    async fn measure(self, core: &Core) -> Outcome<Histogram<u64>> {
+impl Measurement {
+    /// Measures the time from sending to the tablet's frame `EVENTS` times.
+    async fn run(self, home_assistant: &HomeAssistant) -> Outcome<Histogram<u64>> {
         let mut socket = tablet::connect(self.address, "/ws", Some(&self.token)).await?;
         let mut http = Http::open(self.address, self.admin.as_deref()).await?;
-        if let What::State(entity) = self.what {
-            core.until_subscribed(entity).await?;
+        if let EventKind::State(entity) = self.event {
+            home_assistant.wait_until_subscribed(entity).await?;
         }
-        let mut taken = latency::histogram();
-        let mut ticks = interval(EVERY);
+        let mut latencies = latency::histogram();
+        let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for number in 1..=TOLD {
+        for number in 1..=EVENTS {
             ticks.tick().await;
-            let begun = clock::nanos();
-            let mark = format!("state-{begun}");
-            let told = async {
+            let sent_at = clock::nanos();
+            let mark = format!("state-{sent_at}");
+            let received = async {
                 while !tablet::text(&mut socket).await?.contains(&mark) {}
                 Outcome::Ok(clock::nanos())
             };
-            let heard_at = match &self.what {
-                What::State(entity) => {
-                    core.tell(entity, &mark, number);
-                    told.await?
+            let received_at = match &self.event {
+                EventKind::State(entity) => {
+                    home_assistant.send_state(entity, &mark, number);
+                    received.await?
                 }
-                What::Change(area) => {
+                EventKind::Change(area) => {
                     let (path, name) = (format!("/api/areas/{area}"), json!({ "name": mark }));
-                    let (heard_at, _) = tokio::try_join!(told, http.put(&path, &name))?;
-                    heard_at
+                    let (received_at, _) = tokio::try_join!(received, http.put(&path, &name))?;
+                    received_at
                 }
             };
-            taken.saturating_record(heard_at.saturating_sub(begun));
+            latencies.saturating_record(received_at.saturating_sub(sent_at));
         }
-        Ok(taken)
+        Ok(latencies)
     }
 }

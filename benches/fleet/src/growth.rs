@@ -1,4 +1,5 @@
-//! What Wallcast costs as a house grows: paired clients, kept events, missed events.
+//! Measures how Wallcast's costs grow with the number of paired clients, of events in the history, and of events
+//! that a tablet missed.
 
 use std::path::Path;
 
@@ -9,30 +10,31 @@ use crate::http::Http;
 use crate::publisher::Publisher;
 use crate::round::per;
 use crate::subject::{Dialect, Server, Subject};
-use crate::tablet::{self, Heard};
-use crate::{Outcome, house};
+use crate::tablet::{self, Deliveries};
+use crate::{Outcome, setup, table};
 
-/// Paired clients of a house, of which one is connected.
+/// Paired clients, of which one is connected.
 const CLIENTS: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Events that the smallest house keeps.
-const FEW: usize = 2_000;
-/// Events that the largest house keeps, more and more; pairing its clients makes some 20,000.
-const KEPT: [usize; 3] = [25_000, 50_000, 100_000];
-/// Events that a tablet missed, of however many are kept.
+/// Events in the history of the smallest installation.
+const FEW_EVENTS: usize = 2_000;
+/// Events in the history of the largest installation, step by step. Pairing its clients alone publishes some
+/// 20,000.
+const MANY_EVENTS: [usize; 3] = [25_000, 50_000, 100_000];
+/// Events that a tablet missed.
 const MISSED: [usize; 5] = [1, 10, 100, 1_000, 10_000];
-/// How often each is measured; the middle counts.
+/// Measurements of each value. The result is their median.
 const REPEATS: usize = 5;
-/// Changes by which the cost of one is measured.
+/// Changes per measurement.
 const CHANGES: usize = 300;
 
-/// A house with a kitchen that one tablet has, and a cellar that all others have.
-struct House {
+/// A server with the area "Kitchen", which one tablet is assigned, and "Cellar", which all others are assigned.
+struct Installation {
     server: Server,
     kitchen: String,
     tablet: String,
 }
 
-/// Measures all of it.
+/// Measures, and returns the charts.
 pub async fn measure(programs: &Path) -> Outcome<Vec<Chart>> {
     let mut changes = Vec::new();
     let mut starts = Vec::new();
@@ -40,28 +42,32 @@ pub async fn measure(programs: &Path) -> Outcome<Vec<Chart>> {
     let mut largest = None;
     for clients in CLIENTS {
         eprintln!("growth: {clients} clients");
-        // The one before ends first: what it does would be measured as well.
+        // Stop the previous server first, so that it does not disturb the measurement.
         drop(largest.take());
-        let house = House::with(clients, programs).await?;
-        changes.push((clients as f64, house.change().await?));
-        let (house, within) = house.start_again().await?;
-        starts.push((clients as f64, within));
+        let installation = Installation::create(clients, programs).await?;
+        changes.push((clients as f64, installation.change().await?));
+        let (installation, start) = installation.restart().await?;
+        starts.push((clients as f64, start));
         if replays.is_empty() {
-            house.keep(FEW).await?;
-            replays.push(house.replays(FEW).await?);
+            installation.fill_history(FEW_EVENTS).await?;
+            replays.push(installation.replays(FEW_EVENTS).await?);
         }
-        largest = Some(house);
+        largest = Some(installation);
     }
-    let mut house = largest.ok_or("no house was measured")?;
+    let mut installation = largest.ok_or("nothing was measured")?;
     let mut full_starts = Vec::new();
-    for kept in KEPT {
+    for kept in MANY_EVENTS {
         eprintln!("growth: {kept} events");
-        house.keep(kept).await?;
-        let within;
-        (house, within) = house.start_again().await?;
-        full_starts.push((kept as f64, within));
+        installation.fill_history(kept).await?;
+        let start;
+        (installation, start) = installation.restart().await?;
+        full_starts.push((kept as f64, start));
     }
-    replays.push(house.replays(KEPT[KEPT.len() - 1]).await?);
+    replays.push(
+        installation
+            .replays(MANY_EVENTS[MANY_EVENTS.len() - 1])
+            .await?,
+    );
     let one = |points| {
         vec![Line {
             name: "Wallcast".to_owned(),
@@ -71,28 +77,28 @@ pub async fn measure(programs: &Path) -> Outcome<Vec<Chart>> {
     Ok(vec![
         Chart {
             name: "change",
-            title: "A change to one area that one tablet hears: processor time",
+            title: "A change to an area of one tablet: processor time",
             x: "paired clients",
             y: "µs",
             lines: one(changes),
         },
         Chart {
             name: "start",
-            title: "From exec to the ready line, after a kill",
+            title: "Start after a kill, until the ready line",
             x: "paired clients",
             y: "ms",
             lines: one(starts),
         },
         Chart {
             name: "start-full",
-            title: "From exec to the ready line, 10,000 clients paired",
-            x: "events kept",
+            title: "Start after a kill, until the ready line, with 10,000 paired clients",
+            x: "events in the history",
             y: "ms",
             lines: one(full_starts),
         },
         Chart {
             name: "replay",
-            title: "A tablet that comes back: processor time, the connection's included",
+            title: "Reconnect of a tablet with replay: processor time",
             x: "events missed",
             y: "µs",
             lines: replays,
@@ -100,14 +106,14 @@ pub async fn measure(programs: &Path) -> Outcome<Vec<Chart>> {
     ])
 }
 
-impl House {
-    async fn with(clients: usize, programs: &Path) -> Outcome<Self> {
+impl Installation {
+    async fn create(clients: usize, programs: &Path) -> Outcome<Self> {
         let server = Server::start(Subject::WallcastJson, programs).await?;
         let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
-        let kitchen = house::area(&mut http, "Kitchen").await?;
-        let cellar = house::area(&mut http, "Cellar").await?;
-        let tablet = house::pair(&server, 1, &kitchen).await?.remove(0);
-        house::pair(&server, clients - 1, &cellar).await?;
+        let kitchen = setup::area(&mut http, "Kitchen").await?;
+        let cellar = setup::area(&mut http, "Cellar").await?;
+        let tablet = setup::pair(&server, 1, &kitchen).await?.remove(0);
+        setup::pair(&server, clients - 1, &cellar).await?;
         Ok(Self {
             server,
             kitchen,
@@ -117,51 +123,57 @@ impl House {
 
     /// Processor time of a change to the kitchen, in µs.
     async fn change(&self) -> Outcome<f64> {
-        let heard = Heard::new();
+        let deliveries = Deliveries::new();
         let token = Some(self.tablet.clone());
-        tablet::open(self.server.address, Dialect::Json, token, heard.clone()).await?;
+        tablet::open(
+            self.server.address,
+            Dialect::Json,
+            token,
+            deliveries.clone(),
+        )
+        .await?;
         let mut publisher = Publisher::renaming(&self.server, &self.kitchen).await?;
         let mut costs = Vec::new();
         for repeat in 0..REPEATS {
             let cost = per(CHANGES, &self.server.process, async {
                 for number in 1..=CHANGES {
                     publisher.publish().await?;
-                    heard.until(repeat * CHANGES + number).await?;
+                    deliveries.wait_for(repeat * CHANGES + number).await?;
                 }
                 Ok(())
             });
             costs.push(cost.await?);
         }
-        Ok(middle(costs))
+        Ok(table::median(costs))
     }
 
-    /// From its exec to its ready line, in ms.
-    async fn start_again(mut self) -> Outcome<(Self, f64)> {
-        let mut taken = Vec::new();
+    /// Kills and restarts the server. Returns the time from exec to the ready line in ms.
+    async fn restart(mut self) -> Outcome<(Self, f64)> {
+        let mut times = Vec::new();
         for _ in 0..REPEATS {
             self.server = self.server.restart().await?;
-            taken.push(self.server.started_within.as_secs_f64() * 1e3);
+            times.push(self.server.start_time.as_secs_f64() * 1e3);
         }
-        Ok((self, middle(taken)))
+        Ok((self, table::median(times)))
     }
 
-    /// Renames the kitchen until so many events are kept.
-    async fn keep(&self, events: usize) -> Outcome<()> {
+    /// Renames the kitchen until the history has this many events.
+    async fn fill_history(&self, events: usize) -> Outcome<()> {
         let (kept, _) = self.last_event().await?;
-        house::events(&self.server, events.saturating_sub(kept), &self.kitchen).await
+        setup::publish_events(&self.server, events.saturating_sub(kept), &self.kitchen).await
     }
 
-    /// The newest event and its epoch, as the tablet is told when it comes.
+    /// The newest event id and the epoch, from the tablet's welcome.
     async fn last_event(&self) -> Outcome<(usize, String)> {
         let mut socket = tablet::connect(self.server.address, "/ws", Some(&self.tablet)).await?;
-        let words: Value = serde_json::from_str(&tablet::text(&mut socket).await?)?;
-        let last = words["data"]["lastEventId"].as_u64();
-        let epoch = words["data"]["epoch"].as_str().ok_or("no epoch")?;
+        let welcome: Value = serde_json::from_str(&tablet::text(&mut socket).await?)?;
+        let last = welcome["data"]["lastEventId"].as_u64();
+        let epoch = welcome["data"]["epoch"].as_str().ok_or("no epoch")?;
         let last = usize::try_from(last.ok_or("no lastEventId")?)?;
         Ok((last, epoch.to_owned()))
     }
 
-    /// Processor time by what was missed, of so many events kept.
+    /// The processor time of a reconnect by the number of missed events. `kept` is the size of the history.
     async fn replays(&self, kept: usize) -> Outcome<Line> {
         let (last, epoch) = self.last_event().await?;
         let mut points = Vec::new();
@@ -172,7 +184,7 @@ impl House {
                 let cost = per(1, &self.server.process, async {
                     let address = self.server.address;
                     let mut socket = tablet::connect(address, &path, Some(&self.tablet)).await?;
-                    // Its first words come first.
+                    // The welcome comes before the missed events.
                     for _ in 0..=missed {
                         tablet::text(&mut socket).await?;
                     }
@@ -180,16 +192,11 @@ impl House {
                 });
                 costs.push(cost.await?);
             }
-            points.push((missed as f64, middle(costs)));
+            points.push((missed as f64, table::median(costs)));
         }
         Ok(Line {
-            name: format!("{kept} kept"),
+            name: format!("{kept} events"),
             points,
         })
     }
-}
-
-fn middle(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }

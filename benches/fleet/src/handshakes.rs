@@ -1,5 +1,5 @@
-//! What it costs a server that tablets come back: by a full handshake, and by one that a ticket
-//! resumes. The upgrade, the proof of a token and the first words are part of each.
+//! Measures the cost of a reconnect, with a full TLS handshake and with one that a session ticket resumes. Both
+//! include the WebSocket upgrade, the check of the token and the welcome.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::{http, table};
 
 const TABLETS: usize = 200;
 const ROUNDS: usize = 10;
-/// How long a server is left alone after all its tablets went.
-const SETTLING: Duration = Duration::from_millis(500);
+/// The pause after all tablets have disconnected.
+const SETTLE_TIME: Duration = Duration::from_millis(500);
 const SUBJECTS: [Subject; 3] = [
     Subject::Limit,
     Subject::WallcastJson,
     Subject::WallcastSocketIo,
 ];
 
-/// Measures and says it in words: medians of so many rounds.
+/// Measures, and returns the medians of all rounds as Markdown.
 pub async fn measure(programs: &Path) -> Outcome<String> {
     let mut text = "| server | full µs | resumed µs |\n| --- | --- | --- |\n".to_owned();
     for subject in SUBJECTS {
@@ -33,19 +33,19 @@ pub async fn measure(programs: &Path) -> Outcome<String> {
         let tokens = server.tokens(TABLETS, None).await?;
         let full = vec![http::tls(None); TABLETS];
         let own: Vec<_> = (0..TABLETS).map(|_| http::tls(Some(1))).collect();
-        // Tokens are used for the first time, and tickets are given.
+        // The first connections use each token for the first time, and receive session tickets.
         let fleet = Fleet {
             server: &server,
             subject,
             tokens,
         };
-        fleet.come(&own, HandshakeKind::Full).await?;
+        fleet.connect_all(&own, HandshakeKind::Full).await?;
         let (mut fulls, mut resumed) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            fulls.push(fleet.come(&full, HandshakeKind::Full).await?);
-            resumed.push(fleet.come(&own, HandshakeKind::Resumed).await?);
+            fulls.push(fleet.connect_all(&full, HandshakeKind::Full).await?);
+            resumed.push(fleet.connect_all(&own, HandshakeKind::Resumed).await?);
         }
-        let (full, resumed) = (table::middle(fulls), table::middle(resumed));
+        let (full, resumed) = (table::median(fulls), table::median(resumed));
         text.push_str(&format!("| {subject} | {full:.1} | {resumed:.1} |\n"));
     }
     Ok(text)
@@ -58,8 +58,9 @@ struct Fleet<'a> {
 }
 
 impl Fleet<'_> {
-    /// All tablets come, each by a handshake of this kind, and go again; the cost of coming, in µs.
-    async fn come(&self, tls: &[Arc<ClientConfig>], kind: HandshakeKind) -> Outcome<f64> {
+    /// Connects all tablets with a handshake of this kind, and disconnects them. Returns the cost of a connection in
+    /// µs.
+    async fn connect_all(&self, tls: &[Arc<ClientConfig>], kind: HandshakeKind) -> Outcome<f64> {
         let mut sockets = Vec::new();
         let cost = per(TABLETS, &self.server.process, async {
             let mut opening = JoinSet::new();
@@ -71,7 +72,9 @@ impl Fleet<'_> {
                 }
                 let (tls, token) = (tls.clone(), token.clone());
                 let (address, dialect) = (self.server.address, self.subject.dialect());
-                opening.spawn(async move { tablet::enter(&tls, address, dialect, token).await });
+                opening.spawn(async move {
+                    tablet::connect_session(&tls, address, dialect, token).await
+                });
             }
             while let Some(opened) = opening.join_next().await {
                 sockets.push(opened??);
@@ -84,7 +87,7 @@ impl Fleet<'_> {
             return Err(format!("{}: not every handshake was {kind:?}", self.subject).into());
         }
         drop(sockets);
-        sleep(SETTLING).await;
+        sleep(SETTLE_TIME).await;
         Ok(cost)
     }
 }

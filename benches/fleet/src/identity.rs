@@ -1,10 +1,9 @@
-//! The peers' certificate: ECDSA P-256, as Wallcast's own, made anew at each start.
+//! The certificate of the peers: ECDSA P-256 like Wallcast's, created at each start.
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// TLS as a peer serves it.
 pub fn server_config() -> Result<ServerConfig, Box<dyn std::error::Error>> {
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
@@ -15,7 +14,7 @@ pub fn server_config() -> Result<ServerConfig, Box<dyn std::error::Error>> {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
     config.send_tls13_tickets = 1;
-    // Of the sessions that rustls remembers by itself, newer ones would push out those of a fleet.
+    // Stateless tickets, because the session cache of rustls is too small for a fleet.
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     Ok(config)
 }

@@ -1,9 +1,9 @@
-//! How long something took, again and again.
+//! Histograms of latencies in nanoseconds.
 
 use hdrhistogram::Histogram;
 
-/// An empty one: three digits, from a microsecond to an hour. It does not grow, so that recording
-/// never fails; what is longer counts as an hour.
+/// An empty histogram with three digits from a microsecond to an hour. `saturating_record` counts longer times as
+/// an hour.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("valid bounds")
 }

@@ -1,10 +1,10 @@
-//! What the figures were measured on, and with which versions.
+//! Describes the machine and the versions of a measurement.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// One line: processor, cores, kernel, how busy it was when asked, and programs.
+/// One line with processor, cores, kernel, current load, and the versions of the programs.
 pub fn describe(programs: &Path) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
@@ -36,18 +36,18 @@ pub fn describe(programs: &Path) -> String {
     )
 }
 
-/// One line: what compiled it.
+/// One line with the version of the compiler.
 pub fn compiler() -> String {
     format!("Built by {}.", version("rustc"))
 }
 
-/// What a program says of its version.
+/// The first words of a program's `--version`.
 fn version(program: &str) -> String {
     let output = Command::new(program).arg("--version").output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    // `rustc 1.2.3 (hash date)`: the hash says nothing here.
-    said.map_or_else(
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    // Cut off the hash in `rustc 1.2.3 (hash date)`.
+    text.map_or_else(
         |_| format!("no {program}"),
-        |said| said.split(" (").next().unwrap_or_default().to_owned(),
+        |text| text.split(" (").next().unwrap_or_default().to_owned(),
     )
 }

@@ -1,18 +1,16 @@
-//! Measures servers side by side: each in turn is started on a core of its own, a fleet of tablets
-//! on another core opens TLS sockets to it, and events are published through its own API.
+//! Compares servers. It starts one server at a time on one core. A fleet of simulated tablets on another core
+//! opens TLS sockets to it, and events are published through the server's HTTP API.
 //!
-//! `make bench` runs it and prints the table. Ratios within one run count; absolute figures are this
-//! machine's.
+//! Run it with `make bench`. Compare only ratios within one run: absolute numbers depend on the machine.
 
 mod chart;
 mod clock;
-mod core;
 mod disk;
 mod durable;
 mod ephemeral;
 mod growth;
 mod handshakes;
-mod house;
+mod home_assistant;
 mod http;
 mod latency;
 mod machine;
@@ -21,6 +19,7 @@ mod publisher;
 mod report;
 mod round;
 mod sample;
+mod setup;
 mod subject;
 mod table;
 mod tablet;
@@ -35,35 +34,35 @@ use crate::round::Round;
 use crate::sample::Sample;
 use crate::subject::Subject;
 
-/// What fails here fails the whole bench, in words.
+/// Any error ends the whole benchmark with its message.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
-#[command(about = "Measure what a fleet of tablets costs Wallcast and its peers")]
+#[command(about = "Measure the cost of many tablets for Wallcast and other servers")]
 struct Flags {
     /// The folder with the programs: wallcast, limit, socketioxide
     #[arg(long, global = true, default_value = "target/release")]
     programs: PathBuf,
-    /// A page whose part of the same name is replaced by what was measured
+    /// A Markdown page whose section for this benchmark is replaced with the result
     #[arg(long, global = true)]
     report: Option<PathBuf>,
     #[command(subcommand)]
-    what: What,
+    benchmark: Benchmark,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Wallcast beside the bare limit and its peers
+enum Benchmark {
+    /// Compare Wallcast with the minimal server `limit` and with other servers
     Compare(Compare),
-    /// Wallcast as a house grows
+    /// Costs by the number of clients, stored events and missed events
     Growth,
-    /// What it costs that tablets come back, by full and by resumed handshakes
+    /// Cost of reconnects with full and with resumed TLS handshakes
     Handshakes,
-    /// How quickly a durable change is told
+    /// Latency and rate of durable changes
     Durable,
-    /// How quickly one tablet is told, also while thousands of others are
+    /// Latency for one tablet, with and without broadcasts to thousands of others
     Ephemeral,
-    /// What the static binaries weigh
+    /// Sizes of the static binaries
     Weight,
 }
 
@@ -73,22 +72,22 @@ struct Compare {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "limit,wallcast-json,wallcast-socketio,wallcast-ephemeral,socketioxide,seed0"
+        default_value = "limit,wallcast-json,wallcast-socketio,wallcast-ephemeral,socketioxide,socketio-node"
     )]
     servers: Vec<Subject>,
-    /// SocketLimit to open, one measurement for each number
+    /// Numbers of sockets, one measurement for each
     #[arg(long, value_delimiter = ',', default_value = "100,1000,5000")]
     sockets: Vec<usize>,
-    /// How often each measurement is repeated; the table shows medians
+    /// Repetitions of each measurement; the table shows medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Deliveries that one measurement of the cost of a delivery takes
+    /// Deliveries per measurement of the cost of a delivery
     #[arg(long, default_value_t = 200_000)]
     deliveries: usize,
-    /// Seconds of events by which latency is measured
+    /// Seconds of events per measurement of latency
     #[arg(long, default_value_t = 5)]
     latency_seconds: u64,
-    /// Where to write every sample as one JSON object a line
+    /// A file to which every sample is appended as a line of JSON
     #[arg(long)]
     samples: Option<PathBuf>,
 }
@@ -108,8 +107,8 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> Outcome<String> {
     process::allow_many_files()?;
-    let machine = match flags.what {
-        What::Weight => machine::compiler(),
+    let machine = match flags.benchmark {
+        Benchmark::Weight => machine::compiler(),
         _ => machine::describe(&flags.programs),
     };
     process::pin_to(process::LOAD_CORE)?;
@@ -117,30 +116,34 @@ fn run(flags: &Flags) -> Outcome<String> {
         .enable_all()
         .build()?;
     let (name, text, charts) = runtime.block_on(async {
-        Outcome::Ok(match &flags.what {
-            What::Compare(compare) => {
+        Outcome::Ok(match &flags.benchmark {
+            Benchmark::Compare(compare) => {
                 let samples = compare.run(&flags.programs).await?;
                 let deliveries = table::deliveries(&samples);
-                let text = format!("{}\n{}", table::of(&samples), table::growth(&deliveries));
+                let text = format!(
+                    "{}\n{}",
+                    table::markdown(&samples),
+                    table::growth(&deliveries)
+                );
                 ("compare", text, vec![deliveries])
             }
-            What::Growth => {
+            Benchmark::Growth => {
                 let charts = growth::measure(&flags.programs).await?;
-                ("growth", table::of_charts(&charts), charts)
+                ("growth", table::charts_markdown(&charts), charts)
             }
-            What::Handshakes => {
+            Benchmark::Handshakes => {
                 let text = handshakes::measure(&flags.programs).await?;
                 ("handshakes", text, Vec::new())
             }
-            What::Durable => {
+            Benchmark::Durable => {
                 let text = durable::measure(&flags.programs).await?;
                 ("durable", text, Vec::new())
             }
-            What::Ephemeral => {
+            Benchmark::Ephemeral => {
                 let text = ephemeral::measure(&flags.programs).await?;
                 ("ephemeral", text, Vec::new())
             }
-            What::Weight => ("weight", weight::measure()?, Vec::new()),
+            Benchmark::Weight => ("weight", weight::measure()?, Vec::new()),
         })
     })?;
     let text = format!("{}\n\n{machine}\n", text.trim());
@@ -165,7 +168,7 @@ impl Compare {
                         programs: programs.to_owned(),
                     };
                     let sample = round.run().await?;
-                    eprintln!("  {:.2} µs a delivery", sample.delivery);
+                    eprintln!("  {:.2} µs per delivery", sample.delivery);
                     if let Some(path) = &self.samples {
                         sample.append_to(path)?;
                     }

@@ -1,4 +1,4 @@
-//! A server under measurement as the kernel sees it: its processor time and its memory. Linux only.
+//! Processor time and memory of a server, from `/proc`. Linux only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ pub const SERVER_CORE: usize = 0;
 /// The core that the fleet runs on.
 pub const LOAD_CORE: usize = 1;
 
-/// Keeps this process to one core.
+/// Pins this process to one core.
 pub fn pin_to(core: usize) -> Outcome<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     Ok(sched_setaffinity(None, &cores)?)
 }
 
-/// Lets this process, and the servers that it starts, open as many sockets as the machine allows.
+/// Raises the limit of open files for this process and its children to the machine's maximum.
 pub fn allow_many_files() -> Outcome<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
@@ -30,17 +30,16 @@ pub fn allow_many_files() -> Outcome<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// A running server.
 #[derive(Clone, Debug)]
 pub struct Process {
     folder: PathBuf,
 }
 
-/// What a process holds, in KiB.
+/// The memory of a process, in KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     pub resident: u64,
-    /// Resident, shared pages counted by their share.
+    /// Resident memory with shared pages divided among their users (PSS).
     pub proportional: u64,
 }
 
@@ -51,7 +50,7 @@ impl Process {
         }
     }
 
-    /// Processor time of all its threads so far, in nanoseconds (proc(5), schedstat).
+    /// The processor time of all threads so far, in nanoseconds (schedstat in proc(5)).
     pub fn cpu_nanos(&self) -> Outcome<u64> {
         let mut total = 0;
         for task in fs::read_dir(self.folder.join("task"))? {
@@ -62,7 +61,6 @@ impl Process {
         Ok(total)
     }
 
-    /// Its memory now.
     pub fn memory(&self) -> Outcome<Memory> {
         let text = fs::read_to_string(self.folder.join("smaps_rollup"))?;
         let of = |key: &str| -> Outcome<u64> {

@@ -1,8 +1,8 @@
-//! Publishes numbered events through the server's own API.
+//! Publishes numbered events through the server's API.
 
 use serde_json::json;
 
-use crate::core::Core;
+use crate::home_assistant::HomeAssistant;
 use crate::http::Http;
 use crate::subject::Server;
 use crate::{Outcome, clock};
@@ -10,63 +10,72 @@ use crate::{Outcome, clock};
 /// Pads an event's data to 200 bytes.
 const PADDING: usize = 145;
 
-/// How it publishes.
-enum Way<'a> {
-    /// An event of a type of our own, to everyone, or to an organisation.
+enum Method<'a> {
+    /// A broadcast of a custom event type, to all tablets or to those of an organisation.
     Broadcast { organization: Option<&'a str> },
-    /// A change of an area, which is told to the tablets that have it.
+    /// A durable change of an area.
     Rename { path: String },
-    /// A state of Home Assistant's, which nobody keeps.
-    State { core: &'a Core, entity: &'a str },
+    /// An ephemeral state from the stand-in for Home Assistant.
+    State {
+        home_assistant: &'a HomeAssistant,
+        entity: &'a str,
+    },
 }
 
-/// Publishes to one server over one connection.
 pub struct Publisher<'a> {
     server: &'a Server,
     http: Http,
-    way: Way<'a>,
+    method: Method<'a>,
     number: usize,
 }
 
 impl<'a> Publisher<'a> {
-    /// One that broadcasts.
+    /// Broadcasts to all tablets.
     pub async fn broadcasting(server: &'a Server) -> Outcome<Self> {
-        Self::open(server, Way::Broadcast { organization: None }).await
+        Self::open(server, Method::Broadcast { organization: None }).await
     }
 
-    /// One that broadcasts to an organisation of Wallcast's.
+    /// Broadcasts to the tablets of an organisation. Wallcast only.
     pub async fn broadcasting_to(server: &'a Server, organization: &'a str) -> Outcome<Self> {
         let organization = Some(organization);
-        Self::open(server, Way::Broadcast { organization }).await
+        Self::open(server, Method::Broadcast { organization }).await
     }
 
-    /// One that renames an area of Wallcast's.
+    /// Renames an area. Wallcast only.
     pub async fn renaming(server: &'a Server, area: &str) -> Outcome<Self> {
         let path = format!("/api/areas/{area}");
-        Self::open(server, Way::Rename { path }).await
+        Self::open(server, Method::Rename { path }).await
     }
 
-    /// One by which Home Assistant tells Wallcast states of an entity.
-    pub async fn telling(server: &'a Server, core: &'a Core, entity: &'a str) -> Outcome<Self> {
-        core.until_subscribed(entity).await?;
-        Self::open(server, Way::State { core, entity }).await
+    /// Sends states of an entity from Home Assistant. Wallcast only.
+    pub async fn sending_states(
+        server: &'a Server,
+        home_assistant: &'a HomeAssistant,
+        entity: &'a str,
+    ) -> Outcome<Self> {
+        home_assistant.wait_until_subscribed(entity).await?;
+        let method = Method::State {
+            home_assistant,
+            entity,
+        };
+        Self::open(server, method).await
     }
 
-    async fn open(server: &'a Server, way: Way<'a>) -> Outcome<Self> {
+    async fn open(server: &'a Server, method: Method<'a>) -> Outcome<Self> {
         Ok(Self {
             server,
             http: Http::open(server.address, server.admin_token.as_deref()).await?,
-            way,
+            method,
             number: 0,
         })
     }
 
-    /// Publishes one event and waits for the answer, where there is one.
+    /// Publishes one event, and waits for the response if there is one.
     pub async fn publish(&mut self) -> Outcome<()> {
         self.number += 1;
         let (number, sent) = (self.number, clock::nanos());
-        match &self.way {
-            Way::Broadcast { organization } => {
+        match &self.method {
+            Method::Broadcast { organization } => {
                 let padding = "x".repeat(PADDING);
                 let data = json!({ "number": number, "sent": sent, "padding": padding });
                 let (path, mut body) = self.server.publication(&data);
@@ -75,11 +84,14 @@ impl<'a> Publisher<'a> {
                 }
                 self.http.post(path, &body).await?;
             }
-            Way::Rename { path } => {
+            Method::Rename { path } => {
                 let name = format!("number:{number} sent:{sent}.");
                 self.http.put(path, &json!({ "name": name })).await?;
             }
-            Way::State { core, entity } => core.tell(entity, &number.to_string(), number),
+            Method::State {
+                home_assistant,
+                entity,
+            } => home_assistant.send_state(entity, &number.to_string(), number),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Puts what was measured into a page, between two marks that bear its name, and draws its charts.
+//! Writes a result into a section of a Markdown page, and its charts beside it.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::Outcome;
 use crate::chart::Chart;
 
-/// Where the charts lie; the page links to them.
+/// The folder of the charts. The page links to them.
 const CHARTS: &str = "benches/charts";
 
-/// Replaces what stands in the page between `<!-- bench NAME -->` and `<!-- end NAME -->`.
+/// Replaces the text between `<!-- bench NAME -->` and `<!-- end NAME -->` in the page.
 pub fn put(page: &Path, name: &str, text: &str, charts: &[Chart]) -> Outcome<()> {
     let whole = fs::read_to_string(page)?;
     let (begin, end) = (

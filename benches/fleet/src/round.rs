@@ -1,34 +1,33 @@
-//! One measurement: a server is started, sockets are opened, events are published, and it ends.
+//! One round of the comparison: starts a server, opens sockets, publishes events and stops the server.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::core::Core;
+use crate::home_assistant::HomeAssistant;
 use crate::http::Http;
 use crate::publisher::Publisher;
 use crate::sample::Sample;
 use crate::subject::{Server, Subject};
-use crate::tablet::{self, Heard};
-use crate::{Outcome, house, latency, process};
+use crate::tablet::{self, Deliveries};
+use crate::{Outcome, latency, process, setup};
 
-/// What every tablet sees, where states are told.
+/// The entity whose states are published for `wallcast-ephemeral`. All tablets see it.
 const ENTITY: &str = "sensor.shared";
-/// Between two states that nobody hears: no answer says when one is done.
-const PAUSE: Duration = Duration::from_millis(1);
-/// How often an event is published to measure latency, unless that makes more than so many
-/// deliveries a second: from there on it is a queue that would be measured.
-const EVENTS_A_SECOND: usize = 20;
-const DELIVERIES_A_SECOND: usize = 20_000;
-/// Publications by which the cost of one that nobody hears is measured.
-const UNHEARD: u32 = 500;
-/// How long the server is left alone before its memory is read.
-const SETTLING: Duration = Duration::from_secs(2);
-/// How long deliveries may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The pause between two states without subscribers, which have no response to wait for.
+const STATE_PAUSE: Duration = Duration::from_millis(1);
+/// The rate of events for the latency, limited by the rate of deliveries. Above that limit, the latency would be
+/// that of a queue.
+const EVENTS_PER_SECOND: usize = 20;
+const MAX_DELIVERIES_PER_SECOND: usize = 20_000;
+/// Publications without subscribers, for the cost of one.
+const UNRECEIVED: u32 = 500;
+/// The pause before memory is read.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
+/// The time limit for all deliveries.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What to measure.
 pub struct Round {
     pub subject: Subject,
     pub sockets: usize,
@@ -39,68 +38,74 @@ pub struct Round {
 
 impl Round {
     pub async fn run(&self) -> Outcome<Sample> {
-        let core = match self.subject {
-            Subject::WallcastStates => Some(Core::start().await?),
+        let home_assistant = match self.subject {
+            Subject::WallcastStates => Some(HomeAssistant::start().await?),
             _ => None,
         };
-        let options = core.as_ref().map(Core::options).unwrap_or_default();
+        let options = home_assistant
+            .as_ref()
+            .map(HomeAssistant::options)
+            .unwrap_or_default();
         let server = Server::start_with(self.subject, &self.programs, options).await?;
         let resident_at_start = server.process.memory()?.resident;
-        let (tokens, mut publisher) = match &core {
+        let (tokens, mut publisher) = match &home_assistant {
             None => (
                 server.tokens(self.sockets, None).await?,
                 Publisher::broadcasting(&server).await?,
             ),
-            Some(core) => {
+            Some(home_assistant) => {
                 let mut http = Http::open(server.address, server.admin_token.as_deref()).await?;
-                let area = house::area_of(&mut http, ENTITY).await?;
-                let tokens = house::pair(&server, self.sockets, &area).await?;
+                let area = setup::area_with_entity(&mut http, ENTITY).await?;
+                let tokens = setup::pair(&server, self.sockets, &area).await?;
                 let tokens = tokens.into_iter().map(Some).collect();
-                (tokens, Publisher::telling(&server, core, ENTITY).await?)
+                (
+                    tokens,
+                    Publisher::sending_states(&server, home_assistant, ENTITY).await?,
+                )
             }
         };
-        let publication = per(UNHEARD as usize, &server.process, async {
-            for _ in 0..UNHEARD {
+        let publication = per(UNRECEIVED as usize, &server.process, async {
+            for _ in 0..UNRECEIVED {
                 publisher.publish().await?;
-                if core.is_some() {
-                    sleep(PAUSE).await;
+                if home_assistant.is_some() {
+                    sleep(STATE_PAUSE).await;
                 }
             }
             Ok(())
         })
         .await?;
-        sleep(SETTLING).await;
+        sleep(SETTLE_TIME).await;
         let before = server.process.memory()?.proportional;
-        let heard = Heard::new();
-        let opening = tablet::open_all(server.address, self.subject.dialect(), tokens, &heard);
-        let begun = Instant::now();
+        let deliveries = Deliveries::new();
+        let opening = tablet::open_all(server.address, self.subject.dialect(), tokens, &deliveries);
+        let started = Instant::now();
         let handshake = per(self.sockets, &server.process, opening).await?;
-        let handshakes_a_second = self.sockets as f64 / begun.elapsed().as_secs_f64();
-        sleep(SETTLING).await;
+        let handshakes_per_second = self.sockets as f64 / started.elapsed().as_secs_f64();
+        sleep(SETTLE_TIME).await;
         let after = server.process.memory()?.proportional;
 
-        // One event warms what is made lazily, and proves that every socket hears. What is told to
-        // whoever comes has been heard by now.
-        let mut total = heard.count() + self.sockets;
+        // The first event fills caches, and proves that every socket receives events. The events that follow a
+        // connect have arrived by now.
+        let mut total = deliveries.count() + self.sockets;
         publisher.publish().await?;
-        timeout(PATIENCE, heard.until(total)).await??;
-        heard.take();
+        timeout(TIMEOUT, deliveries.wait_for(total)).await??;
+        deliveries.take();
 
         let events = (self.deliveries / self.sockets).max(1);
         let delivery = per(events * self.sockets, &server.process, async {
             for _ in 0..events {
                 publisher.publish().await?;
                 total += self.sockets;
-                timeout(PATIENCE, heard.until(total)).await??;
+                timeout(TIMEOUT, deliveries.wait_for(total)).await??;
             }
             Ok(())
         })
         .await?;
-        let mut tally = heard.take();
-        let mut faults = tally.faults;
+        let mut stats = deliveries.take();
+        let mut faults = stats.faults;
 
-        let a_second = EVENTS_A_SECOND.min((DELIVERIES_A_SECOND / self.sockets).max(1));
-        let mut ticks = interval(Duration::from_secs(1) / u32::try_from(a_second)?);
+        let per_second = EVENTS_PER_SECOND.min((MAX_DELIVERIES_PER_SECOND / self.sockets).max(1));
+        let mut ticks = interval(Duration::from_secs(1) / u32::try_from(per_second)?);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = Instant::now() + Duration::from_secs(self.latency_seconds);
         while Instant::now() < end {
@@ -108,33 +113,33 @@ impl Round {
             publisher.publish().await?;
             total += self.sockets;
         }
-        timeout(PATIENCE, heard.until(total)).await??;
-        tally = heard.take();
-        faults += tally.faults;
+        timeout(TIMEOUT, deliveries.wait_for(total)).await??;
+        stats = deliveries.take();
+        faults += stats.faults;
         Ok(Sample {
             subject: self.subject,
             sockets: self.sockets,
             resident_at_start,
             idle_socket: after.saturating_sub(before) as f64 / self.sockets as f64,
             handshake,
-            handshakes_a_second,
+            handshakes_per_second,
             publication,
             delivery,
-            latency_p50: latency::millis(&tally.latency, 0.5),
-            latency_p99: latency::millis(&tally.latency, 0.99),
+            latency_p50: latency::millis(&stats.latency, 0.5),
+            latency_p99: latency::millis(&stats.latency, 0.99),
             faults,
         })
     }
 }
 
-/// The server's processor time for each of `count` things that this does, in µs.
+/// Runs a future that does something `count` times. Returns the server's processor time per repetition in µs.
 pub async fn per(
     count: usize,
     process: &process::Process,
-    doing: impl Future<Output = Outcome<()>>,
+    work: impl Future<Output = Outcome<()>>,
 ) -> Outcome<f64> {
     let before = process.cpu_nanos()?;
-    doing.await?;
+    work.await?;
     let spent = process.cpu_nanos()? - before;
     Ok(spent as f64 / 1e3 / count as f64)
 }

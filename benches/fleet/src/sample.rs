@@ -1,4 +1,4 @@
-//! What one measurement found.
+//! The result of one round.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -10,31 +10,30 @@ use crate::Outcome;
 use crate::subject::Subject;
 use crate::tablet::Faults;
 
-/// One server with one number of sockets, once.
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub subject: Subject,
     pub sockets: usize,
-    /// Resident memory once it was ready, in KiB.
+    /// Resident memory after the ready line, in KiB.
     pub resident_at_start: u64,
-    /// Proportional memory for each socket that is open and silent, in KiB.
+    /// Proportional memory per idle socket, in KiB.
     pub idle_socket: f64,
-    /// Processor time of a full handshake, the upgrade and the first words, in µs.
+    /// Processor time of a full handshake, the upgrade and the welcome, in µs.
     pub handshake: f64,
-    /// As many as a fleet on one core opens of a server on another, 32 at a time.
-    pub handshakes_a_second: f64,
-    /// Processor time of a publication that nobody hears, in µs.
+    /// Handshakes per second, with 32 at a time.
+    pub handshakes_per_second: f64,
+    /// Processor time of a publication without subscribers, in µs.
     pub publication: f64,
-    /// Processor time for each delivery, publications included, in µs.
+    /// Processor time per delivery, including the publications, in µs.
     pub delivery: f64,
-    /// From publishing to hearing at 20 events a second, in ms.
+    /// From publishing to receiving, at 20 events per second or less, in ms.
     pub latency_p50: f64,
     pub latency_p99: f64,
     pub faults: Faults,
 }
 
 impl Sample {
-    /// Adds it to a file as one line of JSON.
+    /// Appends the sample to a file as a line of JSON.
     pub fn append_to(&self, path: &Path) -> Outcome<()> {
         let line = json!({
             "server": self.subject.to_string(),
@@ -42,14 +41,14 @@ impl Sample {
             "residentAtStartKiB": self.resident_at_start,
             "idleSocketKiB": self.idle_socket,
             "handshakeMicros": self.handshake,
-            "handshakesASecond": self.handshakes_a_second,
+            "handshakesPerSecond": self.handshakes_per_second,
             "publicationMicros": self.publication,
             "deliveryMicros": self.delivery,
             "latencyP50Millis": self.latency_p50,
             "latencyP99Millis": self.latency_p99,
             "lost": self.faults.lost,
-            "twice": self.faults.twice,
-            "outOfOrder": self.faults.late,
+            "duplicates": self.faults.duplicates,
+            "outOfOrder": self.faults.out_of_order,
         });
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(writeln!(file, "{line}")?)

@@ -1,4 +1,4 @@
-//! The servers that are measured: how each is started and spoken to.
+//! The servers under test: how to start each, and how to publish to it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,24 +13,23 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::process::{Process, SERVER_CORE};
-use crate::{Outcome, disk, house};
+use crate::{Outcome, disk, setup};
 
-/// A server, and the dialect in which it is measured.
+/// A server under test, and the dialect of its tablets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
-    /// rustls and one write for each frame, nothing else.
+    /// rustls and one write per frame: the minimum.
     Limit,
     WallcastJson,
     WallcastSocketIo,
-    /// The first, told states of Home Assistant's, which nobody keeps.
+    /// JSON WebSocket with ephemeral states from Home Assistant instead of durable events.
     WallcastStates,
     /// The socketioxide crate.
     Socketioxide,
-    /// socket.io on Node with better-sqlite3, as the first of Wallcast's sources describes it.
-    Seed0,
+    /// socket.io on Node.js with better-sqlite3.
+    SocketIoNode,
 }
 
-/// How its tablets speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Json,
@@ -43,14 +42,14 @@ const NAMES: [(Subject, &str); 6] = [
     (Subject::WallcastSocketIo, "wallcast-socketio"),
     (Subject::WallcastStates, "wallcast-ephemeral"),
     (Subject::Socketioxide, "socketioxide"),
-    (Subject::Seed0, "seed0"),
+    (Subject::SocketIoNode, "socketio-node"),
 ];
 
 impl Subject {
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Limit | Self::WallcastJson | Self::WallcastStates => Dialect::Json,
-            Self::WallcastSocketIo | Self::Socketioxide | Self::Seed0 => Dialect::SocketIo,
+            Self::WallcastSocketIo | Self::Socketioxide | Self::SocketIoNode => Dialect::SocketIo,
         }
     }
 
@@ -67,7 +66,7 @@ impl Subject {
         match self {
             Self::Limit => command.arg(programs.join("limit")),
             Self::Socketioxide => command.arg(programs.join("socketioxide")),
-            Self::Seed0 => command.args(["node", "benches/peers/seed0/server.mjs"]),
+            Self::SocketIoNode => command.args(["node", "benches/peers/socketio-node/server.mjs"]),
             Self::WallcastJson | Self::WallcastSocketIo | Self::WallcastStates => {
                 command.arg(programs.join("wallcast"))
             }
@@ -76,7 +75,7 @@ impl Subject {
             .env("WALLCAST_DATA_DIR", folder)
             .env("WALLCAST_LISTEN", "127.0.0.1:0")
             .env("WALLCAST_LOG_LEVEL", "warn")
-            // All of a fleet comes from one address, and Socket.IO's tokens come after the upgrade.
+            // The whole fleet connects from one address, and Socket.IO connections are unauthenticated at first.
             .env("WALLCAST_CONNECTIONS_PER_MINUTE", "100000");
         command
     }
@@ -101,27 +100,27 @@ impl FromStr for Subject {
     }
 }
 
-/// A server that runs; killed when dropped.
+/// A running server. Dropping it kills the process.
 pub struct Server {
     subject: Subject,
     pub address: SocketAddr,
     pub process: Process,
-    /// What publishes to it.
+    /// The token for publishing, if the server requires one.
     pub admin_token: Option<String>,
-    /// From the start of its process to its `ready` line.
-    pub started_within: Duration,
+    /// The time from exec to the `ready` line.
+    pub start_time: Duration,
     programs: PathBuf,
     child: Child,
     folder: TempDir,
 }
 
 impl Server {
-    /// Starts it and waits for its `ready https=ADDRESS` line.
+    /// Starts a server and waits for its `ready https=ADDRESS` line.
     pub async fn start(subject: Subject, programs: &Path) -> Outcome<Self> {
         Self::start_with(subject, programs, Vec::new()).await
     }
 
-    /// The same with more in its environment, until it is started again.
+    /// Like `start`, with additional environment variables. A restart drops them.
     pub async fn start_with(
         subject: Subject,
         programs: &Path,
@@ -135,7 +134,7 @@ impl Server {
         Self::start_in(subject, programs.to_owned(), folder, admin_token, options).await
     }
 
-    /// Kills it, as a power cut does, and starts it on the same folder.
+    /// Kills the server, as a power cut would, and starts it again with the same folder.
     pub async fn restart(mut self) -> Outcome<Self> {
         self.child.kill().await?;
         Self::start_in(
@@ -155,7 +154,7 @@ impl Server {
         admin_token: Option<String>,
         options: Vec<(&'static str, String)>,
     ) -> Outcome<Self> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = subject
             .command(&programs, folder.path())
             .envs(options)
@@ -166,7 +165,7 @@ impl Server {
         let pid = child.id().ok_or("the server has ended already")?;
         let stdout = child.stdout.take().ok_or("no stdout")?;
         let line = BufReader::new(stdout).lines().next_line().await?;
-        let started_within = begun.elapsed();
+        let start_time = started.elapsed();
         let line = line.ok_or_else(|| format!("{subject} ended before it was ready"))?;
         let address = line
             .split_once("https=")
@@ -178,20 +177,20 @@ impl Server {
             address,
             process: Process::of(pid),
             admin_token,
-            started_within,
+            start_time,
             programs,
             child,
             folder,
         })
     }
 
-    /// Where it keeps its files.
+    /// The data folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A token for each of so many tablets, which belong to an organisation of Wallcast's if one is
-    /// named; none where the server asks for none.
+    /// Creates `count` tokens, for members of the organisation if one is given. Returns `None` for servers without
+    /// authentication.
     pub async fn tokens(
         &self,
         count: usize,
@@ -204,22 +203,24 @@ impl Server {
             true => "/api/tokens",
             false => "/enroll",
         };
-        house::share_out(self, count, move |http, number| {
+        setup::run_concurrently(self, count, move |http, number| {
             Box::pin(async move {
                 let subject = format!("tablet-{number}");
                 let mut body = json!({ "role": "user", "subject": subject, "name": subject });
                 if let Some(organization) = organization {
                     body["organizationId"] = json!(organization);
                 }
-                let answer = http.post(path, &body).await?;
-                let token = answer["token"].as_str().ok_or("no token in the answer")?;
+                let response = http.post(path, &body).await?;
+                let token = response["token"]
+                    .as_str()
+                    .ok_or("no token in the response")?;
                 Ok(Some(token.to_owned()))
             })
         })
         .await
     }
 
-    /// Where an event is published, and the body that publishes it.
+    /// The path and the body of the request that publishes an event.
     pub fn publication(&self, data: &serde_json::Value) -> (&'static str, serde_json::Value) {
         let path = match self.subject.is_wallcast() {
             true => "/api/websocket/broadcast",

@@ -1,4 +1,4 @@
-//! The table of a run: medians, and each server's ratio to the bare limit.
+//! Formats the samples of a run as tables: medians, and each server's ratio to `limit`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,27 +7,31 @@ use crate::chart::{Chart, Line};
 use crate::sample::Sample;
 use crate::subject::Subject;
 
-/// A column: what it is called, and the figure of a sample.
+/// A column: its title, and its value in a sample.
 type Column = (&'static str, fn(&Sample) -> f64);
 
 const COLUMNS: [Column; 11] = [
     ("delivery µs", |sample| sample.delivery),
-    ("unheard publication µs", |sample| sample.publication),
+    ("publication without subscribers µs", |sample| {
+        sample.publication
+    }),
     ("p50 ms", |sample| sample.latency_p50),
     ("p99 ms", |sample| sample.latency_p99),
     ("idle socket KiB", |sample| sample.idle_socket),
     ("handshake µs", |sample| sample.handshake),
-    ("handshakes a second", |sample| sample.handshakes_a_second),
-    ("at start MB", |sample| {
+    ("handshakes per second", |sample| {
+        sample.handshakes_per_second
+    }),
+    ("memory at start MB", |sample| {
         sample.resident_at_start as f64 / 1024.0
     }),
     ("lost", |sample| sample.faults.lost as f64),
-    ("twice", |sample| sample.faults.twice as f64),
-    ("out of order", |sample| sample.faults.late as f64),
+    ("duplicates", |sample| sample.faults.duplicates as f64),
+    ("out of order", |sample| sample.faults.out_of_order as f64),
 ];
 
-/// Markdown, one row for each server and number of sockets.
-pub fn of(samples: &[Sample]) -> String {
+/// A Markdown table with a row for each server and number of sockets.
+pub fn markdown(samples: &[Sample]) -> String {
     let mut rows: BTreeMap<(usize, Subject), Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
         let row = rows.entry((sample.sockets, sample.subject)).or_default();
@@ -41,21 +45,21 @@ pub fn of(samples: &[Sample]) -> String {
     text.push_str(&" --- |".repeat(COLUMNS.len()));
     text.push('\n');
     for ((sockets, subject), row) in &rows {
-        let delivery = median(row, |sample| sample.delivery);
+        let delivery = median_of(row, |sample| sample.delivery);
         let limit = rows.get(&(*sockets, Subject::Limit));
-        let ratio = limit.map(|limit| delivery / median(limit, |sample| sample.delivery));
+        let ratio = limit.map(|limit| delivery / median_of(limit, |sample| sample.delivery));
         let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
         let _ = write!(text, "| {sockets} | {subject} | {ratio} |");
-        for (_, figure) in COLUMNS {
-            let _ = write!(text, " {:.1} |", median(row, figure));
+        for (_, value) in COLUMNS {
+            let _ = write!(text, " {:.1} |", median_of(row, value));
         }
         text.push('\n');
     }
     text
 }
 
-/// Markdown, one row for each point of the charts.
-pub fn of_charts(charts: &[Chart]) -> String {
+/// A Markdown table with a row for each point of the charts.
+pub fn charts_markdown(charts: &[Chart]) -> String {
     let mut text = String::from("| what | of | |\n| --- | --- | --- |\n");
     for chart in charts {
         for line in &chart.lines {
@@ -72,24 +76,26 @@ pub fn of_charts(charts: &[Chart]) -> String {
     text
 }
 
-/// Markdown: what a delivery to many sockets costs against one to few.
+/// A Markdown table of how much a delivery costs with the most sockets, relative to the fewest.
 pub fn growth(deliveries: &Chart) -> String {
     let mut text = String::new();
     for line in &deliveries.lines {
-        if let (Some((few, little)), Some((many, much))) = (line.points.first(), line.points.last())
+        if let (Some((few, least)), Some((many, most))) = (line.points.first(), line.points.last())
             && many > few
         {
-            let ratio = much / little;
+            let ratio = most / least;
             let _ = writeln!(text, "| {} | {ratio:.2} | {few} to {many} |", line.name);
         }
     }
     match text.as_str() {
         "" => text,
-        rows => format!("| server | a delivery grows × | sockets |\n| --- | --- | --- |\n{rows}"),
+        rows => {
+            format!("| server | growth of a delivery × | sockets |\n| --- | --- | --- |\n{rows}")
+        }
     }
 }
 
-/// What a delivery costs by the number of sockets, a line for each server.
+/// The cost of a delivery by the number of sockets, with a line for each server.
 pub fn deliveries(samples: &[Sample]) -> Chart {
     let mut lines: BTreeMap<Subject, BTreeMap<usize, Vec<&Sample>>> = BTreeMap::new();
     for sample in samples {
@@ -100,24 +106,24 @@ pub fn deliveries(samples: &[Sample]) -> Chart {
         name: subject.to_string(),
         points: rows
             .into_iter()
-            .map(|(sockets, row)| (sockets as f64, median(&row, |sample| sample.delivery)))
+            .map(|(sockets, row)| (sockets as f64, median_of(&row, |sample| sample.delivery)))
             .collect(),
     });
     Chart {
         name: "delivery",
-        title: "Server processor time for each delivery",
+        title: "Server processor time per delivery",
         x: "sockets",
         y: "µs",
         lines: lines.collect(),
     }
 }
 
-fn median(row: &[&Sample], figure: fn(&Sample) -> f64) -> f64 {
-    middle(row.iter().map(|sample| figure(sample)).collect())
+fn median_of(row: &[&Sample], value: fn(&Sample) -> f64) -> f64 {
+    median(row.iter().map(|sample| value(sample)).collect())
 }
 
-/// The median; of none it is 0.
-pub fn middle(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
+/// The median, or 0 if there are no values.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

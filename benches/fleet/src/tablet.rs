@@ -1,4 +1,4 @@
-//! One tablet: a TLS WebSocket in one dialect that counts the events it hears.
+//! A simulated tablet: a WebSocket over TLS in one dialect that counts the events it receives.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,48 +23,45 @@ use crate::{Outcome, clock, http, latency};
 const PING: &str = "2";
 const PONG: &str = "3";
 
-/// Handshakes that run at once.
+/// Concurrent handshakes.
 pub const OPENING: usize = 32;
 
-/// An open WebSocket of a tablet's.
 pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
-/// What all tablets of a fleet heard, together.
+/// The events that all tablets of a fleet received together.
 #[derive(Debug)]
-pub struct Heard {
-    tally: Mutex<Tally>,
-    /// Events heard or passed over, for whoever waits until a number is reached.
+pub struct Deliveries {
+    stats: Mutex<DeliveryStats>,
+    /// Received events plus lost ones.
     count: watch::Sender<usize>,
 }
 
-/// The figures of [`Heard`].
 #[derive(Clone, Debug)]
-pub struct Tally {
-    /// From publishing to hearing, in nanoseconds.
+pub struct DeliveryStats {
+    /// From publishing to receiving, in nanoseconds.
     pub latency: Histogram<u64>,
     pub faults: Faults,
 }
 
-/// What should not be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Numbers that were passed over.
+    /// Numbers that were skipped.
     pub lost: u64,
-    /// Numbers that came again at once.
-    pub twice: u64,
-    /// Numbers that came after a later one.
-    pub late: u64,
+    /// Numbers that were received twice in a row.
+    pub duplicates: u64,
+    /// Numbers that were received after a higher one.
+    pub out_of_order: u64,
 }
 
 impl std::ops::AddAssign for Faults {
     fn add_assign(&mut self, other: Self) {
         self.lost += other.lost;
-        self.twice += other.twice;
-        self.late += other.late;
+        self.duplicates += other.duplicates;
+        self.out_of_order += other.out_of_order;
     }
 }
 
-impl Tally {
+impl DeliveryStats {
     fn new() -> Self {
         Self {
             latency: latency::histogram(),
@@ -73,49 +70,49 @@ impl Tally {
     }
 }
 
-impl Heard {
+impl Deliveries {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            tally: Mutex::new(Tally::new()),
+            stats: Mutex::new(DeliveryStats::new()),
             count: watch::Sender::new(0),
         })
     }
 
-    /// Events heard or passed over since the fleet began.
+    /// Received and lost events since the start of the fleet.
     pub fn count(&self) -> usize {
         *self.count.borrow()
     }
 
-    /// Waits until so many events were heard or passed over since the fleet began.
-    pub async fn until(&self, count: usize) -> Outcome<()> {
+    /// Waits until `count` events were received or lost since the start of the fleet.
+    pub async fn wait_for(&self, count: usize) -> Outcome<()> {
         let mut watch = self.count.subscribe();
-        watch.wait_for(|heard| *heard >= count).await?;
+        watch.wait_for(|current| *current >= count).await?;
         Ok(())
     }
 
-    /// Takes the figures so far and begins anew.
-    pub fn take(&self) -> Tally {
-        std::mem::replace(&mut self.tally(), Tally::new())
+    /// Returns the statistics so far, and resets them.
+    pub fn take(&self) -> DeliveryStats {
+        std::mem::replace(&mut self.stats(), DeliveryStats::new())
     }
 
-    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
-        self.tally
+    fn stats(&self) -> std::sync::MutexGuard<'_, DeliveryStats> {
+        self.stats
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// `last` is the number that the tablet heard last, none before the first.
-    fn note(&self, last: &mut Option<u64>, number: u64, sent: u64) {
+    /// Records an event. `last` is the highest number that the tablet received, `None` before the first.
+    fn record(&self, last: &mut Option<u64>, number: u64, sent: u64) {
         let newer = number - last.unwrap_or(number.saturating_sub(1)).min(number);
         {
-            let mut tally = self.tally();
-            tally
+            let mut stats = self.stats();
+            stats
                 .latency
                 .saturating_record(clock::nanos().saturating_sub(sent));
             match newer {
-                0 if *last == Some(number) => tally.faults.twice += 1,
-                0 => tally.faults.late += 1,
-                _ => tally.faults.lost += newer - 1,
+                0 if *last == Some(number) => stats.faults.duplicates += 1,
+                0 => stats.faults.out_of_order += 1,
+                _ => stats.faults.lost += newer - 1,
             }
         }
         *last = (*last).max(Some(number));
@@ -124,20 +121,20 @@ impl Heard {
     }
 }
 
-/// Opens a socket and hears its first words; then it listens by itself until the server ends.
+/// Opens a session, and counts its events in a task until the server closes it.
 pub async fn open(
     address: SocketAddr,
     dialect: Dialect,
     token: Option<String>,
-    heard: Arc<Heard>,
+    deliveries: Arc<Deliveries>,
 ) -> Outcome<()> {
-    let socket = enter(&http::TLS, address, dialect, token).await?;
-    tokio::spawn(listen(socket, heard));
+    let socket = connect_session(&http::TLS, address, dialect, token).await?;
+    tokio::spawn(listen(socket, deliveries));
     Ok(())
 }
 
-/// Opens a socket and hears its first words.
-pub async fn enter(
+/// Opens a socket, authenticates, and reads the welcome.
+pub async fn connect_session(
     tls: &Arc<ClientConfig>,
     address: SocketAddr,
     dialect: Dialect,
@@ -155,7 +152,7 @@ pub async fn enter(
     if dialect == Dialect::SocketIo {
         let open = text(&mut socket).await?;
         if !open.starts_with('0') {
-            return Err(format!("no Engine.IO open but {open}").into());
+            return Err(format!("expected an Engine.IO open packet, got {open}").into());
         }
         let auth = token.map_or_else(|| json!({}), |token| json!({ "token": token }));
         socket.send(Message::text(format!("40{auth}"))).await?;
@@ -165,18 +162,18 @@ pub async fn enter(
             connect = text(&mut socket).await?;
         }
         if !connect.starts_with("40") {
-            return Err(format!("no Socket.IO CONNECT but {connect}").into());
+            return Err(format!("expected a Socket.IO CONNECT packet, got {connect}").into());
         }
     }
     Ok(socket)
 }
 
-/// Opens a socket for each token, and waits for all of them.
+/// Opens a session for each token, and waits until all are open.
 pub async fn open_all(
     address: SocketAddr,
     dialect: Dialect,
     tokens: Vec<Option<String>>,
-    heard: &Arc<Heard>,
+    deliveries: &Arc<Deliveries>,
 ) -> Outcome<()> {
     let mut opening = JoinSet::new();
     for token in tokens {
@@ -185,7 +182,7 @@ pub async fn open_all(
         {
             opened??;
         }
-        opening.spawn(open(address, dialect, token, heard.clone()));
+        opening.spawn(open(address, dialect, token, deliveries.clone()));
     }
     while let Some(opened) = opening.join_next().await {
         opened??;
@@ -193,7 +190,6 @@ pub async fn open_all(
     Ok(())
 }
 
-/// Opens a WebSocket over TLS.
 pub async fn connect(address: SocketAddr, path: &str, token: Option<&str>) -> Outcome<Socket> {
     connect_with(&http::TLS, address, path, token).await
 }
@@ -227,7 +223,7 @@ pub async fn text(socket: &mut Socket) -> Outcome<String> {
     }
 }
 
-async fn listen(mut socket: Socket, heard: Arc<Heard>) {
+async fn listen(mut socket: Socket, deliveries: Arc<Deliveries>) {
     let mut last = None;
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else {
@@ -238,12 +234,12 @@ async fn listen(mut socket: Socket, heard: Arc<Heard>) {
                 return;
             }
         } else if let (Some(number), Some(sent)) = (field(&text, "number"), field(&text, "sent")) {
-            heard.note(&mut last, number, sent);
+            deliveries.record(&mut last, number, sent);
         }
     }
 }
 
-/// A number that the fleet put into an event, found without reading all of it.
+/// A number in an event's data, found without parsing the JSON.
 fn field(text: &str, name: &str) -> Option<u64> {
     let (_, rest) = text.split_once(name)?;
     let digits = rest.trim_start_matches(['"', ':', ' ', '\\']);

@@ -1,4 +1,4 @@
-//! What the static binaries of `make dist` weigh, and how many crates they are made of.
+//! Sizes of the static binaries of `make dist`, and the number of crates in them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,13 +7,13 @@ use std::process::Command;
 
 use crate::Outcome;
 
-/// What each binary is called, and the target that it is built for.
+/// The path of each binary, and its target.
 const BINARIES: [(&str, &str); 2] = [
     ("dist/wallcast-x86_64", "x86_64-unknown-linux-musl"),
     ("dist/wallcast-aarch64", "aarch64-unknown-linux-musl"),
 ];
 
-/// Looks, and says it in a table.
+/// Returns the sizes as a Markdown table.
 pub fn measure() -> Outcome<String> {
     let mut text = String::from("| binary | bytes | crates in it |\n| --- | --- | --- |\n");
     for (path, target) in BINARIES {
@@ -24,7 +24,7 @@ pub fn measure() -> Outcome<String> {
     Ok(text)
 }
 
-/// How many crates are linked into the daemon; those that run only while it is compiled are none.
+/// The number of crates that are linked into the daemon, without build dependencies and proc macros.
 fn crates(target: &str) -> Outcome<usize> {
     let output = Command::new("cargo")
         .args([
@@ -41,7 +41,7 @@ fn crates(target: &str) -> Outcome<usize> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
     let tree = String::from_utf8(output.stdout)?;
-    // `name version`, and whatever else is said of it.
+    // Lines are `name version`, sometimes followed by more.
     let names = tree.lines().map(|line| line.split(' ').take(2).collect());
     Ok(names.collect::<BTreeSet<Vec<_>>>().len())
 }

@@ -41,18 +41,18 @@ fn decode_socketio(bencher: Bencher<'_, '_>) {
         .bench_local_values(|frame| black_box(decoder.decode(frame)).is_ok());
 }
 
-/// Of 10,000 sessions so many listen; each one's queue is emptied in between.
+/// Publishes to `subscribers` of 10,000 sessions, whose queues are drained between publications.
 #[divan::bench(args = [1, 100, 10_000])]
-fn fan_out(bencher: Bencher<'_, '_>, listening: usize) {
-    let house = micro::house(10_000, listening);
+fn fan_out(bencher: Bencher<'_, '_>, subscribers: usize) {
+    let fixture = micro::hub_with_sessions(10_000, subscribers);
     bencher
         .with_inputs(|| {
-            for session in &house.sessions {
+            for session in &fixture.sessions {
                 session.outbox().drain(usize::MAX);
             }
             micro::event()
         })
-        .bench_local_values(|event| assert_eq!(house.hub.publish(event), listening));
+        .bench_local_values(|event| assert_eq!(fixture.hub.publish(event), subscribers));
 }
 
 #[divan::bench]
@@ -69,7 +69,7 @@ fn commit(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A store in a folder of its own.
+/// A store in a temporary folder.
 fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = DataFolder::claim(folder.path()).expect("the folder is ours");

@@ -1,8 +1,8 @@
-//! Counts the instructions of the codecs and of the hub's look-up, and fails when one takes more than a
-//! tenth above its baseline in `counts.txt`. `count --set` writes that file anew.
+//! Counts the instructions of the codecs and of the hub's lookup. Fails if one is more than 10 % above its baseline
+//! in `counts.txt`. `count --set` writes new baselines.
 //!
-//! Each is run by itself under valgrind, some times and many times: what lies between is its own cost,
-//! whatever starting and making ready take.
+//! Each routine runs in valgrind twice, with few and with many repetitions. The difference is the cost of the
+//! repetitions, without the cost of startup and preparation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,64 +12,70 @@ use std::{env, fs};
 
 use wallcast_core::event::{Event, Namespace};
 
-/// What fails here fails all of it, in words.
+/// Any error ends the program with its message.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// The baselines, a name and a number of instructions a line.
+/// The baselines, one per line: a name and a number of instructions.
 const BASELINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
 
-/// Something that is counted: its name, how often the longer run does it more, and what is done with the
-/// number of times and of what is made ready, which is the same in both runs.
+/// A counted routine: its name, the additional repetitions of the longer run, and a function that takes the number
+/// of repetitions and of prepared inputs. Both runs prepare the same number of inputs.
 type Counted = (&'static str, usize, fn(usize, usize));
 
-/// As often as both runs do it.
-const SOME: usize = 2;
+/// Repetitions of the shorter run.
+const FEW: usize = 2;
 
 const COUNTED: [Counted; 6] = [
-    ("encode_json", 1_000, |times, ready| {
-        encode(times, ready, |event| _ = black_box(event.as_json()));
+    ("encode_json", 1_000, |repetitions, prepared| {
+        encode(repetitions, prepared, |event| {
+            _ = black_box(event.as_json())
+        });
     }),
-    ("encode_socketio", 1_000, |times, ready| {
-        encode(times, ready, |event| {
+    ("encode_socketio", 1_000, |repetitions, prepared| {
+        encode(repetitions, prepared, |event| {
             _ = black_box(event.as_socketio(Namespace::Main));
         });
     }),
-    ("encode_sse", 1_000, |times, ready| {
-        encode(times, ready, |event| _ = black_box(event.as_sse()));
+    ("encode_sse", 1_000, |repetitions, prepared| {
+        encode(repetitions, prepared, |event| _ = black_box(event.as_sse()));
     }),
-    ("decode_socketio", 1_000, |times, ready| {
+    ("decode_socketio", 1_000, |repetitions, prepared| {
         let mut decoder = micro::decoder();
-        for frame in few(times, ready, micro::frame) {
+        for frame in inputs(repetitions, prepared, micro::frame) {
             assert!(black_box(decoder.decode(frame)).is_ok());
         }
     }),
-    ("find_one_listener_of_1000", 1_000, |times, ready| {
-        publish(times, ready, 1);
-    }),
-    ("fan_out_to_1000", 50, |times, ready| {
-        publish(times, ready, 1_000);
+    (
+        "find_one_listener_of_1000",
+        1_000,
+        |repetitions, prepared| {
+            publish(repetitions, prepared, 1);
+        },
+    ),
+    ("fan_out_to_1000", 50, |repetitions, prepared| {
+        publish(repetitions, prepared, 1_000);
     }),
 ];
 
-/// So many of those made ready.
-fn few<T>(times: usize, ready: usize, make: fn() -> T) -> impl Iterator<Item = T> {
-    let made: Vec<T> = (0..ready).map(|_| make()).collect();
-    made.into_iter().take(times)
+/// Prepares `prepared` inputs and returns the first `repetitions` of them.
+fn inputs<T>(repetitions: usize, prepared: usize, make: fn() -> T) -> impl Iterator<Item = T> {
+    let inputs: Vec<T> = (0..prepared).map(|_| make()).collect();
+    inputs.into_iter().take(repetitions)
 }
 
-/// Encodes events that were not encoded before.
-fn encode(times: usize, ready: usize, encoded: fn(&Event)) {
-    for event in few(times, ready, micro::event) {
-        encoded(&event);
+/// Encodes events that are not encoded yet.
+fn encode(repetitions: usize, prepared: usize, encode: fn(&Event)) {
+    for event in inputs(repetitions, prepared, micro::event) {
+        encode(&event);
     }
 }
 
-/// Tells events to so many sessions of a thousand, which take them.
-fn publish(times: usize, ready: usize, listening: usize) {
-    let house = micro::house(1_000, listening);
-    for event in few(times, ready, micro::event) {
-        assert_eq!(house.hub.publish(event), listening);
-        for session in house.sessions.iter().take(listening) {
+/// Publishes events to `subscribers` of 1,000 sessions, and drains their queues.
+fn publish(repetitions: usize, prepared: usize, subscribers: usize) {
+    let fixture = micro::hub_with_sessions(1_000, subscribers);
+    for event in inputs(repetitions, prepared, micro::event) {
+        assert_eq!(fixture.hub.publish(event), subscribers);
+        for session in fixture.sessions.iter().take(subscribers) {
             black_box(session.outbox().drain(usize::MAX));
         }
     }
@@ -77,14 +83,14 @@ fn publish(times: usize, ready: usize, listening: usize) {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
         [] => compare(),
         ["--set"] => set(),
-        ["run", name, times] => run(name, times),
+        ["run", name, repetitions] => run(name, repetitions),
         _ => Err("usage: count [--set]".into()),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("count: {error}");
@@ -97,19 +103,19 @@ fn compare() -> Outcome<()> {
     let baselines = baselines()?;
     let mut grown = Vec::new();
     for (name, many, _) in COUNTED {
-        let found = count(name, many)?;
+        let counted = count(name, many)?;
         let baseline = *baselines
             .get(name)
             .ok_or_else(|| format!("{BASELINES} has no {name}: make count-set"))?;
-        let change = (found as f64 / baseline as f64 - 1.0) * 100.0;
-        println!("{name:28} {found:>9} instructions, {change:+6.1} % of {baseline}");
-        if found > baseline + baseline / 10 {
+        let change = (counted as f64 / baseline as f64 - 1.0) * 100.0;
+        println!("{name:28} {counted:>9} instructions, {change:+6.1} % of {baseline}");
+        if counted > baseline + baseline / 10 {
             grown.push(name);
         }
     }
     match grown.as_slice() {
         [] => Ok(()),
-        grown => Err(format!("more than a tenth above its baseline: {}", grown.join(", ")).into()),
+        grown => Err(format!("more than 10 % above the baseline: {}", grown.join(", ")).into()),
     }
 }
 
@@ -132,33 +138,33 @@ fn baselines() -> Outcome<BTreeMap<String, u64>> {
     text.lines().map(parse).collect()
 }
 
-/// Instructions of doing it once.
+/// The instructions of one repetition.
 fn count(name: &str, many: usize) -> Outcome<u64> {
-    let spent = instructions(name, SOME + many)?.checked_sub(instructions(name, SOME)?);
-    Ok(spent.ok_or("more was done in fewer instructions")? / many as u64)
+    let spent = instructions(name, FEW + many)?.checked_sub(instructions(name, FEW)?);
+    Ok(spent.ok_or("the longer run took fewer instructions")? / many as u64)
 }
 
-/// Instructions of a whole run of this program that does it so many times.
-fn instructions(name: &str, times: usize) -> Outcome<u64> {
+/// The instructions of a whole run of this program with this many repetitions.
+fn instructions(name: &str, repetitions: usize) -> Outcome<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no"])
         .arg("--cachegrind-out-file=/dev/null")
         .arg(env::current_exe()?)
-        .args(["run", name, &times.to_string()])
+        .args(["run", name, &repetitions.to_string()])
         .output()
         .map_err(|error| format!("valgrind cannot be run: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let total = said
+    let report = String::from_utf8_lossy(&output.stderr);
+    let total = report
         .lines()
         .find_map(|line| line.split_once(" refs:"))
         .filter(|_| output.status.success())
-        .ok_or_else(|| format!("{name} failed under valgrind: {said}"))?;
+        .ok_or_else(|| format!("{name} failed under valgrind: {report}"))?;
     Ok(total.1.trim().replace(',', "").parse()?)
 }
 
-fn run(name: &str, times: &str) -> Outcome<()> {
+fn run(name: &str, repetitions: &str) -> Outcome<()> {
     let counted = COUNTED.iter().find(|(known, ..)| *known == name);
-    let (_, many, body) = counted.ok_or("nothing of that name is counted")?;
-    body(times.parse()?, SOME + many);
+    let (_, many, body) = counted.ok_or("no routine has this name")?;
+    body(repetitions.parse()?, FEW + many);
     Ok(())
 }

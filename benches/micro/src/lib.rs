@@ -1,4 +1,4 @@
-//! What the micro-benchmarks measure, ready to run: a hub with sessions, events, frames.
+//! Fixtures of the micro-benchmarks: a hub with sessions, events, frames.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use wallcast_core::history::Span;
 use wallcast_core::hub::{ConnectionWriter, Dialect, EventWriter, Hub, Session};
 use wallcast_core::ids::{ConnectionId, UserId};
 
-/// A hub, and the sessions that keep listening on it.
-pub struct House {
+/// A hub and its registered sessions.
+pub struct HubFixture {
     pub hub: Arc<Hub>,
     pub sessions: Vec<Arc<Session>>,
 }
 
-/// A connection without a peer.
-struct Nowhere;
+/// A connection that writes nothing.
+struct NullWriter;
 
-impl EventWriter for Nowhere {
+impl EventWriter for NullWriter {
     fn write_events(&mut self, _: &Session) -> bool {
         false
     }
@@ -31,10 +31,10 @@ impl EventWriter for Nowhere {
     fn discard_pending(&mut self) {}
 }
 
-/// A house with so many tablets, of which `listening` have the area that [`event`] is of.
-pub fn house(tablets: usize, listening: usize) -> House {
+/// A hub with `sessions` sessions, of which the first `subscribers` are subscribed to the area of [`event`].
+pub fn hub_with_sessions(sessions: usize, subscribers: usize) -> HubFixture {
     let hub = Arc::new(Hub::new());
-    let sessions = (0..tablets)
+    let sessions = (0..sessions)
         .map(|number| {
             let subject = Subject::User(id(&format!("tablet-{number}")));
             let session = Arc::new(Session::new(
@@ -46,9 +46,9 @@ pub fn house(tablets: usize, listening: usize) -> House {
                 Namespace::Main,
                 Dialect::Json,
                 None,
-                Arc::new(ConnectionWriter::new(Nowhere)),
+                Arc::new(ConnectionWriter::new(NullWriter)),
             ));
-            let area = if number < listening {
+            let area = if number < subscribers {
                 "kitchen"
             } else {
                 "cellar"
@@ -58,10 +58,10 @@ pub fn house(tablets: usize, listening: usize) -> House {
             session
         })
         .collect();
-    House { hub, sessions }
+    HubFixture { hub, sessions }
 }
 
-/// An area's change with about 200 bytes of data.
+/// A change of an area, with about 200 bytes of data.
 pub fn change() -> NewEvent {
     let data = json!({
         "areaId": "kitchen",
@@ -75,7 +75,7 @@ pub fn change() -> NewEvent {
     NewEvent::new(EventType::AREA_UPDATED, &data, topics)
 }
 
-/// The same once it is committed, not encoded yet.
+/// The event of [`change`] after its commit, not encoded yet.
 pub fn event() -> Event {
     let position = Position {
         epoch: Epoch::from_stored("epoch"),
@@ -84,12 +84,12 @@ pub fn event() -> Event {
     Event::durable(change(), position, Timestamp::from_unix_ms(0))
 }
 
-/// What reads Socket.IO's frames.
+/// A decoder of Socket.IO frames.
 pub fn decoder() -> Decoder {
     Decoder::new(AttachmentLimits { count: 0, bytes: 0 })
 }
 
-/// A Socket.IO event with a callback, as a tablet sends it.
+/// A Socket.IO event with an ack, as a tablet sends it.
 pub fn frame() -> Frame {
     Frame::text(r#"421["subscribe_room",{"room_id":12}]"#)
 }

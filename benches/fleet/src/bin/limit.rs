@@ -1,5 +1,5 @@
-//! The bare limit: rustls, a WebSocket upgrade, and one write for each frame. No queue, no task wake-up
-//! for a delivery, no check of who may hear what. What a server does above this is its own cost.
+//! The minimal server: rustls, a WebSocket upgrade, and one write per frame. It has no queues, no task wake-up per
+//! delivery and no permissions. Everything that another server takes beyond it is that server's own cost.
 
 use std::io;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ mod identity;
 
 type Stream = TlsStream<TcpStream>;
 
-/// What a connection turned out to be.
-enum Newcomer {
+/// What a connection sent.
+enum Request {
     Tablet(Box<Stream>),
     Publication(Vec<u8>),
 }
@@ -28,20 +28,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let acceptor = TlsAcceptor::from(Arc::new(identity::server_config()?));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("ready https={}", listener.local_addr()?);
-    let (sender, mut newcomers) = mpsc::unbounded_channel();
+    let (sender, mut requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let _ = tcp.set_nodelay(true);
-            tokio::spawn(meet(acceptor.clone(), tcp, sender.clone()));
+            tokio::spawn(handle(acceptor.clone(), tcp, sender.clone()));
         }
     });
-    // One task writes to every socket, which tokio would stop after the 128th to let others run.
+    // One task writes to every socket. Without `unconstrained`, tokio would make it yield after 128 writes.
     let serve = unconstrained(async {
         let mut tablets: Vec<Box<Stream>> = Vec::new();
-        while let Some(newcomer) = newcomers.recv().await {
-            match newcomer {
-                Newcomer::Tablet(stream) => tablets.push(stream),
-                Newcomer::Publication(data) => {
+        while let Some(request) = requests.recv().await {
+            match request {
+                Request::Tablet(stream) => tablets.push(stream),
+                Request::Publication(data) => {
                     let frame = frame(&data);
                     for tablet in &mut tablets {
                         tablet.write_all(&frame).await?;
@@ -54,32 +54,32 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(serve.await?)
 }
 
-async fn meet(
+async fn handle(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
-    newcomers: mpsc::UnboundedSender<Newcomer>,
+    requests: mpsc::UnboundedSender<Request>,
 ) -> io::Result<()> {
     let mut stream = acceptor.accept(tcp).await?;
     loop {
-        let (head, body) = request(&mut stream).await?;
+        let (head, body) = read_request(&mut stream).await?;
         if let Some(key) = header(&head, "sec-websocket-key") {
             let accept = derive_accept_key(key.as_bytes());
-            let answer = format!(
+            let response = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
             );
-            stream.write_all(answer.as_bytes()).await?;
-            let _ = newcomers.send(Newcomer::Tablet(Box::new(stream)));
+            stream.write_all(response.as_bytes()).await?;
+            let _ = requests.send(Request::Tablet(Box::new(stream)));
             return Ok(());
         }
-        let _ = newcomers.send(Newcomer::Publication(body));
+        let _ = requests.send(Request::Publication(body));
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
             .await?;
     }
 }
 
-/// A request's head and body.
-async fn request(stream: &mut Stream) -> io::Result<(String, Vec<u8>)> {
+/// Reads the head and body of a request.
+async fn read_request(stream: &mut Stream) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");

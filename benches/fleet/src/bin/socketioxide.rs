@@ -1,4 +1,4 @@
-//! The peer in Rust: the socketioxide crate on plain hyper and rustls, one room that every tablet is in.
+//! A peer in Rust: the socketioxide crate on hyper and rustls. All tablets are in one room.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ mod identity;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (service, io) = SocketIo::builder().ws_read_buffer_size(1024).build_svc();
-    io.ns("/", async |socket: SocketRef| socket.join("house"));
+    io.ns("/", async |socket: SocketRef| socket.join("tablets"));
     let acceptor = TlsAcceptor::from(Arc::new(identity::server_config()?));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("ready https={}", listener.local_addr()?);
@@ -33,18 +33,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let Ok(stream) = acceptor.accept(tcp).await else {
                 return;
             };
-            let answer = service_fn(move |request: Request<Incoming>| {
+            let respond = service_fn(move |request: Request<Incoming>| {
                 let (service, io) = (service.clone(), io.clone());
                 async move {
                     if request.uri().path() == "/publish" {
-                        let answer = publish(&io, request).await;
-                        return Ok(answer.map(http_body_util::Either::Left));
+                        let response = publish(&io, request).await;
+                        return Ok(response.map(http_body_util::Either::Left));
                     }
-                    let answer = service.call(request).await;
-                    answer.map(|answer| answer.map(http_body_util::Either::Right))
+                    let response = service.call(request).await;
+                    response.map(|response| response.map(http_body_util::Either::Right))
                 }
             });
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), respond);
             let _ = connection.with_upgrades().await;
         });
     }
@@ -53,9 +53,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn publish(io: &SocketIo, request: Request<Incoming>) -> Response<Full<Bytes>> {
     if let Ok(body) = request.into_body().collect().await
         && let Ok(event) = serde_json::from_slice::<Value>(&body.to_bytes())
-        && let Some(kind) = event["type"].as_str()
+        && let Some(event_type) = event["type"].as_str()
     {
-        let _ = io.to("house").emit(kind.to_owned(), &event["data"]).await;
+        let _ = io
+            .to("tablets")
+            .emit(event_type.to_owned(), &event["data"])
+            .await;
     }
     Response::new(Full::new(Bytes::from_static(b"{}")))
 }

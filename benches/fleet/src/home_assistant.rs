@@ -1,5 +1,5 @@
-//! A stand-in for Home Assistant's Core: it lets Wallcast in, has empty registries, and tells states of
-//! entities that nobody else changes. States are told on, and never kept: ephemeral events.
+//! A stand-in for Home Assistant Core. It accepts Wallcast's connection, has empty registries, and sends entity
+//! states on request. Wallcast delivers states as ephemeral events.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +13,16 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{Outcome, clock};
 
-/// A running stand-in; it ends with its runtime.
-pub struct Core {
+/// Runs until its runtime ends.
+pub struct HomeAssistant {
     pub address: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<State>,
 }
 
 #[derive(Default)]
-struct Shared {
-    /// The subscriptions of entities that are open.
+struct State {
     subscriptions: Mutex<Vec<Subscription>>,
-    /// Says that there is another one.
+    /// Notified when a subscription is added.
     changes: watch::Sender<()>,
 }
 
@@ -33,24 +32,24 @@ struct Subscription {
     outgoing: mpsc::UnboundedSender<Message>,
 }
 
-impl Core {
+impl HomeAssistant {
     pub async fn start() -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let core = Self {
+        let home_assistant = Self {
             address: listener.local_addr()?,
-            shared: Arc::default(),
+            state: Arc::default(),
         };
-        let shared = core.shared.clone();
+        let state = home_assistant.state.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let _ = tcp.set_nodelay(true);
-                tokio::spawn(serve(tcp, shared.clone()));
+                tokio::spawn(serve(tcp, state.clone()));
             }
         });
-        Ok(core)
+        Ok(home_assistant)
     }
 
-    /// What makes Wallcast ask it.
+    /// The options that connect Wallcast to it.
     pub fn options(&self) -> Vec<(&'static str, String)> {
         vec![
             ("WALLCAST_HA_URL", format!("http://{}", self.address)),
@@ -58,25 +57,25 @@ impl Core {
         ]
     }
 
-    /// Waits until an entity is subscribed.
-    pub async fn until_subscribed(&self, entity: &str) -> Outcome<()> {
-        let mut watch = self.shared.changes.subscribe();
+    /// Waits until Wallcast has subscribed to an entity.
+    pub async fn wait_until_subscribed(&self, entity: &str) -> Outcome<()> {
+        let mut watch = self.state.changes.subscribe();
         watch.wait_for(|()| self.is_subscribed(entity)).await?;
         Ok(())
     }
 
     fn is_subscribed(&self, entity: &str) -> bool {
-        let subscriptions = self.shared.subscriptions();
+        let subscriptions = self.state.subscriptions();
         subscriptions
             .iter()
             .any(|open| open.entities.iter().any(|known| known == entity))
     }
 
-    /// Tells a state of an entity, numbered, and with the time of its sending.
-    pub fn tell(&self, entity: &str, state: &str, number: usize) {
+    /// Sends a state of an entity, with a number and the send time as attributes.
+    pub fn send_state(&self, entity: &str, state: &str, number: usize) {
         let attributes = json!({ "number": number, "sent": clock::nanos() });
         let plus = json!({ "s": state, "a": attributes });
-        let subscriptions = self.shared.subscriptions();
+        let subscriptions = self.state.subscriptions();
         for subscription in subscriptions.iter() {
             if subscription.entities.iter().any(|known| known == entity) {
                 let change = json!({ "c": { entity: { "+": plus } } });
@@ -87,15 +86,15 @@ impl Core {
     }
 }
 
-impl Shared {
+impl State {
     fn subscriptions(&self) -> std::sync::MutexGuard<'_, Vec<Subscription>> {
         self.subscriptions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The frames that answer a command.
-    fn answer(&self, command: &Value, outgoing: &mpsc::UnboundedSender<Message>) -> Vec<Value> {
+    /// The frames to respond to a command with.
+    fn respond(&self, command: &Value, outgoing: &mpsc::UnboundedSender<Message>) -> Vec<Value> {
         let id = &command["id"];
         let result = |result: Value| json!({ "id": id, "type": "result", "success": true, "result": result });
         match command["type"].as_str().unwrap_or_default() {
@@ -106,7 +105,7 @@ impl Shared {
             "config/entity_registry/list_for_display" => {
                 vec![result(json!({ "entity_categories": {}, "entities": [] }))]
             }
-            kind if kind.ends_with("/list") => vec![result(json!([]))],
+            command_type if command_type.ends_with("/list") => vec![result(json!([]))],
             "subscribe_entities" => {
                 let named = command["entity_ids"].as_array().into_iter().flatten();
                 let entities: Vec<_> = named
@@ -135,7 +134,7 @@ impl Shared {
     }
 }
 
-async fn serve(tcp: TcpStream, shared: Arc<Shared>) -> Outcome<()> {
+async fn serve(tcp: TcpStream, state: Arc<State>) -> Outcome<()> {
     let mut socket = accept_async(tcp).await?;
     let version = "2026.11.1";
     let hello = json!({ "type": "auth_required", "ha_version": version });
@@ -149,8 +148,8 @@ async fn serve(tcp: TcpStream, shared: Arc<Shared>) -> Outcome<()> {
             message = socket.next() => {
                 let Some(Message::Text(text)) = message.transpose()? else { continue };
                 let command: Value = serde_json::from_str(&text)?;
-                for answer in shared.answer(&command, &outgoing) {
-                    socket.send(Message::text(answer.to_string())).await?;
+                for frame in state.respond(&command, &outgoing) {
+                    socket.send(Message::text(frame.to_string())).await?;
                 }
             }
             Some(message) = queued.recv() => socket.send(message).await?,

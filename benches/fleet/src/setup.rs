@@ -1,4 +1,4 @@
-//! A house of Wallcast's with many tablets and a long history, made through its own API.
+//! Prepares a server through its HTTP API: areas, many paired tablets, a long history.
 
 use std::net::SocketAddr;
 
@@ -9,27 +9,33 @@ use crate::Outcome;
 use crate::http::Http;
 use crate::subject::Server;
 
-/// Connections that write at once, so that they share the disk's syncs; of pairing codes Wallcast lets
-/// no more than 20 be open.
+/// Concurrent connections, so that their writes share the disk's syncs. Wallcast allows at most 20 open pairing
+/// codes.
 const WRITERS: usize = 16;
 
-/// Makes an area and gives its id.
+/// Creates an area and returns its id.
 pub async fn area(http: &mut Http, name: &str) -> Outcome<String> {
-    let answer = http.post("/api/areas", &json!({ "name": name })).await?;
-    Ok(answer["id"].as_str().ok_or("an area has an id")?.to_owned())
+    let response = http.post("/api/areas", &json!({ "name": name })).await?;
+    Ok(response["id"]
+        .as_str()
+        .ok_or("an area has an id")?
+        .to_owned())
 }
 
-/// Makes an area with one entity, called like it, and gives its id.
-pub async fn area_of(http: &mut Http, entity: &str) -> Outcome<String> {
+/// Creates an area with one entity, which is also its name. Returns its id.
+pub async fn area_with_entity(http: &mut Http, entity: &str) -> Outcome<String> {
     let area = json!({ "name": entity, "entityIds": [entity] });
-    let answer = http.post("/api/areas", &area).await?;
-    Ok(answer["id"].as_str().ok_or("an area has an id")?.to_owned())
+    let response = http.post("/api/areas", &area).await?;
+    Ok(response["id"]
+        .as_str()
+        .ok_or("an area has an id")?
+        .to_owned())
 }
 
-/// Pairs so many tablets that have the area, and gives their tokens.
+/// Pairs `count` tablets with the area, and returns their tokens.
 pub async fn pair(server: &Server, count: usize, area: &str) -> Outcome<Vec<String>> {
     let area = area.to_owned();
-    let tokens = share_out(server, count, move |http, number| {
+    let tokens = run_concurrently(server, count, move |http, number| {
         Box::pin({
             let area = area.clone();
             async move {
@@ -47,10 +53,10 @@ pub async fn pair(server: &Server, count: usize, area: &str) -> Outcome<Vec<Stri
     tokens.await
 }
 
-/// Makes so many durable events, by renaming an area.
-pub async fn events(server: &Server, count: usize, area: &str) -> Outcome<()> {
+/// Publishes `count` durable events by renaming an area.
+pub async fn publish_events(server: &Server, count: usize, area: &str) -> Outcome<()> {
     let path = format!("/api/areas/{area}");
-    let renamed = share_out(server, count, move |http, number| {
+    let renamed = run_concurrently(server, count, move |http, number| {
         let path = path.clone();
         Box::pin(async move {
             let name = json!({ "name": format!("Name {number}") });
@@ -62,24 +68,25 @@ pub async fn events(server: &Server, count: usize, area: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// One of the things that are done.
-pub type Doing<'a, T> = std::pin::Pin<Box<dyn Future<Output = Outcome<T>> + Send + 'a>>;
+/// The future of one call in `run_concurrently`.
+pub type Call<'a, T> = std::pin::Pin<Box<dyn Future<Output = Outcome<T>> + Send + 'a>>;
 
-/// Does something so many times, over several connections at once.
-pub async fn share_out<T: Send + 'static>(
+/// Calls `call` for the numbers from 0 to `count - 1`, over several connections. Returns the results in no
+/// particular order.
+pub async fn run_concurrently<T: Send + 'static>(
     server: &Server,
     count: usize,
-    what: impl for<'a> Fn(&'a mut Http, usize) -> Doing<'a, T> + Clone + Send + Sync + 'static,
+    call: impl for<'a> Fn(&'a mut Http, usize) -> Call<'a, T> + Clone + Send + Sync + 'static,
 ) -> Outcome<Vec<T>> {
     let (address, token): (SocketAddr, _) = (server.address, server.admin_token.clone());
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS.min(count) {
-        let (what, token) = (what.clone(), token.clone());
+        let (call, token) = (call.clone(), token.clone());
         writers.spawn(async move {
             let mut http = Http::open(address, token.as_deref()).await?;
             let mut done = Vec::new();
             for number in (writer..count).step_by(WRITERS) {
-                done.push(what(&mut http, number).await?);
+                done.push(call(&mut http, number).await?);
             }
             Outcome::Ok(done)
         });

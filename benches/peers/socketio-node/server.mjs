@@ -1,5 +1,5 @@
-// The peer on Node: Socket.IO with a map of sockets and better-sqlite3, as the first of Wallcast's
-// sources describes itself. Every tablet has the one area that a publication changes.
+// A peer on Node.js: Socket.IO with a map of sockets, and better-sqlite3. A publication changes an area that every
+// tablet is assigned.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -34,7 +34,7 @@ const rename = db.prepare("UPDATE areas SET name = ? WHERE id = ?");
 const active = db.prepare("SELECT id, assigned_areas FROM clients WHERE is_active = ?");
 const enroll = db.prepare("INSERT OR IGNORE INTO clients VALUES (?, ?, 1)");
 
-/** Client id to its socket. */
+/** Sockets by client id. */
 const sockets = new Map();
 
 function notifyClientsWithArea(area, event, data) {
@@ -54,14 +54,14 @@ const server = https.createServer(certificate(), async (request, response) => {
     notifyClientsWithArea(AREA, type, data);
     response.end("{}");
   } else if (request.url === "/enroll") {
-    // The fleet asks for a token here, which a pairing would give.
+    // Gives the fleet a token without pairing.
     const username = `client_${enrolled++}`;
     enroll.run(username, JSON.stringify([AREA]));
     response.end(JSON.stringify({ token: jwt.sign({ username, role: "client" }, secret) }));
   }
 });
 
-// The fleet publishes over one connection, with pauses in between.
+// The fleet publishes over one connection, with pauses.
 server.keepAliveTimeout = 0;
 
 const io = new Server(server);
