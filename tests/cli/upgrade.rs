@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    program::ended,
+    program::run_result,
     support::{Daemon, Socket, cli_on, is_private},
 };
 
@@ -334,7 +334,7 @@ async fn v01_database_is_read_by_check_and_restore() {
     let new_folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wallcast.db");
     let restored = cli_on(new_folder.path(), &["restore", file.to_str().unwrap()]).await;
-    let restored = ended(restored);
+    let restored = run_result(restored);
     assert!(restored.said().contains("Kitchen wall"), "{restored:?}");
     let daemon = start_on(new_folder).await;
     let facts = facts();

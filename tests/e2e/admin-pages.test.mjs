@@ -1,22 +1,22 @@
-// The page as such: by token and through ingress, accessible, by keyboard, in two languages, true
-// about what is live, and whole again after every cut.
+// The admin page in general: sign-in and ingress, accessibility, keyboard, languages, its connection status, and
+// recovery after every disconnect.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { ASKED_WHO, isLive, openIngress, signIn, startHouse, visit } from "./admin.mjs";
+import { SIGN_IN_CHECK, isLive, openIngress, signIn, startEnvironment, visit } from "./admin.mjs";
 import { openWindow, violations } from "./browser.mjs";
 import { createArea, pair } from "./support.mjs";
 
-const PLACES = [
+const PAGES = [
   "overview", "tablets", "pair", "areas", "messages", "messages/new", "help", "board", "lockers", "events",
   "events/from/0", "audit", "access/tokens", "access/sessions", "access/certificate", "access/examples", "tryout",
 ];
 
-async function furnish(house) {
-  const { daemon } = house;
+async function setUp(env) {
+  const { daemon } = env;
   const area = await createArea(daemon, "Kitchen");
   const tablet = await pair(daemon, "Wall", [area]);
   await daemon.admin("POST", "/api/messages", { to: { clientId: tablet.id }, body: "Hello" });
@@ -29,87 +29,87 @@ async function furnish(house) {
 }
 
 for (const [name, viewport] of [["phone", { width: 390, height: 844 }], ["desktop", { width: 1440, height: 900 }]]) {
-  test(`every page is accessible, fits and says nothing to the console: ${name}`, async (t) => {
-    const house = await startHouse(t);
-    const tablet = await furnish(house);
+  test(`every page on a ${name} is accessible, fits the screen and logs no errors`, async (t) => {
+    const env = await startEnvironment(t);
+    const tablet = await setUp(env);
     const scheme = name === "phone" ? "dark" : "light";
-    const admin = await openIngress(house, { viewport, colorScheme: scheme, reducedMotion: "reduce" });
+    const admin = await openIngress(env, { viewport, colorScheme: scheme, reducedMotion: "reduce" });
     const { page } = admin;
-    for (const place of [...PLACES, `tablets/${tablet.id}`]) {
-      await visit(page, place);
-      assert.deepEqual(await violations(page), [], place);
+    for (const pageName of [...PAGES, `tablets/${tablet.id}`]) {
+      await visit(page, pageName);
+      assert.deepEqual(await violations(page), [], pageName);
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(excess <= 0, `${place} is wider than the screen by ${excess}`);
+      assert.ok(excess <= 0, `${pageName} is wider than the screen by ${excess}`);
     }
     admin.assertClean();
   });
 }
 
-test("an admin's token is exchanged for a cookie that no script sees, and others are refused", async (t) => {
-  const house = await startHouse(t);
-  const tablet = await pair(house.daemon, "Wall", []);
-  const admin = await openWindow(house.browser);
+test("sign-in exchanges an admin's token for an HttpOnly cookie and refuses other tokens", async (t) => {
+  const env = await startEnvironment(t);
+  const tablet = await pair(env.daemon, "Wall", []);
+  const admin = await openWindow(env.browser);
   const { page } = admin;
-  await page.goto(`${house.daemon.url}/admin/`);
+  await page.goto(`${env.daemon.url}/admin/`);
   assert.deepEqual(await violations(page), []);
-  const enter = async (token) => {
+  const signInWith = async (token) => {
     await page.getByLabel("Admin token").fill(token);
     await page.getByRole("button", { name: "Sign in" }).click();
   };
-  await enter("nonsense");
+  await signInWith("nonsense");
   await page.getByText("This token does not stand").waitFor();
-  await enter(tablet.token);
+  await signInWith(tablet.token);
   await page.getByText("takes an admin's token").waitFor();
-  await enter(house.daemon.adminToken);
+  await signInWith(env.daemon.adminToken);
   await isLive(page);
-  // A second one signs out by itself.
+  // Sign out, and sign in once more.
   await page.getByRole("button", { name: "Sign out" }).click();
-  await enter(house.daemon.adminToken);
+  await signInWith(env.daemon.adminToken);
   await isLive(page);
   const seen = await page.evaluate(() => document.cookie + JSON.stringify({ ...localStorage, ...sessionStorage }));
-  assert.ok(!seen.includes("sessionId") && !seen.includes(house.daemon.adminToken));
+  assert.ok(!seen.includes("sessionId") && !seen.includes(env.daemon.adminToken));
 
-  // Its token is revoked under it: the page says so and asks again.
-  const { jti } = (await house.daemon.admin("GET", "/api/me")).body;
-  await house.daemon.local("DELETE", `/api/tokens/${jti}`);
+  // When its token is revoked, the page reports it and asks for a new one.
+  const { jti } = (await env.daemon.admin("GET", "/api/me")).body;
+  await env.daemon.local("DELETE", `/api/tokens/${jti}`);
   await page.getByText("Your session has ended").waitFor();
   admin.assertClean(/status of 401/);
 });
 
-test("a cut socket is taken up again; a daemon that is gone is never shown as live", async (t) => {
-  const house = await startHouse(t);
-  await pair(house.daemon, "Wall", []);
-  const admin = await openIngress(house);
+test("the page resumes after a cut socket and marks data stale while the daemon is down", async (t) => {
+  const env = await startEnvironment(t);
+  await pair(env.daemon, "Wall", []);
+  const admin = await openIngress(env);
   const { page } = admin;
   const online = page.locator(".figures li").first();
   await online.getByText("/ 1").waitFor();
   assert.equal(await online.getAttribute("data-stale"), null);
-  // Home Assistant cuts the socket; what happens meanwhile is not lost.
-  assert.ok(house.ingress.cutSockets() > 0);
-  const area = await createArea(house.daemon, "Cellar");
+  // Home Assistant cuts the socket. The page must receive the events that follow.
+  assert.ok(env.ingress.cutSockets() > 0);
+  const area = await createArea(env.daemon, "Cellar");
   await isLive(page);
   await visit(page, "areas");
   await page.getByText("Cellar").first().waitFor();
   await visit(page, "events");
   await page.getByText("Area Cellar was made").first().waitFor();
-  await house.daemon.admin("PATCH", `/api/areas/${area}`, { name: "Deep cellar" });
+  await env.daemon.admin("PATCH", `/api/areas/${area}`, { name: "Deep cellar" });
   await page.getByText("Area Deep cellar changed").first().waitFor();
 
   await visit(page, "overview");
-  house.daemon.child.kill("SIGKILL");
+  env.daemon.child.kill("SIGKILL");
   await page.getByText("Wallcast cannot be reached.").waitFor();
   await page.getByText("Not connected", { exact: true }).waitFor();
   assert.equal(await online.getAttribute("data-stale"), "yes");
   await page.getByText(/^as of \d\d:\d\d:\d\d$/).first().waitFor();
-  // A write that is tried now says in words what to do.
+  // A write fails with advice.
   await visit(page, "areas");
   await page.getByRole("button", { name: "Create an area" }).click();
   await page.getByRole("dialog").getByLabel("Name").fill("Attic");
   await page.getByRole("dialog").getByRole("button", { name: "Create" }).click();
   await page.getByRole("dialog").getByText("try again in a moment").waitFor();
   await page.keyboard.press("Escape");
-  await house.daemon.restart("SIGKILL");
-  house.ingress.mend();
+  await env.daemon.restart("SIGKILL");
+  env.ingress.restore();
   await isLive(page);
   await page.getByText("Wallcast cannot be reached.").waitFor({ state: "detached" });
   await visit(page, "overview");
@@ -117,10 +117,10 @@ test("a cut socket is taken up again; a daemon that is gone is never shown as li
   admin.assertClean(/502|WebSocket connection|Failed to load resource|ERR_/);
 });
 
-test("what the house refuses is told in words, and asked for again without anybody's doing", async (t) => {
-  const house = await startHouse(t);
-  await house.daemon.admin("POST", "/api/lockers", { id: "one", kioskId: "lobby", state: "locked" });
-  const { page } = await signIn(house);
+test("a failed request shows the reason and is retried automatically", async (t) => {
+  const env = await startEnvironment(t);
+  await env.daemon.admin("POST", "/api/lockers", { id: "one", kioskId: "lobby", state: "locked" });
+  const { page } = await signIn(env);
   const refusals = [
     [503, { error: "the store cannot write", code: "unavailable" }, "This cannot be done at the moment: the store cannot write."],
     [429, { error: "slow down", code: "rate_limited" }, "That was too often. Wait 1 seconds"],
@@ -130,7 +130,7 @@ test("what the house refuses is told in words, and asked for again without anybo
     await visit(page, "areas");
     await page.route("**/api/lockers*", (route) =>
       route.fulfill({ status, headers: { "retry-after": "1" }, contentType: "application/json", body: body ? JSON.stringify(body) : "no JSON" }));
-    // As when something happened meanwhile: what was loaded before is old.
+    // Reload, so that the page does not use what it loaded before.
     await page.reload();
     await isLive(page);
     await visit(page, "lockers");
@@ -141,9 +141,9 @@ test("what the house refuses is told in words, and asked for again without anybo
   }
 });
 
-test("everything can be reached and done by keyboard alone", async (t) => {
-  const house = await startHouse(t);
-  const admin = await openIngress(house);
+test("the page can be used with the keyboard alone", async (t) => {
+  const env = await startEnvironment(t);
+  const admin = await openIngress(env);
   const { page } = admin;
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
@@ -153,7 +153,7 @@ test("everything can be reached and done by keyboard alone", async (t) => {
   const create = page.locator(".head").getByRole("button", { name: "Create an area" });
   await create.focus();
   await page.keyboard.press("Enter");
-  // The dialog has the focus, keeps it, and gives it back.
+  // The dialog takes the focus, keeps it, and returns it on close.
   await page.keyboard.type("Loft");
   await page.keyboard.press("Tab");
   await page.keyboard.type("light.loft");
@@ -175,9 +175,9 @@ test("everything can be reached and done by keyboard alone", async (t) => {
   admin.assertClean();
 });
 
-test("the board, lockers and events are kept from here", async (t) => {
-  const house = await startHouse(t);
-  const admin = await openIngress(house);
+test("an admin can edit the board and lockers, and inspect and send events", async (t) => {
+  const env = await startEnvironment(t);
+  const admin = await openIngress(env);
   const { page } = admin;
   const dialog = page.getByRole("dialog");
   await visit(page, "board");
@@ -201,7 +201,7 @@ test("the board, lockers and events are kept from here", async (t) => {
   await dialog.getByLabel("Id", { exact: true }).fill("seven");
   await dialog.getByLabel("Kiosk id").fill("lobby");
   await dialog.getByRole("button", { name: "Add", exact: true }).click();
-  // A command goes to the tablets of the kiosk: there is none.
+  // The kiosk has no tablet, so the command is refused.
   await page.getByRole("button", { name: "Command for seven" }).click();
   await dialog.getByRole("button", { name: "Give" }).click();
   await dialog.getByText("No tablet stands at the kiosk lobby").waitFor();
@@ -234,9 +234,9 @@ test("the board, lockers and events are kept from here", async (t) => {
   admin.assertClean(/422/);
 });
 
-test("a token is shown once and works in every dialect of the test client", async (t) => {
-  const house = await startHouse(t);
-  const admin = await signIn(house);
+test("a new token is shown once and works in every dialect of the test client", async (t) => {
+  const env = await startEnvironment(t);
+  const admin = await signIn(env);
   const { page } = admin;
   const dialog = page.getByRole("dialog");
   await visit(page, "access/tokens");
@@ -254,40 +254,40 @@ test("a token is shown once and works in every dialect of the test client", asyn
     await page.getByLabel("Dialect").selectOption(dialect);
     await page.getByLabel("Token").fill(token);
     await page.getByRole("button", { name: "Connect", exact: true }).click();
-    const words = page.locator("ol.log button", { hasText: /connect(ion|ed)/ }).first();
-    await words.click();
-    // It is the tablet that came in, not the admin whose cookie the browser has.
+    const welcome = page.locator("ol.log button", { hasText: /connect(ion|ed)/ }).first();
+    await welcome.click();
+    // The session is the tablet's, although the browser has the admin's cookie.
     await page.locator(".payload", { hasText: '"role": "client"' }).first().waitFor();
     await page.getByRole("button", { name: "Send" }).click();
     await page.locator("ol.log .log-type", { hasText: "pong" }).first().waitFor();
     await page.getByRole("button", { name: "Disconnect", exact: true }).click();
   }
   await visit(page, "access/certificate");
-  const { certificate } = (await house.daemon.admin("GET", "/api/house")).body;
+  const { certificate } = (await env.daemon.admin("GET", "/api/house")).body;
   await page.getByText(certificate.authority.fingerprint).waitFor();
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download the certificate" }).click()]);
-  assert.equal(readFileSync(await download.path(), "utf8"), house.daemon.ca);
-  admin.assertClean(ASKED_WHO);
+  assert.equal(readFileSync(await download.path(), "utf8"), env.daemon.ca);
+  admin.assertClean(SIGN_IN_CHECK);
 });
 
-test("the page speaks German, every sentence of it", async (t) => {
+test("every text of the page has a German translation", async (t) => {
   const folder = fileURLToPath(new URL("../../web/admin/", import.meta.url));
   const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".js") && !name.startsWith("words/"));
-  const said = new Set();
+  const texts = new Set();
   for (const name of files) {
     const text = readFileSync(folder + name, "utf8");
-    for (const [, sentence] of text.matchAll(/\bt\(\s*"((?:[^"\\]|\\.)*)"/g)) said.add(JSON.parse(`"${sentence}"`));
-    for (const [, one, many] of text.matchAll(/\bcount\([^"]*?,\s*"([^"]*)",\s*"([^"]*)"/g)) said.add(one).add(many);
+    for (const [, sentence] of text.matchAll(/\bt\(\s*"((?:[^"\\]|\\.)*)"/g)) texts.add(JSON.parse(`"${sentence}"`));
+    for (const [, one, many] of text.matchAll(/\bcount\([^"]*?,\s*"([^"]*)",\s*"([^"]*)"/g)) texts.add(one).add(many);
   }
-  assert.ok(said.size > 500);
+  assert.ok(texts.size > 500);
   const { default: german } = await import("../../web/admin/words/de.js");
-  assert.deepEqual([...said].filter((sentence) => !(sentence in german)), [], "not said in German");
-  assert.deepEqual(Object.keys(german).filter((sentence) => !said.has(sentence)), [], "said by nobody");
+  assert.deepEqual([...texts].filter((sentence) => !(sentence in german)), [], "without translation");
+  assert.deepEqual(Object.keys(german).filter((sentence) => !texts.has(sentence)), [], "unused translation");
   const values = (text) => (text.match(/\{\w+\}/g) ?? []).sort().join();
   for (const [sentence, translated] of Object.entries(german)) assert.equal(values(translated), values(sentence), sentence);
 
-  const house = await startHouse(t);
-  const admin = await openIngress(house, { locale: "de-DE" });
+  const env = await startEnvironment(t);
+  const admin = await openIngress(env, { locale: "de-DE" });
   await admin.page.getByRole("heading", { name: "Übersicht" }).waitFor();
   assert.equal(await admin.page.evaluate(() => document.documentElement.lang), "de");
   await admin.page.getByLabel("Sprache").selectOption("en");

@@ -1,18 +1,17 @@
-// A tablet is paired from either side, given areas, told things, and revoked: the admin in one window,
-// the tablet in another.
+// Pairing from both sides, with the admin page in one window and the tablet app in another.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ASKED_WHO, openIngress, signIn, startHouse, visit } from "./admin.mjs";
+import { SIGN_IN_CHECK, openIngress, signIn, startEnvironment, visit } from "./admin.mjs";
 import { openWindow } from "./browser.mjs";
 import { createArea } from "./support.mjs";
 
-test("an admin's code pairs a tablet, with the areas chosen before", async (t) => {
-  const house = await startHouse(t);
-  await createArea(house.daemon, "Kitchen");
-  await createArea(house.daemon, "Garden");
-  const admin = await signIn(house);
+test("an admin's code pairs a tablet with the chosen areas", async (t) => {
+  const env = await startEnvironment(t);
+  await createArea(env.daemon, "Kitchen");
+  await createArea(env.daemon, "Garden");
+  const admin = await signIn(env);
   const { page } = admin;
   await page.getByRole("link", { name: "Add the first tablet" }).click();
   await page.getByLabel("Name", { exact: true }).fill("Kitchen wall");
@@ -21,32 +20,32 @@ test("an admin's code pairs a tablet, with the areas chosen before", async (t) =
   const code = (await page.locator(".big-code").textContent()).replace(/\D/g, "");
   assert.match(code, /^\d{6}$/);
   const qr = page.getByRole("img", { name: "QR code" });
-  assert.ok(await qr.evaluate((img) => img.complete && img.naturalWidth > 0), "the QR code is drawn");
+  assert.ok(await qr.evaluate((img) => img.complete && img.naturalWidth > 0), "the QR code is shown");
   assert.match(await page.locator(".countdown").first().textContent(), /^[45]:\d\d$/);
 
-  const tablet = await openWindow(house.browser);
-  await tablet.page.goto(`${house.daemon.url}/pair#${code}`);
+  const tablet = await openWindow(env.browser);
+  await tablet.page.goto(`${env.daemon.url}/pair#${code}`);
   await page.getByText("Kitchen wall is paired.").waitFor();
   await tablet.page.getByText("Kitchen", { exact: true }).first().waitFor();
   await page.getByRole("link", { name: "Show this tablet" }).click();
   await page.locator(".head").getByText("Online").waitFor();
   assert.ok(await page.getByLabel("Kitchen", { exact: true }).isChecked());
   assert.ok(!(await page.getByLabel("Garden", { exact: true }).isChecked()));
-  admin.assertClean(ASKED_WHO);
+  admin.assertClean(SIGN_IN_CHECK);
 });
 
-test("a tablet that asks is let in once its code was matched, and may be an old one again", async (t) => {
-  const house = await startHouse(t);
-  await createArea(house.daemon, "Hall");
-  const admin = await openIngress(house);
+test("a pairing request is approved by its matching code and can replace an old tablet", async (t) => {
+  const env = await startEnvironment(t);
+  await createArea(env.daemon, "Hall");
+  const admin = await openIngress(env);
   const { page } = admin;
-  const tablet = await openWindow(house.browser);
-  await tablet.page.goto(house.daemon.url);
+  const tablet = await openWindow(env.browser);
+  await tablet.page.goto(env.daemon.url);
   const shown = await tablet.page.getByTestId("code").textContent();
   await visit(page, "pair");
   await page.getByRole("button", { name: "Let in…" }).click();
 
-  // The wrong code lets nobody in.
+  // A wrong code approves nothing.
   const dialog = page.getByRole("dialog");
   const wrong = dialog.locator(".match button").filter({ hasNotText: shown }).first();
   await wrong.click();
@@ -59,32 +58,32 @@ test("a tablet that asks is let in once its code was matched, and may be an old 
   await dialog.getByRole("button", { name: "Let in with 1 area" }).click();
   await page.getByRole("heading", { name: "Hall wall" }).waitFor();
   await page.locator(".head").getByText("Online").waitFor();
-  const { clients } = (await house.daemon.admin("GET", "/api/clients")).body;
+  const { clients } = (await env.daemon.admin("GET", "/api/clients")).body;
 
-  // It loses its token, asks again, and becomes the same tablet.
+  // The tablet loses its cookie, requests pairing again, and becomes the same client.
   await tablet.context.clearCookies();
-  const again = await openWindow(house.browser);
-  await again.page.goto(house.daemon.url);
+  const again = await openWindow(env.browser);
+  await again.page.goto(env.daemon.url);
   const second = await again.page.getByTestId("code").textContent();
-  // The tablet's own QR code leads an admin straight to its request: no code to match.
-  await page.goto(`${house.ingress.url}#pair/${second}`);
+  // The tablet's QR code links to its request, so the admin does not have to match a code.
+  await page.goto(`${env.ingress.url}#pair/${second}`);
   await dialog.getByText(`The tablet shows ${second}`).waitFor();
   await dialog.getByLabel("This is").selectOption({ label: "an old tablet again: Hall wall (online now)" });
   await dialog.getByRole("button", { name: "Let in with 1 area" }).click();
   await page.getByRole("heading", { name: "Hall wall" }).waitFor();
   await again.page.getByText("Hall", { exact: true }).first().waitFor();
-  const after = (await house.daemon.admin("GET", "/api/clients")).body.clients;
+  const after = (await env.daemon.admin("GET", "/api/clients")).body.clients;
   assert.deepEqual(after.map(({ id }) => id), clients.map(({ id }) => id));
   admin.assertClean();
 });
 
-test("a request that is denied is over for the tablet", async (t) => {
-  const house = await startHouse(t);
-  const admin = await openIngress(house);
+test("a denied request is shown as denied on the tablet", async (t) => {
+  const env = await startEnvironment(t);
+  const admin = await openIngress(env);
   await visit(admin.page, "pair");
   await admin.page.getByText("No tablet asks at the moment").waitFor();
-  const tablet = await openWindow(house.browser);
-  await tablet.page.goto(house.daemon.url);
+  const tablet = await openWindow(env.browser);
+  await tablet.page.goto(env.daemon.url);
   await tablet.page.getByTestId("code").waitFor();
   await admin.page.getByRole("button", { name: "Deny" }).click();
   await tablet.page.getByText("denied").waitFor();

@@ -1,4 +1,4 @@
-// A house with an admin's window, for the tests of the admin's page.
+// The environment for tests of the admin page: a daemon, its ingress, a browser and an admin's window.
 
 import { openWindow, startBrowser } from "./browser.mjs";
 import { startIngress } from "./ingress.mjs";
@@ -10,27 +10,27 @@ const OPTIONS = {
   WALLCAST_INGRESS_VERIFY_ADMIN: "false",
 };
 
-/** A daemon, its ingress and a browser. */
-export async function startHouse(t) {
+/** Starts a daemon, its ingress and a browser. The end of the test stops them. */
+export async function startEnvironment(t) {
   const daemon = await startDaemon(t, OPTIONS);
   const [ingress, browser] = [await startIngress(t, daemon), await startBrowser(t)];
   return { daemon, ingress, browser };
 }
 
-/** An admin's window on 8443, signed in by the form. */
-export async function signIn(house, options) {
-  const own = await openWindow(house.browser, options);
-  await own.page.goto(`${house.daemon.url}/admin/`);
-  await own.page.getByLabel("Admin token").fill(house.daemon.adminToken);
+/** Opens a window of the admin page on the public listener, and signs in with the form. */
+export async function signIn(env, options) {
+  const own = await openWindow(env.browser, options);
+  await own.page.goto(`${env.daemon.url}/admin/`);
+  await own.page.getByLabel("Admin token").fill(env.daemon.adminToken);
   await own.page.getByRole("button", { name: "Sign in" }).click();
   await isLive(own.page);
   return own;
 }
 
-/** An admin's window through Home Assistant. */
-export async function openIngress(house, options) {
-  const own = await openWindow(house.browser, options);
-  await own.page.goto(house.ingress.url);
+/** Opens a window of the admin page through Home Assistant's ingress. */
+export async function openIngress(env, options) {
+  const own = await openWindow(env.browser, options);
+  await own.page.goto(env.ingress.url);
   await isLive(own.page);
   return own;
 }
@@ -39,14 +39,14 @@ export async function isLive(page) {
   await page.locator('html[data-link="live"]').waitFor({ state: "attached" });
 }
 
-/** Goes to a place of the page and waits until it is drawn. */
-export async function visit(page, place) {
+/** Opens a page of the admin page by its hash, and waits until it is loaded. */
+export async function visit(page, pageName) {
   await page.evaluate((hash) => {
     location.hash = hash;
-  }, `#${place}`);
+  }, `#${pageName}`);
   await page.locator("main h1").waitFor();
   await page.locator(".loading").first().waitFor({ state: "detached" });
 }
 
-/** What the browser says when nobody is signed in yet: the page has to ask to find out. */
-export const ASKED_WHO = /status of 401.*\/api\/me$/;
+/** The browser's error message when nobody is signed in yet: the page requests /api/me to find out. */
+export const SIGN_IN_CHECK = /status of 401.*\/api\/me$/;

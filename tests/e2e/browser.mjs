@@ -1,5 +1,5 @@
-// Debian's Chromium for the tests of pages: windows of people who know nothing of each other, and a
-// record of whatever a page should not have said or done.
+// Debian's Chromium for the tests of web pages: isolated windows that record console errors, exceptions and CSP
+// violations.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ export async function startBrowser(t, more = []) {
   return browser;
 }
 
-/** A window of its own: cookies, storage, and what its console said. */
+/** Opens an isolated window with its own cookies and storage. */
 export async function openWindow(browser, options = {}) {
   const context = await browser.newContext({
     ignoreHTTPSErrors: true, locale: "en-GB", viewport: { width: 1280, height: 900 }, ...options,
@@ -40,7 +40,7 @@ export async function openWindow(browser, options = {}) {
     context,
     page,
     faults,
-    /** Nothing went wrong but what is `expected`: patterns of what a test brought about itself. */
+    /** Asserts that every recorded fault matches a pattern of `expected`. */
     assertClean(...expected) {
       const left = faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
       assert.deepEqual(left, []);
@@ -50,9 +50,9 @@ export async function openWindow(browser, options = {}) {
 
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-/** What axe finds against WCAG 2.2 AA, or these rules of it, as text; empty is well. */
+/** The violations of WCAG 2.2 AA (or of other axe rules) as text. */
 export async function violations(page, rules = RULES) {
-  // A page's policy forbids inline scripts; Playwright's own way in is not bound by it.
+  // Playwright's evaluate is not subject to the page's CSP, which forbids inline scripts.
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
   // eslint-disable-next-line no-undef
   const found = await page.evaluate((runOnly) => axe.run(document, { runOnly }), rules);

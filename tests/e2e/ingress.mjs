@@ -1,24 +1,24 @@
-// A stand-in of Home Assistant's ingress: a prefix that the daemon does not see, the headers that Core
-// and Supervisor add and take, a content type without its charset, and sockets that are cut on demand.
+// A stand-in for Home Assistant's ingress. It strips a path prefix, adds and removes headers as Core and Supervisor
+// do, drops the charset of content types, and cuts sockets on demand.
 
 import { randomBytes } from "node:crypto";
 import http from "node:http";
 import net from "node:net";
 
-/** Speaks to the daemon's ingress listener; the test's end stops it. */
+/** Starts a proxy to the daemon's ingress listener; the end of the test stops it. */
 export async function startIngress(t, daemon) {
   const prefix = `/api/hassio_ingress/${randomBytes(24).toString("base64url")}`;
   const sockets = new Set();
   let origin;
   let isDown = false;
   const server = http.createServer((request, response) => {
-    const path = below(request.url);
+    const path = pathBelowPrefix(request.url);
     if (path === undefined) return response.writeHead(404).end();
     if (isDown) return response.writeHead(502).end();
     if (isExploit(request.url)) return response.writeHead(400).end();
     const { "accept-encoding": _, ...headers } = request.headers;
     const sent = http.request(
-      { host: "127.0.0.1", port: daemon.ingressPort, method: request.method, path, headers: { ...headers, ...added() } },
+      { host: "127.0.0.1", port: daemon.ingressPort, method: request.method, path, headers: { ...headers, ...addedHeaders() } },
       (answer) => {
         const { "content-type": type, ...kept } = answer.headers;
         if (type) kept["content-type"] = type.split(";")[0];
@@ -30,10 +30,10 @@ export async function startIngress(t, daemon) {
     request.pipe(sent);
   });
   server.on("upgrade", (request, near, head) => {
-    const path = below(request.url);
+    const path = pathBelowPrefix(request.url);
     if (path === undefined || isDown) return near.destroy();
     const far = net.connect(daemon.ingressPort, "127.0.0.1", () => {
-      const headers = { ...request.headers, ...added() };
+      const headers = { ...request.headers, ...addedHeaders() };
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
       far.write(`GET ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`);
       far.write(head);
@@ -49,8 +49,8 @@ export async function startIngress(t, daemon) {
       from.pipe(to);
     }
   });
-  const below = (url) => (url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : undefined);
-  const added = () => ({
+  const pathBelowPrefix = (url) => (url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : undefined);
+  const addedHeaders = () => ({
     "x-ingress-path": prefix,
     "x-hass-source": "core.ingress",
     "x-forwarded-host": new URL(origin).host,
@@ -67,24 +67,24 @@ export async function startIngress(t, daemon) {
   });
   return {
     url: `${origin}${prefix}/`,
-    /** Cuts the sockets that are open, as Core does; new ones come through at once. */
+    /** Cuts the open sockets, as Core does, and returns their number. New ones are forwarded. */
     cutSockets() {
       const n = sockets.size;
       for (const { near, far } of sockets) near.destroy(), far.destroy();
       return n;
     },
-    /** Answers 502 and takes no socket until `mend`. */
-    breakDown() {
+    /** Responds with 502 and refuses sockets until `restore`. */
+    goDown() {
       isDown = true;
       for (const { near, far } of sockets) near.destroy(), far.destroy();
     },
-    mend() {
+    restore() {
       isDown = false;
     },
   };
 }
 
-/** Some of what both hops refuse in a path or query. */
+/** Some of the patterns that Core and Supervisor refuse in a path or query. */
 function isExploit(url) {
   const text = decodeURIComponent(url);
   return /\.\.\/|[a-z]=\/[a-z]+\/|concat\(|union.*select\(|<.*script.*>/i.test(text);

@@ -1,5 +1,5 @@
-// Seed 3's own client example, a token's session id in the place of `your-session-id`, and the same by
-// Socket.IO (contract 4.1, 4.2 and section 5).
+// Kiosks: the WebSocket client example for lockers with a real session id, and the same over Socket.IO
+// (docs/protocol.md#lockers).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import WS from "ws";
 
 import { next, pair, startDaemon, within } from "./support.mjs";
 
-async function house(t) {
+async function setUp(t) {
   const daemon = await startDaemon(t);
   const tablet = await pair(daemon, "Kiosk", []);
   await daemon.admin("PATCH", `/api/clients/${tablet.id}`, { kioskId: "kiosk-1" });
@@ -16,36 +16,36 @@ async function house(t) {
   return { daemon, tablet };
 }
 
-/** Waits until a line that begins with these words was logged, and gives it. */
-function log() {
+/** A console that records its lines. `until` waits for a line whose first argument is `label`, and returns it. */
+function recordConsole() {
   const lines = [];
-  let look = () => {};
+  let check = () => {};
   return {
     console: {
       log: (...line) => {
         lines.push(line);
-        look();
+        check();
       },
     },
-    until: (words) =>
+    until: (label) =>
       within(
-        words,
+        label,
         new Promise((resolve) => {
-          look = () => {
-            const line = lines.find(([first]) => first === words);
+          check = () => {
+            const line = lines.find(([first]) => first === label);
             if (line) resolve(line);
           };
-          look();
+          check();
         }),
       ),
   };
 }
 
-test("seed 3's WebSocket client", async (t) => {
-  const { daemon, tablet } = await house(t);
+test("the WebSocket client example receives locker changes", async (t) => {
+  const { daemon, tablet } = await setUp(t);
   const session = await daemon.as(tablet.token)("POST", "/api/auth/session", {});
-  const { console, until } = log();
-  // In the example's place: our port, our certificate, our session id.
+  const { console, until } = recordConsole();
+  // Replaces the URL, certificate and session id of the example.
   class WebSocket extends WS {
     constructor(url) {
       const here = url
@@ -86,8 +86,8 @@ test("seed 3's WebSocket client", async (t) => {
   };
 
   await until("Connected to locker updates");
-  const [, words] = await until("Connection established:");
-  assert.equal(words.clientId, tablet.id);
+  const [, welcome] = await until("Connection established:");
+  assert.equal(welcome.clientId, tablet.id);
   const [, room] = await until("Joined room:");
   assert.equal(room, "kiosk-1");
   await daemon.admin("PATCH", "/api/lockers/locker-123", { state: "open" });
@@ -96,7 +96,7 @@ test("seed 3's WebSocket client", async (t) => {
   assert.match(timestamp, /^\d{4}-.*Z$/);
   assert.deepEqual(rest, { lockerId: "locker-123", oldState: "closed", newState: "open", kioskId: "kiosk-1" });
 
-  // Seed 3's second example: leaving, after which nothing more is told.
+  // The second example: leaving the room.
   const left = new Promise((resolve) => {
     lockerSocket.addEventListener("message", (event) => {
       const message = JSON.parse(event.data);
@@ -108,8 +108,8 @@ test("seed 3's WebSocket client", async (t) => {
 });
 
 for (const transports of [["websocket"], ["polling"]]) {
-  test(`a kiosk by Socket.IO over ${transports} has the three namespaces`, async (t) => {
-    const { daemon, tablet } = await house(t);
+  test(`a kiosk over Socket.IO (${transports}) uses all three namespaces`, async (t) => {
+    const { daemon, tablet } = await setUp(t);
     const open = (path, token) => {
       const socket = io(daemon.url + path, { ca: daemon.ca, forceNew: true, transports, auth: { token } });
       t.after(() => socket.disconnect());
@@ -118,21 +118,21 @@ for (const transports of [["websocket"], ["polling"]]) {
     const emit = (socket, type, data) =>
       within(`the callback of ${type}`, new Promise((done) => socket.emit(type, data, done)));
     const [lockers, help, events] = ["/ws/lockers", "/ws/help", "/ws/events"].map((path) => open(path, tablet.token));
-    const office = open("/", daemon.adminToken);
-    await Promise.all([lockers, help, events, office].map((socket) => next(socket, "connected")));
+    const admin = open("/", daemon.adminToken);
+    await Promise.all([lockers, help, events, admin].map((socket) => next(socket, "connected")));
     for (const socket of [lockers, help, events]) {
       const joined = await emit(socket, "join_room", { room: "kiosk-1" });
       assert.deepEqual(joined, { success: true, room: "kiosk-1" });
     }
 
-    const told = Promise.all([next(lockers, "locker_state_changed"), next(office, "locker_state_changed")]);
+    const changes = Promise.all([next(lockers, "locker_state_changed"), next(admin, "locker_state_changed")]);
     await daemon.admin("PATCH", "/api/lockers/locker-123", { state: "open" });
-    for (const [data] of await told) assert.equal(data.newState, "open");
+    for (const [data] of await changes) assert.equal(data.newState, "open");
 
-    const asked = Promise.all([next(help, "help_requested"), next(office, "help_requested")]);
+    const requests = Promise.all([next(help, "help_requested"), next(admin, "help_requested")]);
     const answer = await emit(help, "help_request", { category: "access_issue", note: "Cannot open locker" });
     assert.equal(answer.success, true);
-    for (const [data] of await asked) {
+    for (const [data] of await requests) {
       assert.equal(data.id, answer.id);
       assert.deepEqual([data.kiosk_id, data.status], ["kiosk-1", "open"]);
     }
@@ -140,18 +140,18 @@ for (const transports of [["websocket"], ["polling"]]) {
     await daemon.admin("PATCH", `/api/help/${answer.id}`, { status: "acknowledged" });
     assert.equal((await updated)[0].status, "acknowledged");
 
-    const ordered = next(events, "command");
-    const order = { type: "open", kioskId: "kiosk-1", lockerId: "locker-123" };
-    const given = await daemon.admin("POST", "/api/commands", order);
-    assert.equal(given.status, 201);
-    const [command, offset] = await ordered;
-    assert.equal(command.commandId, given.body.id);
-    const status = async () => (await daemon.admin("GET", `/api/commands/${given.body.id}`)).body.status;
+    const commands = next(events, "command");
+    const body = { type: "open", kioskId: "kiosk-1", lockerId: "locker-123" };
+    const created = await daemon.admin("POST", "/api/commands", body);
+    assert.equal(created.status, 201);
+    const [command, offset] = await commands;
+    assert.equal(command.commandId, created.body.id);
+    const status = async () => (await daemon.admin("GET", `/api/commands/${created.body.id}`)).body.status;
     assert.equal(await status(), "pending");
     const id = Number(offset.split(":")[1]);
     assert.equal((await emit(events, "ack", { id })).success, true);
     assert.equal(await status(), "delivered");
-    const applied = Promise.all([next(events, "command_applied"), next(office, "command_applied")]);
+    const applied = Promise.all([next(events, "command_applied"), next(admin, "command_applied")]);
     const result = { commandId: command.commandId, success: true };
     assert.equal((await emit(events, "command_result", result)).status, "applied");
     for (const [data] of await applied) {
@@ -162,19 +162,19 @@ for (const transports of [["websocket"], ["polling"]]) {
   });
 }
 
-test("a Socket.IO client that comes anew gets what is pending, and its recovery is none the worse", async (t) => {
-  const { daemon, tablet } = await house(t);
-  const given = await daemon.admin("POST", "/api/commands", { type: "open", clientId: tablet.id });
+test("a new Socket.IO session receives pending commands and is recovered later", async (t) => {
+  const { daemon, tablet } = await setUp(t);
+  const created = await daemon.admin("POST", "/api/commands", { type: "open", clientId: tablet.id });
   const socket = io(daemon.url, { ca: daemon.ca, forceNew: true, auth: { token: tablet.token } });
   t.after(() => socket.disconnect());
-  const heard = [];
-  socket.on("command", (command) => heard.push(command.commandId));
+  const received = [];
+  socket.on("command", (command) => received.push(command.commandId));
   const [command] = await next(socket, "command");
-  assert.equal(command.commandId, given.body.id);
+  assert.equal(command.commandId, created.body.id);
   socket.io.engine.close();
   const later = await daemon.admin("POST", "/api/commands", { type: "close", clientId: tablet.id });
   await next(socket, "connect");
   assert.equal(socket.recovered, true);
   await within("the callback", new Promise((done) => socket.emit("ping", {}, done)));
-  assert.deepEqual(heard, [given.body.id, later.body.id]);
+  assert.deepEqual(received, [created.body.id, later.body.id]);
 });

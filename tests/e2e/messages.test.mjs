@@ -1,4 +1,4 @@
-// Seed 4's own client: connect, `authenticate` with a token, and hear of messages (contract 6.5).
+// Messages over Socket.IO: connect, `authenticate` with a token, and receive messages (docs/protocol.md#messages).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,11 +6,11 @@ import io from "socket.io-client";
 
 import { next, startDaemon, within } from "./support.mjs";
 
-/** The document's example, which asks `tokenOf` where the page asks its local storage. */
+/** The client example, with `tokenOf` in place of the local storage. */
 function connect(t, daemon, transports, tokenOf) {
   const socket = io(daemon.url, { transports, ca: daemon.ca, forceNew: true });
   t.after(() => socket.disconnect());
-  const heard = [];
+  const received = [];
   socket.on("connect", () => {
     const token = tokenOf();
     socket.emit("authenticate", { token });
@@ -21,42 +21,42 @@ function connect(t, daemon, transports, tokenOf) {
     "unread_count_update",
     "conversation_update",
   ]) {
-    socket.on(name, (data) => heard.push([name, data]));
+    socket.on(name, (data) => received.push([name, data]));
   }
-  return { socket, heard };
+  return { socket, received };
 }
 
-async function person(daemon, subject) {
-  const wanted = { role: "user", name: subject, subject, email: `${subject}@example.org` };
-  return (await daemon.admin("POST", "/api/tokens", wanted)).body.token;
+async function userToken(daemon, subject) {
+  const body = { role: "user", name: subject, subject, email: `${subject}@example.org` };
+  return (await daemon.admin("POST", "/api/tokens", body)).body.token;
 }
 
 for (const transports of [["websocket", "polling"], ["polling"]]) {
-  test(`seed 4's client by ${transports} hears of messages, unread counts and statuses`, async (t) => {
+  test(`a client over ${transports} receives messages, unread counts and statuses`, async (t) => {
     const daemon = await startDaemon(t);
-    const token = await person(daemon, "ann");
-    const { socket, heard } = connect(t, daemon, transports, () => token);
-    const [words] = await next(socket, "authenticated");
-    assert.equal(words.userId, "ann");
-    assert.equal(words.email, "ann@example.org");
+    const token = await userToken(daemon, "ann");
+    const { socket, received } = connect(t, daemon, transports, () => token);
+    const [authenticated] = await next(socket, "authenticated");
+    assert.equal(authenticated.userId, "ann");
+    assert.equal(authenticated.email, "ann@example.org");
 
-    const told = [next(socket, "new_message"), next(socket, "conversation_update")];
+    const events = [next(socket, "new_message"), next(socket, "conversation_update")];
     const sent = await daemon.admin("POST", "/api/messages", {
       to: { userId: "ann" },
       platform: "slack",
       body: "Hello",
     });
     assert.equal(sent.status, 201);
-    const [[data, offset]] = await Promise.all(told);
+    const [[data, offset]] = await Promise.all(events);
     assert.deepEqual(data.message, sent.body);
     assert.equal(data.conversation.unread, 1);
-    assert.deepEqual(heard.map(([name]) => name), [
+    assert.deepEqual(received.map(([name]) => name), [
       "new_message",
       "unread_count_update",
       "conversation_update",
     ]);
-    assert.deepEqual(heard[1][1].unreadCounts, { slack: 1, wallcast: 0 });
-    assert.equal(heard[1][1].totalUnread, 1);
+    assert.deepEqual(received[1][1].unreadCounts, { slack: 1, wallcast: 0 });
+    assert.equal(received[1][1].totalUnread, 1);
 
     const delivered = next(socket, "message_status_update");
     const id = Number(offset.split(":").at(-1));
@@ -77,16 +77,16 @@ for (const transports of [["websocket", "polling"], ["polling"]]) {
   });
 }
 
-test("seed 4's client is told of a wrong token", async (t) => {
+test("a wrong token gets auth_error", async (t) => {
   const daemon = await startDaemon(t);
   const { socket } = connect(t, daemon, ["websocket", "polling"], () => "YOUR_JWT_TOKEN");
   const [error] = await next(socket, "auth_error");
   assert.equal(typeof error.message, "string");
 });
 
-test("two of a person's sockets hear the same, and /health counts them as one user", async (t) => {
+test("two sockets of a user receive the same events and count as one user", async (t) => {
   const daemon = await startDaemon(t);
-  const token = await person(daemon, "ann");
+  const token = await userToken(daemon, "ann");
   const both = [1, 2].map(() => connect(t, daemon, ["websocket", "polling"], () => token));
   await Promise.all(both.map(({ socket }) => next(socket, "authenticated")));
   const health = (await daemon.as()("GET", "/health")).body;
@@ -97,20 +97,20 @@ test("two of a person's sockets hear the same, and /health counts them as one us
     connections: 2,
     authenticatedUsers: 1,
   });
-  const told = both.map(({ socket }) => next(socket, "conversation_update"));
+  const events = both.map(({ socket }) => next(socket, "conversation_update"));
   await daemon.admin("POST", "/api/messages", { to: { userId: "ann" }, body: "Hello" });
-  await Promise.all(told);
-  assert.deepEqual(both[0].heard, both[1].heard);
+  await Promise.all(events);
+  assert.deepEqual(both[0].received, both[1].received);
 
-  const ends = both.map(({ socket }) => next(socket, "disconnect"));
+  const disconnects = both.map(({ socket }) => next(socket, "disconnect"));
   const answer = await daemon.admin("POST", "/api/users/ann/disconnect", {});
   assert.equal(answer.body.disconnected, 2);
-  await Promise.all(ends);
+  await Promise.all(disconnects);
 });
 
-test("a message that came while a person was away is told at its next connection", async (t) => {
+test("a message for an offline user is delivered at the next connection", async (t) => {
   const daemon = await startDaemon(t);
-  const token = await person(daemon, "ann");
+  const token = await userToken(daemon, "ann");
   const sent = await daemon.admin("POST", "/api/messages", { to: { userId: "ann" }, body: "Hi" });
   const { socket } = connect(t, daemon, ["websocket", "polling"], () => token);
   const [data] = await next(socket, "new_message");

@@ -1,4 +1,4 @@
-// The README's walk and examples, run as they stand there, so that they stay true.
+// Runs the walk and the examples of the README, so that they stay correct.
 
 import assert from "node:assert/strict";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
@@ -10,21 +10,21 @@ import { BINARY, createArea, pair, run, startDaemon } from "./support.mjs";
 
 const README = await readFile(new URL("../../README.md", import.meta.url), "utf8");
 
-/** The fenced block behind the comment `<!-- name -->`. */
+/** The fenced block after the comment `<!-- name -->`. */
 function block(name) {
   const found = new RegExp(`<!-- ${name} -->\\n\`\`\`\\w+\\n([^]*?)\`\`\``).exec(README);
   assert.ok(found, `README.md has no block ${name}`);
   return found[1];
 }
 
-test("the walk of two minutes ends with an event on the tablet", async (t) => {
+test("the walk ends with an event on the tablet", async (t) => {
   const daemon = await startDaemon(t);
   const folder = path.join(daemon.folder, "project");
   await mkdir(path.join(folder, "target/release"), { recursive: true });
   await symlink(daemon.folder, path.join(folder, "data"));
   await symlink(BINARY, path.join(folder, "target/release/wallcast"));
   const steps = ["prepare", "pair", "listen", "change"].map((name) => block(`walk: ${name}`));
-  // The tablet must be listening before the change; a person at two terminals sees that it is.
+  // Wait until the tablet is connected. A person sees that in the terminal.
   steps.splice(3, 0, "while ! grep -q connection watched; do :; done");
   const script = ["shopt -s expand_aliases", ...steps]
     .join("\n")
@@ -44,7 +44,7 @@ const EXAMPLES = {
 };
 
 for (const [language, start] of Object.entries(EXAMPLES)) {
-  test(`the example in ${language} hears of its area, also over a kill, and of its end`, async (t) => {
+  test(`the ${language} example receives its area's events, resumes after a kill and stops when revoked`, async (t) => {
     const daemon = await startDaemon(t);
     const area = await createArea(daemon, "Kitchen");
     const tablet = await pair(daemon, "Wall", [area]);

@@ -1,4 +1,4 @@
-// The official socket.io-client, unchanged, newest and 4.0, over each transport (contract 4.1).
+// The official socket.io-client, in the newest version and 4.0, over each transport (docs/protocol.md#socketio).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -21,18 +21,18 @@ function connect(t, io, daemon, { path = "/", ...options } = {}) {
   return socket;
 }
 
-/** Collects every event but the first words and heartbeats. */
+/** Records every event except the welcome and heartbeats. */
 function listen(socket) {
-  const heard = [];
+  const received = [];
   socket.onAny((type, data) => {
-    if (!["connected", "heartbeat"].includes(type)) heard.push([type, data]);
+    if (!["connected", "heartbeat"].includes(type)) received.push([type, data]);
   });
-  return heard;
+  return received;
 }
 
 for (const [version, io] of Object.entries(CLIENTS)) {
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
-    test(`socket.io-client ${version} by ${name} hears of its area and of no other`, async (t) => {
+    test(`socket.io-client ${version} over ${name} receives events of its areas only`, async (t) => {
       const daemon = await startDaemon(t);
       const kitchen = await createArea(daemon, "Kitchen");
       const bath = await createArea(daemon, "Bath");
@@ -40,28 +40,28 @@ for (const [version, io] of Object.entries(CLIENTS)) {
       const other = await pair(daemon, "Bath wall", [bath]);
 
       const socket = connect(t, io, daemon, { transports, auth: { token: mine.token } });
-      const bystander = connect(t, io, daemon, { transports, auth: { token: other.token } });
-      const overheard = listen(bystander);
-      const [[words]] = await Promise.all([next(socket, "connected"), next(bystander, "connected")]);
-      assert.equal(words.status, "connected");
-      assert.equal(words.clientId, mine.id);
-      assert.equal(words.connectionId, socket.id);
-      assert.deepEqual(words.assignedAreas.map((area) => area.id), [kitchen]);
+      const otherTablet = connect(t, io, daemon, { transports, auth: { token: other.token } });
+      const unexpected = listen(otherTablet);
+      const [[welcome]] = await Promise.all([next(socket, "connected"), next(otherTablet, "connected")]);
+      assert.equal(welcome.status, "connected");
+      assert.equal(welcome.clientId, mine.id);
+      assert.equal(welcome.connectionId, socket.id);
+      assert.deepEqual(welcome.assignedAreas.map((area) => area.id), [kitchen]);
 
       const changed = next(socket, "area_updated");
       await daemon.admin("PUT", `/api/areas/${kitchen}`, { name: "Kitchen 2" });
       const [data, offset] = await changed;
       assert.equal(data.areaId, kitchen);
       assert.equal(data.name, "Kitchen 2");
-      assert.match(offset, new RegExp(`^${words.epoch}:\\d+$`));
+      assert.match(offset, new RegExp(`^${welcome.epoch}:\\d+$`));
 
       const answer = await within("the ack", new Promise((done) => socket.emit("ping", {}, done)));
       assert.equal(answer.success, true);
-      await within("the bystander's ack", new Promise((done) => bystander.emit("ping", {}, done)));
-      assert.deepEqual(overheard.filter(([type]) => type !== "pong"), []);
+      await within("the other tablet's ack", new Promise((done) => otherTablet.emit("ping", {}, done)));
+      assert.deepEqual(unexpected.filter(([type]) => type !== "pong"), []);
     });
 
-    test(`socket.io-client ${version} by ${name} is told of a wrong token`, async (t) => {
+    test(`socket.io-client ${version} over ${name} gets connect_error for a wrong token`, async (t) => {
       const daemon = await startDaemon(t);
       const socket = connect(t, io, daemon, { transports, auth: { token: "no.such.token" } });
       const [error] = await next(socket, "connect_error");
@@ -70,7 +70,7 @@ for (const [version, io] of Object.entries(CLIENTS)) {
       assert.equal(socket.connected, false);
     });
 
-    test(`socket.io-client ${version} by ${name} authenticates by message`, async (t) => {
+    test(`socket.io-client ${version} over ${name} authenticates by message`, async (t) => {
       const daemon = await startDaemon(t);
       const tablet = await pair(daemon, "Wall", []);
       const socket = connect(t, io, daemon, { transports });
@@ -80,13 +80,13 @@ for (const [version, io] of Object.entries(CLIENTS)) {
         new Promise((done) => socket.emit("ping", {}, done)),
       );
       assert.equal(refused.code, "unauthenticated");
-      const [words, first] = [next(socket, "authenticated"), next(socket, "connected")];
+      const [authenticated, connected] = [next(socket, "authenticated"), next(socket, "connected")];
       socket.emit("authenticate", { token: tablet.token });
-      assert.equal((await words)[0].clientId, tablet.id);
-      assert.equal((await first)[0].clientId, tablet.id);
+      assert.equal((await authenticated)[0].clientId, tablet.id);
+      assert.equal((await connected)[0].clientId, tablet.id);
     });
 
-    test(`socket.io-client ${version} by ${name} hears both words of a wrong message token`, async (t) => {
+    test(`socket.io-client ${version} over ${name} gets both error events for a wrong token in a message`, async (t) => {
       const daemon = await startDaemon(t);
       const socket = connect(t, io, daemon, { transports });
       await next(socket, "connect");
@@ -96,14 +96,14 @@ for (const [version, io] of Object.entries(CLIENTS)) {
         next(socket, "disconnect"),
       ];
       socket.emit("authenticate", { token: "no.such.token" });
-      const [[seed4], [seed2], [reason]] = await Promise.all(ends);
-      assert.equal(typeof seed4.message, "string");
-      assert.equal(typeof seed2.error, "string");
-      assert.equal(typeof seed2.timestamp, "string");
+      const [[authError], [authenticationError], [reason]] = await Promise.all(ends);
+      assert.equal(typeof authError.message, "string");
+      assert.equal(typeof authenticationError.error, "string");
+      assert.equal(typeof authenticationError.timestamp, "string");
       assert.equal(reason, "io server disconnect");
     });
 
-    test(`socket.io-client ${version} by ${name} stays away once it is revoked`, async (t) => {
+    test(`socket.io-client ${version} over ${name} does not reconnect after revocation`, async (t) => {
       const daemon = await startDaemon(t);
       const tablet = await pair(daemon, "Wall", []);
       const socket = connect(t, io, daemon, {
@@ -115,14 +115,14 @@ for (const [version, io] of Object.entries(CLIENTS)) {
       const last = [next(socket, "token_revoked"), next(socket, "error"), next(socket, "disconnect")];
       const answer = await daemon.admin("POST", `/api/clients/${tablet.id}/revoke`, { reason: "lost" });
       assert.equal(answer.status, 200);
-      const [[words], [error], [reason]] = await Promise.all(last);
-      assert.equal(words.reason, "lost");
+      const [[revoked], [error], [reason]] = await Promise.all(last);
+      assert.equal(revoked.reason, "lost");
       assert.equal(error.code, "revoked");
       assert.equal(reason, "io server disconnect");
-      assert.equal(socket.active ?? false, false, "it does not come back");
+      assert.equal(socket.active ?? false, false, "it does not reconnect");
     });
 
-    test(`socket.io-client ${version} by ${name} comes back when an admin disconnects it`, async (t) => {
+    test(`socket.io-client ${version} over ${name} reconnects after an admin's disconnect`, async (t) => {
       const daemon = await startDaemon(t);
       const tablet = await pair(daemon, "Wall", []);
       const socket = connect(t, io, daemon, {
@@ -131,52 +131,52 @@ for (const [version, io] of Object.entries(CLIENTS)) {
         reconnectionDelay: 1,
       });
       await next(socket, "connected");
-      const [gone, back] = [next(socket, "disconnect"), next(socket, "connected")];
+      const [disconnected, reconnected] = [next(socket, "disconnect"), next(socket, "connected")];
       await daemon.admin("POST", `/api/clients/${tablet.id}/disconnect`, {});
-      assert.notEqual((await gone)[0], "io server disconnect");
-      assert.equal((await back)[0].clientId, tablet.id);
+      assert.notEqual((await disconnected)[0], "io server disconnect");
+      assert.equal((await reconnected)[0].clientId, tablet.id);
     });
   }
 
-  test(`socket.io-client ${version} proves itself by header, session id and cookie`, async (t) => {
+  test(`socket.io-client ${version} authenticates by header, session id and cookie`, async (t) => {
     const daemon = await startDaemon(t);
     const tablet = await pair(daemon, "Wall", []);
     const session = await daemon.as(tablet.token)("POST", "/api/auth/session");
     const id = session.body.sessionId;
-    const ways = {
+    const credentials = {
       header: { extraHeaders: { authorization: `Bearer ${tablet.token}` } },
       "session id as bearer": { extraHeaders: { authorization: `Bearer ${id}` } },
       cookie: { extraHeaders: { cookie: `sessionId=${id}` } },
       query: { query: { sessionId: id } },
     };
-    for (const [way, options] of Object.entries(ways)) {
+    for (const [kind, options] of Object.entries(credentials)) {
       for (const transports of Object.values(TRANSPORTS)) {
         const socket = connect(t, io, daemon, { transports, ...options });
-        const [words] = await next(socket, "connected");
-        assert.equal(words.clientId, tablet.id, `${way} by ${transports}`);
+        const [welcome] = await next(socket, "connected");
+        assert.equal(welcome.clientId, tablet.id, `${kind} by ${transports}`);
       }
     }
   });
 
-  test(`socket.io-client ${version} enters seed 3's namespaces and no others`, async (t) => {
+  test(`socket.io-client ${version} connects to the three kiosk namespaces only`, async (t) => {
     const daemon = await startDaemon(t);
     const area = await createArea(daemon, "Kitchen");
     const tablet = await pair(daemon, "Wall", [area]);
     const auth = { token: tablet.token };
     for (const path of ["/ws/lockers", "/ws/help", "/ws/events"]) {
       const socket = connect(t, io, daemon, { path, auth });
-      const heard = listen(socket);
+      const received = listen(socket);
       assert.equal((await next(socket, "connected"))[0].clientId, tablet.id);
       await daemon.admin("PATCH", `/api/areas/${area}/toggle`);
       await within("the ack", new Promise((done) => socket.emit("ping", {}, done)));
-      assert.deepEqual(heard.filter(([type]) => type !== "pong"), [], `${path} hears its own alone`);
+      assert.deepEqual(received.filter(([type]) => type !== "pong"), [], `${path} receives only its own events`);
     }
-    const stranger = connect(t, io, daemon, { path: "/nowhere", auth });
-    assert.equal((await next(stranger, "connect_error"))[0].message, "Invalid namespace");
+    const unknown = connect(t, io, daemon, { path: "/nowhere", auth });
+    assert.equal((await next(unknown, "connect_error"))[0].message, "Invalid namespace");
   });
 }
 
-test("several namespaces share a connection and end apart", async (t) => {
+test("namespaces share a connection and disconnect separately", async (t) => {
   const daemon = await startDaemon(t);
   const tablet = await pair(daemon, "Wall", []);
   const { Manager } = await import("socket.io-client");
@@ -192,7 +192,7 @@ test("several namespaces share a connection and end apart", async (t) => {
   assert.equal(help.connected, true);
 });
 
-test("the daemon's stop is told, and clients come back to the next one", async (t) => {
+test("a stop of the daemon is announced, and clients will reconnect", async (t) => {
   const daemon = await startDaemon(t);
   const tablet = await pair(daemon, "Wall", []);
   for (const transports of Object.values(TRANSPORTS)) {
@@ -204,11 +204,11 @@ test("the daemon's stop is told, and clients come back to the next one", async (
     Promise.all([next(socket, "server_shutdown"), next(socket, "disconnect")]),
   );
   daemon.child.kill("SIGTERM");
-  for (const [[words], [reason]] of await Promise.all(ends)) {
-    assert.equal(typeof words.reconnectAfterMs, "number");
-    assert.notEqual(reason, "io server disconnect", "stock clients come back");
+  for (const [[shutdown], [reason]] of await Promise.all(ends)) {
+    assert.equal(typeof shutdown.reconnectAfterMs, "number");
+    assert.notEqual(reason, "io server disconnect", "official clients reconnect");
   }
-  assert.equal(await within("the daemon's end", daemon.exited), 0);
+  assert.equal(await within("the daemon's exit", daemon.exited), 0);
 });
 
 test("a token in the URL is refused", async (t) => {
@@ -226,14 +226,14 @@ test("a token in the URL is refused", async (t) => {
   }
 });
 
-test("a message that Wallcast does not know gets error and the socket stays", async (t) => {
+test("an unknown message type gets an error and the socket stays open", async (t) => {
   const daemon = await startDaemon(t);
   const tablet = await pair(daemon, "Wall", []);
   const socket = connect(t, newest, daemon, { auth: { token: tablet.token } });
   await next(socket, "connected");
-  const told = next(socket, "error");
+  const refused = next(socket, "error");
   socket.emit("dance", {});
-  const [error] = await told;
+  const [error] = await refused;
   assert.equal(error.success, false);
   assert.equal(error.code, "unknown_type");
   assert.equal(error.error, error.message);
@@ -242,21 +242,21 @@ test("a message that Wallcast does not know gets error and the socket stays", as
   await within("the ack", new Promise((done) => socket.emit("ping", {}, done)));
 });
 
-test("a waiting tablet is told its token, and admins are told without it", async (t) => {
+test("pairing_completed has the token for the tablet but not for admins", async (t) => {
   const daemon = await startDaemon(t);
   const area = await createArea(daemon, "Kitchen");
   const admin = connect(t, newest, daemon, { auth: { token: daemon.adminToken } });
   await next(admin, "connected");
-  const asked = next(admin, "pairing_requested");
+  const requested = next(admin, "pairing_requested");
   const request = await daemon.as()("POST", "/api/pairing/requests", { name: "Wall" });
   const { pairingId, code, pairingToken } = request.body;
-  assert.equal((await asked)[0].code, code);
+  assert.equal((await requested)[0].code, code);
 
   const tablet = connect(t, newest, daemon, { auth: { token: pairingToken } });
   assert.equal((await next(tablet, "connected"))[0].role, "pairing");
-  const [told, overheard] = [next(tablet, "pairing_completed"), next(admin, "pairing_completed")];
+  const [completed, announced] = [next(tablet, "pairing_completed"), next(admin, "pairing_completed")];
   await daemon.admin("POST", `/api/pairing/requests/${code}/approve`, { areaIds: [area] });
-  const [[mine], [theirs]] = await Promise.all([told, overheard]);
+  const [[mine], [theirs]] = await Promise.all([completed, announced]);
   assert.equal(mine.pairingId, pairingId);
   assert.deepEqual(mine.assignedAreas.map(({ id }) => id), [area]);
   assert.equal(theirs.clientId, mine.clientId);
@@ -264,7 +264,7 @@ test("a waiting tablet is told its token, and admins are told without it", async
 
   const late = connect(t, newest, daemon, { auth: { token: pairingToken }, forceNew: true });
   const [again] = await next(late, "pairing_completed");
-  assert.equal(again.token, mine.token, "until its first use a lost answer is given again");
+  assert.equal(again.token, mine.token, "the token can be fetched again until its first use");
 
   const ends = [next(tablet, "disconnect"), next(late, "disconnect")];
   const paired = connect(t, newest, daemon, { auth: { token: mine.token } });
@@ -274,39 +274,39 @@ test("a waiting tablet is told its token, and admins are told without it", async
   assert.equal((await next(refused, "connect_error"))[0].message, "Authentication error");
 });
 
-/** A Socket.IO connection by hand: what comes in, packet by packet, and the code of its close. */
-async function byHand(t, daemon) {
+/** Opens a raw Socket.IO connection. Returns the received packets and a promise of the close code. */
+async function connectRaw(t, daemon) {
   const socket = new WebSocket(`wss://localhost:${daemon.port}/socket.io/?EIO=4&transport=websocket`, {
     ca: daemon.ca,
   });
   t.after(() => socket.terminate());
-  const heard = [];
-  socket.on("message", (data) => heard.push(data.toString()));
+  const received = [];
+  socket.on("message", (data) => received.push(data.toString()));
   const closed = new Promise((resolve) => socket.once("close", resolve));
   await next(socket, "message");
-  return { socket, heard, closed };
+  return { socket, received, closed };
 }
 
-test("a connection whose tokens are refused again and again is closed", async (t) => {
+test("a connection with repeated wrong tokens is closed", async (t) => {
   const daemon = await startDaemon(t);
-  const { socket, closed } = await byHand(t, daemon);
+  const { socket, closed } = await connectRaw(t, daemon);
   for (let n = 0; n < 9; n++) socket.send('40{"token":"no.such.token"}');
   assert.equal(await within("the close", closed), 4401);
 });
 
-test("CONNECT is held to the rate of messages, and the connection stays", async (t) => {
+test("CONNECT packets are rate limited and the connection stays open", async (t) => {
   const daemon = await startDaemon(t, { WALLCAST_MESSAGES_PER_SECOND: "5" });
   const tablet = await pair(daemon, "Wall", []);
-  const { socket, heard } = await byHand(t, daemon);
+  const { socket, received } = await connectRaw(t, daemon);
   for (let n = 0; n < 50; n++) socket.send("40/nowhere,");
-  while (!heard.some((packet) => packet.includes("rate_limited"))) await next(socket, "message");
-  while (!heard.some((packet) => packet.startsWith("40{"))) {
+  while (!received.some((packet) => packet.includes("rate_limited"))) await next(socket, "message");
+  while (!received.some((packet) => packet.startsWith("40{"))) {
     socket.send(`40${JSON.stringify({ token: tablet.token })}`);
     await next(socket, "message");
   }
 });
 
-test("a connection with several namespaces counts once, and hears that it was superseded", async (t) => {
+test("a connection with several namespaces counts once and is superseded as a whole", async (t) => {
   const daemon = await startDaemon(t, { WALLCAST_MAX_SESSIONS_PER_CLIENT: "2" });
   const tablet = await pair(daemon, "Wall", []);
   const auth = { token: tablet.token };

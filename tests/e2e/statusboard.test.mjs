@@ -1,4 +1,5 @@
-// Seed 2's own client example, with a token added: organisations, updates, CORS, polling as fallback.
+// The status board with its client example: organisations, updates, CORS, and polling as a fallback
+// (docs/protocol.md#status-board).
 
 import assert from "node:assert/strict";
 import net from "node:net";
@@ -8,17 +9,17 @@ import { io } from "socket.io-client";
 import { next, startDaemon } from "./support.mjs";
 
 const ORIGIN = "http://localhost:5173";
-const person = { organizationId: "org-456", tenantId: "tenant-789" };
+const membership = { organizationId: "org-456", tenantId: "tenant-789" };
 
 async function startBoard(t) {
   const daemon = await startDaemon(t, { WALLCAST_CORS_ORIGINS: `${ORIGIN},http://127.0.0.1:5173` });
-  const body = { role: "user", name: "Ann", subject: "user-123", ...person };
+  const body = { role: "user", name: "Ann", subject: "user-123", ...membership };
   daemon.userToken = (await daemon.admin("POST", "/api/tokens", body)).body.token;
   return daemon;
 }
 
-/** Lets nobody through that comes first: a network that refuses WebSockets. */
-async function startGate(t, daemon) {
+/** Starts a proxy that refuses the first connection, as a network that blocks WebSockets would. */
+async function startWebSocketBlocker(t, daemon) {
   let refused = 0;
   const server = net.createServer((near) => {
     if (refused++ === 0) return near.destroy();
@@ -36,7 +37,7 @@ async function startGate(t, daemon) {
 }
 
 for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
-  test(`seed 2's example by ${transports} hears its organisation's board`, async (t) => {
+  test(`the client example over ${transports} receives its organisation's board`, async (t) => {
     const daemon = await startBoard(t);
     const socket = io(daemon.url, { ca: daemon.ca, transports, extraHeaders: { origin: ORIGIN } });
     t.after(() => socket.disconnect());
@@ -51,10 +52,10 @@ for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]])
         userRole: "user",
       });
     });
-    const [words] = await next(socket, "authenticated");
-    assert.equal(words.success, true);
-    assert.equal(words.clientId, socket.id);
-    assert.equal(typeof words.timestamp, "string");
+    const [authenticated] = await next(socket, "authenticated");
+    assert.equal(authenticated.success, true);
+    assert.equal(authenticated.clientId, socket.id);
+    assert.equal(typeof authenticated.timestamp, "string");
 
     const joined = next(socket, "joined-organization");
     socket.emit("join-organization", { organizationId: "org-456" });
@@ -85,9 +86,9 @@ for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]])
     assert.equal(status.data.status, "degraded");
     assert.equal(status.data.organizationId, "org-456");
 
-    const told = next(socket, "incident-update");
-    const incident = await daemon.admin("POST", "/api/incidents", { title: "Slow", ...person });
-    assert.deepEqual((await told)[0].data, incident.body);
+    const updated = next(socket, "incident-update");
+    const incident = await daemon.admin("POST", "/api/incidents", { title: "Slow", ...membership });
+    assert.deepEqual((await updated)[0].data, incident.body);
 
     const left = next(socket, "left-organization");
     socket.emit("leave-organization", { organizationId: "org-456" });
@@ -98,7 +99,7 @@ for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]])
   });
 }
 
-test("ids that disagree with the token get authentication-error", async (t) => {
+test("ids that contradict the token get authentication-error", async (t) => {
   const daemon = await startBoard(t);
   const socket = io(daemon.url, { ca: daemon.ca });
   t.after(() => socket.disconnect());
@@ -108,9 +109,9 @@ test("ids that disagree with the token get authentication-error", async (t) => {
   assert.deepEqual(Object.keys((await refused)[0]).sort(), ["error", "timestamp"]);
 });
 
-test("polling is the fallback where WebSockets do not come through", async (t) => {
+test("polling is the fallback when WebSockets are blocked", async (t) => {
   const daemon = await startBoard(t);
-  const socket = io(await startGate(t, daemon), {
+  const socket = io(await startWebSocketBlocker(t, daemon), {
     ca: daemon.ca,
     transports: ["websocket", "polling"],
     tryAllTransports: true,
@@ -120,12 +121,12 @@ test("polling is the fallback where WebSockets do not come through", async (t) =
   t.after(() => socket.disconnect());
   await next(socket, "connected");
   assert.equal(socket.io.engine.transport.name, "polling");
-  const told = next(socket, "service-update");
+  const updated = next(socket, "service-update");
   await daemon.admin("POST", "/api/services", { name: "Search" });
-  assert.equal((await told)[0].data.name, "Search");
+  assert.equal((await updated)[0].data.name, "Search");
 });
 
-test("a page of cors_origins reads the board, and another does not", async (t) => {
+test("only pages in cors_origins may read the board", async (t) => {
   const daemon = await startBoard(t);
   const url = (path) => new URL(path, daemon.url);
   const { default: https } = await import("node:https");

@@ -1,4 +1,4 @@
-// A daemon of one's own for each test, and an HTTP client that trusts its certificate alone.
+// Test support: a daemon for each test, an HTTP client that trusts its certificate, child processes and a proxy.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -13,10 +13,10 @@ import { fileURLToPath } from "node:url";
 export const BINARY =
   process.env.WALLCAST_BINARY ?? fileURLToPath(new URL("../../target/debug/wallcast", import.meta.url));
 
-/** Longer than anything that works can take: tests wait for things, never for time. */
-const PATIENCE_MS = 20_000;
+/** The time limit for anything that a test waits for. */
+const TIMEOUT_MS = 20_000;
 
-/** Starts a daemon; the test's end stops it and removes its data folder. */
+/** Starts a daemon; the end of the test kills it and removes its data folder. */
 export async function startDaemon(t, options = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), "wallcast-e2e-"));
   const daemon = { folder, log: "" };
@@ -38,9 +38,9 @@ export async function startDaemon(t, options = {}) {
   const admin = await daemon.local("POST", "/api/tokens", { role: "admin", name: "e2e" });
   daemon.adminToken = admin.body.token;
   daemon.admin = daemon.as(admin.body.token);
-  /** A line on its standard input, as `hassio.addon_stdin` writes one. */
+  /** Writes a line to its standard input, as `hassio.addon_stdin` does. */
   daemon.type = (line) => daemon.child.stdin.write(`${line}\n`);
-  /** Ends it by this signal, does something meanwhile, and starts it again, same folder, same port. */
+  /** Sends the signal, runs `meanwhile` after the exit, and starts the daemon again on the same folder and port. */
   daemon.restart = async (signal, meanwhile = () => {}) => {
     daemon.child.kill(signal);
     await daemon.exited;
@@ -73,36 +73,36 @@ async function launch(daemon, options, port) {
   daemon.ingressPort = portOf("ingress");
 }
 
-/** Makes an area and gives its id. */
+/** Creates an area and returns its id. */
 export async function createArea(daemon, name) {
   return (await daemon.admin("POST", "/api/areas", { name })).body.id;
 }
 
-/** Pairs a tablet by code: `{id, token}`. */
+/** Pairs a tablet with an admin's code. Returns `{id, token}`. */
 export async function pair(daemon, name, areaIds) {
   const offer = await daemon.admin("POST", "/api/pairing/codes", { name, areaIds });
   const answer = await daemon.as()("POST", "/api/pairing/complete", { code: offer.body.code });
   return { id: answer.body.clientId, token: answer.body.token };
 }
 
-/** Runs a program and gathers what it prints; `until` waits for text on its standard output. */
+/** Runs a program and collects its output. `until` waits for a pattern in the output and returns all of it. */
 export function run(t, program, args, { input, ...options } = {}) {
   const child = spawn(program, args, { ...options, stdio: "pipe", detached: true });
   child.stdin.end(input);
   let printed = "";
   const waiting = new Set();
-  const look = () => waiting.forEach((check) => check());
+  const checkAll = () => waiting.forEach((check) => check());
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk) => {
       printed += chunk;
-      look();
+      checkAll();
     });
   }
   t.after(() => {
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
-      // It has ended by itself.
+      // It has already ended.
     }
   });
   return {
@@ -126,16 +126,16 @@ export function run(t, program, args, { input, ...options } = {}) {
   };
 }
 
-/** Waits for something that must come. */
+/** Waits for a promise, and fails after the time limit. */
 export function within(what, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(`timed out waiting for ${what}`)), TIMEOUT_MS);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** The arguments of an emitter's next event of that name. */
+/** Waits for an emitter's next event of this name, and returns its arguments. */
 export function next(emitter, name) {
   return within(name, new Promise((resolve) => emitter.once(name, (...args) => resolve(args))));
 }
@@ -171,7 +171,7 @@ function request(library, { body, ...options }) {
   return within(`${options.method ?? "GET"} ${options.path}`, answer);
 }
 
-/** A TCP proxy to the daemon, whose connections can be cut or left half-open. */
+/** Starts a TCP proxy to the daemon whose connections can be cut or left half-open. */
 export async function startProxy(t, daemon) {
   const pairs = new Set();
   let isDown = false;
@@ -182,7 +182,7 @@ export async function startProxy(t, daemon) {
     pairs.add(pair);
     for (const [from, to] of [[near, far], [far, near]]) {
       from.on("error", () => to.destroy());
-      from.on("close", () => pair.silent || to.destroy());
+      from.on("close", () => pair.isSilent || to.destroy());
       from.pipe(to);
     }
   });
@@ -193,26 +193,26 @@ export async function startProxy(t, daemon) {
   });
   return {
     url: `https://localhost:${server.address().port}`,
-    /** Both ends see their connections end, and none comes through until `mend`. */
+    /** Closes both ends of every connection, and refuses new ones until `restore`. */
     cut() {
       isDown = true;
       for (const { near, far } of pairs) near.destroy(), far.destroy();
       pairs.clear();
     },
-    mend() {
+    restore() {
       isDown = false;
     },
-    /** Nothing passes on the connections that are open, and neither end is told: as while a device sleeps. */
-    fallSilent() {
+    /** Stops all traffic on the open connections without closing them, as while a device sleeps. */
+    blockTraffic() {
       for (const pair of pairs) {
-        pair.silent = true;
+        pair.isSilent = true;
         for (const end of [pair.near, pair.far]) end.unpipe(), end.pause();
       }
     },
-    /** Our end sees its connections end; the daemon keeps its own, and hears nothing more. */
+    /** Closes the client's end of every connection. The daemon's end stays open without traffic. */
     leaveHalfOpen() {
       for (const pair of pairs) {
-        pair.silent = true;
+        pair.isSilent = true;
         pair.near.unpipe();
         pair.far.unpipe();
         pair.far.pause();

@@ -1,4 +1,4 @@
-// wallcast.js, the client module, in Node against the real daemon.
+// The client module wallcast.js in Node.js against the real daemon.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -10,47 +10,47 @@ import { createArea, pair, startDaemon, within } from "./support.mjs";
 
 const PLAIN = { WALLCAST_PLAIN_LISTEN: "127.0.0.1:0" };
 
-/** What localStorage is, for as long as a test. */
-function memory() {
-  const kept = new Map();
-  return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), kept };
+/** An in-memory replacement of localStorage. */
+function memoryStorage() {
+  const entries = new Map();
+  return { getItem: (key) => entries.get(key) ?? null, setItem: (key, value) => entries.set(key, value), entries };
 }
 
-function client(t, daemon, options) {
-  const house = new Wallcast({ base: `http://127.0.0.1:${daemon.plainPort}/`, WebSocket, ...options });
-  t.after(() => house.close());
-  return house;
+function createClient(t, daemon, options) {
+  const client = new Wallcast({ base: `http://127.0.0.1:${daemon.plainPort}/`, WebSocket, ...options });
+  t.after(() => client.close());
+  return client;
 }
 
-/** The next event of that type that passes. */
-function heard(house, type, passes = () => true) {
-  const told = new Promise((resolve) => {
-    const off = house.on(type, (data, event) => {
-      if (!passes(data, event)) return;
+/** Waits for the next event of this type that matches. */
+function nextEvent(client, type, matches = () => true) {
+  const received = new Promise((resolve) => {
+    const off = client.on(type, (data, event) => {
+      if (!matches(data, event)) return;
       off();
       resolve({ ...event, data });
     });
   });
-  return within(type, told);
+  return within(type, received);
 }
 
-const phase = (house, wanted) => heard(house, "state", (state) => state.phase === wanted);
+const waitForPhase = (client, wanted) => nextEvent(client, "state", (state) => state.phase === wanted);
 
 for (const transport of ["websocket", "sse"]) {
-  test(`${transport}: words, events, requests, acknowledgement`, async (t) => {
+  test(`${transport}: a client receives events, acknowledges them and sends requests`, async (t) => {
     const daemon = await startDaemon(t, PLAIN);
     const area = await createArea(daemon, "Kitchen");
     const tablet = await pair(daemon, "Wall", [area]);
-    const house = client(t, daemon, { token: tablet.token, transports: [transport] });
-    const words = heard(house, "connection");
-    house.connect();
-    const { data } = await words;
+    const client = createClient(t, daemon, { token: tablet.token, transports: [transport] });
+    const welcome = nextEvent(client, "connection");
+    client.connect();
+    const { data } = await welcome;
     assert.equal(data.clientId, tablet.id);
     assert.equal(data.assignedAreas[0].name, "Kitchen");
-    assert.equal(house.state.transport, transport);
-    assert.ok(Math.abs(house.now() - Date.now()) < 5000);
+    assert.equal(client.state.transport, transport);
+    assert.ok(Math.abs(client.now() - Date.now()) < 5000);
 
-    const updated = heard(house, "area_updated");
+    const updated = nextEvent(client, "area_updated");
     await daemon.admin("PATCH", `/api/areas/${area}`, { name: "Küche" });
     const event = await updated;
     assert.equal(event.data.name, "Küche");
@@ -62,72 +62,72 @@ for (const transport of ["websocket", "sse"]) {
       while ((await acked()) !== event.id) await new Promise((resolve) => setTimeout(resolve, 20));
     })());
 
-    assert.equal((await house.send("ping")).success, true);
-    await assert.rejects(house.send("join_room", { room: "not-mine" }), { code: "forbidden" });
-    assert.equal((await house.request("GET", "api/me")).clientId, tablet.id);
-    await assert.rejects(house.request("GET", "api/audit"), { status: 403, code: "forbidden" });
+    assert.equal((await client.send("ping")).success, true);
+    await assert.rejects(client.send("join_room", { room: "not-mine" }), { code: "forbidden" });
+    assert.equal((await client.request("GET", "api/me")).clientId, tablet.id);
+    await assert.rejects(client.request("GET", "api/audit"), { status: 403, code: "forbidden" });
   });
 
-  test(`${transport}: what was missed comes once, over a kill and a new page`, async (t) => {
+  test(`${transport}: missed events are replayed once after a kill and a page reload`, async (t) => {
     const daemon = await startDaemon(t, PLAIN);
     const area = await createArea(daemon, "Kitchen");
     const tablet = await pair(daemon, "Wall", [area]);
-    const storage = memory();
+    const storage = memoryStorage();
     const options = { token: tablet.token, transports: [transport], storage };
-    const first = client(t, daemon, options);
+    const first = createClient(t, daemon, options);
     first.connect();
-    await heard(first, "connection");
-    const last = heard(first, "area_updated");
+    await nextEvent(first, "connection");
+    const last = nextEvent(first, "area_updated");
     await daemon.admin("PATCH", `/api/areas/${area}`, { name: "1" });
     await last;
     first.close();
     await daemon.admin("PATCH", `/api/areas/${area}`, { name: "2" });
     await daemon.restart("SIGKILL");
 
-    const second = client(t, daemon, options);
+    const second = createClient(t, daemon, options);
     const names = [];
     second.on("area_updated", ({ name }, { isReplayed }) => names.push([name, isReplayed]));
     second.connect();
-    const { data } = await heard(second, "connection");
+    const { data } = await nextEvent(second, "connection");
     assert.equal(data.recovered, true);
-    const live = heard(second, "area_updated", ({ name }) => name === "3");
+    const live = nextEvent(second, "area_updated", ({ name }) => name === "3");
     await daemon.admin("PATCH", `/api/areas/${area}`, { name: "3" });
     await live;
     assert.deepEqual(names, [["2", true], ["3", false]]);
-    assert.ok(![...storage.kept.values()].join().includes(tablet.token));
+    assert.ok(![...storage.entries.values()].join().includes(tablet.token));
   });
 
-  test(`${transport}: a revoked token ends it for good, and a new connect says the same`, async (t) => {
+  test(`${transport}: a revoked token ends the client, also after another connect`, async (t) => {
     const daemon = await startDaemon(t, PLAIN);
     const tablet = await pair(daemon, "Wall", []);
-    const house = client(t, daemon, { token: tablet.token, transports: [transport] });
-    house.connect();
-    await heard(house, "connection");
-    const ended = phase(house, "ended");
+    const client = createClient(t, daemon, { token: tablet.token, transports: [transport] });
+    client.connect();
+    await nextEvent(client, "connection");
+    const ended = waitForPhase(client, "ended");
     await daemon.admin("POST", `/api/clients/${tablet.id}/revoke`, {});
     assert.equal((await ended).data.reason, "revoked");
-    const again = phase(house, "ended");
-    house.connect();
+    const again = waitForPhase(client, "ended");
+    client.connect();
     assert.equal((await again).data.reason, "revoked");
   });
 
-  test(`${transport}: deactivated, and an admin's disconnect`, async (t) => {
+  test(`${transport}: the client reconnects after a disconnect and ends when deactivated`, async (t) => {
     const daemon = await startDaemon(t, PLAIN);
     const tablet = await pair(daemon, "Wall", []);
-    const house = client(t, daemon, { token: tablet.token, transports: [transport] });
-    house.connect();
-    await heard(house, "connection");
-    const back = heard(house, "connection");
+    const client = createClient(t, daemon, { token: tablet.token, transports: [transport] });
+    client.connect();
+    await nextEvent(client, "connection");
+    const reconnected = nextEvent(client, "connection");
     await daemon.admin("POST", `/api/clients/${tablet.id}/disconnect`, {});
-    await back;
-    const ended = phase(house, "ended");
+    await reconnected;
+    const ended = waitForPhase(client, "ended");
     await daemon.admin("PATCH", `/api/clients/${tablet.id}`, { isActive: false });
     assert.equal((await ended).data.reason, "inactive");
   });
 }
 
-/** A house that says what no daemon would, on its event stream; everything else it does not know. */
-async function streamOf(t, frames) {
+/** Serves these frames on the event stream, and 404 for everything else. */
+async function serveStream(t, frames) {
   const server = http.createServer((request, response) => {
     if (request.url !== "/api/events") return response.writeHead(404).end();
     response.writeHead(200, { "content-type": "text/event-stream" });
@@ -138,85 +138,85 @@ async function streamOf(t, frames) {
   return `http://127.0.0.1:${server.address().port}/`;
 }
 
-const WORDS = 'event: connection\ndata: {"epoch":"e","lastEventId":1,"recovered":false}\n\n';
+const WELCOME = 'event: connection\ndata: {"epoch":"e","lastEventId":1,"recovered":false}\n\n';
 
-test("a name may hold what ends a line in JavaScript", async (t) => {
+test("event data may contain JavaScript line separators", async (t) => {
   const name = "Kitchen\u2028and\u2029hall: two";
-  const base = await streamOf(t, [WORDS, `id: e:2\nevent: area_updated\ndata: ${JSON.stringify({ name })}\n\n`]);
-  const house = new Wallcast({ base, transports: ["sse"] });
-  t.after(() => house.close());
-  const updated = heard(house, "area_updated");
-  house.connect();
+  const base = await serveStream(t, [WELCOME, `id: e:2\nevent: area_updated\ndata: ${JSON.stringify({ name })}\n\n`]);
+  const client = new Wallcast({ base, transports: ["sse"] });
+  t.after(() => client.close());
+  const updated = nextEvent(client, "area_updated");
+  client.connect();
   assert.equal((await updated).data.name, name);
 });
 
-test("a clock that was set back hides no silence", async (t) => {
-  const base = await streamOf(t, [WORDS]);
-  const house = new Wallcast({ base, transports: ["sse"] });
-  t.after(() => house.close());
-  const words = heard(house, "connection");
-  house.connect();
-  await words;
-  const honest = Date.now;
-  t.after(() => (Date.now = honest));
-  Date.now = () => honest() - 3600_000;
-  await phase(house, "waiting");
+test("a clock set back does not hide a silent connection", async (t) => {
+  const base = await serveStream(t, [WELCOME]);
+  const client = new Wallcast({ base, transports: ["sse"] });
+  t.after(() => client.close());
+  const welcome = nextEvent(client, "connection");
+  client.connect();
+  await welcome;
+  const realNow = Date.now;
+  t.after(() => (Date.now = realNow));
+  Date.now = () => realNow() - 3600_000;
+  await waitForPhase(client, "waiting");
 });
 
-test("closed by a handler it stays closed", async (t) => {
-  let asked = 0;
-  const house = new Wallcast({ base: "http://127.0.0.1:1/", fetch: () => Promise.reject(new Error(`no network ${++asked}`)), transports: ["sse"] });
-  t.after(() => house.close());
-  house.on("state", ({ phase }) => phase === "connecting" && house.close());
-  house.connect();
-  assert.equal(house.state.phase, "idle");
-  assert.equal(asked, 0);
+test("a client closed by a handler stays closed", async (t) => {
+  let requests = 0;
+  const client = new Wallcast({ base: "http://127.0.0.1:1/", fetch: () => Promise.reject(new Error(`no network ${++requests}`)), transports: ["sse"] });
+  t.after(() => client.close());
+  client.on("state", ({ phase }) => phase === "connecting" && client.close());
+  client.connect();
+  assert.equal(client.state.phase, "idle");
+  assert.equal(requests, 0);
 });
 
-test("what a storage was spoilt with is no position", async (t) => {
+test("an invalid stored position is ignored", async (t) => {
   const daemon = await startDaemon(t, PLAIN);
   const tablet = await pair(daemon, "Wall", []);
-  for (const spoilt of ["7", "null", '{"epoch":"e","lastEventId":"x"}', "{"]) {
-    const storage = memory();
-    storage.setItem("wallcast", spoilt);
-    const house = client(t, daemon, { token: tablet.token, storage });
-    const words = heard(house, "connection");
-    house.connect();
-    assert.equal((await words).data.clientId, tablet.id, spoilt);
-    assert.equal(house.state.transport, "websocket", spoilt);
-    house.close();
+  for (const invalid of ["7", "null", '{"epoch":"e","lastEventId":"x"}', "{"]) {
+    const storage = memoryStorage();
+    storage.setItem("wallcast", invalid);
+    const client = createClient(t, daemon, { token: tablet.token, storage });
+    const welcome = nextEvent(client, "connection");
+    client.connect();
+    assert.equal((await welcome).data.clientId, tablet.id, invalid);
+    assert.equal(client.state.transport, "websocket", invalid);
+    client.close();
   }
 });
 
-test("a tablet that has drawn everything is behind by nothing", async (t) => {
+test("a connected tablet is not behind", async (t) => {
   const daemon = await startDaemon(t, PLAIN);
   const area = await createArea(daemon, "Kitchen");
   const tablet = await pair(daemon, "Wall", [area]);
   const behind = async () =>
     (await daemon.admin("GET", "/api/positions")).body.positions.find(({ clientId }) => clientId === tablet.id).behind.events;
   assert.ok((await behind()) > 0);
-  const house = client(t, daemon, { token: tablet.token });
-  house.connect();
+  const client = createClient(t, daemon, { token: tablet.token });
+  client.connect();
   await within("the position", (async () => {
     while ((await behind()) > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   })());
 });
 
-test("it stays away as long as a house that stops has asked", async (t) => {
+test("the client waits for reconnectAfterMs after a shutdown", async (t) => {
   const daemon = await startDaemon(t, PLAIN);
   const tablet = await pair(daemon, "Wall", []);
-  const house = client(t, daemon, { token: tablet.token });
-  house.connect();
-  await heard(house, "connection");
-  const told = heard(house, "server_shutdown");
-  const waiting = phase(house, "waiting");
+  const client = createClient(t, daemon, { token: tablet.token });
+  client.connect();
+  await nextEvent(client, "connection");
+  const shutdown = nextEvent(client, "server_shutdown");
+  const waiting = waitForPhase(client, "waiting");
   daemon.child.kill("SIGTERM");
-  const { reconnectAfterMs } = (await told).data;
+  const { reconnectAfterMs } = (await shutdown).data;
   const { retryAt, since } = (await waiting).data;
   assert.ok(retryAt - since >= reconnectAfterMs, `${retryAt - since} < ${reconnectAfterMs}`);
 });
 
-/** Forwards requests to the daemon but lets no upgrade through, as some proxies do. */
+/** Starts a proxy that forwards requests to the daemon but refuses upgrades, as some proxies do. */
 async function proxyWithoutSockets(t, daemon) {
   const proxy = http.createServer((request, response) => {
     const { method, url: path, headers } = request;
@@ -238,52 +238,52 @@ async function proxyWithoutSockets(t, daemon) {
   return { base: `http://127.0.0.1:${proxy.address().port}/`, upgrades: () => upgrades };
 }
 
-test("where no WebSocket gets through it takes server-sent events, remembers it, and the admin sees it", async (t) => {
+test("the client falls back to server-sent events and remembers that", async (t) => {
   const daemon = await startDaemon(t, PLAIN);
   const tablet = await pair(daemon, "Wall", []);
   const proxy = await proxyWithoutSockets(t, daemon);
-  const storage = memory();
-  const house = client(t, daemon, { base: proxy.base, token: tablet.token, storage });
-  house.connect();
-  await heard(house, "connection");
-  assert.equal(house.state.transport, "sse");
+  const storage = memoryStorage();
+  const client = createClient(t, daemon, { base: proxy.base, token: tablet.token, storage });
+  client.connect();
+  await nextEvent(client, "connection");
+  assert.equal(client.state.transport, "sse");
   assert.ok(proxy.upgrades() > 0);
-  assert.equal((await house.send("ping")).success, true);
+  assert.equal((await client.send("ping")).success, true);
   const info = await daemon.admin("GET", "/api/websocket/info");
   assert.deepEqual(info.body.data.clients.map(({ dialect }) => dialect), ["sse"]);
-  house.close();
+  client.close();
 
-  const tried = proxy.upgrades();
-  const next = client(t, daemon, { base: proxy.base, token: tablet.token, storage });
+  const upgradesBefore = proxy.upgrades();
+  const next = createClient(t, daemon, { base: proxy.base, token: tablet.token, storage });
   next.connect();
-  await heard(next, "connection");
-  assert.equal(proxy.upgrades(), tried);
+  await nextEvent(next, "connection");
+  assert.equal(proxy.upgrades(), upgradesBefore);
 });
 
-test("a wrong token is told by the house's own word, and is not tried again", async (t) => {
+test("a wrong token ends the client with the daemon's error", async (t) => {
   const daemon = await startDaemon(t, PLAIN);
-  const house = client(t, daemon, { token: "nonsense" });
-  const ended = phase(house, "ended");
-  house.connect();
+  const client = createClient(t, daemon, { token: "nonsense" });
+  const ended = waitForPhase(client, "ended");
+  client.connect();
   const { reason, message } = (await ended).data;
   assert.equal(reason, "invalid_token");
   assert.match(message, /not valid/);
-  await assert.rejects(house.send("ping"), { code: "offline" });
+  await assert.rejects(client.send("ping"), { code: "offline" });
 });
 
-test("a session id does as well as a token, and a position from another history is no position", async (t) => {
+test("a session id authenticates, and a position from another epoch is not recovered", async (t) => {
   const daemon = await startDaemon(t, PLAIN);
   const tablet = await pair(daemon, "Wall", []);
   const session = await daemon.as(tablet.token)("POST", "/api/auth/session", {});
-  const storage = memory();
+  const storage = memoryStorage();
   storage.setItem("wallcast", JSON.stringify({ epoch: "another", lastEventId: 7 }));
-  const house = client(t, daemon, { sessionId: session.body.sessionId, storage });
-  const resync = heard(house, "resync_required");
-  house.connect();
-  const { data } = await heard(house, "connection");
+  const client = createClient(t, daemon, { sessionId: session.body.sessionId, storage });
+  const resync = nextEvent(client, "resync_required");
+  client.connect();
+  const { data } = await nextEvent(client, "connection");
   assert.equal(data.clientId, tablet.id);
   assert.equal(data.recovered, false);
   await resync;
-  house.close();
+  client.close();
   assert.equal(JSON.parse(storage.getItem("wallcast")).epoch, data.epoch);
 });

@@ -1,5 +1,5 @@
-// What the tablet's app promises to old browsers and slow networks: the syntax of 2018, style sheets that
-// Chrome 64 and Safari 11.1 understand, and a first page of at most 100 kB.
+// The tablet app's limits for old browsers and slow networks: ES2018 syntax, style sheets for Chrome 64 and Safari
+// 11.1, and a first page of at most 100 kB.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
@@ -16,11 +16,11 @@ import { startDaemon } from "./support.mjs";
 const WEB = fileURLToPath(new URL("../../web/", import.meta.url));
 const read = (file) => readFile(path.join(WEB, file), "utf8");
 
-/** Chrome 64, Firefox 65 and Safari 11.1: what was in all of them. */
+/** The ECMAScript version that Chrome 64, Firefox 65 and Safari 11.1 all support. */
 const OLDEST_SYNTAX = 2018;
-const MOST_BYTES = 100_000;
+const MAX_BYTES = 100_000;
 
-/** The modules that a page loads, by their imports. */
+/** All modules that a module imports, directly or indirectly. */
 async function modulesOf(file, found = new Set()) {
   if (found.has(file)) return found;
   found.add(file);
@@ -30,7 +30,7 @@ async function modulesOf(file, found = new Set()) {
   return found;
 }
 
-test("every script that a tablet loads is written in the syntax of 2018", async () => {
+test("every script of the tablet app has ES2018 syntax", async () => {
   const modules = await modulesOf("tablet/app.js");
   assert.ok(modules.has("vendor/preact/preact.js") && modules.has("wallcast.js"));
   for (const file of modules) parse(await read(file), { ecmaVersion: OLDEST_SYNTAX, sourceType: "module" });
@@ -39,34 +39,34 @@ test("every script that a tablet loads is written in the syntax of 2018", async 
   }
 });
 
-test("no script that a tablet loads calls what those browsers have not", async () => {
-  const younger =
+test("no script of the tablet app uses newer browser APIs", async () => {
+  const newer =
     /\.(?:flat|flatMap|replaceAll|matchAll|at|findLast|toSorted|toReversed|allSettled|any)\(|Object\.(?:fromEntries|hasOwn)|structuredClone|globalThis|AbortController|randomUUID|RelativeTimeFormat|ResizeObserver|import\.meta|\bimport\(/;
   for (const file of await modulesOf("tablet/app.js")) {
     if (file.startsWith("vendor/")) continue;
-    assert.doesNotMatch(await read(file), younger, file);
+    assert.doesNotMatch(await read(file), newer, file);
   }
 });
 
-test("style sheets hold nothing that those browsers would drop a rule for", async () => {
-  const younger =
+test("style sheets use no newer CSS features", async () => {
+  const newer =
     /\b(?:clamp|min|max|color-mix)\(|\binset:|aspect-ratio:|:(?:is|where|has)\(|\d(?:dvh|svh|lvh|cqw)|@(?:layer|container|property)|(?:^|[^-])\bgap:|^\s*&/m;
   const sheets = [...(await read("tablet/index.html")).matchAll(/{{assets}}\/([^"]+\.css)/g)].map(([, file]) => file);
   assert.ok(sheets.length > 4);
   for (const file of sheets) {
-    assert.doesNotMatch(await read(file), younger, file);
+    assert.doesNotMatch(await read(file), newer, file);
   }
 });
 
-test("the page names every module ahead, so that none waits for another", async () => {
+test("the page preloads every module", async () => {
   const page = await read("tablet/index.html");
-  const ahead = [...page.matchAll(/modulepreload" href="{{assets}}\/([^"]+)"/g)].map(([, file]) => file);
+  const preloaded = [...page.matchAll(/modulepreload" href="{{assets}}\/([^"]+)"/g)].map(([, file]) => file);
   const modules = await modulesOf("tablet/app.js");
   modules.delete("tablet/app.js");
-  assert.deepEqual(ahead.sort(), [...modules].sort());
+  assert.deepEqual(preloaded.sort(), [...modules].sort());
 });
 
-test("every language says everything, with the same values", async () => {
+test("every language has all texts with the same placeholders", async () => {
   assert.deepEqual(Object.keys(de).sort(), Object.keys(en).sort());
   const values = (entry) =>
     typeof entry === "function" ? ["n"] : [...entry.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
@@ -74,11 +74,11 @@ test("every language says everything, with the same values", async () => {
     const [one, other] = [values(en[key]), values(de[key])];
     if (typeof en[key] !== "function") assert.deepEqual(other, one, key);
   }
-  const said = await Promise.all((await readdir(path.join(WEB, "tablet"))).filter((file) => file.endsWith(".js")).map((file) => read(`tablet/${file}`)));
-  for (const [, key] of said.join("\n").matchAll(/\bt\("(\w+)"/g)) assert.ok(key in en, key);
+  const sources = await Promise.all((await readdir(path.join(WEB, "tablet"))).filter((file) => file.endsWith(".js")).map((file) => read(`tablet/${file}`)));
+  for (const [, key] of sources.join("\n").matchAll(/\bt\("(\w+)"/g)) assert.ok(key in en, key);
 });
 
-test("the first page costs at most 100 kB", async (t) => {
+test("the first page loads at most 100 kB", async (t) => {
   const daemon = await startDaemon(t);
   const browser = await startBrowser(t);
   const context = await browser.newContext({ ignoreHTTPSErrors: true, serviceWorkers: "block" });
@@ -93,6 +93,6 @@ test("the first page costs at most 100 kB", async (t) => {
   await page.getByTestId("code").waitFor();
   await page.waitForFunction(() => document.readyState === "complete");
   t.diagnostic(`${bytes} bytes in ${urls.length} requests`);
-  assert.ok(bytes > 20_000 && bytes <= MOST_BYTES, `${bytes}`);
+  assert.ok(bytes > 20_000 && bytes <= MAX_BYTES, `${bytes}`);
   assert.deepEqual(urls.filter((url) => !url.startsWith(daemon.url)), [], "no other host");
 });

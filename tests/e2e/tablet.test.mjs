@@ -1,25 +1,25 @@
-// The tablet's app in Chromium against the real daemon, over TLS, in a stand-in house.
+// The tablet app in Chromium against the real daemon over TLS, with a stand-in for Home Assistant.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { next, startProxy, within } from "./support.mjs";
-import { openTablet, pairedTablet, shareAll, startAll, tile } from "./tablet.mjs";
+import { openTablet, pairedTablet, shareEnvironment, startEnvironment, tile } from "./tablet.mjs";
 
-const all = shareAll();
+const env = shareEnvironment();
 
-const isFresh = (page) => page.locator(".home.is-live:not(.is-stale)").waitFor();
+const waitUntilLive = (page) => page.locator(".home.is-live:not(.is-stale)").waitFor();
 
-test("a tablet asks with its own code, an admin approves it, and it needs no token in a script's reach", async () => {
-  const { daemon, areas } = all;
-  const { page, context, assertClean } = await openTablet(all);
+test("an approved pairing request gives the tablet a cookie that scripts cannot read", async () => {
+  const { daemon, areas } = env;
+  const { page, context, assertClean } = await openTablet(env);
   const code = await page.getByTestId("code").textContent();
   assert.match(code, /^[A-Z0-9]{4}-[A-Z0-9]{4}$/);
   const { body } = await daemon.admin("GET", "/api/pairing/requests");
   assert.deepEqual(body.requests.filter(({ status }) => status === "pending").map((request) => request.code), [code]);
   assert.match(body.requests.find((request) => request.code === code).platform, /Chrome/);
   await daemon.admin("POST", `/api/pairing/requests/${code}/approve`, { name: "Hall wall", areaIds: [areas.hall] });
-  await isFresh(page);
+  await waitUntilLive(page);
   await page.getByRole("heading", { name: "Hall" }).waitFor();
 
   const cookies = await context.cookies();
@@ -30,14 +30,14 @@ test("a tablet asks with its own code, an admin approves it, and it needs no tok
   assert.ok(!kept.includes("eyJ") && !kept.includes(session.value), kept);
 
   await page.reload();
-  await isFresh(page);
+  await waitUntilLive(page);
   await page.getByRole("heading", { name: "Hall" }).waitFor();
   assertClean();
 });
 
-test("an admin's code is typed, a wrong one is told, and a link brings it by itself", async () => {
-  const { daemon, areas } = all;
-  const first = await openTablet(all);
+test("an admin's code pairs when typed or linked, and a wrong code shows an error", async () => {
+  const { daemon, areas } = env;
+  const first = await openTablet(env);
   const { page } = first;
   await page.getByRole("textbox").fill("000000");
   await page.getByText("This code is not right").waitFor();
@@ -45,13 +45,13 @@ test("an admin's code is typed, a wrong one is told, and a link brings it by its
     (await daemon.admin("POST", "/api/pairing/codes", { name, areaIds: [areas.kitchen] })).body;
   const { code } = await offer("First");
   await page.getByRole("textbox").fill(`${code.slice(0, 3)} ${code.slice(3)}`);
-  await isFresh(page);
+  await waitUntilLive(page);
   await page.getByRole("heading", { name: "Kitchen" }).waitFor();
   first.assertClean(/401.*pairing\/complete/);
 
   const { url } = await offer("Second");
-  const second = await openTablet(all, { path: new URL(url).pathname + new URL(url).hash });
-  await isFresh(second.page);
+  const second = await openTablet(env, { path: new URL(url).pathname + new URL(url).hash });
+  await waitUntilLive(second.page);
   assert.ok(!second.page.url().includes("#"), second.page.url());
   const { body } = await daemon.admin("GET", "/api/clients");
   const names = body.clients.map(({ name }) => name);
@@ -59,11 +59,11 @@ test("an admin's code is typed, a wrong one is told, and a link brings it by its
   second.assertClean();
 });
 
-test("an admin's code is scanned where the browser can read one", async () => {
-  const { daemon, areas } = all;
+test("an admin's code pairs when scanned with the camera", async () => {
+  const { daemon, areas } = env;
   const { body } = await daemon.admin("POST", "/api/pairing/codes", { name: "Scanned", areaIds: [areas.hall] });
-  const { page, context, assertClean } = await openTablet(all);
-  // Chromium on Linux has neither; the app cannot tell these from an Android tablet's.
+  const { page, context, assertClean } = await openTablet(env);
+  // Replaces the barcode detector and the camera, which Chromium on Linux does not have.
   await context.addInitScript((seen) => {
     window.BarcodeDetector = class {
       async detect() {
@@ -76,13 +76,13 @@ test("an admin's code is scanned where the browser can read one", async () => {
   }, body.url);
   await page.goto(daemon.url);
   await page.getByRole("button", { name: "Scan" }).click();
-  await isFresh(page);
+  await waitUntilLive(page);
   await page.getByRole("heading", { name: "Hall" }).waitFor();
   assertClean();
 });
 
-test("what is denied is told, and asked again", async (t) => {
-  const own = await startAll(t);
+test("a denied request shows the reason and can be repeated", async (t) => {
+  const own = await startEnvironment(t);
   const { daemon } = own;
   const { page } = await openTablet(own);
   const code = await page.getByTestId("code").textContent();
@@ -95,50 +95,50 @@ test("what is denied is told, and asked again", async (t) => {
   assert.notEqual(await page.getByTestId("code").textContent(), code);
 });
 
-test("what nobody approves in time is told", async (t) => {
-  const own = await startAll(t, { WALLCAST_PAIRING_TTL_SECONDS: "2" });
+test("an expired request is shown as expired", async (t) => {
+  const own = await startEnvironment(t, { WALLCAST_PAIRING_TTL_SECONDS: "2" });
   const { page } = await openTablet(own);
   await page.getByText("This code has expired").waitFor();
 });
 
-test("where too many ask from one place the tablet says so, and takes an admin's code meanwhile", async () => {
-  for (let asked = 0; asked < 3; asked += 1) await all.daemon.as()("POST", "/api/pairing/requests", {});
-  const { page, assertClean } = await openTablet(all);
+test("too many requests from one address still allow an admin's code", async () => {
+  for (let asked = 0; asked < 3; asked += 1) await env.daemon.as()("POST", "/api/pairing/requests", {});
+  const { page, assertClean } = await openTablet(env);
   await page.getByText("Too many tablets ask from here at once").waitFor();
-  const { body } = await all.daemon.admin("POST", "/api/pairing/codes", { name: "Fourth" });
+  const { body } = await env.daemon.admin("POST", "/api/pairing/codes", { name: "Fourth" });
   await page.getByRole("textbox").fill(body.code);
   await page.locator(".home.is-live").waitFor();
   assertClean(/status of 429/);
 });
 
-test("a tile does what it says, at once and truthfully", async () => {
-  const { house } = all;
-  const { page, assertClean } = await pairedTablet(all, { areaIds: [all.areas.living] });
+test("a tile shows the requested state at once and the real state afterwards", async () => {
+  const { homeAssistant } = env;
+  const { page, assertClean } = await pairedTablet(env, { areaIds: [env.areas.living] });
   const light = tile(page, "light.living_reading");
   const press = light.locator("button.face");
   await press.click();
   await light.and(page.locator('[data-state="on"]:not(.is-wished)')).waitFor();
   assert.equal(await press.getAttribute("aria-pressed"), "true");
-  assert.deepEqual(house.calls.map(({ service, entity }) => [service, entity]), [["turn_on", "light.living_reading"]]);
-  assert.equal(house.stateOf("light.living_reading"), "on");
+  assert.deepEqual(homeAssistant.calls.map(({ service, entity }) => [service, entity]), [["turn_on", "light.living_reading"]]);
+  assert.equal(homeAssistant.stateOf("light.living_reading"), "on");
 
-  // Somebody else's hand on the switch.
-  house.set("light.living_reading", "off");
+  // The lamp is switched by another device.
+  homeAssistant.set("light.living_reading", "off");
   await light.and(page.locator('[data-state="off"]')).waitFor();
 
-  // A lamp that does not answer is shown as asked for, and falls back.
-  house.ignore(true);
+  // If the lamp does not react, its tile returns to the real state.
+  homeAssistant.ignore(true);
   await press.click();
   await light.and(page.locator('[data-state="on"].is-wished')).waitFor();
   await page.getByText("did not answer").waitFor();
   await light.and(page.locator('[data-state="off"]:not(.is-wished)')).waitFor();
-  house.ignore(false);
+  homeAssistant.ignore(false);
 
-  house.refuse("The lamp is unplugged");
+  homeAssistant.refuse("The lamp is unplugged");
   await press.click();
   await page.getByText("The lamp is unplugged").waitFor();
   await light.and(page.locator('[data-state="off"]:not(.is-wished)')).waitFor();
-  house.refuse(null);
+  homeAssistant.refuse(null);
 
   await tile(page, "light.living_ceiling").getByRole("button", { name: /More/ }).click();
   const slider = page.getByRole("slider", { name: "Brightness" });
@@ -151,22 +151,22 @@ test("a tile does what it says, at once and truthfully", async () => {
   await warmth.focus();
   await page.keyboard.press("End");
   await within("the colour temperature", (async () => {
-    while (house.calls.at(-1).data.color_temp_kelvin !== 6500) await page.waitForTimeout(20);
+    while (homeAssistant.calls.at(-1).data.color_temp_kelvin !== 6500) await page.waitForTimeout(20);
   })());
   await page.keyboard.press("Escape");
   assertClean();
 });
 
-test("every kind of tile asks the house for what it shows", async () => {
-  const { house } = all;
-  const { page, assertClean } = await pairedTablet(all);
+test("every kind of tile calls its Home Assistant service", async () => {
+  const { homeAssistant } = env;
+  const { page, assertClean } = await pairedTablet(env);
   const area = (name) => page.getByRole("button", { name: new RegExp(`^${name}`) }).click();
   const press = async (entity, name, ...expected) => {
     await tile(page, entity).getByRole("button", { name }).click();
     await within(`${entity} ${name}`, (async () => {
-      while (!house.calls.some((call) => call.entity === entity && call.service === expected[0])) await page.waitForTimeout(10);
+      while (!homeAssistant.calls.some((call) => call.entity === entity && call.service === expected[0])) await page.waitForTimeout(10);
     })());
-    const call = house.calls.find((one) => one.entity === entity && one.service === expected[0]);
+    const call = homeAssistant.calls.find((one) => one.entity === entity && one.service === expected[0]);
     if (expected[1]) for (const [key, value] of Object.entries(expected[1])) assert.equal(call.data[key], value);
   };
   await area("Living Room");
@@ -193,9 +193,9 @@ test("every kind of tile asks the house for what it shows", async () => {
   assertClean();
 });
 
-test("areas come, go and are switched off while somebody looks", async () => {
-  const { daemon, areas } = all;
-  const { page, id, assertClean } = await pairedTablet(all, { areaIds: [] });
+test("area changes appear on the open page", async () => {
+  const { daemon, areas } = env;
+  const { page, id, assertClean } = await pairedTablet(env, { areaIds: [] });
   await page.getByText("No area yet").waitFor();
   await daemon.admin("PUT", `/api/clients/${id}/areas`, { areaIds: [areas.kitchen] });
   await page.getByRole("heading", { name: "Kitchen" }).waitFor();
@@ -211,9 +211,9 @@ test("areas come, go and are switched off while somebody looks", async () => {
   assertClean();
 });
 
-test("a message fills the screen until somebody has got it", async () => {
-  const { daemon } = all;
-  const { page, id, assertClean } = await pairedTablet(all);
+test("a message covers the screen until it is confirmed", async () => {
+  const { daemon } = env;
+  const { page, id, assertClean } = await pairedTablet(env);
   const send = async (body) => (await daemon.admin("POST", "/api/messages", { to: { clientId: id }, body })).body.id;
   const status = async (message) =>
     (await daemon.admin("GET", "/api/messages")).body.messages.find((one) => one.id === message).status;
@@ -227,7 +227,7 @@ test("a message fills the screen until somebody has got it", async () => {
   })());
   await page.locator(".on-icon").waitFor({ state: "detached" });
 
-  // What came while the tablet was away waits for it.
+  // Messages that arrive while the tablet is offline are shown later.
   await page.goto("about:blank");
   await send("While you were away");
   await send("And another");
@@ -239,9 +239,9 @@ test("a message fills the screen until somebody has got it", async () => {
   assertClean();
 });
 
-test("commands are done once, and each outcome is told", async () => {
-  const { daemon, areas } = all;
-  const tablet = await pairedTablet(all, { name: "Hall wall" });
+test("commands run once and report their outcome", async () => {
+  const { daemon, areas } = env;
+  const tablet = await pairedTablet(env, { name: "Hall wall" });
   const { page, id, assertClean } = tablet;
   const command = async (type, parameters, status = "applied") => {
     const { body } = await daemon.admin("POST", "/api/commands", { type, clientId: id, parameters });
@@ -262,43 +262,43 @@ test("commands are done once, and each outcome is told", async () => {
   await command("navigate", { areaId: "area_nowhere" }, "failed");
   await command("screen_off");
   await page.locator(".darkness").waitFor();
-  // The touch that wakes it does nothing else.
+  // The touch that wakes the screen must not press a tile.
   const coffee = await tile(page, "switch.kitchen_coffee").boundingBox();
   await page.mouse.click(coffee.x + 20, coffee.y + 20);
   await page.locator(".darkness").waitFor({ state: "detached" });
   await command("screen-off");
   await command("screen_on");
   await page.locator(".darkness").waitFor({ state: "detached" });
-  assert.deepEqual(all.house.calls, []);
+  assert.deepEqual(env.homeAssistant.calls, []);
   await command("brightness", { level: 40 });
   assert.equal(await page.locator(".dimmer").evaluate((element) => element.style.opacity), "0.6");
   await command("brightness", { level: 100 });
   await command("configure", { help: false });
   await page.getByRole("button", { name: "Ask for help" }).waitFor({ state: "detached" });
-  const unsaid = await command("speak", { text: "" }, "failed");
-  assert.match(unsaid.result.error, /text/);
-  // Chromium without a sound card has no voice of its own.
+  const refused = await command("speak", { text: "" }, "failed");
+  assert.match(refused.result.error, /text/);
+  // Replaces speech synthesis, which Chromium does not have without a sound card.
   await page.evaluate(() => {
     const speak = (utterance) => {
-      window.said = utterance.text;
+      window.spoken = utterance.text;
       setTimeout(() => utterance.onend(), 0);
     };
     Object.defineProperty(window, "speechSynthesis", { value: { speak } });
   });
   await command("speak", { text: "Somebody is at the door" });
-  assert.equal(await page.evaluate(() => window.said), "Somebody is at the door");
+  assert.equal(await page.evaluate(() => window.spoken), "Somebody is at the door");
   const unknown = await command("dance", undefined, "failed");
   assert.match(unknown.result.error, /dance/);
   const loaded = next(page, "load");
   await command("reload");
   await loaded;
-  await isFresh(page);
+  await waitUntilLive(page);
   assertClean();
 });
 
-test("help is asked for, and the tablet sees that somebody comes", async () => {
-  const { daemon } = all;
-  const { page, assertClean } = await pairedTablet(all);
+test("a help request is sent, and its acknowledgement is shown", async () => {
+  const { daemon } = env;
+  const { page, assertClean } = await pairedTablet(env);
   await page.getByRole("button", { name: "Ask for help" }).click();
   await page.getByRole("button", { name: "I need a hand" }).click();
   await page.getByRole("textbox").fill("The ladder");
@@ -311,9 +311,9 @@ test("help is asked for, and the tablet sees that somebody comes", async () => {
   assertClean();
 });
 
-test("a tablet that is revoked says so, forgets the house and can be paired again", async () => {
-  const { daemon } = all;
-  const { page, id, assertClean } = await pairedTablet(all);
+test("a revoked tablet shows it, deletes its data and can be paired again", async () => {
+  const { daemon } = env;
+  const { page, id, assertClean } = await pairedTablet(env);
   await daemon.admin("POST", `/api/clients/${id}/revoke`, {});
   await page.getByRole("heading", { name: "This tablet was removed" }).waitFor();
   assert.equal(await page.locator(".tile").count(), 0);
@@ -321,21 +321,21 @@ test("a tablet that is revoked says so, forgets the house and can be paired agai
   await page.getByRole("heading", { name: "This tablet was removed" }).waitFor();
   const code = await page.getByTestId("code").textContent();
   await daemon.admin("POST", `/api/pairing/requests/${code}/approve`, { clientId: id });
-  await isFresh(page);
+  await waitUntilLive(page);
   assertClean(/401/);
 });
 
-test("an access that has ended by itself is told too", async () => {
-  const { page, context } = await pairedTablet(all);
+test("an expired access is shown as expired", async () => {
+  const { page, context } = await pairedTablet(env);
   await context.clearCookies();
   await page.reload();
   await page.getByRole("heading", { name: "This tablet’s access has expired" }).waitFor();
   await page.getByTestId("code").waitFor();
 });
 
-test("where no WebSocket gets through everything works by server-sent events", async () => {
-  const { daemon, house } = all;
-  const { page, context } = await openTablet(all);
+test("the app works over server-sent events when WebSockets are blocked", async () => {
+  const { daemon, homeAssistant } = env;
+  const { page, context } = await openTablet(env);
   await context.addInitScript(() => {
     window.WebSocket = class {
       constructor() {
@@ -344,91 +344,91 @@ test("where no WebSocket gets through everything works by server-sent events", a
       close() {}
     };
   });
-  const { body } = await daemon.admin("POST", "/api/pairing/codes", { name: "Streaming", areaIds: [all.areas.hall] });
+  const { body } = await daemon.admin("POST", "/api/pairing/codes", { name: "Streaming", areaIds: [env.areas.hall] });
   await page.goto(`${daemon.url}/pair#${body.code}`);
-  await isFresh(page);
+  await waitUntilLive(page);
   const guests = tile(page, "input_boolean.hall_guests");
   await guests.locator("button.face").click();
   await guests.and(page.locator('[data-state="on"]:not(.is-wished)')).waitFor();
-  assert.equal(house.stateOf("input_boolean.hall_guests"), "on");
+  assert.equal(homeAssistant.stateOf("input_boolean.hall_guests"), "on");
   const info = await daemon.admin("GET", "/api/websocket/info");
   assert.deepEqual(info.body.data.clients.filter(({ role }) => role === "client").map(({ dialect }) => dialect), ["sse"]);
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByText("by event stream").waitFor();
 });
 
-test("it speaks German where the browser does, and dark where somebody chooses it", async () => {
-  const { page, assertClean } = await pairedTablet(all, { locale: "de-AT" });
+test("language follows the browser, and a chosen theme is kept", async () => {
+  const { page, assertClean } = await pairedTablet(env, { locale: "de-AT" });
   assert.equal(await page.evaluate(() => document.documentElement.lang), "de");
   await page.getByRole("button", { name: "Einstellungen" }).click();
   await page.getByLabel("Hell und dunkel").selectOption("dark");
   await page.locator("html[data-theme=dark]").waitFor();
   await page.reload();
-  await isFresh(page);
+  await waitUntilLive(page);
   await page.locator("html[data-theme=dark]").waitFor();
   await page.getByRole("button", { name: "Einstellungen" }).click();
   await page.getByLabel("Sprache").selectOption("en");
-  await isFresh(page);
+  await waitUntilLive(page);
   await page.getByRole("button", { name: "Settings" }).waitFor();
   assertClean();
 });
 
-test("a tablet that is switched off comes back when it is switched on", async () => {
-  const { daemon } = all;
-  const { page, id } = await pairedTablet(all);
+test("a deactivated tablet shows it and works again after activation", async () => {
+  const { daemon } = env;
+  const { page, id } = await pairedTablet(env);
   await daemon.admin("PATCH", `/api/clients/${id}`, { isActive: false });
   await page.getByRole("heading", { name: "This tablet is switched off" }).waitFor();
   await daemon.admin("PATCH", `/api/clients/${id}`, { isActive: true });
   await page.reload();
-  await isFresh(page);
+  await waitUntilLive(page);
 });
 
-test("a daemon that is killed greys what it said, and is found again with the present", async () => {
-  const { daemon, house } = all;
-  const { page } = await pairedTablet(all, { areaIds: [all.areas.living] });
+test("a killed daemon makes tiles stale, and a restart updates them", async () => {
+  const { daemon, homeAssistant } = env;
+  const { page } = await pairedTablet(env, { areaIds: [env.areas.living] });
   daemon.child.kill("SIGKILL");
   await page.locator(".home.is-stale").waitFor();
   await page.getByText("Connection lost").waitFor();
-  // What is touched meanwhile is not pretended.
+  // A tile that is pressed while offline shows an error.
   await tile(page, "light.living_shelf").locator("button.face").click();
   await page.locator(".toast").getByText("Not connected").waitFor();
-  house.set("light.living_shelf", "off");
+  homeAssistant.set("light.living_shelf", "off");
   await daemon.restart("SIGKILL");
-  await isFresh(page);
+  await waitUntilLive(page);
   await tile(page, "light.living_shelf").and(page.locator('[data-state="off"]')).waitFor();
 });
 
-test("a clock that jumped finds a dead connection at once, and shows no past", async (t) => {
-  const { daemon, areas, house } = all;
+test("a clock jump detects a dead connection and skips outdated states", async (t) => {
+  const { daemon, areas, homeAssistant } = env;
   const proxy = await startProxy(t, daemon);
-  const { page } = await pairedTablet(all, { url: proxy.url, areaIds: [areas.kitchen] });
+  const { page } = await pairedTablet(env, { url: proxy.url, areaIds: [areas.kitchen] });
   await page.clock.install();
   await page.evaluate(() => {
     window.seen = [];
     const watch = () => window.seen.push(document.querySelector("h1").textContent);
     new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, characterData: true });
   });
-  // Asleep: nothing comes through and no timer runs, while the house lives on.
+  // Simulates sleep: no traffic and no timers, while states change.
   await page.clock.pauseAt(Date.now() + 60_000);
-  proxy.fallSilent();
+  proxy.blockTraffic();
   for (const name of ["One", "Two", "Three"]) await daemon.admin("PATCH", `/api/areas/${areas.kitchen}`, { name });
-  house.set("switch.kitchen_coffee", "on");
+  homeAssistant.set("switch.kitchen_coffee", "on");
   await page.clock.fastForward("08:00:00");
   await page.clock.resume();
-  // Behind the clock that an idle tablet shows.
+  // The heading is behind the clock that an idle tablet shows.
   await page.locator("h1", { hasText: "Three" }).waitFor();
-  await isFresh(page);
+  await waitUntilLive(page);
   await tile(page, "switch.kitchen_coffee").and(page.locator('[data-state="on"]')).waitFor();
   const seen = await page.evaluate(() => window.seen);
   assert.ok(seen.includes("Three") && !seen.includes("One") && !seen.includes("Two"), seen.join());
 });
 
-test("with the network gone it says so, and opens from what it kept", async () => {
-  const { daemon } = all;
-  const { page, context } = await pairedTablet(all);
+test("the app opens from its cache while offline", async () => {
+  const { daemon } = env;
+  const { page, context } = await pairedTablet(env);
   await page.evaluate(() => navigator.serviceWorker.ready);
   await page.reload();
-  await isFresh(page);
+  await waitUntilLive(page);
   await context.setOffline(true);
   daemon.child.kill("SIGKILL");
   await daemon.exited;
@@ -437,12 +437,12 @@ test("with the network gone it says so, and opens from what it kept", async () =
   await page.getByRole("heading", { name: "Connecting" }).waitFor();
   await context.setOffline(false);
   await daemon.restart("SIGKILL");
-  await isFresh(page);
+  await waitUntilLive(page);
 });
 
-test("the keyboard alone does everything", async () => {
-  const { house } = all;
-  const { page } = await pairedTablet(all, { areaIds: [all.areas.kitchen, all.areas.hall] });
+test("the app can be used with the keyboard alone", async () => {
+  const { homeAssistant } = env;
+  const { page } = await pairedTablet(env, { areaIds: [env.areas.kitchen, env.areas.hall] });
   const at = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") || document.activeElement.textContent.trim());
   const reach = async (pattern) => {
     for (let step = 0; step < 40; step += 1) {
@@ -459,7 +459,7 @@ test("the keyboard alone does everything", async () => {
   await reach(/More of Hood/);
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor();
-  // Inside a dialog the keyboard stays, and Escape gives the focus back.
+  // A dialog keeps the focus, and Escape returns it.
   for (let step = 0; step < 6; step += 1) {
     await page.keyboard.press("Tab");
     assert.ok(await page.evaluate(() => document.querySelector("[role=dialog]").contains(document.activeElement)));
@@ -467,5 +467,5 @@ test("the keyboard alone does everything", async () => {
   await page.keyboard.press("Escape");
   assert.match(await at(), /More of Hood/);
   await page.keyboard.press("Shift+Tab");
-  assert.equal(house.stateOf("switch.kitchen_coffee"), "on");
+  assert.equal(homeAssistant.stateOf("switch.kitchen_coffee"), "on");
 });

@@ -1,4 +1,4 @@
-// A plain WebSocket client, as in seed 0's command line test (contract 4.2).
+// A plain WebSocket client (docs/protocol.md#json-websocket).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import WebSocket from "ws";
 import { createArea, next, pair, startDaemon } from "./support.mjs";
 
 for (const path of ["/", "/ws"]) {
-  test(`a plain WebSocket on ${path} hears of its area`, async (t) => {
+  test(`a plain WebSocket on ${path} receives its area's events until it is revoked`, async (t) => {
     const daemon = await startDaemon(t);
     const area = await createArea(daemon, "Kitchen");
     const tablet = await pair(daemon, "Wall", [area]);
@@ -18,9 +18,9 @@ for (const path of ["/", "/ws"]) {
     t.after(() => socket.terminate());
     const read = async () => JSON.parse((await next(socket, "message"))[0].toString());
     assert.equal((await read()).type, "connection");
-    const told = read();
+    const updated = read();
     await daemon.admin("PATCH", `/api/areas/${area}`, { name: "Kitchen 2" });
-    const event = await told;
+    const event = await updated;
     assert.equal(event.type, "area_updated");
     assert.equal(event.data.name, "Kitchen 2");
     assert.ok(Number.isInteger(event.id));

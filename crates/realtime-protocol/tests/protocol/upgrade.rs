@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use tokio::io::DuplexStream;
-use tokio_tungstenite::tungstenite::Message;
 use realtime_protocol::engineio::{Config, Socket, Transport};
 use realtime_protocol::{Ended, Event, Frame};
+use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Client, EchoServer, TestEngine, upgrade_url};
 

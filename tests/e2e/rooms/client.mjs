@@ -1,5 +1,5 @@
-// Seed 1's JavaScript example as it stands there, with a token, a URL from outside, and a function
-// that it calls. A browser's WebSocket takes no headers: so the token goes first.
+// The JavaScript client example for rooms. URL and token come from the environment. A browser's WebSocket cannot send
+// headers, so the first message has the token.
 
 import WebSocket from 'ws';
 

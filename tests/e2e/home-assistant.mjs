@@ -1,5 +1,5 @@
-// A stand-in of Home Assistant: as much of its WebSocket API as Wallcast uses, over a small house with
-// every kind of entity in three areas. Services change states as devices would.
+// A stand-in for Home Assistant: the part of its WebSocket API that Wallcast uses, with entities of every kind in
+// three areas. Service calls change states as devices would.
 
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
@@ -44,34 +44,34 @@ const USERS = [
 ];
 
 /**
- * Starts the house; the test's end stops it. Gives `options` for the daemon's environment, `areas` by id,
- * `entityIds(area)`, `stateOf(id)`, `set(id, state, attributes)` as a device that changes by itself,
- * `ignore(true)` for devices that do not answer, `refuse(message)` for a house that says no, `calls`, and
- * `stop()` and `start()` for a house that is away.
+ * Starts the stand-in; the end of the test stops it. Returns `options` for the daemon's environment, `areas` by id,
+ * `entityIds(area)`, `stateOf(id)`, `set(id, state, attributes)` for a state change of a device, `ignore(true)` for
+ * devices that do not react, `refuse(message)` to make service calls fail, the recorded `calls`, and `stop()` and
+ * `start()` for an outage.
  */
-export async function startHouse(t) {
+export async function startHomeAssistant(t) {
   const now = () => Date.now() / 1000;
   const states = new Map();
-  const atFirst = ([id, [, state, attributes]]) => {
-    // Some have stood like this for a while.
+  const setInitialState = ([id, [, state, attributes]]) => {
+    // Spread `last_changed` over the past hours.
     states.set(id, { s: state, a: { ...attributes }, c: "1", lc: now() - 60 * (id.length % 7) * 13 - 5 });
   };
-  Object.entries(ENTITIES).forEach(atFirst);
-  const house = { calls: [], areas: { ...AREAS }, isIgnoring: false, refusal: null, port: 0 };
+  Object.entries(ENTITIES).forEach(setInitialState);
+  const homeAssistant = { calls: [], areas: { ...AREAS }, isIgnoring: false, refusal: null, port: 0 };
   const sockets = new Set();
-  house.ignore = (isIgnoring) => (house.isIgnoring = isIgnoring);
-  house.refuse = (message) => (house.refusal = message);
-  /** As it was at first. */
-  house.reset = () => {
-    Object.assign(house, { calls: [], isIgnoring: false, refusal: null });
+  homeAssistant.ignore = (isIgnoring) => (homeAssistant.isIgnoring = isIgnoring);
+  homeAssistant.refuse = (message) => (homeAssistant.refusal = message);
+  /** Restores the initial states and settings. */
+  homeAssistant.reset = () => {
+    Object.assign(homeAssistant, { calls: [], isIgnoring: false, refusal: null });
     for (const entry of Object.entries(ENTITIES)) {
-      atFirst(entry);
+      setInitialState(entry);
       for (const socket of sockets) socket.changed(entry[0], states.get(entry[0]));
     }
   };
-  house.stateOf = (id) => states.get(id).s;
-  house.entityIds = (area) => Object.keys(ENTITIES).filter((id) => ENTITIES[id][0] === area);
-  house.set = (id, state, attributes = {}) => {
+  homeAssistant.stateOf = (id) => states.get(id).s;
+  homeAssistant.entityIds = (area) => Object.keys(ENTITIES).filter((id) => ENTITIES[id][0] === area);
+  homeAssistant.set = (id, state, attributes = {}) => {
     const before = states.get(id);
     const after = { ...before, s: state, a: { ...before.a, ...attributes }, lc: before.s === state ? before.lc : now(), lu: now() };
     states.set(id, after);
@@ -82,21 +82,21 @@ export async function startHouse(t) {
     const subscriptions = new Map();
     const send = (message) => socket.readyState === 1 && socket.send(JSON.stringify(message));
     const event = (id, event) => send({ id, type: "event", event });
-    const peer = {
+    const subscriber = {
       changed(entity, { s, a, lc, lu }) {
-        for (const [id, wanted] of subscriptions) {
-          if (wanted.has(entity)) event(id, { c: { [entity]: { "+": { s, a, lc, lu } } } });
+        for (const [id, entities] of subscriptions) {
+          if (entities.has(entity)) event(id, { c: { [entity]: { "+": { s, a, lc, lu } } } });
         }
       },
     };
-    sockets.add(peer);
-    socket.on("close", () => sockets.delete(peer));
-    let isIn = false;
-    const answers = {
+    sockets.add(subscriber);
+    socket.on("close", () => sockets.delete(subscriber));
+    let isAuthenticated = false;
+    const handlers = {
       supported_features: () => null,
       ping: ({ id }) => (send({ id, type: "pong" }), undefined),
       get_config: () => ({ state: "RUNNING", location_name: "Stand-in", internal_url: null }),
-      "config/area_registry/list": () => Object.entries(house.areas).map(([area_id, name]) => ({ area_id, name })),
+      "config/area_registry/list": () => Object.entries(homeAssistant.areas).map(([area_id, name]) => ({ area_id, name })),
       "config/device_registry/list": () => [],
       "config/entity_registry/list_for_display": () => ({
         entity_categories: {},
@@ -114,31 +114,31 @@ export async function startHouse(t) {
       },
       call_service({ id, domain, service, service_data: data = {}, target = {} }) {
         const entity = [].concat(target.entity_id ?? data.entity_id)[0];
-        house.calls.push({ domain, service, data, entity });
-        if (house.refusal) {
-          const error = { code: "home_assistant_error", message: house.refusal };
+        homeAssistant.calls.push({ domain, service, data, entity });
+        if (homeAssistant.refusal) {
+          const error = { code: "home_assistant_error", message: homeAssistant.refusal };
           send({ id, type: "result", success: false, error });
           return;
         }
         send({ id, type: "result", success: true, result: { context: { id: "c" }, response: null } });
-        if (!house.isIgnoring) act(house, states, entity, service, data);
+        if (!homeAssistant.isIgnoring) applyService(homeAssistant, states, entity, service, data);
       },
     };
     send({ type: "auth_required", ha_version: "2026.11.1" });
     socket.on("message", (text) => {
       for (const message of [].concat(JSON.parse(text))) {
         const { id, type } = message;
-        if (!isIn) {
-          isIn = type === "auth" && message.access_token === HA_TOKEN;
-          send(isIn ? { type: "auth_ok", ha_version: "2026.11.1" } : { type: "auth_invalid", message: "no" });
+        if (!isAuthenticated) {
+          isAuthenticated = type === "auth" && message.access_token === HA_TOKEN;
+          send(isAuthenticated ? { type: "auth_ok", ha_version: "2026.11.1" } : { type: "auth_invalid", message: "no" });
           continue;
         }
-        const answer = answers[type];
-        if (!answer) {
+        const handler = handlers[type];
+        if (!handler) {
           send({ id, type: "result", success: false, error: { code: "unknown_command", message: `Unknown command: ${type}` } });
           continue;
         }
-        const result = answer(message);
+        const result = handler(message);
         if (result !== undefined) send({ id, type: "result", success: true, result });
       }
     });
@@ -146,29 +146,29 @@ export async function startHouse(t) {
 
   let server;
   let upgrader;
-  house.start = async () => {
+  homeAssistant.start = async () => {
     server = createServer((_, response) => response.writeHead(404).end());
     upgrader = new WebSocketServer({ server, path: "/api/websocket" });
     upgrader.on("connection", serve);
-    await new Promise((resolve) => server.listen(house.port, "127.0.0.1", resolve));
-    house.port = server.address().port;
+    await new Promise((resolve) => server.listen(homeAssistant.port, "127.0.0.1", resolve));
+    homeAssistant.port = server.address().port;
   };
-  house.stop = async () => {
+  homeAssistant.stop = async () => {
     for (const socket of upgrader.clients) socket.terminate();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   };
-  await house.start();
-  t.after(() => house.stop().catch(() => {}));
-  house.options = { WALLCAST_HA_URL: `http://127.0.0.1:${house.port}`, WALLCAST_HA_TOKEN: HA_TOKEN };
-  return house;
+  await homeAssistant.start();
+  t.after(() => homeAssistant.stop().catch(() => {}));
+  homeAssistant.options = { WALLCAST_HA_URL: `http://127.0.0.1:${homeAssistant.port}`, WALLCAST_HA_TOKEN: HA_TOKEN };
+  return homeAssistant;
 }
 
-/** What a device does when it is asked. */
-function act(house, states, entity, service, data) {
+/** Changes an entity's state as its device would after a service call. */
+function applyService(homeAssistant, states, entity, service, data) {
   const { s: state, a: attributes } = states.get(entity);
   const domain = entity.split(".")[0];
-  const acts = {
+  const effects = {
     turn_on: () => {
       if (domain === "scene") return [new Date().toISOString(), {}];
       const brightness = data.brightness ?? attributes.brightness ?? 255;
@@ -190,6 +190,6 @@ function act(house, states, entity, service, data) {
     lock: () => ["locked", {}],
     select_option: () => [data.option, {}],
   };
-  const [after, changed] = (acts[service] ?? (() => [state, {}]))();
-  house.set(entity, after, changed);
+  const [after, changed] = (effects[service] ?? (() => [state, {}]))();
+  homeAssistant.set(entity, after, changed);
 }

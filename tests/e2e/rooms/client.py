@@ -1,4 +1,4 @@
-# Seed 1's Python example as it stands there, with a token and a URL from outside.
+# The Python client example for rooms. URL and token come from the environment.
 import asyncio
 import websockets
 import json

@@ -1,5 +1,5 @@
-// Seed 1's own clients and curl-like calls, unchanged but for a token (contract 4.2, 5 and 6.4), and
-// what Prometheus' own parser makes of /metrics.
+// Rooms, broadcasts and statistics with the client examples in rooms/ (docs/protocol.md#rooms), and /metrics with
+// Prometheus' parser.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,8 +11,8 @@ import { createArea, next, pair, run, startDaemon } from "./support.mjs";
 const PYTHON = process.env.PYTHON ?? "python3";
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** A daemon with plain HTTP as the seed has it, one area, and a tablet that has it. */
-async function house(t) {
+/** Starts a daemon with a plain HTTP listener, one area, and a tablet that is assigned to it. */
+async function setUp(t) {
   const daemon = await startDaemon(t, { WALLCAST_PLAIN_LISTEN: "127.0.0.1:0", WALLCAST_HEARTBEAT_SECONDS: "1" });
   const area = await createArea(daemon, "Living Room");
   const tablet = await pair(daemon, "Wall", [area]);
@@ -29,9 +29,9 @@ const notification = {
   data: { message: "System maintenance scheduled", level: "warning", expires_at: "2025-07-16T22:00:00Z" },
 };
 
-test("the example in JavaScript subscribes its room and hears what happens to it", async (t) => {
-  const { daemon, area, env } = await house(t);
-  const client = run(t, process.execPath, [here("seed1/client.mjs")], { env });
+test("the JavaScript example subscribes to its room and receives its events", async (t) => {
+  const { daemon, area, env } = await setUp(t);
+  const client = run(t, process.execPath, [here("rooms/client.mjs")], { env });
   await client.until(/Received: .*"room_subscribed".*"room_id":1/);
   const areas = (await daemon.admin("GET", "/api/areas")).body.areas;
   assert.equal(areas[0].roomId, 1);
@@ -44,14 +44,14 @@ test("the example in JavaScript subscribes its room and hears what happens to it
   await client.until(/WebSocket connection closed/);
 });
 
-test("the example in Python is answered its ping and hears a broadcast", async (t) => {
-  const { daemon, tablet, env } = await house(t);
-  const client = run(t, PYTHON, [here("seed1/client.py")], { env });
+test("the Python example receives a pong and a broadcast", async (t) => {
+  const { daemon, tablet, env } = await setUp(t);
+  const client = run(t, PYTHON, [here("rooms/client.py")], { env });
   await client.until(/Received: \{'type': 'connection', 'data': \{.*'status': 'connected'/);
   await client.until(new RegExp(`'client_id': '${tablet.id}'`));
   await client.until(/Received: \{'type': 'pong', 'data': \{'timestamp': '[^']+'\}, 'timestamp': '[^']+'\}/);
-  const told = await daemon.admin("POST", "/api/v1/websocket/broadcast", notification);
-  assert.deepEqual([told.status, told.body], [
+  const sent = await daemon.admin("POST", "/api/v1/websocket/broadcast", notification);
+  assert.deepEqual([sent.status, sent.body], [
     200,
     {
       success: true,
@@ -60,7 +60,7 @@ test("the example in Python is answered its ping and hears a broadcast", async (
         clients_count: 1,
         message_type: "custom_notification",
       },
-      timestamp: told.body.timestamp,
+      timestamp: sent.body.timestamp,
     },
   ]);
   await client.until(/'custom_notification'.*'System maintenance scheduled'/);
@@ -78,8 +78,8 @@ test("the example in Python is answered its ping and hears a broadcast", async (
   assert.ok(stats.data.messages_sent >= 3);
 });
 
-test("a broadcast to a namespace reaches its sockets as seed 3 has them", async (t) => {
-  const { daemon, tablet } = await house(t);
+test("a broadcast to a namespace reaches its sockets and rooms", async (t) => {
+  const { daemon, tablet } = await setUp(t);
   const session = await daemon.as(tablet.token)("POST", "/api/auth/session", {});
   const url = `ws://localhost:${daemon.plainPort}/ws/lockers?sessionId=${session.body.sessionId}`;
   const socket = new WebSocket(url);
@@ -95,23 +95,23 @@ test("a broadcast to a namespace reaches its sockets as seed 3 has them", async 
   socket.send(JSON.stringify({ type: "join_room", room: tablet.id }));
   assert.equal((await joined).data.room, tablet.id);
   for (const room of [undefined, tablet.id]) {
-    const told = read("test_event");
+    const sent = read("test_event");
     const body = { namespace: "/ws/lockers", event: "test_event", data: { message: "Hello world" }, room };
     const answer = await daemon.admin("POST", "/api/websocket/broadcast", body);
     assert.equal(answer.body.data.clients_count, 1);
-    assert.deepEqual((await told).data, { message: "Hello world" });
+    assert.deepEqual((await sent).data, { message: "Hello world" });
   }
   const status = (await daemon.admin("GET", "/api/websocket/status")).body;
   assert.equal(status.status, "active");
   assert.deepEqual(status.namespaces, { "/ws/lockers": 1, "/ws/help": 0, "/ws/events": 0 });
 });
 
-test("Prometheus' own parser reads the metrics", async (t) => {
-  const { daemon } = await house(t);
+test("Prometheus' parser reads the metrics", async (t) => {
+  const { daemon } = await setUp(t);
   const { status, headers, text } = await daemon.admin("GET", "/metrics");
   assert.equal(status, 200);
   assert.match(headers["content-type"], /^text\/plain; version=0\.0\.4/);
-  const parser = run(t, PYTHON, [here("seed1/metrics.py")], { env: { PATH: process.env.PATH }, input: text });
+  const parser = run(t, PYTHON, [here("rooms/metrics.py")], { env: { PATH: process.env.PATH }, input: text });
   const printed = await parser.until(/\n$/);
   const families = JSON.parse(printed);
   assert.equal(families.wallcast_sessions.type, "gauge");
@@ -121,7 +121,7 @@ test("Prometheus' own parser reads the metrics", async (t) => {
   const names = families.wallcast_delivery_seconds.samples.map(([name]) => name);
   assert.deepEqual(new Set(names), new Set(["", "_sum", "_count"].map((s) => `wallcast_delivery_seconds${s}`)));
   for (const [name, family] of Object.entries(families)) {
-    assert.ok(family.help, `${name} says what it is`);
+    assert.ok(family.help, `${name} has a help text`);
     assert.notEqual(family.type, "unknown", name);
   }
 });

@@ -1,4 +1,4 @@
-# Reads Prometheus text on standard input by Prometheus' own parser; prints each family as JSON.
+# Parses Prometheus text from standard input with Prometheus' parser, and prints the metric families as JSON.
 import json
 import sys
 
