@@ -1,4 +1,4 @@
-// A real Home Assistant Core in a folder of its own, and a person's way into it: its REST and WebSocket APIs.
+// Starts a real Home Assistant Core in a temporary folder, and talks to its REST and WebSocket APIs.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
@@ -8,12 +8,12 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 
-/** Where `hass` and `python` are: what install.sh made, or another Core's. */
+/** The folder with `hass` and `python`: from install.sh, or of another installation. */
 export const PROGRAMS =
   process.env.WALLCAST_HA_PROGRAMS ?? fileURLToPath(new URL("../../target/ha/bin", import.meta.url));
 
-/** Core starts in seconds where it is alone, but the machine may be busy. */
-const PATIENCE_MS = 90_000;
+/** Core starts in seconds, but the machine may be busy. */
+const TIMEOUT_MS = 90_000;
 
 const CONFIGURATION = `
 homeassistant:
@@ -31,18 +31,18 @@ config:
 demo:
 `;
 
-/** Waits until `look` gives something that is not falsy, and gives it. */
-export async function eventually(what, look, patience = 30_000) {
-  const until = Date.now() + patience;
+/** Calls `check` until its result is truthy, and returns it. */
+export async function eventually(what, check, timeout = 30_000) {
+  const until = Date.now() + timeout;
   for (;;) {
-    const seen = await look();
+    const seen = await check();
     if (seen) return seen;
-    if (Date.now() > until) throw new Error(`waited in vain for ${what}`);
+    if (Date.now() > until) throw new Error(`timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-/** Starts Core with `more` lines of configuration, and makes its owner (Anna); `close` removes it all. */
+/** Starts Core with `more` lines of configuration and creates its owner (Anna). `close` stops Core and removes it. */
 export async function startCore(more = "") {
   const folder = await mkdtemp(path.join(tmpdir(), "wallcast-ha-"));
   const core = { folder, port: await freePort() };
@@ -53,13 +53,13 @@ export async function startCore(more = "") {
   );
   core.start = () => start(core);
   core.isUp = () => core.child.exitCode === null && core.child.signalCode === null;
-  /** Ends Core by this signal; SIGTERM lets it write everything down, SIGKILL does not. */
+  /** Stops Core with a signal. SIGTERM lets it save its state, SIGKILL does not. */
   core.stop = async (signal) => {
     core.child.kill(signal);
     await core.exited;
   };
   core.close = async () => {
-    core.door?.close();
+    core.session?.close();
     await core.stop("SIGKILL");
     await rm(folder, { recursive: true, force: true });
   };
@@ -67,13 +67,13 @@ export async function startCore(more = "") {
     core.startedInMs = await core.start();
     core.owner = await onboard(core);
     await running(core);
-    core.door = await enter(`${core.url}/api/websocket`, core.owner);
+    core.session = await openSession(`${core.url}/api/websocket`, core.owner);
   } catch (error) {
     const log = await readFile(path.join(folder, "core.out"), "utf8").catch(() => "");
     await core.close();
     throw new Error(`Home Assistant Core did not start: ${error.message}\n${log.slice(-4000)}`);
   }
-  core.version = core.door.version;
+  core.version = core.session.version;
   return core;
 }
 
@@ -86,7 +86,7 @@ async function freePort() {
 }
 
 async function start(core) {
-  const began = Date.now();
+  const started = Date.now();
   const log = await open(path.join(core.folder, "core.out"), "a");
   core.child = spawn(path.join(PROGRAMS, "hass"), ["-c", core.folder, "--skip-pip"], {
     stdio: ["ignore", log.fd, log.fd],
@@ -95,18 +95,18 @@ async function start(core) {
   core.child.once("error", () => {});
   await log.close();
   await eventually(
-    "Core's first answer",
+    "Core's first response",
     async () => {
       if (!core.isUp()) throw new Error(`hass ended with ${core.child.exitCode}`);
       return (await get(`${core.url}/api/onboarding`))?.ok;
     },
-    PATIENCE_MS,
+    TIMEOUT_MS,
   );
   if (core.owner) {
     await running(core);
-    core.door = await enter(`${core.url}/api/websocket`, core.owner);
+    core.session = await openSession(`${core.url}/api/websocket`, core.owner);
   }
-  return Date.now() - began;
+  return Date.now() - started;
 }
 
 function get(url, token) {
@@ -120,7 +120,7 @@ async function running(core) {
       const answer = await get(`${core.url}/api/core/state`, core.owner);
       return answer?.ok && (await answer.json()).state === "RUNNING";
     },
-    PATIENCE_MS,
+    TIMEOUT_MS,
   );
 }
 
@@ -138,7 +138,7 @@ async function post(url, body, token) {
   return answer.json();
 }
 
-/** The first step of onboarding, as the app on a person's phone takes it: gives the owner's token. */
+/** Runs the first step of onboarding, as the mobile app does. Returns the owner's token. */
 async function onboard(core) {
   const client_id = `${core.url}/`;
   const { auth_code } = await post(`${core.url}/api/onboarding/users`, {
@@ -160,12 +160,12 @@ async function tokenFor(core, code) {
   return (await post(`${core.url}/auth/token`, form)).access_token;
 }
 
-/** Makes a user of Core: `{id, username, name, token}`. */
+/** Creates a user of Core. Returns `{id, username, name, token}`. */
 export async function makeUser(core, name, group) {
   const username = name.toLowerCase();
   const password = `${name}'s password`;
-  const { user } = await core.door.command("config/auth/create", { name, group_ids: [group] });
-  await core.door.command("config/auth_provider/homeassistant/create", {
+  const { user } = await core.session.command("config/auth/create", { name, group_ids: [group] });
+  await core.session.command("config/auth_provider/homeassistant/create", {
     user_id: user.id,
     username,
     password,
@@ -184,8 +184,8 @@ export async function makeUser(core, name, group) {
   return { id: user.id, username, name, token: await tokenFor(core, result) };
 }
 
-/** A session of Core's WebSocket API, straight or through a proxy. */
-export async function enter(url, token) {
+/** Opens an authenticated session of Core's WebSocket API, directly or through a proxy. */
+export async function openSession(url, token) {
   const socket = new WebSocket(url);
   const waiting = new Map();
   const listeners = new Map();
@@ -236,7 +236,7 @@ export async function enter(url, token) {
   };
 }
 
-/** The folder where Core keeps its registries, as a restored backup would replace them. */
+/** The path of one of Core's storage files, which a restored backup would replace. */
 export function storage(core, name) {
   return path.join(core.folder, ".storage", name);
 }

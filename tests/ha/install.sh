@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs Home Assistant Core into target/ha, the newest one that a Python of this machine runs.
-# Each requirements-VERSION.txt holds the Core for that Python and everything with it.
+# Installs Home Assistant Core into target/ha, in the newest version that a Python of this machine supports.
+# Each requirements-VERSION.txt pins Core for that Python, with all dependencies.
 set -eu
 cd "$(dirname "$0")"
 venv=../../target/ha

@@ -1,9 +1,9 @@
 """A stand-in for Home Assistant's Supervisor, in front of a real Core.
 
-It answers an app as Supervisor does: the proxies of Core's WebSocket API and REST API, the few
-questions that an app asks of Supervisor itself, and both hops of ingress (Core's and Supervisor's).
-It is written with aiohttp because both of those are, so that headers, bodies and re-terminated
-WebSockets come out as they do in a house. Below /standin/ a test sets what Supervisor would know.
+It provides what an app uses of Supervisor: the proxies of Core's WebSocket and REST APIs, some endpoints of
+Supervisor itself, and both hops of ingress (Core's and Supervisor's). It uses aiohttp because Core and Supervisor
+do, so that headers, bodies and proxied WebSockets behave as in a real installation. Tests set Supervisor's state
+below /standin/.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from aiohttp import WSMsgType, hdrs, web
 APP_TOKEN = os.environ["SUPERVISOR_TOKEN"]
 CORE = os.environ["STANDIN_CORE"]
 CORE_TOKEN = os.environ["STANDIN_CORE_TOKEN"]
-# The address that ingress comes from: an app lets in this one alone.
+# The source address of ingress, the only one that the app accepts.
 INGRESS_FROM = os.environ["STANDIN_INGRESS_FROM"]
 
 MIB = 1024 * 1024
 USER_HEADERS = ("X-Remote-User-Id", "X-Remote-User-Name", "X-Remote-User-Display-Name")
-# What a proxy makes anew for its own connection.
+# Headers that a proxy sets itself for its own connection.
 HOP_HEADERS = {
     hdrs.CONTENT_LENGTH,
     hdrs.CONTENT_ENCODING,
@@ -35,8 +35,8 @@ HOP_HEADERS = {
 }
 
 
-class House:
-    """What Supervisor knows: whether Core runs, the app's ingress address, the sessions."""
+class Supervisor:
+    """Supervisor's state: whether Core runs, the app's ingress address, the ingress sessions."""
 
     def __init__(self):
         self.core_allowed = True
@@ -47,8 +47,8 @@ class House:
 
     async def start(self, _app):
         self.plain = aiohttp.ClientSession()
-        near = aiohttp.TCPConnector(local_addr=(INGRESS_FROM, 0))
-        self.ingress = aiohttp.ClientSession(connector=near)
+        connector = aiohttp.TCPConnector(local_addr=(INGRESS_FROM, 0))
+        self.ingress = aiohttp.ClientSession(connector=connector)
 
     async def stop(self, _app):
         await self.plain.close()
@@ -59,8 +59,8 @@ class House:
             return False
         headers = {hdrs.AUTHORIZATION: f"Bearer {CORE_TOKEN}"}
         try:
-            async with self.plain.get(f"{CORE}/api/core/state", headers=headers) as answer:
-                return answer.status == 200 and (await answer.json())["state"] == "RUNNING"
+            async with self.plain.get(f"{CORE}/api/core/state", headers=headers) as response:
+                return response.status == 200 and (await response.json())["state"] == "RUNNING"
         except (aiohttp.ClientError, asyncio.TimeoutError):
             return False
 
@@ -74,46 +74,46 @@ def ok(data):
     return web.json_response({"result": "ok", "data": data})
 
 
-# --- Core, seen by the app ---------------------------------------------------------------------
+# --- Proxies of Core ---------------------------------------------------------------------------
 
 
 async def core_websocket(request):
-    """The handshake is Supervisor's own; only then Core is dialled, with Supervisor's token."""
-    house = request.app["house"]
-    if not await house.core_runs():
+    """Authenticates the app first, then connects to Core with Supervisor's token."""
+    supervisor = request.app["supervisor"]
+    if not await supervisor.core_runs():
         raise web.HTTPBadGateway
     server = web.WebSocketResponse(heartbeat=30)
     await server.prepare(request)
     version = os.environ.get("STANDIN_CORE_VERSION", "")
     await server.send_json({"type": "auth_required", "ha_version": version})
     try:
-        said = await server.receive_json(timeout=10)
+        auth = await server.receive_json(timeout=10)
     except (asyncio.TimeoutError, TypeError, ValueError):
         return server
-    if said.get("access_token", said.get("api_password")) != APP_TOKEN:
+    if auth.get("access_token", auth.get("api_password")) != APP_TOKEN:
         await server.send_json({"type": "auth_invalid", "message": "Invalid access"})
         return server
     await server.send_json({"type": "auth_ok", "ha_version": version})
     try:
-        client = await dial_core(house)
+        client = await connect_core(supervisor)
     except (aiohttp.ClientError, asyncio.TimeoutError, TypeError):
         return server
-    house.proxied.add(server)
+    supervisor.proxied.add(server)
     try:
-        if not house.core_allowed:
+        if not supervisor.core_allowed:
             return server
         await asyncio.gather(to_app(client, server), to_core(server, client))
     except (ConnectionError, RuntimeError, aiohttp.ClientError):
         pass
     finally:
-        house.proxied.discard(server)
+        supervisor.proxied.discard(server)
         await client.close()
         await server.close()
     return server
 
 
-async def dial_core(house):
-    client = await house.plain.ws_connect(f"{CORE}/api/websocket", max_msg_size=64 * MIB)
+async def connect_core(supervisor):
+    client = await supervisor.plain.ws_connect(f"{CORE}/api/websocket", max_msg_size=64 * MIB)
     await client.receive_json()
     await client.send_json({"type": "auth", "access_token": CORE_TOKEN})
     if (await client.receive_json()).get("type") != "auth_ok":
@@ -136,7 +136,7 @@ async def to_core(server, client):
         if message.type is WSMsgType.BINARY:
             await client.send_bytes(message.data)
         elif message.type is WSMsgType.TEXT:
-            if (denied := reserved(message.data)) is None:
+            if (denied := denied_id(message.data)) is None:
                 await client.send_str(message.data)
             else:
                 error = {"code": "unauthorized", "message": "Unauthorized"}
@@ -146,51 +146,51 @@ async def to_core(server, client):
     await client.close()
 
 
-def reserved(text):
-    """The id of a command that apps may not send; None for any other."""
+def denied_id(text):
+    """The id of a command that apps may not send, or None for other commands."""
     try:
-        said = json.loads(text)
-        if said["type"].startswith(("supervisor/", "hassio/")):
-            return said.get("id")
+        command = json.loads(text)
+        if command["type"].startswith(("supervisor/", "hassio/")):
+            return command.get("id")
     except (ValueError, TypeError, KeyError, AttributeError):
         pass
     return None
 
 
 async def core_rest(request):
-    house = request.app["house"]
+    supervisor = request.app["supervisor"]
     if not is_the_app(request):
         raise web.HTTPUnauthorized
     path = request.match_info["path"]
     if path.startswith(("hassio/", "hassio_")):
         raise web.HTTPForbidden
-    if not await house.core_runs():
+    if not await supervisor.core_runs():
         raise web.HTTPBadGateway
     headers = {hdrs.AUTHORIZATION: f"Bearer {CORE_TOKEN}"}
     for name in (hdrs.CONTENT_TYPE, hdrs.ACCEPT):
         if name in request.headers:
             headers[name] = request.headers[name]
     try:
-        async with house.plain.request(
+        async with supervisor.plain.request(
             request.method,
             f"{CORE}/api/{path}",
             headers=headers,
             params=request.query,
             data=await request.read(),
-        ) as answer:
+        ) as response:
             return web.Response(
-                status=answer.status,
-                body=await answer.read(),
-                content_type=answer.content_type,
+                status=response.status,
+                body=await response.read(),
+                content_type=response.content_type,
             )
     except aiohttp.ClientError as error:
         raise web.HTTPBadGateway from error
 
 
-# --- Supervisor itself, seen by the app --------------------------------------------------------
+# --- Supervisor's own endpoints ----------------------------------------------------------------
 
 
-def told(data):
+def endpoint(data):
     async def handler(request):
         if not is_the_app(request):
             return web.json_response({"result": "error", "message": "unauthorized"}, status=401)
@@ -224,12 +224,12 @@ SELF = {
 }
 
 
-# --- Ingress: the browser's Core, then Supervisor, then the app --------------------------------
+# --- Ingress: Core, then Supervisor, then the app ----------------------------------------------
 
 
 async def core_ingress(request):
-    """Core's hop: says where the request came from, and leaves encoding to itself."""
-    headers = kept(request, {*HOP_HEADERS, hdrs.ACCEPT_ENCODING})
+    """Core's hop: adds the client's address, and removes Accept-Encoding."""
+    headers = headers_without(request, {*HOP_HEADERS, hdrs.ACCEPT_ENCODING})
     token, path = request.match_info["token"], request.match_info["path"]
     peer = str(ipaddress.ip_address(request.transport.get_extra_info("peername")[0]))
     before = request.headers.get(hdrs.X_FORWARDED_FOR)
@@ -239,27 +239,27 @@ async def core_ingress(request):
     headers.setdefault(hdrs.X_FORWARDED_HOST, request.host)
     headers.setdefault(hdrs.X_FORWARDED_PROTO, request.scheme)
     supervisor = f"http://127.0.0.1:{request.app['port']}/ingress/{token}/{path}"
-    return await forward(request, request.app["house"].plain, supervisor, headers)
+    return await forward(request, request.app["supervisor"].plain, supervisor, headers)
 
 
 async def supervisor_ingress(request):
-    """Supervisor's hop: says who it is, by the session of the cookie."""
-    house = request.app["house"]
+    """Supervisor's hop: adds the user of the session cookie."""
+    supervisor = request.app["supervisor"]
     session = request.cookies.get("ingress_session")
-    if session not in house.sessions:
+    if session not in supervisor.sessions:
         raise web.HTTPUnauthorized
-    if house.app is None:
+    if supervisor.app is None:
         raise web.HTTPServiceUnavailable
-    headers = aiohttp.client.CIMultiDict(house.sessions[session])
-    headers.extend(kept(request, {*HOP_HEADERS, "X-Supervisor-Token", "X-Hassio-Key", *USER_HEADERS}))
+    headers = aiohttp.client.CIMultiDict(supervisor.sessions[session])
+    headers.extend(headers_without(request, {*HOP_HEADERS, "X-Supervisor-Token", "X-Hassio-Key", *USER_HEADERS}))
     peer = request.transport.get_extra_info("peername")[0]
     headers[hdrs.X_FORWARDED_FOR] = f"{request.headers.get(hdrs.X_FORWARDED_FOR)}, {peer}"
-    url = f"http://{house.app}/{request.match_info['path']}"
-    return await forward(request, house.ingress, url, headers)
+    url = f"http://{supervisor.app}/{request.match_info['path']}"
+    return await forward(request, supervisor.ingress, url, headers)
 
 
-def kept(request, dropped):
-    """The request's headers but these. The spelling counts, as it does in Supervisor."""
+def headers_without(request, dropped):
+    """The request's headers except the dropped ones. Compares case-sensitively, as Supervisor does."""
     headers = aiohttp.client.CIMultiDict()
     for name, value in request.headers.items():
         if name not in dropped:
@@ -286,27 +286,27 @@ async def forward_request(request, session, url, headers):
         allow_redirects=False,
         timeout=aiohttp.ClientTimeout(total=None),
         skip_auto_headers={hdrs.CONTENT_TYPE},
-    ) as answer:
-        told = aiohttp.client.CIMultiDict()
-        for name, value in answer.headers.items():
+    ) as response:
+        forwarded = aiohttp.client.CIMultiDict()
+        for name, value in response.headers.items():
             if name not in {*HOP_HEADERS, hdrs.CONTENT_TYPE}:
-                told.add(name, value)
-        plain_type = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip()
+                forwarded.add(name, value)
+        plain_type = response.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip()
         if plain_type:
-            told[hdrs.CONTENT_TYPE] = plain_type
-        if hdrs.CONTENT_LENGTH in answer.headers or answer.status in (204, 304):
-            return web.Response(status=answer.status, headers=told, body=await answer.read())
-        stream = web.StreamResponse(status=answer.status, headers=told)
+            forwarded[hdrs.CONTENT_TYPE] = plain_type
+        if hdrs.CONTENT_LENGTH in response.headers or response.status in (204, 304):
+            return web.Response(status=response.status, headers=forwarded, body=await response.read())
+        stream = web.StreamResponse(status=response.status, headers=forwarded)
         await stream.prepare(request)
-        async for chunk, _ in answer.content.iter_chunks():
+        async for chunk, _ in response.content.iter_chunks():
             await stream.write(chunk)
         return stream
 
 
 async def forward_websocket(request, session, url, headers):
-    """Accepts before the app has answered, as both hops do: a refusal becomes an early close."""
-    asked = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
-    protocols = [word.strip() for word in asked.split(",") if word.strip()]
+    """Accepts before the app has responded, as both hops do. A refusal of the app becomes an early close."""
+    requested = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
+    protocols = [word.strip() for word in requested.split(",") if word.strip()]
     near = web.WebSocketResponse(
         protocols=protocols, autoclose=False, autoping=False, max_msg_size=16 * MIB
     )
@@ -342,47 +342,47 @@ async def pump(source, target):
         pass
 
 
-# --- What a test sets --------------------------------------------------------------------------
+# --- Endpoints for tests -----------------------------------------------------------------------
 
 
 async def set_app(request):
-    request.app["house"].app = (await request.json())["ingress"]
+    request.app["supervisor"].app = (await request.json())["ingress"]
     return ok({})
 
 
 async def set_core(request):
-    """Whether Supervisor believes that Core runs; when not, what it proxies is cut as well."""
-    house = request.app["house"]
-    house.core_allowed = (await request.json())["runs"]
-    if not house.core_allowed:
-        # One that is going by itself must not keep the others.
-        closing = [socket.close() for socket in house.proxied]
+    """Sets whether Supervisor treats Core as running. If not, also closes proxied connections."""
+    supervisor = request.app["supervisor"]
+    supervisor.core_allowed = (await request.json())["runs"]
+    if not supervisor.core_allowed:
+        # A connection that is already closing must not prevent the others.
+        closing = [socket.close() for socket in supervisor.proxied]
         await asyncio.gather(*closing, return_exceptions=True)
     return ok({})
 
 
 async def make_session(request):
-    """An ingress session of a user of Core; without a user, Supervisor names none."""
+    """Creates an ingress session of a user of Core, or one without a user."""
     user, headers = await request.json(), {}
     for header, key in zip(USER_HEADERS, ("id", "username", "name")):
         if user.get(key) is not None:
             headers[header] = user[key]
     session = secrets.token_hex(32)
-    request.app["house"].sessions[session] = headers
+    request.app["supervisor"].sessions[session] = headers
     return ok({"session": session})
 
 
 def main():
     app = web.Application(client_max_size=16 * MIB)
-    house = app["house"] = House()
-    app.on_startup.append(house.start)
-    app.on_cleanup.append(house.stop)
+    supervisor = app["supervisor"] = Supervisor()
+    app.on_startup.append(supervisor.start)
+    app.on_cleanup.append(supervisor.stop)
     app.router.add_get("/core/websocket", core_websocket)
     for method in ("GET", "POST", "DELETE"):
         app.router.add_route(method, "/core/api/{path:.*}", core_rest)
-    app.router.add_get("/info", told(INFO))
-    app.router.add_get("/network/info", told(NETWORK))
-    app.router.add_get("/addons/self/info", told(SELF))
+    app.router.add_get("/info", endpoint(INFO))
+    app.router.add_get("/network/info", endpoint(NETWORK))
+    app.router.add_get("/addons/self/info", endpoint(SELF))
     app.router.add_route("*", "/api/hassio_ingress/{token}/{path:.*}", core_ingress)
     app.router.add_route("*", "/ingress/{token}/{path:.*}", supervisor_ingress)
     app.router.add_put("/standin/app", set_app)
@@ -395,7 +395,7 @@ async def serve(app):
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
-    # The port is known only once it is bound, and handlers need it.
+    # Handlers need the port, which is known only after binding.
     await site.start()
     app._state["port"] = runner.addresses[0][1]
     print(f"ready {app['port']}", flush=True)

@@ -1,4 +1,4 @@
-// The stand-in Supervisor against plain clients: what the other tests stand on is as Supervisor has it.
+// The stand-in Supervisor behaves as the real one, on which the other tests depend.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -7,51 +7,51 @@ import { WebSocketServer } from "ws";
 
 import { next, within } from "../e2e/support.mjs";
 import { makeUser } from "./core.mjs";
-import { startHouse } from "./house.mjs";
+import { startHome } from "./home.mjs";
 
-let house;
+let home;
 before(async () => {
-  house = await startHouse();
-  console.log(`# Home Assistant Core ${house.core.version}, started in ${house.core.startedInMs} ms`);
+  home = await startHome();
+  console.log(`# Home Assistant Core ${home.core.version}, started in ${home.core.startedInMs} ms`);
 });
-after(() => house?.close());
+after(() => home?.close());
 
-test("an app enters Core's WebSocket API by its own token", async (t) => {
-  const app = await house.enterAsApp();
+test("an app opens Core's WebSocket API with its own token", async (t) => {
+  const app = await home.openSessionAsApp();
   t.after(() => app.close());
-  assert.equal(app.version, house.core.version);
+  assert.equal(app.version, home.core.version);
   const states = await app.command("get_states");
   assert.ok(states.some(({ entity_id }) => entity_id === "light.bed_light"));
   await assert.rejects(app.command("supervisor/api", {}), { code: "unauthorized" });
   await assert.rejects(app.command("hassio/update", {}), { code: "unauthorized" });
-  await assert.rejects(house.enterAsApp("wrong"), /Invalid access/);
+  await assert.rejects(home.openSessionAsApp("wrong"), /Invalid access/);
 });
 
-test("REST comes through for the app alone, and Core's hassio paths for nobody", async () => {
-  const authorization = `Bearer ${house.token}`;
-  const { body } = await house.ask("GET", "/core/api/config", { authorization });
+test("Core's REST API is open to the app only, and its hassio paths to nobody", async () => {
+  const authorization = `Bearer ${home.token}`;
+  const { body } = await home.ask("GET", "/core/api/config", { authorization });
   assert.equal(body.location_name, "House");
-  const fired = await house.ask("POST", "/core/api/events/plain", { authorization }, { a: 1 });
+  const fired = await home.ask("POST", "/core/api/events/plain", { authorization }, { a: 1 });
   assert.deepEqual(fired.body, { message: "Event plain fired." });
-  assert.equal((await house.ask("GET", "/core/api/config", {})).status, 401);
-  assert.equal((await house.ask("GET", "/core/api/hassio/x", { authorization })).status, 403);
-  const info = await house.ask("GET", "/network/info", { authorization });
+  assert.equal((await home.ask("GET", "/core/api/config", {})).status, 401);
+  assert.equal((await home.ask("GET", "/core/api/hassio/x", { authorization })).status, 403);
+  const info = await home.ask("GET", "/network/info", { authorization });
   assert.equal(info.body.result, "ok");
-  assert.equal((await house.ask("GET", "/info", {})).status, 401);
+  assert.equal((await home.ask("GET", "/info", {})).status, 401);
 });
 
-test("while Core does not run there is no proxy", async (t) => {
-  t.after(() => house.findCore());
-  const app = await house.enterAsApp();
-  await house.loseCore();
-  await within("the end", app.end);
-  await assert.rejects(house.enterAsApp(), /502/);
-  const authorization = `Bearer ${house.token}`;
-  assert.equal((await house.ask("GET", "/core/api/config", { authorization })).status, 502);
+test("the proxy responds with 502 while Core is stopped", async (t) => {
+  t.after(() => home.reconnectCore());
+  const app = await home.openSessionAsApp();
+  await home.disconnectCore();
+  await within("the close", app.end);
+  await assert.rejects(home.openSessionAsApp(), /502/);
+  const authorization = `Bearer ${home.token}`;
+  assert.equal((await home.ask("GET", "/core/api/config", { authorization })).status, 502);
 });
 
-test("ingress says who comes, from where, and how", async (t) => {
-  const user = await makeUser(house.core, "Ben", "system-users");
+test("ingress forwards the user, the address and the scheme", async (t) => {
+  const user = await makeUser(home.core, "Ben", "system-users");
   const seen = [];
   const app = http.createServer((request, response) => {
     seen.push(Object.assign(request, { from: request.socket.remoteAddress }));
@@ -65,9 +65,9 @@ test("ingress says who comes, from where, and how", async (t) => {
   });
   await new Promise((resolve) => app.listen(0, "127.0.0.1", resolve));
   t.after(() => (app.close(), app.closeAllConnections()));
-  await house.setApp(`127.0.0.1:${app.address().port}`);
+  await home.setApp(`127.0.0.1:${app.address().port}`);
 
-  const panel = await house.browser(user);
+  const panel = await home.browser(user);
   const forged = { "X-Remote-User-Id": "x", "X-Supervisor-Token": "y", "Accept-Encoding": "zstd" };
   const page = await panel.ask("GET", "/start?a=1", undefined, forged);
   assert.equal(page.headers["content-type"], "text/html");
@@ -84,8 +84,8 @@ test("ingress says who comes, from where, and how", async (t) => {
   assert.equal(headers["x-forwarded-proto"], "http");
   assert.equal(headers["x-forwarded-host"], headers.host);
   assert.doesNotMatch(headers["accept-encoding"] ?? "", /zstd/);
-  // Supervisor drops a forged identity by its exact spelling; in any other, its HTTP client lets it take
-  // the genuine one's place. The spelling alone tells.
+  // Supervisor drops a forged identity header only in its exact letter case. In another case, its HTTP client lets
+  // it replace the real one. Only the letter case shows the difference.
   await panel.ask("GET", "/", undefined, { "x-remote-user-id": "forged", "x-forwarded-for": "::1" });
   assert.deepEqual(seen[1].headersDistinct["x-remote-user-id"], ["forged"]);
   const spelled = (name) => seen[1].rawHeaders.filter((raw) => raw.toLowerCase() === name);
@@ -98,6 +98,6 @@ test("ingress says who comes, from where, and how", async (t) => {
   socketOfPanel.send("hello");
   assert.equal(String((await next(socketOfPanel, "message"))[0]), "hello!");
   assert.equal(seen[2].headers["x-remote-user-id"], user.id);
-  const stranger = await house.ask("GET", `${panel.base}/`, { cookie: "ingress_session=none" });
-  assert.equal(stranger.status, 401);
+  const unauthenticated = await home.ask("GET", `${panel.base}/`, { cookie: "ingress_session=none" });
+  assert.equal(unauthenticated.status, 401);
 });

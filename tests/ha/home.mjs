@@ -1,4 +1,4 @@
-// A house for tests: Core, the stand-in Supervisor in front of it, and daemons that live behind that.
+// A Home Assistant home for tests: Core, the stand-in Supervisor in front of it, and daemons that connect to it.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -9,13 +9,13 @@ import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 
 import { startDaemon, within } from "../e2e/support.mjs";
-import { PROGRAMS, enter, eventually, makeUser, startCore } from "./core.mjs";
+import { PROGRAMS, eventually, makeUser, openSession, startCore } from "./core.mjs";
 
 const STANDIN = fileURLToPath(new URL("standin.py", import.meta.url));
 const INGRESS_FROM = "127.0.0.2";
 
-/** Core with a stand-in Supervisor, for all tests of a file; `close` ends both. */
-export async function startHouse(more) {
+/** Starts Core and a stand-in Supervisor for all tests of a file. `close` stops both. */
+export async function startHome(more) {
   const core = await startCore(more);
   try {
     const supervisorUser = await makeUser(core, "Supervisor", "system-admin");
@@ -52,16 +52,16 @@ async function standIn(core, coreToken) {
     core,
     port,
     token,
-    /** How a person of the house makes something so: a command of Core's WebSocket API. */
-    command: (type, fields) => core.door.command(type, fields),
-    /** A session of Core's API as an app has it. */
-    enterAsApp: (as = token) => enter(`ws://127.0.0.1:${port}/core/websocket`, as),
+    /** Sends a command to Core's WebSocket API as its owner. */
+    command: (type, fields) => core.session.command(type, fields),
+    /** Opens a session of Core's API through Supervisor's proxy, as an app does. */
+    openSessionAsApp: (as = token) => openSession(`ws://127.0.0.1:${port}/core/websocket`, as),
     ask: (method, path, headers, body) => ask(port, method, path, headers, body),
-    /** Supervisor takes Core for stopped: cuts what it proxies, and refuses more with 502. */
-    loseCore: () => set("PUT", "core", { runs: false }),
-    findCore: () => set("PUT", "core", { runs: true }),
+    /** Makes Supervisor treat Core as stopped: it cuts proxied connections and responds with 502. */
+    disconnectCore: () => set("PUT", "core", { runs: false }),
+    reconnectCore: () => set("PUT", "core", { runs: true }),
     setApp: (ingress) => set("PUT", "app", { ingress }),
-    /** A browser in which this user of Core opened the panel. */
+    /** A browser session in which this user of Core has opened the panel. */
     browser: async (user) => {
       const { session } = (await set("POST", "session", user)).body.data;
       return browser(port, session);
@@ -107,11 +107,11 @@ function ask(port, method, path, headers, body) {
   return within(`${method} ${path}`, answer);
 }
 
-/** A daemon as Supervisor would start it: the app of this house. */
-export async function startApp(t, house, options = {}) {
+/** Starts a daemon as Supervisor would start the app. */
+export async function startApp(t, home, options = {}) {
   const daemon = await startDaemon(t, {
-    SUPERVISOR_TOKEN: house.token,
-    WALLCAST_SUPERVISOR_URL: `http://127.0.0.1:${house.port}`,
+    SUPERVISOR_TOKEN: home.token,
+    WALLCAST_SUPERVISOR_URL: `http://127.0.0.1:${home.port}`,
     WALLCAST_INGRESS_LISTEN: "127.0.0.1:0",
     WALLCAST_INGRESS_FROM: INGRESS_FROM,
     ...options,
@@ -119,54 +119,54 @@ export async function startApp(t, house, options = {}) {
   const { restart } = daemon;
   daemon.restart = async (signal, meanwhile) => {
     await restart(signal, meanwhile);
-    await house.setApp(`127.0.0.1:${daemon.ingressPort}`);
+    await home.setApp(`127.0.0.1:${daemon.ingressPort}`);
   };
-  await house.setApp(`127.0.0.1:${daemon.ingressPort}`);
+  await home.setApp(`127.0.0.1:${daemon.ingressPort}`);
   return daemon;
 }
 
-/** The area of that id once it is mirrored, with at least these entities. */
-export function mirrored(daemon, areaId, entityIds = []) {
+/** Waits until the area is mirrored with at least these entities, and returns it. */
+export function waitForMirroredArea(daemon, areaId, entityIds = []) {
   return eventually(`area ${areaId} with ${entityIds.join(", ") || "anything"}`, async () => {
     const { status, body } = await daemon.admin("GET", `/api/areas/${areaId}`);
     return status === 200 && entityIds.every((id) => body.entityIds.includes(id)) ? body : null;
   });
 }
 
-/** Waits until the daemon's health says this word of Home Assistant. */
-export function homeIs(daemon, word) {
+/** Waits until the daemon's health shows this status of Home Assistant. */
+export function waitForHomeAssistant(daemon, word) {
   return eventually(`homeassistant to be ${word}`, async () => {
     const { body } = await daemon.admin("GET", "/health");
     return body.services.homeassistant === word;
   });
 }
 
-/** A tablet on `/ws` that writes down all it is told; `position` is a query to come back with. */
-export async function tabletOn(t, daemon, token, position = "") {
+/** Connects a tablet to `/ws` and records its messages. `position` is a query string to resume from. */
+export async function connectTablet(t, daemon, token, position = "") {
   const socket = new WebSocket(`wss://localhost:${daemon.port}/ws${position}`, {
     ca: daemon.ca,
     headers: { authorization: `Bearer ${token}` },
   });
   t.after(() => socket.terminate());
-  return listening(socket);
+  return recordMessages(socket);
 }
 
-/** Writes down what a JSON WebSocket is told, and asks on it. */
-export async function listening(socket) {
-  const told = [];
+/** Records the messages of a JSON WebSocket, and sends requests on it. */
+export async function recordMessages(socket) {
+  const received = [];
   const waiting = new Set();
   socket.on("message", (text) => {
     const message = JSON.parse(text);
-    told.push({ ...message, at: performance.now() });
+    received.push({ ...message, at: performance.now() });
     for (const check of [...waiting]) check();
   });
   let last = 0;
-  /** The first message at or after `from` (an index into `told`) that fits. */
-  const heard = (what, fits, from = 0) => {
+  /** Waits for the first message at or after the index `from` that matches. */
+  const waitFor = (what, matches, from = 0) => {
     let check;
     const seen = new Promise((resolve) => {
       check = () => {
-        const found = told.slice(from).find(fits);
+        const found = received.slice(from).find(matches);
         if (found) resolve(found);
       };
       waiting.add(check);
@@ -176,18 +176,18 @@ export async function listening(socket) {
   };
   const tablet = {
     socket,
-    told,
-    heard,
-    of: (type) => told.filter((message) => message.type === type).map((message) => message.data),
-    /** Sends a message that is answered, and gives the result's data. */
+    received,
+    waitFor,
+    of: (type) => received.filter((message) => message.type === type).map((message) => message.data),
+    /** Sends a message with a request id, and returns the data of its response. */
     ask: async (type, data = {}) => {
       const requestId = `r${++last}`;
       socket.send(JSON.stringify({ type, data, requestId }));
-      return (await heard(`the answer to ${type}`, (message) => message.requestId === requestId)).data;
+      return (await waitFor(`the response to ${type}`, (message) => message.requestId === requestId)).data;
     },
-    /** Everything told to this session before now has come once this has: answers keep the order. */
+    /** Waits until all earlier events of this session have arrived. Responses keep the order. */
     settle: () => tablet.ask("ping"),
   };
-  await heard("connection", ({ type }) => type === "connection");
+  await waitFor("connection", ({ type }) => type === "connection");
   return tablet;
 }
