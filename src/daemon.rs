@@ -27,7 +27,7 @@ use crate::retention::{self, Keep};
 use crate::rooms;
 use crate::server::{self, ListenError, Listeners};
 use crate::system::System;
-use local_tls::{Certificates, Upkeep};
+use local_tls::{CertificateUpdater, Certificates};
 use realtime_protocol::engineio;
 use wallcast_core::auth::{Signer, Subject};
 use wallcast_core::hub::Hub;
@@ -71,7 +71,7 @@ impl StartError {
     /// Whether the owner has to change an option (exit code 2) rather than the surroundings (1).
     pub fn is_option(&self) -> bool {
         match self {
-            Self::Option(_) | Self::Tls(local_tls::TlsError::OutsideTheHouse { .. }) => true,
+            Self::Option(_) | Self::Tls(local_tls::TlsError::OutsideLocalNames { .. }) => true,
             Self::Keys(error) => error.is_option(),
             _ => false,
         }
@@ -83,7 +83,7 @@ struct House {
     app: Arc<App>,
     folder: DataFolder,
     stopper: shutdown::Stopper,
-    upkeep: Upkeep,
+    updater: CertificateUpdater,
 }
 
 /// Runs the daemon until SIGTERM or SIGINT.
@@ -101,12 +101,12 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         app,
         folder,
         stopper,
-        upkeep,
+        updater,
     } = build(config, folder).await?;
     restored::tell(&app.store).await?;
     let bound = app.bound.get_or_init(|| listeners.bound()).clone();
     let stopped = app.shutdown.clone();
-    tokio::spawn(async move { upkeep.run(async move { stopped.begun().await }).await });
+    tokio::spawn(async move { updater.run(async move { stopped.begun().await }).await });
     tokio::spawn(pairing::expiry::run(
         app.store.clone(),
         app.pairings.clone(),
@@ -238,7 +238,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
     let store = Store::open(&folder, entities.clone())?;
     let signer = Signer::new(&keys::signing_key(&store).await?);
-    let (certificates, upkeep) =
+    let (certificates, updater) =
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
     let (shutdown, stopper) = shutdown::channel();
 
@@ -302,7 +302,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         app,
         folder,
         stopper,
-        upkeep,
+        updater,
     })
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::config::Config;
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorToken};
-use local_tls::{HostSource, Kept, KeptCertificate, Machine};
+use local_tls::{HostSource, Machine, StoredCertificate, StoredCertificates};
 use wallcast_core::auth::KEY_BYTES;
 use wallcast_core::random;
 use wallcast_core::store::{Store, StoreError, house};
@@ -87,30 +87,30 @@ pub(crate) async fn certificate_setup(
             .unwrap_or_default(),
         tls_names: names,
         host,
-        kept,
-        keep: Arc::new(KeepInStore(store.clone())),
-        now: Arc::new(time::OffsetDateTime::now_utc),
+        stored: kept,
+        store: Arc::new(KeepInStore(store.clone())),
+        clock: Arc::new(time::OffsetDateTime::now_utc),
     })
 }
 
 const AUTHORITY: (&str, &str) = ("authority_cert", "authority_key");
 const LEAF: (&str, &str) = ("leaf_cert", "leaf_key");
 
-fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<Kept>> {
-    let pair = |(cert, key): (&str, &str)| -> rusqlite::Result<Option<KeptCertificate>> {
+fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<StoredCertificates>> {
+    let pair = |(cert, key): (&str, &str)| -> rusqlite::Result<Option<StoredCertificate>> {
         let both = house::get(db, cert)?.zip(house::get(db, key)?);
-        Ok(both.map(|(cert, key)| KeptCertificate { cert, key }))
+        Ok(both.map(|(cert, key)| StoredCertificate { cert, key }))
     };
     Ok(pair(AUTHORITY)?
         .zip(pair(LEAF)?)
-        .map(|(authority, leaf)| Kept { authority, leaf }))
+        .map(|(authority, leaf)| StoredCertificates { authority, leaf }))
 }
 
 /// Keeps the local CA and its leaf in the house's one file.
 struct KeepInStore(Store);
 
-impl local_tls::Keep for KeepInStore {
-    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), local_tls::KeepError>> {
+impl local_tls::CertificateStore for KeepInStore {
+    fn save(&self, kept: StoredCertificates) -> BoxFuture<'_, Result<(), local_tls::SaveError>> {
         Box::pin(async move {
             self.0
                 .write(move |tx| {

@@ -10,13 +10,13 @@ use tracing::warn;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use local_tls::{AltName, HostFacts, HostName, HostSource, Survey};
+use local_tls::{AltName, HostFacts, HostName, HostReport, HostSource};
 
 use crate::supervisor::{Supervisor, SupervisorError};
 
 impl HostSource for Supervisor {
-    fn survey(&self, within: Duration) -> BoxFuture<'_, Survey> {
-        async move { survey(&self.clone().within(within)).await }.boxed()
+    fn query(&self, timeout: Duration) -> BoxFuture<'_, HostReport> {
+        async move { query_supervisor(&self.clone().within(timeout)).await }.boxed()
     }
 
     fn is_remote(&self) -> bool {
@@ -55,7 +55,7 @@ struct CoreConfig {
     internal_url: Option<String>,
 }
 
-async fn survey(supervisor: &Supervisor) -> Survey {
+async fn query_supervisor(supervisor: &Supervisor) -> HostReport {
     let (info, network, core) = tokio::join!(
         supervisor.get_json::<Info>("/info"),
         supervisor.get_json::<Network>("/network/info"),
@@ -67,7 +67,7 @@ async fn survey(supervisor: &Supervisor) -> Survey {
     let core = answered(core, &mut missing);
     let facts = HostFacts {
         host: info.hostname.and_then(|name| HostName::parse(&name).ok()),
-        reached_at: core
+        access_names: core
             .internal_url
             .as_deref()
             .and_then(host_of)
@@ -75,7 +75,7 @@ async fn survey(supervisor: &Supervisor) -> Survey {
             .collect(),
         addresses: addresses(&network),
     };
-    Survey { facts, missing }
+    HostReport { facts, missing }
 }
 
 fn answered<T: Default>(answer: Result<T, SupervisorError>, missing: &mut Option<String>) -> T {
@@ -134,16 +134,16 @@ mod tests {
             200,
             r#"{"internal_url":"http://ha.lan:8123"}"#,
         );
-        let survey = fake.client().survey(LIMIT).await;
+        let report = fake.client().query(LIMIT).await;
         let addresses: Vec<IpAddr> = ["192.168.1.5", "fe80::1", "fd00::5"]
             .map(|a| a.parse().unwrap())
             .into();
         assert_eq!(
-            survey,
-            Survey {
+            report,
+            HostReport {
                 facts: HostFacts {
                     host: Some(HostName::parse("pi4").unwrap()),
-                    reached_at: vec![AltName::parse("ha.lan").unwrap()],
+                    access_names: vec![AltName::parse("ha.lan").unwrap()],
                     addresses,
                 },
                 missing: None,
@@ -152,20 +152,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_come_later_leaves_the_survey_incomplete() {
+    async fn only_temporary_failures_leave_report_incomplete() {
         let fake = FakeSupervisor::start().await;
         fake.answers("/info", 200, r#"{"result":"ok","data":{"hostname":"pi4"}}"#);
         fake.answers("/network/info", 403, "");
         fake.answers("/core/api/config", 200, r#"{"internal_url":null}"#);
         let source = fake.client();
-        let survey = source.survey(LIMIT).await;
+        let report = source.query(LIMIT).await;
         assert_eq!(
-            survey.missing, None,
+            report.missing, None,
             "a missing right does not come back by waiting"
         );
-        assert!(survey.facts.host.is_some());
+        assert!(report.facts.host.is_some());
         fake.answers("/core/api/config", 502, "");
-        assert!(source.survey(LIMIT).await.missing.unwrap().contains("502"));
+        assert!(source.query(LIMIT).await.missing.unwrap().contains("502"));
     }
 
     #[test]

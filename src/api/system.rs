@@ -6,16 +6,16 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::http::{ApiError, ListenerKind, Reply, Request};
-use local_tls::Origin;
+use local_tls::CertificateSource;
 use wallcast_core::clock::Timestamp;
 
 /// `{version, epoch, publicUrl, isIngress, certificate: {origin, fingerprint, expiresAt, authority}}`:
 /// `publicUrl` is where tablets reach the public listener, `origin` is `local` or `files`, and
 /// `authority` `{fingerprint}` of what `GET /ca.crt` gives, `null` where it gives nothing.
 pub(super) async fn house(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let serving = app.certificates.serving();
+    let served = app.certificates.served();
     let authority = app.certificates.authority();
-    let expires_at = serving
+    let expires_at = served
         .not_after
         .and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok())
         .map(Timestamp::from_unix_ms);
@@ -25,11 +25,11 @@ pub(super) async fn house(app: Arc<App>, request: Request) -> Result<Reply, ApiE
         "publicUrl": app.public_url(&request),
         "isIngress": request.peer().listener == ListenerKind::Ingress,
         "certificate": {
-            "origin": match serving.origin {
-                Origin::Files => "files",
-                Origin::Local => "local",
+            "origin": match served.source {
+                CertificateSource::Files => "files",
+                CertificateSource::Local => "local",
             },
-            "fingerprint": serving.fingerprint.to_string(),
+            "fingerprint": served.fingerprint.to_string(),
             "expiresAt": expires_at,
             "authority": authority.map(|ca| json!({ "fingerprint": ca.fingerprint.to_string() })),
         },

@@ -175,7 +175,7 @@ async fn certificate_reload_keeps_sockets_and_ignores_broken_files() {
     until("the failed reload to be logged", async || {
         daemon
             .log()
-            .contains("the old certificate stays")
+            .contains("still serving the previous certificate")
             .then_some(())
     })
     .await;

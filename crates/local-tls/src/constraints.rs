@@ -1,5 +1,5 @@
-//! What the local authority may vouch for (RFC 5280, 4.2.1.10): the one list behind both the
-//! certificate's name constraints and the choice of names for a leaf. Must never be widened in one place only.
+//! The names and addresses that a local authority may certify (RFC 5280, section 4.2.1.10). The same list defines the
+//! authority's name constraints and filters the names of its leaves, so the two cannot diverge.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,10 +7,10 @@ use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 
 use super::names::{AltName, HostName};
 
-/// Names that mean nothing outside a house.
+/// Names that the public DNS does not use.
 const DNS: [&str; 5] = ["local", "localhost", "home.arpa", "internal", "lan"];
 
-/// Private, link-local and loopback addresses; fc00::/7 are IPv6's private ones (RFC 4193).
+/// Private, link-local and loopback addresses. fc00::/7 are IPv6 unique local addresses (RFC 4193).
 const SUBNETS: [Subnet; 8] = [
     Subnet::V4(Ipv4Addr::new(10, 0, 0, 0), 8),
     Subnet::V4(Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -30,8 +30,9 @@ pub struct Constraints {
 }
 
 impl Constraints {
-    /// What an authority of this house may vouch for; `host` is its bare host name.
-    pub fn of_house(host: &HostName) -> Self {
+    /// The constraints of a new authority on `host` (a bare host name): names for local use such as `.local` and
+    /// `.lan`, the host's own name, and private, link-local and loopback addresses.
+    pub fn for_local_network(host: &HostName) -> Self {
         let mut dns: Vec<HostName> = DNS
             .into_iter()
             .filter_map(|name| HostName::parse(name).ok())
@@ -45,7 +46,7 @@ impl Constraints {
         }
     }
 
-    /// Whether a leaf of this authority may carry `name`.
+    /// Whether a leaf of this authority may contain `name`.
     pub fn permits(&self, name: &AltName) -> bool {
         match name {
             AltName::Dns(name) => self.dns.iter().any(|parent| name.is_within(parent)),
@@ -53,7 +54,7 @@ impl Constraints {
         }
     }
 
-    /// The permitted names; everything below them is permitted too.
+    /// The permitted DNS names. Names below them are permitted as well.
     pub fn names(&self) -> impl Iterator<Item = &HostName> {
         self.dns.iter()
     }
@@ -75,7 +76,7 @@ impl Constraints {
     }
 }
 
-/// A range of addresses: its first one and the length of the prefix in bits.
+/// A range of addresses: the first address and the prefix length in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subnet {
     V4(Ipv4Addr, u8),
@@ -83,7 +84,8 @@ pub(super) enum Subnet {
 }
 
 impl Subnet {
-    /// Reads the extension's form: the address followed by a mask of the same length.
+    /// Parses the encoding of the extension: an address followed by a mask of the same length. `None` if the
+    /// length is wrong or the mask is not a prefix.
     pub(super) fn from_octets(octets: &[u8]) -> Option<Self> {
         if let Some((address, mask)) = split::<4>(octets) {
             let (mask, prefix) = (
@@ -133,11 +135,11 @@ mod tests {
 
     fn permits(name: &str) -> bool {
         let host = HostName::parse("panel").unwrap();
-        Constraints::of_house(&host).permits(&AltName::parse(name).unwrap())
+        Constraints::for_local_network(&host).permits(&AltName::parse(name).unwrap())
     }
 
     #[test]
-    fn what_belongs_to_the_house_is_permitted() {
+    fn local_names_are_permitted() {
         for name in [
             "homeassistant.local",
             "localhost",
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_world_is_not() {
+    fn public_names_are_not_permitted() {
         for name in [
             "example.org",
             "homeassistant",
@@ -188,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn a_host_within_a_permitted_name_adds_nothing() {
+    fn host_within_permitted_name_adds_no_name() {
         let host = HostName::parse("localhost").unwrap();
-        assert_eq!(Constraints::of_house(&host).dns.len(), DNS.len());
+        assert_eq!(Constraints::for_local_network(&host).dns.len(), DNS.len());
     }
 
     #[test]
-    fn a_mask_with_holes_is_refused() {
+    fn subnet_with_invalid_mask_is_rejected() {
         assert_eq!(Subnet::from_octets(&[10, 0, 0, 0, 255, 0, 255, 0]), None);
         assert_eq!(Subnet::from_octets(&[10, 0, 0, 0, 255, 0, 0]), None);
         assert_eq!(Subnet::from_octets(&[]), None);

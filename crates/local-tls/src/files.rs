@@ -1,5 +1,5 @@
-//! The certificate and key that the user brings: reads the two files, and notices when they change.
-//! Must never replace a working pair by a broken one.
+//! Loads the user's certificate and key files, and detects when they change. An invalid pair is reported and never
+//! returned, so it cannot replace a working one.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -13,147 +13,149 @@ use rustls::sign::CertifiedKey;
 use super::fingerprint::Fingerprint;
 use super::resolver::provider;
 
-/// A chain of certificates is a few kilobytes; what is longer is something else.
-const MAX_FILE: u64 = 256 * 1024;
+/// Maximum size of a file in bytes. A certificate chain has a few kilobytes.
+const MAX_FILE_SIZE: u64 = 256 * 1024;
 
-/// Why the two files cannot be served.
+/// Why the two files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    /// One of the two is there, the other is not.
-    #[error("{} is missing, while its other half is there; both are needed", .0.display())]
-    Half(PathBuf),
-    /// A file is there but cannot be read.
-    #[error("{} cannot be read ({error}); the key must be readable for the user that runs Wallcast", path.display())]
+    /// Only one of the two files exists. The path is that of the missing one.
+    #[error("{} is missing, but the other file exists; both are required", .0.display())]
+    Missing(PathBuf),
+    /// A file exists but cannot be read.
+    #[error("{} cannot be read ({error}); the user that runs the server needs read permission", path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// Longer than any certificate.
-    #[error("{} is longer than 256 KiB, so it is no certificate", .0.display())]
-    Long(PathBuf),
-    /// No certificate in PEM.
-    #[error("{} holds no certificate in PEM form", .0.display())]
+    /// A file exceeds 256 KiB.
+    #[error("{} is longer than 256 KiB, so it is not a certificate or key", .0.display())]
+    TooLong(PathBuf),
+    /// The certificate file contains no PEM certificate.
+    #[error("{} contains no certificate in PEM format", .0.display())]
     NoCertificate(PathBuf),
-    /// No key in PEM, or an encrypted one.
-    #[error("{} holds no unencrypted private key in PEM form (PKCS #8, PKCS #1 or SEC1)", .0.display())]
+    /// The key file contains no PEM key, or only an encrypted one.
+    #[error("{} contains no unencrypted private key in PEM format (PKCS #8, PKCS #1 or SEC1)", .0.display())]
     NoKey(PathBuf),
-    /// The two do not fit, for instance while only one of them has been replaced.
-    #[error(
-        "certificate and key do not fit together: {0} (the server's own certificate must come first)"
-    )]
+    /// The key does not belong to the first certificate, for instance because only one file was replaced.
+    #[error("certificate and key do not match: {0} (the server's own certificate must come first)")]
     Mismatch(rustls::Error),
 }
 
-/// What a look at the files brought.
+/// The result of [`FileWatcher::check`].
 #[derive(Debug)]
-pub enum Look {
-    /// As before.
-    Same,
-    /// Neither file is there; told when that is news.
+pub enum FileCheck {
+    /// The files have not changed since the last check.
+    Unchanged,
+    /// Neither file exists. Returned once, then `Unchanged`.
     Absent,
-    /// There is something new, and it does not work; told once for each state of the files.
-    Broken(FilesError),
-    /// A new pair that works.
+    /// The files changed and cannot be used. Returned once for each change.
+    Invalid(FilesError),
+    /// The files changed and are a valid pair.
     Loaded(CertifiedKey),
 }
 
-/// Watches a pair of files by looking at them now and then.
+/// Detects changes of a certificate file and its key file by polling their metadata, which follows symlinks.
 #[derive(Debug)]
-pub struct FileWatch {
+pub struct FileWatcher {
     certfile: PathBuf,
     keyfile: PathBuf,
-    seen: Option<Seen>,
-    /// Whether the bytes must be read again although the stamps stand: a write in the same tick of the file
-    /// system's clock as our read leaves the same stamp.
-    unsettled: bool,
+    last_check: Option<LastCheck>,
+    /// Read the files at the next check even if their stamps are unchanged: a write in the same tick of the
+    /// file system's clock as the last read leaves the stamp as it is.
+    recheck_contents: bool,
 }
 
-type Stamps = (Option<Stamp>, Option<Stamp>);
+type PairStamps = (Option<FileStamp>, Option<FileStamp>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    stamps: Stamps,
-    digests: Digests,
+struct LastCheck {
+    stamps: PairStamps,
+    digests: PairDigests,
 }
 
-/// Tells one version of a file from the next, behind symlinks too.
+/// The metadata that identifies a version of a file. Symlinks are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     modified: (i64, i64),
-    /// Moves with rights and renames as well, and no tool can set it back.
+    /// Also changes with permissions and renames, and cannot be set by tools that preserve `modified`.
     changed: (i64, i64),
     length: u64,
     inode: (u64, u64),
 }
 
-/// The digests of the two files' bytes, or why there are none; the key itself is not held on to.
-type Digests = (
-    Result<Fingerprint, ReadFailure>,
-    Result<Fingerprint, ReadFailure>,
+/// The SHA-256 of each file, or why it could not be read. The key itself is not retained.
+type PairDigests = (
+    Result<Fingerprint, ReadError>,
+    Result<Fingerprint, ReadError>,
 );
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReadFailure {
-    Long,
+enum ReadError {
+    TooLong,
     Io(io::ErrorKind),
 }
 
-impl FileWatch {
-    /// Watches these two; nothing is read yet.
+impl FileWatcher {
+    /// Creates a watcher. Reads nothing until the first [`check`](Self::check).
     pub fn new(certfile: impl Into<PathBuf>, keyfile: impl Into<PathBuf>) -> Self {
         Self {
             certfile: certfile.into(),
             keyfile: keyfile.into(),
-            seen: None,
-            unsettled: false,
+            last_check: None,
+            recheck_contents: false,
         }
     }
 
-    /// Looks now. Blocks for two stats, and for reading two small files if those say that something changed.
-    pub fn look(&mut self) -> Look {
-        // Stamps first: a write after them shows at the next look.
-        let stamps = (Stamp::of(&self.certfile), Stamp::of(&self.keyfile));
-        let restamped = self.seen.as_ref().is_none_or(|seen| seen.stamps != stamps);
-        if !restamped && !self.unsettled {
-            return Look::Same;
+    /// Compares the files with the last check. Blocks for two `stat` calls, and for reading both files if their
+    /// metadata has changed.
+    pub fn check(&mut self) -> FileCheck {
+        // Stamps before contents: a write in between is detected at the next check.
+        let stamps = (FileStamp::of(&self.certfile), FileStamp::of(&self.keyfile));
+        let stamps_changed = self
+            .last_check
+            .as_ref()
+            .is_none_or(|last| last.stamps != stamps);
+        if !stamps_changed && !self.recheck_contents {
+            return FileCheck::Unchanged;
         }
-        self.unsettled = restamped;
+        self.recheck_contents = stamps_changed;
         let (chain, key) = (read(&self.certfile), read(&self.keyfile));
         let digests = (digest(&chain), digest(&key));
         let known = self
-            .seen
+            .last_check
             .as_ref()
-            .is_some_and(|seen| seen.digests == digests);
-        let look = if known {
-            Look::Same
+            .is_some_and(|last| last.digests == digests);
+        let result = if known {
+            FileCheck::Unchanged
         } else {
-            self.judge(chain, key)
+            self.load(chain, key)
         };
-        self.seen = Some(Seen { stamps, digests });
-        look
+        self.last_check = Some(LastCheck { stamps, digests });
+        result
     }
 
-    fn judge(
+    fn load(
         &self,
-        chain: Result<Vec<u8>, ReadFailure>,
-        key: Result<Vec<u8>, ReadFailure>,
-    ) -> Look {
-        const MISSING: ReadFailure = ReadFailure::Io(io::ErrorKind::NotFound);
+        chain: Result<Vec<u8>, ReadError>,
+        key: Result<Vec<u8>, ReadError>,
+    ) -> FileCheck {
+        const MISSING: ReadError = ReadError::Io(io::ErrorKind::NotFound);
         match (chain, key) {
-            (Err(MISSING), Err(MISSING)) => Look::Absent,
-            (Err(MISSING), _) => Look::Broken(FilesError::Half(self.certfile.clone())),
-            (_, Err(MISSING)) => Look::Broken(FilesError::Half(self.keyfile.clone())),
-            (Err(failure), _) => Look::Broken(failure.at(&self.certfile)),
-            (_, Err(failure)) => Look::Broken(failure.at(&self.keyfile)),
+            (Err(MISSING), Err(MISSING)) => FileCheck::Absent,
+            (Err(MISSING), _) => FileCheck::Invalid(FilesError::Missing(self.certfile.clone())),
+            (_, Err(MISSING)) => FileCheck::Invalid(FilesError::Missing(self.keyfile.clone())),
+            (Err(failure), _) => FileCheck::Invalid(failure.for_path(&self.certfile)),
+            (_, Err(failure)) => FileCheck::Invalid(failure.for_path(&self.keyfile)),
             (Ok(chain), Ok(key)) => self
-                .pair(&chain, &key)
-                .map_or_else(Look::Broken, Look::Loaded),
+                .parse_pair(&chain, &key)
+                .map_or_else(FileCheck::Invalid, FileCheck::Loaded),
         }
     }
 
-    fn pair(&self, chain: &[u8], key: &[u8]) -> Result<CertifiedKey, FilesError> {
+    fn parse_pair(&self, chain: &[u8], key: &[u8]) -> Result<CertifiedKey, FilesError> {
         let no_certificate = || FilesError::NoCertificate(self.certfile.clone());
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<_, _>>()
@@ -167,7 +169,7 @@ impl FileWatch {
     }
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
@@ -179,11 +181,11 @@ impl Stamp {
     }
 }
 
-impl ReadFailure {
-    fn at(self, path: &Path) -> FilesError {
+impl ReadError {
+    fn for_path(self, path: &Path) -> FilesError {
         let path = path.to_owned();
         match self {
-            Self::Long => FilesError::Long(path),
+            Self::TooLong => FilesError::TooLong(path),
             Self::Io(kind) => FilesError::Read {
                 path,
                 error: kind.into(),
@@ -192,31 +194,31 @@ impl ReadFailure {
     }
 }
 
-fn digest(bytes: &Result<Vec<u8>, ReadFailure>) -> Result<Fingerprint, ReadFailure> {
+fn digest(bytes: &Result<Vec<u8>, ReadError>) -> Result<Fingerprint, ReadError> {
     bytes
         .as_deref()
         .map(Fingerprint::of)
         .map_err(|failure| *failure)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ReadFailure> {
+fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| ReadFailure::Io(error.kind()))?;
-    if bytes.len() as u64 > MAX_FILE {
-        Err(ReadFailure::Long)
+        .and_then(|file| file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes))
+        .map_err(|error| ReadError::Io(error.kind()))?;
+    if bytes.len() as u64 > MAX_FILE_SIZE {
+        Err(ReadError::TooLong)
     } else {
         Ok(bytes)
     }
 }
 
 #[cfg(test)]
-impl FileWatch {
-    /// As if the last write had come in the same tick of the file system's clock as the last look.
-    pub(super) fn overlook_stamps(&mut self) {
-        if let Some(seen) = &mut self.seen {
-            seen.stamps = (Stamp::of(&self.certfile), Stamp::of(&self.keyfile));
+impl FileWatcher {
+    /// Simulates a write in the same tick of the file system's clock as the last check.
+    pub(super) fn accept_current_stamps(&mut self) {
+        if let Some(last) = &mut self.last_check {
+            last.stamps = (FileStamp::of(&self.certfile), FileStamp::of(&self.keyfile));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a certificate is shown to people and handed out: its SHA-256 and its PEM form.
+//! The SHA-256 fingerprint of a certificate, and its PEM encoding.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
-/// Characters in a line of PEM (RFC 7468, 2).
+/// Characters per line of PEM (RFC 7468, section 2).
 const PEM_LINE: usize = 64;
 
-/// SHA-256 of a certificate's DER; Display is upper-case hex pairs with colons, as browsers show it.
+/// The SHA-256 of a certificate's DER. `Display` prints upper-case hex pairs separated by colons, as browsers do.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of a certificate in DER.
+    /// Computes the fingerprint of a certificate in DER.
     pub fn of(cert_der: &[u8]) -> Self {
         let mut octets = [0; 32];
         let digest = digest::digest(&digest::SHA256, cert_der);
@@ -22,7 +22,7 @@ impl Fingerprint {
         Self(octets)
     }
 
-    /// The 32 octets.
+    /// The digest as bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -30,8 +30,8 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, octet) in self.0.iter().enumerate() {
-            let colon = if place == 0 { "" } else { ":" };
+        for (index, octet) in self.0.iter().enumerate() {
+            let colon = if index == 0 { "" } else { ":" };
             write!(f, "{colon}{octet:02X}")?;
         }
         Ok(())
@@ -44,11 +44,11 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// One certificate as PEM (RFC 7468, 5).
+/// Encodes a certificate as PEM (RFC 7468, section 5).
 pub(super) fn pem(cert_der: &[u8]) -> String {
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for (place, character) in STANDARD.encode(cert_der).chars().enumerate() {
-        if place > 0 && place % PEM_LINE == 0 {
+    for (index, character) in STANDARD.encode(cert_der).chars().enumerate() {
+        if index > 0 && index % PEM_LINE == 0 {
             pem.push('\n');
         }
         pem.push(character);
@@ -64,7 +64,7 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
 
     #[test]
-    fn pem_comes_back_as_it_went() {
+    fn pem_round_trips() {
         for length in [0, 1, 47, 48, 49, 96, 700] {
             let der: Vec<u8> = (0..length).map(|n| n as u8).collect();
             let text = pem(&der);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_reads_like_a_browsers() {
+    fn fingerprint_is_colon_separated_hex() {
         assert!(
             Fingerprint::of(b"")
                 .to_string()

@@ -1,4 +1,4 @@
-//! What the host is called and where it is reached: names and addresses for the leaf certificate.
+//! The host's names and addresses, which the leaf certificate contains.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -11,35 +11,37 @@ use super::names::{HostFacts, HostName};
 
 const KERNEL_HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
-/// Knows the host's names and addresses.
+/// Provides the host's names and addresses.
 pub trait HostSource: Debug + Send + Sync {
-    /// Asks now and takes at most `within`; what stays unanswered is left out and named in [`Survey::missing`].
-    fn survey(&self, within: Duration) -> BoxFuture<'_, Survey>;
+    /// Queries the host. Must return within `timeout`; facts that are not available by then are omitted, with the
+    /// reason in [`HostReport::missing`].
+    fn query(&self, timeout: Duration) -> BoxFuture<'_, HostReport>;
 
-    /// Whether an answer takes long enough that a start with a usable certificate must not wait for it.
+    /// Whether a query may take long, so that a start with a usable stored certificate must not wait for it.
     fn is_remote(&self) -> bool;
 }
 
-/// The answer of a [`HostSource`].
+/// The result of [`HostSource::query`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct HostReport {
     /// The names and addresses that are known.
     pub facts: HostFacts,
-    /// Why the facts are incomplete, for the log. While this is set, no name of the present leaf is dropped.
+    /// Why the facts are incomplete, if a later query may complete them. Logged as a warning. A new leaf then keeps
+    /// the names of the old one.
     pub missing: Option<String>,
 }
 
-/// This machine: the kernel's host name and the addresses of its interfaces. Takes microseconds.
+/// This machine: the kernel's host name and the addresses of the network interfaces. A query takes microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine;
 
 impl HostSource for Machine {
-    fn survey(&self, _: Duration) -> BoxFuture<'_, Survey> {
-        let survey = Survey {
-            facts: facts(),
+    fn query(&self, _: Duration) -> BoxFuture<'_, HostReport> {
+        let report = HostReport {
+            facts: query_machine(),
             missing: None,
         };
-        std::future::ready(survey).boxed()
+        std::future::ready(report).boxed()
     }
 
     fn is_remote(&self) -> bool {
@@ -47,18 +49,18 @@ impl HostSource for Machine {
     }
 }
 
-fn facts() -> HostFacts {
+fn query_machine() -> HostFacts {
     let host = std::fs::read_to_string(KERNEL_HOST_NAME).ok();
     let addresses = match if_addrs::get_if_addrs() {
         Ok(interfaces) => interfaces.iter().map(if_addrs::Interface::ip).collect(),
         Err(error) => {
-            warn!(%error, "the interfaces cannot be listed; the certificate carries names alone");
+            warn!(%error, "network interfaces cannot be listed; the certificate will contain no addresses");
             Vec::new()
         }
     };
     HostFacts {
         host: host.and_then(|name| HostName::parse(&name).ok()),
-        reached_at: Vec::new(),
+        access_names: Vec::new(),
         addresses,
     }
 }
@@ -70,9 +72,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn machine_survey_has_loopback() {
-        let survey = Machine.survey(Duration::from_secs(5)).await;
-        assert_eq!(survey.missing, None);
-        assert!(survey.facts.addresses.iter().any(IpAddr::is_loopback));
+    async fn machine_query_returns_loopback_address() {
+        let report = Machine.query(Duration::from_secs(5)).await;
+        assert_eq!(report.missing, None);
+        assert!(report.facts.addresses.iter().any(IpAddr::is_loopback));
     }
 }

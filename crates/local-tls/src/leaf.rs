@@ -1,4 +1,4 @@
-//! A server certificate of the local authority with its key; knows when it has to be replaced.
+//! A server certificate issued by the local authority, with its key.
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 
 use super::authority::{AuthorityError, RENEW_BEFORE};
 use super::names::CertificateNames;
-use super::read;
+use super::parse;
 use super::resolver::provider;
 
-/// A leaf. Cloning it copies the key.
+/// A server certificate with its key. `Debug` does not print the key.
 #[derive(Clone)]
 pub struct Leaf {
     cert: CertificateDer<'static>,
@@ -20,11 +20,16 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Takes up a kept leaf: its certificate and its key as PKCS #8, both DER. That the two belong
-    /// together is checked by [`Leaf::certified_key`], who signed it by the authority.
+    /// Loads a stored leaf: its certificate in DER and its key as PKCS #8 in DER.
+    ///
+    /// Does not check whether the two match ([`Leaf::certified_key`] does), nor who signed the certificate
+    /// ([`Authority::verify_leaf`](super::Authority::verify_leaf) does).
+    ///
+    /// # Errors
+    /// The certificate cannot be parsed.
     pub fn from_der(cert: CertificateDer<'static>, key: &[u8]) -> Result<Self, AuthorityError> {
         rustls::server::ParsedCertificate::try_from(&cert)?;
-        let contents = read::certificate(&cert)?;
+        let contents = parse::certificate(&cert)?;
         Ok(Self {
             cert,
             key: key.to_vec(),
@@ -34,45 +39,48 @@ impl Leaf {
         })
     }
 
-    /// The certificate.
+    /// The certificate in DER.
     pub fn cert_der(&self) -> &CertificateDer<'static> {
         &self.cert
     }
 
-    /// The key as PKCS #8 DER, to be kept and shown to nobody.
+    /// The private key as PKCS #8 in DER.
     pub fn key_der(&self) -> &[u8] {
         &self.key
     }
 
-    /// From when it counts.
+    /// The start of the validity.
     pub fn not_before(&self) -> OffsetDateTime {
         self.not_before
     }
 
-    /// Until when it counts.
+    /// The end of the validity.
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
 
-    /// The names and addresses it carries.
+    /// The subject alternative names.
     pub fn names(&self) -> &CertificateNames {
         &self.names
     }
 
-    /// Whether its time is up: fewer than 30 days are left, or it is not valid yet because the clock
-    /// went back (a board without a battery starts in the past).
-    pub fn is_stale(&self, now: OffsetDateTime) -> bool {
+    /// Whether fewer than 30 days of validity remain, or the certificate is not valid yet because the clock was set
+    /// back.
+    pub fn needs_renewal(&self, now: OffsetDateTime) -> bool {
         now < self.not_before || self.not_after - now < RENEW_BEFORE
     }
 
-    /// Whether a new leaf must be made: its time is up, or `wanted` (within the authority's constraints)
-    /// is not what it carries.
-    pub fn is_due(&self, now: OffsetDateTime, wanted: &CertificateNames) -> bool {
-        self.is_stale(now) || self.names != *wanted
+    /// Whether the leaf needs renewal, or its names differ from `wanted`. The authority's constraints must have been
+    /// applied to `wanted`.
+    pub fn needs_replacement(&self, now: OffsetDateTime, wanted: &CertificateNames) -> bool {
+        self.needs_renewal(now) || self.names != *wanted
     }
 
-    /// What the TLS listener serves: leaf, then `authority`. The root goes along so that a client which
-    /// pinned its fingerprint finds it in the handshake.
+    /// The chain of leaf and `authority`, with the key. The chain includes the root so that clients which pinned its
+    /// fingerprint find it in the handshake.
+    ///
+    /// # Errors
+    /// The key does not belong to the certificate.
     pub fn certified_key(
         &self,
         authority: &CertificateDer<'static>,

@@ -1,9 +1,12 @@
-//! What the public listener proves itself with: the user's own certificate files if both exist, else a
-//! leaf of a local authority (contract, section 2). Sessions that are open never notice a change.
+//! TLS for a server in a local network, where no public authority issues certificates: serves the user's certificate
+//! files if both exist, otherwise a leaf of a local certificate authority that clients install. Certificates change
+//! without a restart, and open sessions are not affected.
 //!
-//! [`Certificates::open`] gives a handle for the listener and the routes, and an [`Upkeep`] to be run in
-//! the background. The parts below know less and less: `upkeep` sees them all, `files` and `local` make
-//! certified keys, `authority` and `leaf` make certificates out of `names` within `constraints`.
+//! [`Certificates::open`] returns a handle for listeners and a [`CertificateUpdater`] to run in the background.
+//! [`accept`] does the TLS handshake on a connection.
+//!
+//! `updater` uses all other modules. `files` and `local` produce certified keys. `authority` and `leaf` generate
+//! certificates for the `names` that `constraints` permit.
 
 mod authority;
 mod constraints;
@@ -13,12 +16,12 @@ mod host;
 mod leaf;
 mod local;
 mod names;
-mod read;
+mod parse;
 mod resolver;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod upkeep;
+mod updater;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,173 +33,180 @@ use time::OffsetDateTime;
 
 pub use authority::{Authority, AuthorityError};
 pub use constraints::Constraints;
-pub use files::{FileWatch, FilesError, Look};
+pub use files::{FileCheck, FileWatcher, FilesError};
 pub use fingerprint::Fingerprint;
-pub use host::{HostSource, Machine, Survey};
+pub use host::{HostReport, HostSource, Machine};
 pub use leaf::Leaf;
-pub use local::{Keep, KeepError, Kept, KeptCertificate};
+pub use local::{CertificateStore, SaveError, StoredCertificate, StoredCertificates};
 pub use names::{AltName, CertificateNames, HostFacts, HostName, NameError};
 pub use resolver::{SwapResolver, server_config};
 pub use stream::{TlsStream, accept};
-pub use upkeep::Upkeep;
+pub use updater::CertificateUpdater;
 
-/// The wall clock; tests move it.
-pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+/// Returns the current time. Tests replace it.
+pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 
-/// Why there is no certificate to serve.
+/// Why no certificate can be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The option `tls_names` names something that the local authority must not vouch for.
+    /// `tls_names` contains names that the local authority must not certify.
     #[error(
-        "tls_names: {names} lies outside what the local authority may vouch for ({permitted}, names below them, \
-         and private, link-local and loopback addresses); bring a certificate for it with certfile and keyfile, \
-         or take it out of tls_names"
+        "tls_names: {names}: the local authority may only certify {permitted}, names below them, and private, \
+         link-local and loopback addresses; provide a certificate with certfile and keyfile, or remove the name \
+         from tls_names"
     )]
-    OutsideTheHouse {
-        /// The names at fault.
+    OutsideLocalNames {
+        /// The names that are not permitted, separated by commas.
         names: String,
-        /// The permitted names.
+        /// The permitted names, separated by commas.
         permitted: String,
     },
-    /// A name that cannot be.
+    /// A name is neither a host name nor an IP address.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The local authority failed.
+    /// The local authority could not be generated or used.
     #[error("the local certificate authority failed: {0}")]
     Authority(#[from] AuthorityError),
-    /// rustls refused its configuration or a certificate.
-    #[error("TLS cannot be set up: {0}")]
+    /// rustls rejected the configuration or a certificate.
+    #[error("TLS cannot be configured: {0}")]
     Rustls(#[from] rustls::Error),
-    /// The new certificate could not be kept, so it is not served.
+    /// The new certificate could not be stored, so it is not served.
     #[error("the new certificate cannot be stored: {0}")]
-    Keep(#[source] KeepError),
+    Save(#[source] SaveError),
 }
 
-/// Everything that decides which certificate is served.
+/// The configuration of [`Certificates::open`].
 pub struct Setup {
-    /// The option `certfile`: a chain in PEM, the server's own certificate first. Need not exist.
+    /// A certificate chain in PEM, the server's own certificate first. The file may be missing, and may appear
+    /// later.
     pub certfile: PathBuf,
-    /// The option `keyfile`: its key in PEM. Need not exist.
+    /// The private key in PEM, unencrypted. The file may be missing, and may appear later.
     pub keyfile: PathBuf,
-    /// The option `tls_names`.
+    /// Additional names for the local certificate. Each must be within the authority's [`Constraints`].
     pub tls_names: Vec<AltName>,
-    /// Who knows the host's names and addresses.
+    /// Provides the host's names and addresses.
     pub host: Arc<dyn HostSource>,
-    /// What an earlier run kept.
-    pub kept: Option<Kept>,
-    /// Where this run keeps what it makes.
-    pub keep: Arc<dyn Keep>,
-    /// The wall clock.
-    pub now: Now,
+    /// The certificates that an earlier run stored.
+    pub stored: Option<StoredCertificates>,
+    /// Stores new certificates.
+    pub store: Arc<dyn CertificateStore>,
+    /// The clock that decides about renewal.
+    pub clock: Clock,
 }
 
 /// Where the served certificate comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The user's `certfile` and `keyfile`.
+pub enum CertificateSource {
+    /// The user's certificate files.
     Files,
     /// The local authority.
     Local,
 }
 
-/// The certificate that new sessions get.
+/// The certificate that new sessions receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Serving {
-    /// Where it comes from.
-    pub origin: Origin,
+pub struct ServedCertificate {
+    /// Whether it is the user's or the local authority's.
+    pub source: CertificateSource,
     /// SHA-256 of the server's own certificate.
     pub fingerprint: Fingerprint,
-    /// Until when it counts; unknown if the user's certificate cannot be read that far.
+    /// The end of its validity. `None` if the user's certificate cannot be parsed.
     pub not_after: Option<OffsetDateTime>,
 }
 
-/// The local authority as it is handed to tablets.
+/// The local authority in the forms that clients need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalAuthority {
-    /// The certificate in PEM: the body of `GET /ca.crt`.
+    /// The certificate in PEM, to be installed on clients.
     pub pem: Bytes,
-    /// Its SHA-256, to be compared on the tablet's screen.
+    /// Its SHA-256, for people to compare on the client.
     pub fingerprint: Fingerprint,
 }
 
-/// A handle on the served certificate; cloning it is cheap.
+/// A handle to the served certificate. Clones are cheap and share the certificate.
 #[derive(Debug, Clone)]
-pub struct Certificates(Arc<Shared>);
+pub struct Certificates(Arc<CertificatesInner>);
 
 #[derive(Debug)]
-struct Shared {
+struct CertificatesInner {
     resolver: Arc<SwapResolver>,
     config: Arc<ServerConfig>,
-    shown: Mutex<Shown>,
+    state: Mutex<CurrentState>,
 }
 
 #[derive(Debug, Clone)]
-struct Shown {
-    serving: Serving,
+struct CurrentState {
+    served: ServedCertificate,
     authority: Option<LocalAuthority>,
 }
 
 impl Certificates {
-    /// Loads or makes the certificate. Takes a few milliseconds; only in the add-on and only while nothing
-    /// usable is kept does it wait for Supervisor, two seconds at most.
-    /// Broken files are logged and the local authority steps in; only it can make this fail.
-    pub async fn open(setup: Setup) -> Result<(Self, Upkeep), TlsError> {
-        upkeep::open(setup).await
+    /// Loads the certificate files, or loads or generates the local certificate. If the files are invalid, the
+    /// error is logged and the local certificate is used.
+    ///
+    /// Takes a few milliseconds. A remote [`HostSource`] is queried only if there is no usable stored certificate,
+    /// for at most two seconds.
+    ///
+    /// # Errors
+    /// The local certificate is needed and cannot be generated or stored, or contains a name that is not
+    /// permitted.
+    pub async fn open(setup: Setup) -> Result<(Self, CertificateUpdater), TlsError> {
+        updater::open(setup).await
     }
 
-    /// The configuration for [`accept`]; one for the whole run, whatever is swapped beneath it.
+    /// The configuration for [`accept`]. It stays valid when the certificate changes.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0.config)
     }
 
-    /// The local authority, or none while the user's own files have made it needless.
+    /// The local authority. `None` if it was never needed, because the user's files are served.
     pub fn authority(&self) -> Option<LocalAuthority> {
-        self.shown(|shown| shown.authority.clone())
+        self.state(|state| state.authority.clone())
     }
 
-    /// What new sessions get.
-    pub fn serving(&self) -> Serving {
-        self.shown(|shown| shown.serving)
+    /// The certificate that new sessions receive.
+    pub fn served(&self) -> ServedCertificate {
+        self.state(|state| state.served)
     }
 
     fn new(
         key: CertifiedKey,
-        origin: Origin,
+        source: CertificateSource,
         authority: Option<&Authority>,
     ) -> Result<Self, TlsError> {
-        let shown = Shown {
-            serving: serving(&key, origin),
+        let state = CurrentState {
+            served: served_certificate(&key, source),
             authority: authority.map(local_authority),
         };
         let resolver = Arc::new(SwapResolver::new(key));
         let config = server_config(Arc::clone(&resolver))?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(CertificatesInner {
             resolver,
             config,
-            shown: Mutex::new(shown),
+            state: Mutex::new(state),
         })))
     }
 
-    /// Serves `key` from now on.
-    fn serve(&self, key: CertifiedKey, origin: Origin, authority: Option<&Authority>) {
-        let serving = serving(&key, origin);
+    /// Serves `key` to new sessions.
+    fn serve(&self, key: CertifiedKey, source: CertificateSource, authority: Option<&Authority>) {
+        let served = served_certificate(&key, source);
         let authority = authority.map(local_authority);
         self.0.resolver.swap(key);
-        self.shown(|shown| *shown = Shown { serving, authority });
+        self.state(|state| *state = CurrentState { served, authority });
     }
 
-    fn shown<T>(&self, look: impl FnOnce(&mut Shown) -> T) -> T {
-        look(&mut self.0.shown.lock().unwrap_or_else(PoisonError::into_inner))
+    fn state<T>(&self, access: impl FnOnce(&mut CurrentState) -> T) -> T {
+        access(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn serving(key: &CertifiedKey, origin: Origin) -> Serving {
+fn served_certificate(key: &CertifiedKey, source: CertificateSource) -> ServedCertificate {
     let own = key.cert.first();
-    Serving {
-        origin,
+    ServedCertificate {
+        source,
         fingerprint: Fingerprint::of(own.map_or(&[], |cert| cert.as_ref())),
         not_after: own
-            .and_then(|cert| read::certificate(cert).ok())
+            .and_then(|cert| parse::certificate(cert).ok())
             .map(|contents| contents.not_after),
     }
 }

@@ -1,5 +1,6 @@
-//! The local authority and its leaf as a pair that is kept: made on the first start, renewed in time.
-//! Must never serve what could not be kept, since a restart would then take it away from the tablets.
+//! The local authority and its leaf: generated on the first start, stored, and renewed before they expire. A new
+//! certificate is served only after it was stored. Otherwise a restart would generate another authority, which no
+//! client trusts.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,83 +15,87 @@ use super::TlsError;
 use super::authority::{Authority, AuthorityError};
 use super::constraints::Constraints;
 use super::fingerprint::Fingerprint;
-use super::host::Survey;
+use super::host::HostReport;
 use super::leaf::Leaf;
 use super::names::{AltName, CertificateNames, HostName};
 
-/// What the authority is called where nobody knows the host: the name that Home Assistant's own
-/// system gives to its host.
-const USUAL_HOST: &str = "homeassistant";
-/// Names up to which a leaf holds on to what nobody confirms at the moment.
-const MAX_UNCONFIRMED: usize = 100;
+/// The host name if none is known: the default of Home Assistant OS.
+const DEFAULT_HOST_NAME: &str = "homeassistant";
+/// While the host report is incomplete, a new leaf keeps names of the old one up to this total.
+const MAX_NAMES_WITH_UNCONFIRMED: usize = 100;
 
-/// Where the authority and its leaf are kept.
-pub trait Keep: Send + Sync + 'static {
-    /// Keeps both, in place of what was kept before; done when they are safe on disk.
-    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), KeepError>>;
+/// Persistent storage for the authority and its leaf.
+pub trait CertificateStore: Send + Sync + 'static {
+    /// Replaces the stored certificates. Must not return success before they are durable, and must not store one
+    /// without the other.
+    fn save(&self, certificates: StoredCertificates) -> BoxFuture<'_, Result<(), SaveError>>;
 }
 
-/// Whatever the store says; shown to the admin as it is.
-pub type KeepError = Box<dyn Error + Send + Sync>;
+/// An error of a [`CertificateStore`]. Its text is shown to the administrator.
+pub type SaveError = Box<dyn Error + Send + Sync>;
 
-/// A certificate and its key (PKCS #8), both DER. Debug shows neither.
+/// A certificate and its private key. `Debug` prints neither.
 #[derive(Clone, PartialEq, Eq)]
-pub struct KeptCertificate {
-    /// The certificate.
+pub struct StoredCertificate {
+    /// The certificate in DER.
     pub cert: Vec<u8>,
-    /// Its key; a secret.
+    /// The private key as PKCS #8 in DER.
     pub key: Vec<u8>,
 }
 
-impl std::fmt::Debug for KeptCertificate {
+impl std::fmt::Debug for StoredCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")
     }
 }
 
-/// Everything that must survive a restart.
+/// The certificates that must survive a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// The authority that tablets have installed.
-    pub authority: KeptCertificate,
-    /// The leaf served last.
-    pub leaf: KeptCertificate,
+pub struct StoredCertificates {
+    /// The authority that clients have installed.
+    pub authority: StoredCertificate,
+    /// The current leaf, signed by `authority`.
+    pub leaf: StoredCertificate,
 }
 
-/// The local certificates; empty until they are needed for the first time.
-pub(super) struct Local {
+/// The authority and leaf in use. Empty until the first [`renew`](Self::renew) if nothing was stored.
+pub(super) struct LocalCertificates {
     tls_names: Vec<AltName>,
-    keep: Arc<dyn Keep>,
+    store: Arc<dyn CertificateStore>,
     authority: Option<Arc<Authority>>,
     leaf: Option<Leaf>,
 }
 
-impl Local {
-    /// Takes up what was kept. What does not hold any more is logged and made anew when needed.
-    pub(super) fn new(tls_names: Vec<AltName>, keep: Arc<dyn Keep>, kept: Option<Kept>) -> Self {
+impl LocalCertificates {
+    /// Loads the stored certificates. Invalid ones are logged, ignored and replaced by the next `renew`.
+    pub(super) fn new(
+        tls_names: Vec<AltName>,
+        store: Arc<dyn CertificateStore>,
+        stored: Option<StoredCertificates>,
+    ) -> Self {
         let mut local = Self {
             tls_names,
-            keep,
+            store,
             authority: None,
             leaf: None,
         };
-        let Some(kept) = kept else { return local };
+        let Some(stored) = stored else { return local };
         match Authority::from_der(
-            CertificateDer::from(kept.authority.cert),
-            &kept.authority.key,
+            CertificateDer::from(stored.authority.cert),
+            &stored.authority.key,
         ) {
             Ok(authority) => {
-                match kept_leaf(&authority, kept.leaf) {
+                match load_leaf(&authority, stored.leaf) {
                     Ok(leaf) => local.leaf = Some(leaf),
                     Err(error) => {
-                        warn!(%error, "the kept certificate does not hold; a new one will be made")
+                        warn!(%error, "stored certificate is invalid; generating a new one")
                     }
                 }
                 local.authority = Some(Arc::new(authority));
             }
             Err(error) => tracing::error!(
                 %error,
-                "the kept authority does not hold; a new one will be made, to be installed on every tablet again"
+                "stored authority is invalid; generating a new one, which every client must install"
             ),
         }
         local
@@ -100,47 +105,60 @@ impl Local {
         self.authority.as_deref()
     }
 
-    /// Whether there is a leaf whose time is not up.
+    /// Whether there is a leaf that does not need renewal.
     pub(super) fn is_fresh(&self, now: OffsetDateTime) -> bool {
-        self.leaf.as_ref().is_some_and(|leaf| !leaf.is_stale(now))
+        self.leaf
+            .as_ref()
+            .is_some_and(|leaf| !leaf.needs_renewal(now))
     }
 
-    /// Makes and keeps whatever `now` and `survey` call for. True if there is a new leaf to serve.
+    /// Generates and stores a new authority or leaf if the current one expires soon, or if its names differ from
+    /// those of `report` and `tls_names`. Returns true if there is a new leaf to serve.
+    ///
+    /// # Errors
+    /// A name of `tls_names` is not permitted, or a certificate could not be generated or stored. The current
+    /// certificates stay in use.
     pub(super) async fn renew(
         &mut self,
-        survey: &Survey,
+        report: &HostReport,
         now: OffsetDateTime,
     ) -> Result<bool, TlsError> {
-        let standing = self
+        let valid_authority = self
             .authority
             .as_ref()
-            .filter(|authority| !authority.is_due(now));
-        let authority = match standing {
+            .filter(|authority| !authority.is_expiring(now));
+        let authority = match valid_authority {
             Some(authority) => Arc::clone(authority),
-            None => Arc::new(Authority::generate(&bare_host(survey)?, now)?),
+            None => Arc::new(Authority::generate(&bare_host(report)?, now)?),
         };
         self.check_tls_names(authority.constraints())?;
-        let wanted = self.wanted(authority.constraints(), survey);
-        let leaf = self.leaf.as_ref().filter(|leaf| !leaf.is_due(now, &wanted));
-        if standing.is_some() && leaf.is_some() {
+        let wanted = self.wanted_names(authority.constraints(), report);
+        let leaf = self
+            .leaf
+            .as_ref()
+            .filter(|leaf| !leaf.needs_replacement(now, &wanted));
+        if valid_authority.is_some() && leaf.is_some() {
             return Ok(false);
         }
         let leaf = authority.issue(&wanted, now)?;
-        let kept = Kept {
-            authority: kept(authority.cert_der(), authority.key_der()),
-            leaf: kept(leaf.cert_der(), leaf.key_der()),
+        let certificates = StoredCertificates {
+            authority: stored(authority.cert_der(), authority.key_der()),
+            leaf: stored(leaf.cert_der(), leaf.key_der()),
         };
-        self.keep.save(kept).await.map_err(TlsError::Keep)?;
-        if standing.is_none() {
-            warn!(fingerprint = %authority.fingerprint(), "made a new local authority: install /ca.crt on the tablets");
+        self.store
+            .save(certificates)
+            .await
+            .map_err(TlsError::Save)?;
+        if valid_authority.is_none() {
+            warn!(fingerprint = %authority.fingerprint(), "local authority generated; clients must install its certificate");
         }
-        info!(fingerprint = %Fingerprint::of(leaf.cert_der()), not_after = %leaf.not_after(), "made a new server certificate");
+        info!(fingerprint = %Fingerprint::of(leaf.cert_der()), not_after = %leaf.not_after(), "server certificate generated");
         self.authority = Some(authority);
         self.leaf = Some(leaf);
         Ok(true)
     }
 
-    /// What the TLS listener serves; there is something once [`Local::renew`] has succeeded.
+    /// The leaf with its chain and key. Fails if [`renew`](Self::renew) has never succeeded and nothing was stored.
     pub(super) fn certified_key(&self) -> Result<CertifiedKey, rustls::Error> {
         match (&self.authority, &self.leaf) {
             (Some(authority), Some(leaf)) => leaf.certified_key(authority.cert_der()),
@@ -149,7 +167,7 @@ impl Local {
     }
 
     fn check_tls_names(&self, permitted: &Constraints) -> Result<(), TlsError> {
-        let said = |names: Vec<String>| names.join(", ");
+        let join = |names: Vec<String>| names.join(", ");
         let outside: Vec<_> = self
             .tls_names
             .iter()
@@ -159,39 +177,39 @@ impl Local {
         if outside.is_empty() {
             return Ok(());
         }
-        Err(TlsError::OutsideTheHouse {
-            names: said(outside),
-            permitted: said(permitted.names().map(ToString::to_string).collect()),
+        Err(TlsError::OutsideLocalNames {
+            names: join(outside),
+            permitted: join(permitted.names().map(ToString::to_string).collect()),
         })
     }
 
-    fn wanted(&self, permitted: &Constraints, survey: &Survey) -> CertificateNames {
-        let mut names = CertificateNames::collect(&survey.facts, &self.tls_names);
-        if let (Some(leaf), Some(_)) = (&self.leaf, &survey.missing) {
-            names.extend_up_to(leaf.names(), MAX_UNCONFIRMED);
+    fn wanted_names(&self, permitted: &Constraints, report: &HostReport) -> CertificateNames {
+        let mut names = CertificateNames::collect(&report.facts, &self.tls_names);
+        if let (Some(leaf), Some(_)) = (&self.leaf, &report.missing) {
+            names.extend_up_to(leaf.names(), MAX_NAMES_WITH_UNCONFIRMED);
         }
         names.retain(|name| permitted.permits(name));
         names
     }
 }
 
-fn kept_leaf(authority: &Authority, kept: KeptCertificate) -> Result<Leaf, AuthorityError> {
-    let leaf = Leaf::from_der(CertificateDer::from(kept.cert), &kept.key)?;
-    authority.vouch_for(&leaf)?;
+fn load_leaf(authority: &Authority, stored: StoredCertificate) -> Result<Leaf, AuthorityError> {
+    let leaf = Leaf::from_der(CertificateDer::from(stored.cert), &stored.key)?;
+    authority.verify_leaf(&leaf)?;
     leaf.certified_key(authority.cert_der())?;
     Ok(leaf)
 }
 
-fn kept(cert: &[u8], key: &[u8]) -> KeptCertificate {
-    KeptCertificate {
+fn stored(cert: &[u8], key: &[u8]) -> StoredCertificate {
+    StoredCertificate {
         cert: cert.to_vec(),
         key: key.to_vec(),
     }
 }
 
-fn bare_host(survey: &Survey) -> Result<HostName, TlsError> {
-    match survey.facts.host.as_ref().and_then(HostName::bare) {
+fn bare_host(report: &HostReport) -> Result<HostName, TlsError> {
+    match report.facts.host.as_ref().and_then(HostName::bare) {
         Some(host) => Ok(host),
-        None => HostName::parse(USUAL_HOST).map_err(TlsError::Name),
+        None => HostName::parse(DEFAULT_HOST_NAME).map_err(TlsError::Name),
     }
 }

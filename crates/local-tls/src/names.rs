@@ -1,4 +1,4 @@
-//! Names and addresses a certificate can carry; knows no certificate, no network and no option file.
+//! The names and addresses that a certificate can contain. Does not parse certificates and does no I/O.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,44 +6,44 @@ use std::net::IpAddr;
 
 use rustls::pki_types::DnsName;
 
-/// Interface addresses taken into one leaf: a host full of containers has hundreds, and the
-/// certificate travels in every full handshake.
+/// Maximum number of interface addresses in a leaf. A host with many containers has hundreds, and the certificate is
+/// sent in every full handshake.
 const MAX_HOST_ADDRESSES: usize = 64;
 
-/// What a text must be to become a name.
+/// A text is neither a host name nor an IP address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" is neither a host name nor an IP address; write it like wallpanel.lan or 192.168.1.5"
+    "\"{0}\" is neither a host name nor an IP address; valid examples are wallpanel.lan and 192.168.1.5"
 )]
 pub struct NameError(String);
 
-/// A DNS name: lower case, without a trailing dot, no wildcard.
+/// A DNS name in lower case, without a trailing dot. Never a wildcard.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostName(String);
 
 impl HostName {
-    /// Reads a name in any case, with or without the trailing dot.
-    pub fn parse(said: &str) -> Result<Self, NameError> {
-        let name = said.trim().trim_end_matches('.').to_ascii_lowercase();
+    /// Parses a name. Accepts any case, a trailing dot and surrounding whitespace.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
         match DnsName::try_from(name.as_str()) {
             Ok(_) => Ok(Self(name)),
-            Err(_) => Err(NameError(said.to_owned())),
+            Err(_) => Err(NameError(text.to_owned())),
         }
     }
 
-    /// The name as it stands in a certificate.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The bare host name: `panel` of `panel.example.org`. None where that label alone is no name
-    /// (all digits).
+    /// The first label: `panel` of `panel.example.org`. `None` if that label alone is not a valid name, such as one
+    /// of only digits.
     pub fn bare(&self) -> Option<Self> {
         let (label, _) = self.0.split_once('.').unwrap_or((&self.0, ""));
         Self::parse(label).ok()
     }
 
-    /// Whether this is `parent` itself or a name below it (RFC 5280, 4.2.1.10).
+    /// Whether this is `parent` or a name below it (RFC 5280, section 4.2.1.10).
     pub fn is_within(&self, parent: &Self) -> bool {
         self.0
             .strip_suffix(parent.as_str())
@@ -57,19 +57,19 @@ impl fmt::Display for HostName {
     }
 }
 
-/// One subject alternative name of a leaf.
+/// A subject alternative name of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AltName {
     /// A DNS name.
     Dns(HostName),
-    /// An address; an IPv4 address is never in its IPv6-mapped form.
+    /// An IP address. IPv4 addresses are never in their IPv6-mapped form.
     Ip(IpAddr),
 }
 
 impl AltName {
-    /// Reads one entry of the option `tls_names`: a name, an address, or an IPv6 address in brackets.
-    pub fn parse(said: &str) -> Result<Self, NameError> {
-        let text = said.trim();
+    /// Parses a name, an IP address, or an IPv6 address in brackets.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = text.trim();
         let bare = text
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
@@ -102,24 +102,25 @@ impl fmt::Display for AltName {
     }
 }
 
-/// What is known about the host that tablets reach.
+/// What is known about the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostFacts {
-    /// The host's own name, in full as it calls itself.
+    /// The host's own name, fully qualified if it is configured like this.
     pub host: Option<HostName>,
-    /// Names and addresses under which people are known to open it.
-    pub reached_at: Vec<AltName>,
-    /// The addresses of its interfaces.
+    /// Other names and addresses under which clients access the host.
+    pub access_names: Vec<AltName>,
+    /// The addresses of the host's network interfaces.
     pub addresses: Vec<IpAddr>,
 }
 
-/// The names and addresses of one leaf, sorted, each once.
+/// The set of names and addresses of one leaf.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateNames(BTreeSet<AltName>);
 
 impl CertificateNames {
-    /// Everything the leaf should carry, before the authority's constraints are applied:
-    /// the names every house has, the host's own and `tls_names`.
+    /// The names that a leaf should contain: `homeassistant.local`, `localhost` and the loopback addresses; the
+    /// host's name, its first label and its mDNS name; its other names and up to 64 addresses; and `tls_names`.
+    /// The authority's constraints are not applied.
     pub fn collect(facts: &HostFacts, tls_names: &[AltName]) -> Self {
         let mut names: BTreeSet<AltName> = ["homeassistant.local", "localhost", "127.0.0.1", "::1"]
             .into_iter()
@@ -132,33 +133,33 @@ impl CertificateNames {
                 names.insert(bare.into());
             }
         }
-        names.extend(facts.reached_at.iter().cloned());
-        names.extend(useful(&facts.addresses).map(AltName::from));
+        names.extend(facts.access_names.iter().cloned());
+        names.extend(preferred_addresses(&facts.addresses).map(AltName::from));
         names.extend(tls_names.iter().cloned());
         Self(names)
     }
 
-    /// Keeps only what `permitted` says yes to.
+    /// Removes the names for which `permitted` returns false.
     pub fn retain(&mut self, permitted: impl Fn(&AltName) -> bool) {
         self.0.retain(permitted);
     }
 
-    /// Adds the names of `other`, as long as there are fewer than `most`.
-    pub fn extend_up_to(&mut self, other: &Self, most: usize) {
+    /// Adds names of `other` until there are `max` names.
+    pub fn extend_up_to(&mut self, other: &Self, max: usize) {
         for name in &other.0 {
-            if self.0.len() >= most {
+            if self.0.len() >= max {
                 break;
             }
             self.0.insert(name.clone());
         }
     }
 
-    /// Every name, DNS names first.
+    /// The names in order, DNS names before addresses.
     pub fn iter(&self) -> impl Iterator<Item = &AltName> {
         self.0.iter()
     }
 
-    /// Whether `name` is among them.
+    /// Whether the set contains `name`.
     pub fn contains(&self, name: &AltName) -> bool {
         self.0.contains(name)
     }
@@ -170,8 +171,8 @@ impl FromIterator<AltName> for CertificateNames {
     }
 }
 
-/// The addresses a browser can use come first: IPv6 link-local ones need a zone that no URL carries.
-fn useful(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
+/// Prefers addresses that a browser can use. IPv6 link-local addresses need a zone id, which URLs cannot contain.
+fn preferred_addresses(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let mut sorted = addresses.to_vec();
     sorted.sort_by_key(|address| {
         let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_lower_case_without_the_trailing_dot() {
+    fn host_name_is_normalized() {
         assert_eq!(
             HostName::parse(" Panel.LAN. ").unwrap().as_str(),
             "panel.lan"
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_a_name_or_an_address() {
+    fn alt_name_parses_names_and_addresses() {
         let address = |text: &str| AltName::Ip(text.parse().unwrap());
         assert_eq!(
             AltName::parse("192.168.1.5").unwrap(),
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn within_means_whole_labels() {
+    fn is_within_compares_whole_labels() {
         let within = |name: &str, parent: &str| {
             HostName::parse(name)
                 .unwrap()
@@ -239,16 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn a_full_host_name_gives_itself_its_bare_name_and_its_mdns_name() {
+    fn qualified_host_adds_its_first_label_and_mdns_name() {
         let facts = HostFacts {
             host: Some(HostName::parse("Pi.fritz.box").unwrap()),
             addresses: vec!["192.168.1.5".parse().unwrap()],
             ..HostFacts::default()
         };
         let names = CertificateNames::collect(&facts, &[AltName::parse("wall.lan").unwrap()]);
-        let said: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
         assert_eq!(
-            said,
+            texts,
             [
                 "homeassistant.local",
                 "localhost",
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_full_of_containers_keeps_its_usable_addresses() {
+    fn addresses_over_limit_drop_link_local_ones_first() {
         let mut addresses: Vec<IpAddr> = (0..200)
             .map(|n| format!("fe80::{n:x}").parse().unwrap())
             .collect();

@@ -1,5 +1,5 @@
-//! TLS on an accepted socket by the half of rustls that keeps no buffers: a silent connection holds no
-//! byte but its keys. Knows nothing of what the bytes say.
+//! A TLS stream on rustls' unbuffered API. Between reads and writes it holds no buffers, so an idle connection costs
+//! only the memory of rustls' own state.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,47 +16,50 @@ use rustls::unbuffered::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are read at once.
-const READ: usize = 4096;
-/// Bytes that are encrypted at once: one record.
-const RECORD: usize = 16 * 1024;
-/// What a record is longer than what it holds, at most; rustls names a larger one if need be.
-const OVERHEAD: usize = 64;
-/// Bytes that may come before they make something whole: more than any record, and any handshake.
-const MAX_SEALED: usize = 64 * 1024;
+/// Maximum size of a read from the socket.
+const READ_SIZE: usize = 4096;
+/// Maximum plaintext per write: one record (RFC 8446, section 5.1).
+const MAX_PLAINTEXT: usize = 16 * 1024;
+/// Estimate of how much longer a record is than its plaintext. If it is too low, rustls returns the required size.
+const RECORD_OVERHEAD: usize = 64;
+/// Maximum size of incomplete input. More than any record or handshake message of a genuine client.
+const MAX_PENDING_CIPHERTEXT: usize = 64 * 1024;
 
-/// A TLS session that is open. What is to be sent and was not taken is one record, or few.
+/// An open TLS session.
+///
+/// A write accepts at most 16 KiB, encrypts it, and passes it to the socket. The next write waits until the socket has
+/// accepted it, so at most one data record is buffered, apart from the few records that rustls sends by itself.
 pub struct TlsStream<IO> {
     io: IO,
     tls: UnbufferedServerConnection,
-    /// What came and makes no whole record yet.
-    sealed: Vec<u8>,
-    /// What records held and nobody has asked for yet.
-    plain: Vec<u8>,
-    /// How much of `plain` was given.
-    given: usize,
-    /// Records that the kernel has not taken yet.
+    /// Received bytes that are not a complete record yet.
+    ciphertext: Vec<u8>,
+    /// Decrypted bytes.
+    plaintext: Vec<u8>,
+    /// How many bytes of `plaintext` were read.
+    plaintext_read: usize,
+    /// Encoded records.
     unsent: Vec<u8>,
-    /// How much of `unsent` it has.
-    taken: usize,
-    /// Nothing more will come.
-    has_ended: bool,
-    /// The peer broke the protocol, or a farewell was said: nothing more goes out.
-    is_closed: bool,
+    /// How many bytes of `unsent` the socket has accepted.
+    unsent_written: usize,
+    /// The peer sent close_notify, the socket ended, or the session failed. Nothing more is read.
+    read_closed: bool,
+    /// close_notify was sent, or the session failed. Nothing more is written.
+    write_closed: bool,
 }
 
-/// What is done once the session is ready for it.
-enum Wish<'a> {
-    Nothing,
-    Send(&'a [u8]),
+/// What to do after the received records have been processed.
+enum Operation<'a> {
+    Read,
+    Write(&'a [u8]),
     Close,
 }
 
-/// Does the handshake on an accepted socket. The caller awaits it in the connection's own task and
-/// under its own time limit.
+/// Performs the TLS handshake on an accepted connection. It has no timeout of its own.
 ///
 /// # Errors
-/// Why there is no session; the peer has been told.
+/// `InvalidData` if the client violates the protocol or has no version or cipher suite in common; it has been sent an
+/// alert. Otherwise the error of `io`, or `UnexpectedEof`.
 pub async fn accept<IO>(config: Arc<ServerConfig>, io: IO) -> io::Result<TlsStream<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -64,17 +67,17 @@ where
     let mut stream = TlsStream {
         io,
         tls: UnbufferedServerConnection::new(config).map_err(io::Error::other)?,
-        sealed: Vec::new(),
-        plain: Vec::new(),
-        given: 0,
+        ciphertext: Vec::new(),
+        plaintext: Vec::new(),
+        plaintext_read: 0,
         unsent: Vec::new(),
-        taken: 0,
-        has_ended: false,
-        is_closed: false,
+        unsent_written: 0,
+        read_closed: false,
+        write_closed: false,
     };
     poll_fn(|cx| {
         loop {
-            ready!(stream.poll_unsent(cx))?;
+            ready!(stream.poll_write_unsent(cx))?;
             if !stream.tls.is_handshaking() {
                 return Poll::Ready(io::Result::Ok(()));
             }
@@ -92,31 +95,31 @@ impl<IO> fmt::Debug for TlsStream<IO> {
 }
 
 impl<IO> TlsStream<IO> {
-    /// The socket and its session.
+    /// The connection and the TLS session.
     pub fn get_ref(&self) -> (&IO, &UnbufferedServerConnection) {
         (&self.io, &self.tls)
     }
 
-    /// Bytes that it has memory for.
+    /// The total capacity of the buffers in bytes.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.sealed.capacity() + self.plain.capacity() + self.unsent.capacity()
+    pub(super) fn buffer_capacity(&self) -> usize {
+        self.ciphertext.capacity() + self.plaintext.capacity() + self.unsent.capacity()
     }
 
-    /// Goes through what came, lays out what is to be sent, and does what is wished if it can be done:
-    /// then it is true.
-    fn advance(&mut self, wish: &Wish<'_>) -> io::Result<bool> {
+    /// Processes the received records, encodes the records that are due, then performs `operation`. Returns whether
+    /// it was performed; `Read` never is.
+    fn advance(&mut self, operation: &Operation<'_>) -> io::Result<bool> {
         let mut failure = None;
         let mut is_done = false;
         loop {
             let UnbufferedStatus { mut discard, state } =
-                self.tls.process_tls_records(&mut self.sealed);
-            let goes_on = match state {
+                self.tls.process_tls_records(&mut self.ciphertext);
+            let has_more = match state {
                 Ok(ConnectionState::ReadTraffic(mut records)) => {
                     while let Some(record) = records.next_record() {
                         let record = record.map_err(invalid)?;
                         discard += record.discard;
-                        self.plain.extend_from_slice(record.payload);
+                        self.plaintext.extend_from_slice(record.payload);
                     }
                     true
                 }
@@ -124,26 +127,26 @@ impl<IO> TlsStream<IO> {
                     append(&mut self.unsent, 0, |room| data.encode(room))?;
                     true
                 }
-                // What is laid out goes before all that comes later.
+                // Already in `unsent`, which is written before any later record.
                 Ok(ConnectionState::TransmitTlsData(sent)) => {
                     sent.done();
                     true
                 }
                 Ok(ConnectionState::PeerClosed) => {
-                    self.has_ended = true;
+                    self.read_closed = true;
                     true
                 }
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    is_done = match wish {
-                        Wish::Nothing => false,
-                        Wish::Send(bytes) => {
-                            append(&mut self.unsent, bytes.len() + OVERHEAD, |room| {
+                    is_done = match operation {
+                        Operation::Read => false,
+                        Operation::Write(bytes) => {
+                            append(&mut self.unsent, bytes.len() + RECORD_OVERHEAD, |room| {
                                 traffic.encrypt(bytes, room)
                             })?;
                             true
                         }
-                        Wish::Close => {
-                            append(&mut self.unsent, OVERHEAD, |room| {
+                        Operation::Close => {
+                            append(&mut self.unsent, RECORD_OVERHEAD, |room| {
                                 traffic.queue_close_notify(room)
                             })?;
                             true
@@ -157,30 +160,30 @@ impl<IO> TlsStream<IO> {
                 }
                 Ok(_) => false,
             };
-            self.sealed.drain(..discard);
-            if !goes_on {
+            self.ciphertext.drain(..discard);
+            if !has_more {
                 break;
             }
         }
-        if self.sealed.is_empty() {
-            self.sealed = Vec::new();
+        if self.ciphertext.is_empty() {
+            self.ciphertext = Vec::new();
         }
         match failure {
             Some(error) => {
-                self.break_off()?;
+                self.encode_alert()?;
                 Err(invalid(error))
             }
             None => Ok(is_done),
         }
     }
 
-    /// Lays out the alert that tells the peer why. What came is not looked at again: it would break the
-    /// session a second time.
-    fn break_off(&mut self) -> io::Result<()> {
-        self.has_ended = true;
-        self.is_closed = true;
+    /// Encodes the alert after the session failed. Received records are skipped, because they would cause the error
+    /// again.
+    fn encode_alert(&mut self) -> io::Result<()> {
+        self.read_closed = true;
+        self.write_closed = true;
         while self.tls.wants_write() {
-            match self.tls.process_tls_records(&mut self.sealed).state {
+            match self.tls.process_tls_records(&mut self.ciphertext).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     append(&mut self.unsent, 0, |room| data.encode(room))?;
                 }
@@ -195,40 +198,39 @@ impl<IO> TlsStream<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
-    /// Reads once and goes through what came; ready when something did.
+    /// Reads once and processes the received records.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut scratch = [MaybeUninit::uninit(); READ];
-        let mut came = ReadBuf::uninit(&mut scratch);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut came))?;
-        if came.filled().is_empty() {
-            self.has_ended = true;
-            // Without a farewell it may have been cut off by anyone.
+        let mut scratch = [MaybeUninit::uninit(); READ_SIZE];
+        let mut received = ReadBuf::uninit(&mut scratch);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut received))?;
+        if received.filled().is_empty() {
+            self.read_closed = true;
+            // Without close_notify, an attacker may have truncated the stream.
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
-        if self.sealed.len() > MAX_SEALED {
-            (self.has_ended, self.is_closed) = (true, true);
+        if self.ciphertext.len() > MAX_PENDING_CIPHERTEXT {
+            (self.read_closed, self.write_closed) = (true, true);
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        self.sealed.extend_from_slice(came.filled());
-        let advanced = self.advance(&Wish::Nothing);
+        self.ciphertext.extend_from_slice(received.filled());
+        let advanced = self.advance(&Operation::Read);
         if advanced.is_err() {
-            // The alert leaves if it can; the rest of what is laid out waits for a write, as it would
-            // without this.
-            let _ = self.poll_unsent(cx);
+            // Best effort: send the alert if the socket accepts it now.
+            let _ = self.poll_write_unsent(cx);
         }
         Poll::Ready(advanced.map(drop))
     }
 
-    /// Ready when the kernel has all that is laid out.
-    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(rest @ [_, ..]) = self.unsent.get(self.taken..) {
+    /// Writes `unsent`. Ready when the socket has accepted all of it.
+    fn poll_write_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest @ [_, ..]) = self.unsent.get(self.unsent_written..) {
             match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.taken += count,
+                count => self.unsent_written += count,
             }
         }
         self.unsent = Vec::new();
-        self.taken = 0;
+        self.unsent_written = 0;
         Poll::Ready(Ok(()))
     }
 }
@@ -240,19 +242,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        while this.plain.is_empty() {
-            if this.has_ended {
+        while this.plaintext.is_empty() {
+            if this.read_closed {
                 return Poll::Ready(Ok(()));
             }
             ready!(this.poll_receive(cx))?;
         }
-        let waiting = this.plain.get(this.given..).unwrap_or_default();
+        let waiting = this
+            .plaintext
+            .get(this.plaintext_read..)
+            .unwrap_or_default();
         let (now, later) = waiting.split_at(waiting.len().min(buffer.remaining()));
         buffer.put_slice(now);
-        this.given += now.len();
+        this.plaintext_read += now.len();
         if later.is_empty() {
-            this.plain = Vec::new();
-            this.given = 0;
+            this.plaintext = Vec::new();
+            this.plaintext_read = 0;
         }
         Poll::Ready(Ok(()))
     }
@@ -265,53 +270,53 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_unsent(cx))?;
-        let (now, _) = bytes.split_at(bytes.len().min(RECORD));
-        if this.is_closed || !this.advance(&Wish::Send(now))? {
+        ready!(this.poll_write_unsent(cx))?;
+        let (now, _) = bytes.split_at(bytes.len().min(MAX_PLAINTEXT));
+        if this.write_closed || !this.advance(&Operation::Write(now))? {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        match this.poll_unsent(cx) {
+        match this.poll_write_unsent(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            // It is encrypted and can no longer be taken back; the next write, or a flush, waits for it.
+            // The bytes are encrypted, so they count as written. The next write or flush waits for the record.
             _ => Poll::Ready(Ok(now.len())),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_unsent(cx))?;
+        ready!(this.poll_write_unsent(cx))?;
         Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.is_closed {
-            this.advance(&Wish::Close)?;
-            this.is_closed = true;
+        if !this.write_closed {
+            this.advance(&Operation::Close)?;
+            this.write_closed = true;
         }
-        ready!(this.poll_unsent(cx))?;
+        ready!(this.poll_write_unsent(cx))?;
         Pin::new(&mut this.io).poll_shutdown(cx)
     }
 }
 
-/// Lays out records in room for `guess` bytes, or for as many as it turns out to take.
-fn append<E: Into<Short>>(
+/// Appends what `encode` writes. Tries a buffer of `guess` bytes first, then one of the required size.
+fn append<E: Into<EncodeFailure>>(
     out: &mut Vec<u8>,
     guess: usize,
-    mut lay_out: impl FnMut(&mut [u8]) -> Result<usize, E>,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, E>,
 ) -> io::Result<()> {
     let start = out.len();
     let mut size = guess;
     loop {
         out.resize(start + size, 0);
         let room = out.get_mut(start..).unwrap_or_default();
-        match lay_out(room).map_err(Into::into) {
+        match encode(room).map_err(Into::into) {
             Ok(written) => {
                 out.truncate(start + written);
                 return Ok(());
             }
-            Err(Short::By(needed)) => size = needed,
-            Err(Short::Never(error)) => {
+            Err(EncodeFailure::BufferTooSmall(needed)) => size = needed,
+            Err(EncodeFailure::Fatal(error)) => {
                 out.truncate(start);
                 return Err(error);
             }
@@ -319,31 +324,31 @@ fn append<E: Into<Short>>(
     }
 }
 
-/// Why nothing was laid out.
-enum Short {
-    /// It takes so many bytes.
-    By(usize),
-    Never(io::Error),
+/// Why nothing was encoded.
+enum EncodeFailure {
+    /// The required size in bytes.
+    BufferTooSmall(usize),
+    Fatal(io::Error),
 }
 
-impl From<EncodeError> for Short {
+impl From<EncodeError> for EncodeFailure {
     fn from(error: EncodeError) -> Self {
         match error {
             EncodeError::InsufficientSize(InsufficientSizeError { required_size, .. }) => {
-                Self::By(required_size)
+                Self::BufferTooSmall(required_size)
             }
-            EncodeError::AlreadyEncoded => Self::Never(io::Error::other(error)),
+            EncodeError::AlreadyEncoded => Self::Fatal(io::Error::other(error)),
         }
     }
 }
 
-impl From<EncryptError> for Short {
+impl From<EncryptError> for EncodeFailure {
     fn from(error: EncryptError) -> Self {
         match error {
             EncryptError::InsufficientSize(InsufficientSizeError { required_size, .. }) => {
-                Self::By(required_size)
+                Self::BufferTooSmall(required_size)
             }
-            EncryptError::EncryptExhausted => Self::Never(io::Error::other(error)),
+            EncryptError::EncryptExhausted => Self::Fatal(io::Error::other(error)),
         }
     }
 }

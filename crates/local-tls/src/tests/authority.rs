@@ -1,4 +1,4 @@
-//! What the authority and its leaves are, as webpki and OpenSSL judge them.
+//! Authority and leaves, verified with webpki and OpenSSL.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use rustls::pki_types::UnixTime;
 
 use super::*;
 
-/// A certificate signed by the authority's key without asking the authority.
+/// A certificate signed with the authority's key, bypassing the checks of [`Authority::issue`].
 fn forged(authority: &Authority, name: &str) -> CertificateDer<'static> {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.not_before = TODAY - Duration::DAY;
@@ -19,7 +19,7 @@ fn forged(authority: &Authority, name: &str) -> CertificateDer<'static> {
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let mut issuer = CertificateParams::default();
     issuer.distinguished_name = rcgen::DistinguishedName::new();
-    for (id, value) in read::certificate(authority.cert_der()).unwrap().subject {
+    for (id, value) in parse::certificate(authority.cert_der()).unwrap().subject {
         issuer
             .distinguished_name
             .push(rcgen::DnType::from_oid(&id), value);
@@ -50,7 +50,7 @@ fn webpki_accepts(
         .map(drop)
 }
 
-/// None where the machine has no openssl.
+/// `None` without openssl.
 fn openssl_accepts(authority: &Authority, leaf: &CertificateDer<'_>) -> Option<bool> {
     let dir = tempfile::tempdir().unwrap();
     let (root, own) = (dir.path().join("ca.pem"), dir.path().join("leaf.pem"));
@@ -68,7 +68,7 @@ fn openssl_accepts(authority: &Authority, leaf: &CertificateDer<'_>) -> Option<b
 }
 
 #[test]
-fn a_leaf_holds_for_each_of_its_names_and_for_openssl() {
+fn leaf_is_valid_for_each_of_its_names() {
     let authority = Authority::generate(&host("panel"), TODAY).unwrap();
     let wanted = [
         "panel",
@@ -89,7 +89,7 @@ fn a_leaf_holds_for_each_of_its_names_and_for_openssl() {
 }
 
 #[test]
-fn the_authoritys_key_opens_no_other_door() {
+fn forged_public_name_violates_name_constraints() {
     let authority = Authority::generate(&host("panel"), TODAY).unwrap();
     for name in [
         "bank.example.com",
@@ -111,12 +111,12 @@ fn the_authoritys_key_opens_no_other_door() {
     assert_ne!(
         openssl_accepts(&authority, &inside),
         Some(false),
-        "the forgery itself must be sound"
+        "a forged certificate is otherwise valid"
     );
 }
 
 #[test]
-fn names_outside_never_enter_a_leaf() {
+fn leaf_omits_names_that_are_not_permitted() {
     let authority = Authority::generate(&host("panel"), TODAY).unwrap();
     let leaf = authority
         .issue(&names(&["localhost", "example.org", "8.8.8.8"]), TODAY)
@@ -124,14 +124,14 @@ fn names_outside_never_enter_a_leaf() {
     assert_eq!(leaf.names(), &names(&["localhost"]));
     assert!(matches!(
         authority.issue(&names(&["example.org"]), TODAY),
-        Err(AuthorityError::Nameless)
+        Err(AuthorityError::NoNames)
     ));
 }
 
 #[test]
-fn lifetimes_stay_within_their_bounds() {
+fn validity_stays_within_its_bounds() {
     let authority = Authority::generate(&host("panel"), TODAY).unwrap();
-    let contents = read::certificate(authority.cert_der()).unwrap();
+    let contents = parse::certificate(authority.cert_der()).unwrap();
     assert_eq!(contents.not_before, TODAY - Duration::DAY);
     assert_eq!(contents.not_after, TODAY + Duration::days(3652));
     let leaf = authority.issue(&names(&["localhost"]), TODAY).unwrap();
@@ -139,31 +139,37 @@ fn lifetimes_stay_within_their_bounds() {
         leaf.not_after() - leaf.not_before(),
         Duration::days(397) - Duration::SECOND
     );
-    assert!(!leaf.is_due(TODAY, &names(&["localhost"])));
-    assert!(leaf.is_due(TODAY, &names(&["localhost", "a.lan"])));
-    let last_calm = leaf.not_after() - Duration::days(30);
-    assert!(!leaf.is_stale(last_calm));
-    assert!(leaf.is_stale(last_calm + Duration::SECOND));
+    assert!(!leaf.needs_replacement(TODAY, &names(&["localhost"])));
+    assert!(leaf.needs_replacement(TODAY, &names(&["localhost", "a.lan"])));
+    let renewal_starts = leaf.not_after() - Duration::days(30);
+    assert!(!leaf.needs_renewal(renewal_starts));
+    assert!(leaf.needs_renewal(renewal_starts + Duration::SECOND));
 }
 
 #[test]
-fn an_authority_comes_back_from_what_was_kept() {
-    let made = Authority::generate(&host("panel"), TODAY).unwrap();
-    let kept = Authority::from_der(made.cert_der().clone(), made.key_der()).unwrap();
-    assert_eq!(kept.constraints(), &Constraints::of_house(&host("panel")));
-    let leaf = kept.issue(&names(&["localhost"]), TODAY).unwrap();
-    made.vouch_for(&leaf).unwrap();
+fn authority_loads_from_its_stored_form() {
+    let generated = Authority::generate(&host("panel"), TODAY).unwrap();
+    let loaded = Authority::from_der(generated.cert_der().clone(), generated.key_der()).unwrap();
+    assert_eq!(
+        loaded.constraints(),
+        &Constraints::for_local_network(&host("panel"))
+    );
+    let leaf = loaded.issue(&names(&["localhost"]), TODAY).unwrap();
+    generated.verify_leaf(&leaf).unwrap();
     let other = Authority::generate(&host("panel"), TODAY).unwrap();
-    assert!(other.vouch_for(&leaf).is_err());
-    assert!(Authority::from_der(made.cert_der().clone(), other.key_der()).is_err());
+    assert!(other.verify_leaf(&leaf).is_err());
+    assert!(Authority::from_der(generated.cert_der().clone(), other.key_der()).is_err());
     assert!(Authority::from_der(leaf.cert_der().clone(), leaf.key_der()).is_err());
-    assert!(!format!("{made:?} {leaf:?}").contains(&format!("{:?}", &made.key_der()[..8])[1..20]));
+    assert!(
+        !format!("{generated:?} {leaf:?}")
+            .contains(&format!("{:?}", &generated.key_der()[..8])[1..20])
+    );
 }
 
 #[test]
-fn a_long_host_name_fits_the_common_name() {
+fn long_host_name_fits_into_common_name() {
     let authority = Authority::generate(&host(&"a".repeat(63)), TODAY).unwrap();
-    let subject = read::certificate(authority.cert_der()).unwrap().subject;
+    let subject = parse::certificate(authority.cert_der()).unwrap().subject;
     assert!(subject.iter().all(|(_, value)| value.len() <= 64));
     assert!(
         subject
@@ -173,18 +179,18 @@ fn a_long_host_name_fits_the_common_name() {
 }
 
 #[test]
-fn damaged_certificates_are_refused_not_believed() {
+fn truncated_certificates_are_rejected() {
     let authority = Authority::generate(&host("panel"), TODAY).unwrap();
     let whole = authority.cert_der().to_vec();
     for end in 0..whole.len() {
         let cut = CertificateDer::from(whole[..end].to_vec());
         assert!(Authority::from_der(cut.clone(), authority.key_der()).is_err());
-        assert!(read::certificate(&cut).is_err());
+        assert!(parse::certificate(&cut).is_err());
     }
 }
 
 #[test]
-fn no_octet_out_of_place_makes_reading_panic() {
+fn corrupted_certificates_never_panic() {
     let authority = Authority::generate(&host("panel"), TODAY).unwrap();
     let leaf = authority
         .issue(&names(&["localhost", "::1"]), TODAY)
@@ -193,23 +199,23 @@ fn no_octet_out_of_place_makes_reading_panic() {
         (authority.cert_der(), authority.key_der()),
         (leaf.cert_der(), leaf.key_der()),
     ] {
-        for place in 0..cert.len() {
+        for index in 0..cert.len() {
             for octet in [0x00, 0x7f, 0x80, 0x88, 0xff] {
                 let mut damaged = cert.to_vec();
-                damaged[place] = octet;
+                damaged[index] = octet;
                 let damaged = CertificateDer::from(damaged);
                 let _ = Authority::from_der(damaged.clone(), key);
                 if let Ok(leaf) = Leaf::from_der(damaged, key) {
-                    let _ = authority.vouch_for(&leaf);
+                    let _ = authority.verify_leaf(&leaf);
                 }
             }
         }
     }
 }
 
-/// To be read by eye: `cargo test show_certificates -- --ignored --nocapture`.
+/// Prints certificates to inspect: `cargo test show_certificates -- --ignored --nocapture`.
 #[test]
-#[ignore = "prints for people"]
+#[ignore = "prints certificates to inspect"]
 fn show_certificates() {
     let authority = Authority::generate(&host("panel"), OffsetDateTime::now_utc()).unwrap();
     let wanted = names(&[

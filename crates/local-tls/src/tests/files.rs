@@ -1,4 +1,4 @@
-//! The user's own certificate files: taken up, changed, half-replaced, broken, removed.
+//! The user's certificate files: loading, replacing, invalid files, removing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -35,14 +35,14 @@ impl Pair {
     }
 
     pub(super) fn write(&self, dir: &Path) {
-        put(dir.join("fullchain.pem"), &self.cert);
-        put(dir.join("privkey.pem"), &self.key);
+        replace(dir.join("fullchain.pem"), &self.cert);
+        replace(dir.join("privkey.pem"), &self.key);
     }
 }
 
-/// Puts a new file in the place of the old one. Written into the old one, two versions within a tick of
-/// the file system's clock could look alike, which the two seconds between real looks rule out.
-fn put(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+/// Replaces a file by a new one. Overwriting it could leave the stamp unchanged within one tick of the file system's
+/// clock. That cannot happen in production, where checks are two seconds apart.
+fn replace(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
     let path = path.as_ref();
     let fresh = path.with_extension("new");
     fs::write(&fresh, text).unwrap();
@@ -51,17 +51,17 @@ fn put(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
 
 struct Folder {
     dir: tempfile::TempDir,
-    watch: FileWatch,
+    watcher: FileWatcher,
 }
 
 impl Folder {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let watch = FileWatch::new(
+        let watcher = FileWatcher::new(
             dir.path().join("fullchain.pem"),
             dir.path().join("privkey.pem"),
         );
-        Self { dir, watch }
+        Self { dir, watcher }
     }
 
     fn cert(&self) -> PathBuf {
@@ -72,35 +72,35 @@ impl Folder {
         self.dir.path().join("privkey.pem")
     }
 
-    /// What the next look finds: the loaded certificate, or the error in words.
-    fn look(&mut self) -> Result<Option<Fingerprint>, String> {
-        match self.watch.look() {
-            Look::Same | Look::Absent => Ok(None),
-            Look::Loaded(key) => Ok(Some(Fingerprint::of(&key.cert[0]))),
-            Look::Broken(error) => Err(error.to_string()),
+    /// The fingerprint of a newly loaded certificate, or the error text.
+    fn check(&mut self) -> Result<Option<Fingerprint>, String> {
+        match self.watcher.check() {
+            FileCheck::Unchanged | FileCheck::Absent => Ok(None),
+            FileCheck::Loaded(key) => Ok(Some(Fingerprint::of(&key.cert[0]))),
+            FileCheck::Invalid(error) => Err(error.to_string()),
         }
     }
 
     fn assert_loads(&mut self, pair: &Pair) {
-        assert_eq!(self.look(), Ok(Some(Fingerprint::of(&pair.root))));
+        assert_eq!(self.check(), Ok(Some(Fingerprint::of(&pair.root))));
     }
 }
 
 #[test]
-fn files_that_come_later_are_taken_up_once() {
+fn files_created_later_load_once() {
     let mut folder = Folder::new();
-    assert!(matches!(folder.watch.look(), Look::Absent));
-    assert_eq!(folder.look(), Ok(None));
+    assert!(matches!(folder.watcher.check(), FileCheck::Absent));
+    assert_eq!(folder.check(), Ok(None));
     let pair = Pair::signed("a.lan");
     pair.write(folder.dir.path());
     folder.assert_loads(&pair);
     for _ in 0..3 {
-        assert_eq!(folder.look(), Ok(None));
+        assert_eq!(folder.check(), Ok(None));
     }
 }
 
 #[test]
-fn a_pair_replaced_in_two_steps_ends_right_in_either_order() {
+fn pair_replaced_file_by_file_loads_in_either_order() {
     for certificate_first in [true, false] {
         let mut folder = Folder::new();
         let (old, new) = (Pair::signed("old.lan"), Pair::signed("new.lan"));
@@ -108,28 +108,28 @@ fn a_pair_replaced_in_two_steps_ends_right_in_either_order() {
         folder.assert_loads(&old);
         let halves = [(folder.cert(), &new.cert), (folder.key(), &new.key)];
         let (first, second) = if certificate_first { (0, 1) } else { (1, 0) };
-        put(&halves[first].0, halves[first].1);
-        assert!(folder.look().unwrap_err().contains("do not fit together"));
-        assert_eq!(folder.look(), Ok(None), "told once");
-        put(&halves[second].0, halves[second].1);
+        replace(&halves[first].0, halves[first].1);
+        assert!(folder.check().unwrap_err().contains("do not match"));
+        assert_eq!(folder.check(), Ok(None), "reported once");
+        replace(&halves[second].0, halves[second].1);
         folder.assert_loads(&new);
     }
 }
 
 #[test]
-fn a_change_that_leaves_every_stamp_alone_is_found_at_the_next_look() {
+fn change_with_unchanged_stamps_loads_at_next_check() {
     let mut folder = Folder::new();
     let key = KeyPair::generate().unwrap();
     let (old, new) = (Pair::with("aa.lan", &key), Pair::with("bb.lan", &key));
     old.write(folder.dir.path());
     folder.assert_loads(&old);
     fs::write(folder.cert(), &new.cert).unwrap();
-    folder.watch.overlook_stamps();
+    folder.watcher.accept_current_stamps();
     folder.assert_loads(&new);
 }
 
 #[test]
-fn certbots_symlink_swap_is_seen() {
+fn symlink_swap_by_certbot_loads_new_pair() {
     let mut folder = Folder::new();
     let (old, new) = (Pair::signed("old.lan"), Pair::signed("new.lan"));
     for (version, pair) in [("1", &old), ("2", &new)] {
@@ -155,61 +155,57 @@ fn certbots_symlink_swap_is_seen() {
 }
 
 #[test]
-fn broken_files_say_what_is_wrong_once() {
+fn invalid_files_report_their_error_once() {
     let pair = Pair::signed("a.lan");
     let long = "x".repeat(300 * 1024);
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for (cert, key, said) in [
-        ("", pair.key.as_str(), "holds no certificate"),
-        ("garbage", &pair.key, "holds no certificate"),
-        (junk, &pair.key, "do not fit"),
-        (&pair.cert[..200], &pair.key, "holds no certificate"),
+    for (cert, key, expected) in [
+        ("", pair.key.as_str(), "contains no certificate"),
+        ("garbage", &pair.key, "contains no certificate"),
+        (junk, &pair.key, "do not match"),
+        (&pair.cert[..200], &pair.key, "contains no certificate"),
         (&pair.cert, "", "no unencrypted private key"),
         (&pair.cert, encrypted, "no unencrypted private key"),
-        (
-            &pair.cert,
-            &Pair::signed("b.lan").key,
-            "do not fit together",
-        ),
+        (&pair.cert, &Pair::signed("b.lan").key, "do not match"),
         (&long, &pair.key, "longer than"),
     ] {
         let mut folder = Folder::new();
-        put(folder.cert(), cert);
-        put(folder.key(), key);
-        let error = folder.look().unwrap_err();
-        assert!(error.contains(said), "{error}");
-        assert_eq!(folder.look(), Ok(None));
+        replace(folder.cert(), cert);
+        replace(folder.key(), key);
+        let error = folder.check().unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(folder.check(), Ok(None));
     }
     let mut folder = Folder::new();
-    put(folder.cert(), &pair.cert);
+    replace(folder.cert(), &pair.cert);
     assert!(
         folder
-            .look()
+            .check()
             .unwrap_err()
             .contains("privkey.pem is missing")
     );
     fs::create_dir(folder.key()).unwrap();
-    assert!(folder.look().unwrap_err().contains("cannot be read"));
+    assert!(folder.check().unwrap_err().contains("cannot be read"));
 }
 
 #[test]
-fn a_chain_and_other_kinds_of_key_load() {
+fn chain_with_p384_key_loads() {
     let mut folder = Folder::new();
     let leaf = Pair::with(
         "a.lan",
         &KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap(),
     );
     leaf.write(folder.dir.path());
-    put(
+    replace(
         folder.cert(),
         format!("{}\n{}", leaf.cert, Pair::signed("ca.lan").cert),
     );
     folder.assert_loads(&leaf);
 }
 
-/// Skipped where the machine has no openssl: nothing else here makes RSA keys and the older key forms.
+/// Skipped without openssl, which is needed to generate RSA keys and the older key formats.
 #[test]
 fn keys_in_pkcs8_pkcs1_and_sec1_load() {
     let mut folder = Folder::new();
@@ -228,7 +224,7 @@ fn keys_in_pkcs8_pkcs1_and_sec1_load() {
     if !openssl(&["version"]) {
         return;
     }
-    for (make, begins) in [
+    for (make, header) in [
         (
             "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out KEY",
             "-----BEGIN PRIVATE KEY",
@@ -243,13 +239,13 @@ fn keys_in_pkcs8_pkcs1_and_sec1_load() {
         ),
     ] {
         assert!(openssl(&make.split(' ').collect::<Vec<_>>()), "{make}");
-        assert!(fs::read_to_string(&key).unwrap().starts_with(begins));
+        assert!(fs::read_to_string(&key).unwrap().starts_with(header));
         let sign = "req -x509 -key KEY -out CERT -subj /CN=a.lan -addext subjectAltName=DNS:a.lan";
         assert!(openssl(&sign.split(' ').collect::<Vec<_>>()));
-        assert!(matches!(folder.look(), Ok(Some(_))), "{begins}");
+        assert!(matches!(folder.check(), Ok(Some(_))), "{header}");
         let loaded = CertificateDer::from_pem_file(&cert).unwrap();
         assert!(
-            read::certificate(&loaded)
+            parse::certificate(&loaded)
                 .unwrap()
                 .names
                 .contains(&AltName::parse("a.lan").unwrap())
@@ -258,59 +254,59 @@ fn keys_in_pkcs8_pkcs1_and_sec1_load() {
 }
 
 #[tokio::test]
-async fn a_broken_or_removed_pair_keeps_the_old_certificate() {
+async fn invalid_or_removed_pair_keeps_old_certificate() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
     let pair = Pair::signed("a.lan");
     pair.write(dir.path());
-    let (certificates, mut upkeep) = Certificates::open(setup(dir.path(), &memory))
+    let (certificates, mut updater) = Certificates::open(setup(dir.path(), &memory))
         .await
         .unwrap();
-    let serving = certificates.serving();
+    let served = certificates.served();
     assert_eq!(
-        (serving.origin, serving.fingerprint),
-        (Origin::Files, Fingerprint::of(&pair.root))
+        (served.source, served.fingerprint),
+        (CertificateSource::Files, Fingerprint::of(&pair.root))
     );
     assert_eq!(
         certificates.authority(),
         None,
-        "nobody needs a local authority"
+        "no local authority is needed"
     );
-    assert_eq!(memory.kept(), None);
+    assert_eq!(memory.stored(), None);
 
-    put(dir.path().join("fullchain.pem"), "half a fi");
-    upkeep.look().await;
-    assert_eq!(certificates.serving(), serving);
+    replace(dir.path().join("fullchain.pem"), "half a fi");
+    updater.check().await;
+    assert_eq!(certificates.served(), served);
     fs::remove_file(dir.path().join("fullchain.pem")).unwrap();
     fs::remove_file(dir.path().join("privkey.pem")).unwrap();
-    upkeep.look().await;
-    assert_eq!(certificates.serving(), serving);
+    updater.check().await;
+    assert_eq!(certificates.served(), served);
 
     let next = Pair::signed("a.lan");
     next.write(dir.path());
-    upkeep.look().await;
+    updater.check().await;
     assert_eq!(
-        certificates.serving().fingerprint,
+        certificates.served().fingerprint,
         Fingerprint::of(&next.root)
     );
 }
 
 #[tokio::test]
-async fn a_pair_broken_at_the_start_lets_the_local_authority_step_in() {
+async fn pair_invalid_at_start_falls_back_to_local_authority() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    put(dir.path().join("fullchain.pem"), "garbage");
-    let (certificates, mut upkeep) = Certificates::open(setup(dir.path(), &memory))
+    replace(dir.path().join("fullchain.pem"), "garbage");
+    let (certificates, mut updater) = Certificates::open(setup(dir.path(), &memory))
         .await
         .unwrap();
-    assert_eq!(certificates.serving().origin, Origin::Local);
+    assert_eq!(certificates.served().source, CertificateSource::Local);
     let pair = Pair::signed("a.lan");
     pair.write(dir.path());
-    upkeep.look().await;
+    updater.check().await;
     assert_eq!(
-        certificates.serving().fingerprint,
+        certificates.served().fingerprint,
         Fingerprint::of(&pair.root)
     );
     assert!(
         certificates.authority().is_some(),
-        "tablets may still want to install it"
+        "clients may still need to install it"
     );
 }

@@ -1,4 +1,4 @@
-//! Real handshakes against the served configuration.
+//! Handshakes with a rustls client.
 
 use rustls::HandshakeKind;
 use rustls::server::NoServerSessionStorage;
@@ -6,24 +6,24 @@ use rustls::version::{TLS12, TLS13};
 
 use super::*;
 
-pub(super) async fn opened() -> (Certificates, CertificateDer<'static>) {
+pub(super) async fn open_local() -> (Certificates, CertificateDer<'static>) {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    let now: Now = Arc::new(OffsetDateTime::now_utc);
+    let clock: Clock = Arc::new(OffsetDateTime::now_utc);
     let (certificates, _) = Certificates::open(Setup {
-        now,
+        clock,
         ..setup(dir.path(), &memory)
     })
     .await
     .unwrap();
     (
         certificates,
-        CertificateDer::from(memory.kept().unwrap().authority.cert),
+        CertificateDer::from(memory.stored().unwrap().authority.cert),
     )
 }
 
 #[tokio::test]
-async fn both_versions_connect_by_name_and_address() {
-    let (certificates, root) = opened().await;
+async fn tls12_and_tls13_connect_by_name_and_address() {
+    let (certificates, root) = open_local().await;
     for version in [&TLS12, &TLS13] {
         for name in ["localhost", "homeassistant.local", "127.0.0.1", "::1"] {
             let client = client_of(&root, version);
@@ -37,14 +37,14 @@ async fn both_versions_connect_by_name_and_address() {
                 "{name}"
             );
             assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]));
-            assert_eq!(session.served(), certificates.serving().fingerprint);
+            assert_eq!(session.served(), certificates.served().fingerprint);
         }
     }
 }
 
 #[tokio::test]
-async fn the_root_travels_along_for_clients_that_pinned_it() {
-    let (certificates, root) = opened().await;
+async fn chain_includes_root_for_pinning_clients() {
+    let (certificates, root) = open_local().await;
     let session = Session::open(
         certificates.server_config(),
         &client_of(&root, &TLS13),
@@ -61,27 +61,27 @@ async fn the_root_travels_along_for_clients_that_pinned_it() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_in_the_leaf_is_refused() {
-    let (certificates, root) = opened().await;
-    let refused = Session::open(
+async fn name_missing_from_leaf_is_rejected() {
+    let (certificates, root) = open_local().await;
+    let rejected = Session::open(
         certificates.server_config(),
         &client_of(&root, &TLS13),
         "other.local",
     )
     .await;
-    assert!(refused.is_err());
+    assert!(rejected.is_err());
 }
 
 #[tokio::test]
-async fn a_second_connection_resumes_by_ticket_in_both_versions() {
-    let (certificates, root) = opened().await;
-    let mut tickets_alone = (*certificates.server_config()).clone();
-    tickets_alone.session_storage = Arc::new(NoServerSessionStorage {});
-    let tickets_alone = Arc::new(tickets_alone);
+async fn second_connection_resumes_by_ticket() {
+    let (certificates, root) = open_local().await;
+    let mut tickets_only = (*certificates.server_config()).clone();
+    tickets_only.session_storage = Arc::new(NoServerSessionStorage {});
+    let tickets_only = Arc::new(tickets_only);
     for version in [&TLS12, &TLS13] {
         let client = client_of(&root, version);
         let kind = async || {
-            let session = Session::open(Arc::clone(&tickets_alone), &client, "localhost")
+            let session = Session::open(Arc::clone(&tickets_only), &client, "localhost")
                 .await
                 .unwrap();
             session.server.get_ref().1.handshake_kind()
@@ -92,8 +92,8 @@ async fn a_second_connection_resumes_by_ticket_in_both_versions() {
 }
 
 #[tokio::test]
-async fn each_connection_is_given_one_ticket_and_a_resumed_one_another() {
-    let (certificates, root) = opened().await;
+async fn every_connection_gets_one_new_ticket() {
+    let (certificates, root) = open_local().await;
     assert_eq!(certificates.server_config().send_tls13_tickets, 1);
     let client = client_of(&root, &TLS13);
     let mut kinds = Vec::new();
@@ -107,17 +107,17 @@ async fn each_connection_is_given_one_ticket_and_a_resumed_one_another() {
 }
 
 #[tokio::test]
-async fn an_open_session_outlives_a_swap_and_new_ones_see_the_new_certificate() {
+async fn swap_keeps_open_sessions_and_affects_new_ones() {
     let dir = tempfile::tempdir().unwrap();
     let memory = Arc::new(Memory::default());
-    let now: Now = Arc::new(OffsetDateTime::now_utc);
-    let (certificates, mut upkeep) = Certificates::open(Setup {
-        now,
+    let clock: Clock = Arc::new(OffsetDateTime::now_utc);
+    let (certificates, mut updater) = Certificates::open(Setup {
+        clock,
         ..setup(dir.path(), &memory)
     })
     .await
     .unwrap();
-    let local = CertificateDer::from(memory.kept().unwrap().authority.cert);
+    let local = CertificateDer::from(memory.stored().unwrap().authority.cert);
     let mut before = Session::open(
         certificates.server_config(),
         &client_of(&local, &TLS13),
@@ -128,9 +128,9 @@ async fn an_open_session_outlives_a_swap_and_new_ones_see_the_new_certificate() 
 
     let own = files::Pair::signed("localhost");
     own.write(dir.path());
-    upkeep.look().await;
+    updater.check().await;
 
-    before.talk().await.unwrap();
+    before.ping_pong().await.unwrap();
     let after = Session::open(
         certificates.server_config(),
         &client_of(&own.root, &TLS13),
@@ -139,7 +139,7 @@ async fn an_open_session_outlives_a_swap_and_new_ones_see_the_new_certificate() 
     .await
     .unwrap();
     assert_ne!(before.served(), after.served());
-    assert_eq!(after.served(), certificates.serving().fingerprint);
-    assert_eq!(certificates.serving().origin, Origin::Files);
-    before.talk().await.unwrap();
+    assert_eq!(after.served(), certificates.served().fingerprint);
+    assert_eq!(certificates.served().source, CertificateSource::Files);
+    before.ping_pong().await.unwrap();
 }

@@ -1,10 +1,10 @@
-//! The parts of TLS together: a house to open, a client to connect with.
+//! Tests of certificates, updates and the TLS stream, with a test store, clock and client.
 
 mod authority;
 mod files;
 mod handshake;
-mod renewal;
 mod stream;
+mod updater;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -21,24 +21,24 @@ use tokio_rustls::{TlsConnector, client};
 use super::resolver::provider;
 use super::*;
 
-/// Some day after the program was written.
 const TODAY: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
 
 fn host(name: &str) -> HostName {
     HostName::parse(name).unwrap()
 }
 
-fn names(said: &[&str]) -> CertificateNames {
-    said.iter()
+fn names(texts: &[&str]) -> CertificateNames {
+    texts
+        .iter()
         .map(|name| AltName::parse(name).unwrap())
         .collect()
 }
 
-/// A clock that the test moves.
+/// A clock that tests advance.
 #[derive(Clone)]
-struct Clock(Arc<Mutex<OffsetDateTime>>);
+struct TestClock(Arc<Mutex<OffsetDateTime>>);
 
-impl Clock {
+impl TestClock {
     fn at(now: OffsetDateTime) -> Self {
         Self(Arc::new(Mutex::new(now)))
     }
@@ -47,33 +47,33 @@ impl Clock {
         *self.0.lock().unwrap() += by;
     }
 
-    fn now(&self) -> Now {
+    fn now(&self) -> Clock {
         let clock = self.clone();
         Arc::new(move || *clock.0.lock().unwrap())
     }
 }
 
-/// Keeps in memory, and counts; refuses while `broken`.
+/// A store in memory that counts saves, and fails while `broken`.
 #[derive(Default)]
 struct Memory {
-    kept: Mutex<Option<Kept>>,
+    stored: Mutex<Option<StoredCertificates>>,
     saves: Mutex<usize>,
     broken: Mutex<bool>,
 }
 
 impl Memory {
-    fn kept(&self) -> Option<Kept> {
-        self.kept.lock().unwrap().clone()
+    fn stored(&self) -> Option<StoredCertificates> {
+        self.stored.lock().unwrap().clone()
     }
 }
 
-impl Keep for Arc<Memory> {
-    fn save(&self, kept: Kept) -> BoxFuture<'_, Result<(), KeepError>> {
+impl CertificateStore for Arc<Memory> {
+    fn save(&self, certificates: StoredCertificates) -> BoxFuture<'_, Result<(), SaveError>> {
         async move {
             if *self.broken.lock().unwrap() {
                 return Err("the disk is full".into());
             }
-            *self.kept.lock().unwrap() = Some(kept);
+            *self.stored.lock().unwrap() = Some(certificates);
             *self.saves.lock().unwrap() += 1;
             Ok(())
         }
@@ -81,20 +81,20 @@ impl Keep for Arc<Memory> {
     }
 }
 
-/// A set-up on this machine with files in `dir` and the clock at [`TODAY`].
+/// A setup for this machine with certificate files in `dir` and the clock at [`TODAY`].
 fn setup(dir: &Path, memory: &Arc<Memory>) -> Setup {
     Setup {
         certfile: dir.join("fullchain.pem"),
         keyfile: dir.join("privkey.pem"),
         tls_names: Vec::new(),
         host: Arc::new(Machine),
-        kept: memory.kept(),
-        keep: Arc::new(Arc::clone(memory)),
-        now: Clock::at(TODAY).now(),
+        stored: memory.stored(),
+        store: Arc::new(Arc::clone(memory)),
+        clock: TestClock::at(TODAY).now(),
     }
 }
 
-/// A client that trusts `root` alone. Certificates are judged by the real clock, so is the test's house.
+/// A client that trusts only `root`. It uses the real clock, so the certificates must be issued with it, too.
 fn client_of(
     root: &CertificateDer<'static>,
     version: &'static SupportedProtocolVersion,
@@ -132,20 +132,20 @@ impl Session {
             client: client?,
             server: server?,
         };
-        session.talk().await?;
+        session.ping_pong().await?;
         Ok(session)
     }
 
-    /// A word in both directions; reading the answer also takes in the server's tickets.
-    async fn talk(&mut self) -> Result<(), std::io::Error> {
-        let mut heard = [0; 4];
+    /// Sends a message in both directions. Reading the reply also receives the server's session tickets.
+    async fn ping_pong(&mut self) -> Result<(), std::io::Error> {
+        let mut received = [0; 4];
         self.client.write_all(b"ping").await?;
         self.client.flush().await?;
-        self.server.read_exact(&mut heard).await?;
-        self.server.write_all(&heard).await?;
+        self.server.read_exact(&mut received).await?;
+        self.server.write_all(&received).await?;
         self.server.flush().await?;
-        self.client.read_exact(&mut heard).await?;
-        assert_eq!(&heard, b"ping");
+        self.client.read_exact(&mut received).await?;
+        assert_eq!(&received, b"ping");
         Ok(())
     }
 

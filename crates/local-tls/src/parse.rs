@@ -1,5 +1,5 @@
-//! Reads back what Wallcast must know of a finished certificate (RFC 5280, 4.1). Never decides trust:
-//! signatures and chains are webpki's business, and it has parsed every certificate before it comes here.
+//! Parses the fields of a certificate that renewal depends on (RFC 5280, section 4.1). Makes no trust decisions: webpki
+//! verifies signatures and chains.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,24 +16,24 @@ const NAME_CONSTRAINTS: [u64; 4] = [2, 5, 29, 30];
 const DNS_NAME: Tag = general_name(2);
 const IP_ADDRESS: Tag = general_name(7);
 
-/// The certificate is not the DER that RFC 5280 describes.
+/// The certificate is not valid DER as defined by RFC 5280.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the certificate cannot be read")]
-pub struct Unreadable;
+#[error("the certificate cannot be parsed")]
+pub struct ParseError;
 
-/// The parts of a certificate that decide when it is renewed and what it may sign.
+/// The fields that determine when a certificate is renewed and what it may sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct CertificateContents {
     pub(super) not_before: OffsetDateTime,
     pub(super) not_after: OffsetDateTime,
-    /// Attribute type and value, in order; values that are not UTF8String are left out.
+    /// Attribute types and values in order. Values of other types than UTF8String are omitted.
     pub(super) subject: Vec<(Vec<u64>, String)>,
-    /// DNS names and addresses; other kinds and wildcards are left out.
+    /// DNS names and addresses. Other kinds of names and wildcards are omitted.
     pub(super) names: CertificateNames,
     pub(super) constraints: Option<Constraints>,
 }
 
-pub(super) fn certificate(der: &CertificateDer<'_>) -> Result<Contents, Unreadable> {
+pub(super) fn certificate(der: &CertificateDer<'_>) -> Result<CertificateContents, ParseError> {
     yasna::parse_der(der, |reader| {
         reader.read_sequence(|certificate| {
             let contents = certificate.next().read_sequence(to_be_signed)?;
@@ -42,10 +42,10 @@ pub(super) fn certificate(der: &CertificateDer<'_>) -> Result<Contents, Unreadab
             Ok(contents)
         })
     })
-    .map_err(|_| Unreadable)
+    .map_err(|_| ParseError)
 }
 
-fn to_be_signed(fields: &mut yasna::BERReaderSeq<'_, '_>) -> ASN1Result<Contents> {
+fn to_be_signed(fields: &mut yasna::BERReaderSeq<'_, '_>) -> ASN1Result<CertificateContents> {
     fields.read_optional(|version| {
         version.read_tagged(Tag::context(0), |number| number.read_der())
     })?;
@@ -54,7 +54,7 @@ fn to_be_signed(fields: &mut yasna::BERReaderSeq<'_, '_>) -> ASN1Result<Contents
     }
     let (not_before, not_after) = fields
         .next()
-        .read_sequence(|validity| Ok((instant(validity.next())?, instant(validity.next())?)))?;
+        .read_sequence(|validity| Ok((time(validity.next())?, time(validity.next())?)))?;
     let subject = subject(fields.next())?;
     let _public_key = fields.next().read_der()?;
     for unique_id in [1, 2] {
@@ -62,7 +62,7 @@ fn to_be_signed(fields: &mut yasna::BERReaderSeq<'_, '_>) -> ASN1Result<Contents
             id.read_tagged_implicit(Tag::context(unique_id), |bits| bits.read_bitvec_bytes())
         })?;
     }
-    let mut contents = Contents {
+    let mut contents = CertificateContents {
         not_before,
         not_after,
         subject,
@@ -89,7 +89,7 @@ fn to_be_signed(fields: &mut yasna::BERReaderSeq<'_, '_>) -> ASN1Result<Contents
     Ok(contents)
 }
 
-fn instant(reader: BERReader<'_, '_>) -> ASN1Result<OffsetDateTime> {
+fn time(reader: BERReader<'_, '_>) -> ASN1Result<OffsetDateTime> {
     if reader.lookahead_tag()? == tags::TAG_UTCTIME {
         return Ok(*reader.read_utctime()?.datetime());
     }
@@ -124,8 +124,8 @@ fn alternative_names(reader: BERReader<'_, '_>) -> ASN1Result<CertificateNames> 
     Ok(names.into_iter().flatten().collect())
 }
 
-/// Only permitted subtrees of names and addresses: what this does not understand, it must refuse,
-/// since leaving it out would make the constraints wider than they are.
+/// Parses permitted subtrees of DNS names and addresses. Anything else is an error, because omitting it would change
+/// the constraints.
 fn permitted(reader: BERReader<'_, '_>) -> ASN1Result<Constraints> {
     let mut constraints = Constraints {
         dns: Vec::new(),
