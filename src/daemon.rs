@@ -280,7 +280,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         ),
         engine: Engine::new(engineio::Config {
             max_payload: config.max_message_bytes,
-            first_max_payload: MAX_UNAUTHENTICATED_MESSAGE,
+            initial_max_payload: MAX_UNAUTHENTICATED_MESSAGE,
             ..engineio::Config::default()
         }),
         pairings: Arc::default(),

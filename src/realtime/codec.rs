@@ -258,15 +258,15 @@ pub(super) fn read_message(
 
 fn read_packet(packet: Packet) -> Inbound {
     let namespace = packet.namespace;
-    match packet.kind {
-        socketio::Kind::Connect { auth } => Inbound::Connect {
+    match packet.data {
+        socketio::PacketData::Connect { auth } => Inbound::Connect {
             namespace: namespace.into(),
             auth,
         },
-        socketio::Kind::Disconnect => Inbound::Disconnect {
+        socketio::PacketData::Disconnect => Inbound::Disconnect {
             namespace: namespace.into(),
         },
-        socketio::Kind::Event { ack, args, .. } => {
+        socketio::PacketData::Event { ack, args, .. } => {
             let Some(kind) = args.name().map(Cow::into_owned) else {
                 return Inbound::Broken {
                     code: 1002,
@@ -295,7 +295,7 @@ fn read_packet(packet: Packet) -> Inbound {
             })
         }
         // No event of ours asks for an acknowledgement (contract 4.1).
-        socketio::Kind::Ack { .. } => Inbound::Nothing,
+        socketio::PacketData::Ack { .. } => Inbound::Nothing,
     }
 }
 

@@ -117,7 +117,7 @@ async fn open_websocket(
         )
         .with_header(hyper::header::UPGRADE, "websocket".to_owned()));
     }
-    let response = websocket::answer(&request).map_err(|error| {
+    let response = websocket::handshake_response(&request).map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", error.to_string())
     })?;
     let mut handshake = presented(app, &request, &peer).await?;
@@ -126,7 +126,7 @@ async fn open_websocket(
     let limits = app.websocket_limits();
     // The answer and the first words leave together.
     let taker = move |stream: Stream, head, read| {
-        let socket = WebSocket::opening(stream, &head, read, limits);
+        let socket = WebSocket::with_pending_response(stream, &head, read, limits);
         connection.set_transport(Transport::websocket(socket));
         if let Some(entered) = entered {
             connection.send_welcome(0, &entered);
@@ -220,7 +220,7 @@ async fn open_socketio(
     }
     Ok(match app.engine.accept(&request) {
         (response, Some(opening)) => net::hand_over(response, move |stream, head, read| {
-            opened(opening.on(stream, &head, read));
+            opened(opening.open(stream, &head, read));
         }),
         (refusal, None) => refusal,
     })

@@ -9,7 +9,7 @@ use crate::net::Stream;
 use realtime_protocol::engineio;
 use realtime_protocol::sse::EventStream;
 use realtime_protocol::websocket::WebSocket;
-use realtime_protocol::{Ended, Event, Frame};
+use realtime_protocol::{CloseReason, Event, Frame};
 
 /// Frames that may wait for the peer before nothing more is read from it.
 const MAX_BACKLOG: usize = 256;
@@ -73,15 +73,15 @@ impl Transport {
         let is_full = self.is_full(is_behind);
         let event = match &mut self.line {
             TransportKind::WebSocket(socket) => {
-                socket.pause(is_full);
+                socket.set_paused(is_full);
                 socket.poll_event(cx)
             }
             TransportKind::Engine(socket) => {
-                socket.pause(is_full);
+                socket.set_paused(is_full);
                 socket.poll_event(cx)
             }
             TransportKind::Events(stream) => stream.poll_event(cx),
-            TransportKind::Gone => Poll::Ready(Event::Closed(Ended::Peer { code: None })),
+            TransportKind::Gone => Poll::Ready(Event::Closed(CloseReason::Peer { code: None })),
         };
         if let Poll::Ready(Event::Flushed) = event {
             self.backlog = 0;
@@ -148,7 +148,7 @@ impl Transport {
     /// is still queued, and the connection's task drops it.
     pub(super) fn discard_pending(&self) {
         if let TransportKind::Engine(socket) = &self.line {
-            socket.cut();
+            socket.discard_unpolled();
         }
     }
 

@@ -335,7 +335,7 @@ async fn v01_database_is_read_by_check_and_restore() {
     let file = folder.path().join("wallcast.db");
     let restored = cli_on(new_folder.path(), &["restore", file.to_str().unwrap()]).await;
     let restored = run_result(restored);
-    assert!(restored.said().contains("Kitchen wall"), "{restored:?}");
+    assert!(restored.stdout().contains("Kitchen wall"), "{restored:?}");
     let daemon = start_on(new_folder).await;
     let facts = facts();
     let me = daemon

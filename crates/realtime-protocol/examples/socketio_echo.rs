@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use realtime_protocol::engineio::{Config, Engine, Socket};
-use realtime_protocol::socketio::{AttachmentLimits, Decoder, Kind, Packet, ack, binary_ack};
+use realtime_protocol::socketio::{AttachmentLimits, Decoder, Packet, PacketData, ack, binary_ack};
 use realtime_protocol::socketio::{binary_event, connect, connect_error, event};
 use realtime_protocol::{Event, Frame};
 use serde_json::value::RawValue;
@@ -65,7 +65,7 @@ impl Server {
             ping_interval: Duration::from_millis(300),
             ping_timeout: Duration::from_millis(200),
             max_payload: 1_000_000,
-            first_max_payload: 1_000_000,
+            initial_max_payload: 1_000_000,
             ..Config::default()
         };
         Self {
@@ -174,8 +174,8 @@ fn replies(
     delayed: &mut VecDeque<Frame>,
 ) -> Option<Vec<Frame>> {
     let name = packet.namespace;
-    match packet.kind {
-        Kind::Connect { auth } => {
+    match packet.data {
+        PacketData::Connect { auth } => {
             if !matches!(&*name, "/" | "/custom") {
                 return Some(vec![connect_error(&name, "Invalid namespace", None)]);
             }
@@ -186,8 +186,8 @@ fn replies(
             namespaces.insert(name);
             Some(frames)
         }
-        Kind::Disconnect => namespaces.remove(&name).then(Vec::new),
-        Kind::Event {
+        PacketData::Disconnect => namespaces.remove(&name).then(Vec::new),
+        PacketData::Event {
             ack: id,
             args,
             attachments,
@@ -206,6 +206,6 @@ fn replies(
                 _ => Vec::new(),
             })
         }
-        Kind::Ack { .. } => Some(Vec::new()),
+        PacketData::Ack { .. } => Some(Vec::new()),
     }
 }

@@ -1,21 +1,24 @@
-//! The wire protocols: WebSocket, Engine.IO, Socket.IO and server-sent events, as frames and events; knows nothing of areas, tokens or the daemon.
+//! WebSocket, Engine.IO, Socket.IO and server-sent events for servers built on hyper and tokio.
 //!
 //! ```text
-//! hyper request → websocket::accept → WebSocket ─┐
-//!                                                ├→ poll_event → Event, send(Frame)
-//! hyper request → Engine::handle  → Socket ──────┤        ↑
-//! its stream    → EventStream::new ──────────────┘        │
-//!                                             socketio: Frame ⇄ Packet
+//! hyper request → websocket::accept → WebSocket ──┐
+//! hyper request → Engine::handle    → Socket ─────┼→ poll_event → Event, send(Frame)
+//! stream        → EventStream::new  → EventStream ┘        ↑
+//!                                               socketio: Frame ⇄ Packet
 //! ```
 //!
+//! The three connection types share one interface: `poll_event` drives the connection and returns an [`Event`],
+//! `send` queues a [`Frame`], `can_send` and [`Event::Flushed`] report that the queue is empty. [`socketio`] is a
+//! codec on top of it, without I/O. Nothing here knows sessions, namespaces or rooms of an application.
+//!
 //! Invariants:
-//! * One task owns a socket and drives it through `poll_event`: reading, heartbeat and upgrade happen in there. What is
-//!   queued is written there as well, or by `flush_now`, which whoever holds the socket's lock may call.
-//! * A frame is encoded once and its bytes are shared by every socket that sends it.
-//! * Whatever a peer may send is bounded, and nothing it sends can panic.
+//! * One task owns a connection and drives it through `poll_event`. Reading, heartbeats and upgrades happen only in
+//!   there. Queued frames are also written by `flush_now`, which any holder of the connection's lock may call.
+//! * A frame is encoded once. Every connection that sends it shares its bytes.
+//! * All input is bounded in size, and no input panics.
 
 pub mod engineio;
-mod head;
+mod response_head;
 pub mod socketio;
 pub mod sse;
 pub mod websocket;
@@ -26,22 +29,22 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-/// The connection below a socket: TCP, TLS, or a pipe in tests.
+/// The byte stream below a connection: TCP, TLS, or an in-memory pipe in tests.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
 
-/// One frame to or from a peer. A clone shares the bytes.
+/// A text or binary message. A clone shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// A text frame, valid UTF-8.
+    /// Text, valid UTF-8.
     Text(Utf8Bytes),
-    /// A binary frame.
+    /// Binary data.
     Binary(Bytes),
 }
 
 impl Frame {
-    /// A text frame of this string, without copying it.
+    /// Creates a text frame without copying the string.
     pub fn text(text: impl Into<Utf8Bytes>) -> Self {
         Self::Text(text.into())
     }
@@ -60,53 +63,54 @@ impl Frame {
     }
 }
 
-/// What a socket has to say next.
+/// What `poll_event` returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The peer sent this.
+    /// The peer sent a message.
     Message(Frame),
-    /// All that was queued by `send` has left: it is with the kernel, or with the client's poll.
+    /// Every frame queued by `send` has been handed to the kernel, or to a poll response.
     Flushed,
-    /// The socket is over; said again on each further call.
-    Closed(Ended),
+    /// The connection is closed. Every further call returns the same event.
+    Closed(CloseReason),
 }
 
-/// Why a socket is over.
+/// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Ended {
-    /// The peer closed it, with this WebSocket close code if it gave one.
+pub enum CloseReason {
+    /// The peer closed the connection.
     #[error("the peer closed the connection (code {code:?})")]
     Peer {
-        /// The close code, RFC 6455 section 7.4; none from a bare close or an Engine.IO close packet.
+        /// The WebSocket close code (RFC 6455 section 7.4). `None` if the close frame had none, and for
+        /// Engine.IO close packets and server-sent events.
         code: Option<u16>,
     },
-    /// The connection broke without a goodbye.
-    #[error("the connection broke: {0}")]
+    /// The stream failed, or ended without a closing handshake.
+    #[error("the connection failed: {0}")]
     Transport(io::ErrorKind),
-    /// The peer was silent for longer than the heartbeat allows.
-    #[error("the peer did not answer the heartbeat in time")]
+    /// The peer did not reply to the heartbeat in time.
+    #[error("the peer did not reply to the heartbeat in time")]
     PingTimeout,
-    /// The peer broke the rules of WebSocket (closed with 1002) or Engine.IO.
-    #[error("the peer broke the protocol")]
+    /// The peer violated the WebSocket or Engine.IO protocol. A WebSocket is closed with 1002.
+    #[error("the peer violated the protocol")]
     Protocol,
-    /// A message was longer than the limit (closed with 1009).
-    #[error("the peer sent a message over the limit")]
-    TooBig,
-    /// A text message was not UTF-8 (closed with 1007).
+    /// A message exceeded the size limit. A WebSocket is closed with 1009.
+    #[error("the peer sent a message that exceeds the size limit")]
+    MessageTooBig,
+    /// A text message was not UTF-8. A WebSocket is closed with 1007.
     #[error("the peer sent text that is not UTF-8")]
-    BadUtf8,
-    /// Two polls, or two pushes, at the same time on one polling session.
-    #[error("the peer made two requests of a kind at once on one session")]
-    Duplicate,
+    InvalidUtf8,
+    /// An Engine.IO client made two GETs or two POSTs at the same time in one polling session.
+    #[error("the peer made concurrent requests in one polling session")]
+    ConcurrentRequests,
 }
 
-impl Ended {
-    /// The close code to tell the peer, when it is ours to tell.
+impl CloseReason {
+    /// The close code to send. `None` if no close frame with this reason is due.
     fn close_code(self) -> Option<u16> {
         match self {
-            Self::Protocol | Self::Duplicate => Some(1002),
-            Self::BadUtf8 => Some(1007),
-            Self::TooBig => Some(1009),
+            Self::Protocol | Self::ConcurrentRequests => Some(1002),
+            Self::InvalidUtf8 => Some(1007),
+            Self::MessageTooBig => Some(1009),
             Self::Peer { .. } | Self::Transport(_) | Self::PingTimeout => None,
         }
     }

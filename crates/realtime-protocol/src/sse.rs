@@ -1,6 +1,5 @@
-//! Server-sent events: one answer without an end, on a connection that has nothing else to do; knows nothing of what the events say.
-//!
-//! The format is the HTML standard's (section 9.2); the answer around it is HTTP/1.1 (RFC 9112).
+//! Server-sent events (HTML standard, section 9.2): an endless HTTP response on a connection that serves nothing
+//! else. Event texts are opaque to it. The response is framed as in HTTP/1.1 (RFC 9112).
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -20,139 +19,149 @@ use time::macros::format_description;
 use tokio::io::{AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::{ByteStream, Ended, Event, Frame, head};
+use super::{ByteStream, CloseReason, Event, Frame, response_head};
 
-/// After this long without a word a comment goes out, which keeps proxies from closing.
-const SILENCE: Duration = Duration::from_secs(15);
-const COMMENT: &str = ": keep-alive\n\n";
-/// Bytes that are laid together for one write.
+/// After this long without output a comment is sent, so that proxies do not close the connection.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_COMMENT: &str = ": keep-alive\n\n";
+/// Queued events are combined to writes of about this many bytes.
 const BATCH: usize = 16 * 1024;
-/// The longest that saying goodbye may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum duration of [`EventStream::close`].
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// RFC 9110 section 5.6.7.
+/// The date format of RFC 9110 section 5.6.7.
 const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
-/// The server's end of one event stream. Nothing moves unless `poll_event` is called.
+/// The server's end of one event stream.
 ///
-/// The frames that it takes are whole events: text that ends with an empty line.
+/// One task owns it and must keep calling [`poll_event`](Self::poll_event) or [`event`](Self::event). Frames are
+/// whole events: text that ends with an empty line. It never returns [`Event::Message`].
 pub struct EventStream<S: ByteStream> {
     stream: S,
-    /// The answer's head, until the first write.
+    /// The encoded response head, until the first write.
     head: Option<Vec<u8>>,
     queue: VecDeque<Frame>,
-    /// What is being written: some of it may have left.
+    /// The rest of the batch that is being written.
     buffer: BytesMut,
     unflushed: bool,
-    owes_flushed: bool,
+    /// An [`Event::Flushed`] is due when the queue is empty.
+    flushed_event_due: bool,
     is_chunked: bool,
-    silence: Pin<Box<Sleep>>,
-    ended: Option<Ended>,
+    keepalive: Pin<Box<Sleep>>,
+    closed: Option<CloseReason>,
 }
 
 impl<S: ByteStream> EventStream<S> {
-    /// Answers with this head on a connection whose request, of this version, was read.
+    /// Creates the stream on a connection whose request has been read.
+    ///
+    /// `head` is the response head without framing headers: `Connection`, `Date` and, for HTTP/1.1,
+    /// `Transfer-Encoding` are added. `version` is that of the request.
     pub fn new(stream: S, head: Parts, version: Version) -> Self {
-        // HTTP/1.0 knows no chunks: there the connection's end is the answer's.
+        // HTTP/1.0 has no chunked encoding; there the end of the connection ends the response.
         let is_chunked = version >= Version::HTTP_11;
         Self {
             stream,
-            head: Some(written(head, is_chunked)),
+            head: Some(encode_head(head, is_chunked)),
             queue: VecDeque::new(),
             buffer: BytesMut::new(),
             unflushed: false,
-            owes_flushed: true,
+            flushed_event_due: true,
             is_chunked,
-            silence: Box::pin(sleep(SILENCE)),
-            ended: None,
+            keepalive: Box::pin(sleep(KEEPALIVE_INTERVAL)),
+            closed: None,
         }
     }
 
-    /// Waits for the next event. Cancel safe.
+    /// Waits for the next event. Cancel safe: dropping the future loses no data.
     pub async fn event(&mut self) -> Event {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Writes what is queued and keeps the silence from becoming too long, until there is
-    /// something to tell. What the peer says is passed over.
+    /// Writes queued events and, after 15 s without output, a comment, until there is an event to return:
+    /// [`Event::Flushed`] or [`Event::Closed`]. Bytes from the peer are ignored. After `Closed` every further
+    /// call returns the same event.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if let Some(ended) = self.ended {
-            return Poll::Ready(Event::Closed(ended));
+        if let Some(reason) = self.closed {
+            return Poll::Ready(Event::Closed(reason));
         }
         match std::task::ready!(self.poll_open(cx)) {
             Ok(()) => Poll::Ready(Event::Flushed),
-            Err(ended) => {
-                self.ended = Some(ended);
-                Poll::Ready(Event::Closed(ended))
+            Err(reason) => {
+                self.closed = Some(reason);
+                Poll::Ready(Event::Closed(reason))
             }
         }
     }
 
-    /// The stream that carries it.
+    /// The underlying stream.
     pub fn stream(&self) -> &S {
         &self.stream
     }
 
-    /// Whether all that was queued is with the kernel.
+    /// Whether every queued event has been handed to the kernel.
     pub fn can_send(&self) -> bool {
         self.queue.is_empty() && self.head.is_none() && !self.unflushed
     }
 
-    /// Queues an event; `poll_event` writes it. The queue is the caller's to bound, by `can_send`
-    /// and `Flushed`.
+    /// Queues an event, which `poll_event` writes. The queue is unbounded: wait for
+    /// [`can_send`](Self::can_send) or [`Event::Flushed`] to bound it. Ignored after the stream is closed.
     pub fn send(&mut self, frame: Frame) {
-        if self.ended.is_none() {
+        if self.closed.is_none() {
             self.queue.push_back(frame);
-            self.owes_flushed = true;
+            self.flushed_event_due = true;
         }
     }
 
-    /// Drops the queued events of which no byte has left. False when some bytes are stuck half-way
-    /// in the connection's buffers: then only dropping the stream forgets them.
+    /// Drops every queued event that has not been written in part. Returns false if bytes remain in the
+    /// connection's buffers; only dropping the stream discards those.
     pub fn discard_unsent(&mut self) -> bool {
         self.queue = VecDeque::new();
         !self.unflushed
     }
 
-    /// Sends what is queued, then the answer's end, and waits for the peer to hang up; takes at most
-    /// two seconds.
+    /// Sends the queued events, ends the response and waits for the peer to close the connection. Takes at
+    /// most two seconds.
     pub async fn close(mut self) {
-        let goodbye = async {
-            poll_fn(|cx| self.pump(cx)).await?;
+        let finish = async {
+            poll_fn(|cx| self.poll_write_queue(cx)).await?;
             if self.is_chunked {
                 self.stream.write_all(b"0\r\n\r\n").await?;
             }
             self.stream.flush().await?;
             self.stream.shutdown().await?;
-            // Closing with unread bytes would reset the connection, and the reset could overtake
-            // the last words.
-            poll_fn(|cx| self.poll_hang_up(cx)).await
+            // Closing a TCP socket with unread bytes resets it, and the reset could reach the peer before
+            // the last events.
+            poll_fn(|cx| self.poll_peer_closed(cx)).await
         };
-        // A peer that is gone or takes nothing misses the end of the answer, and no more.
-        let _ = timeout(PATIENCE, Box::pin(goodbye)).await;
+        // A peer that does not read misses only the end of the response.
+        let _ = timeout(CLOSE_TIMEOUT, Box::pin(finish)).await;
     }
 
-    /// Ready when all that was owed has left, or with the reason why the stream is over.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    /// Ready when the queue was written, or with the reason for which the stream is closed.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         loop {
-            if self.pump(cx).map_err(broken)?.is_ready() {
-                if mem::take(&mut self.owes_flushed) {
+            if self
+                .poll_write_queue(cx)
+                .map_err(transport_error)?
+                .is_ready()
+            {
+                if mem::take(&mut self.flushed_event_due) {
                     return Poll::Ready(Ok(()));
                 }
-                if self.silence.as_mut().poll(cx).is_ready() {
-                    self.send(Frame::text(COMMENT));
+                if self.keepalive.as_mut().poll(cx).is_ready() {
+                    self.send(Frame::text(KEEPALIVE_COMMENT));
                     continue;
                 }
             }
-            std::task::ready!(self.poll_hang_up(cx)).map_err(broken)?;
-            return Poll::Ready(Err(Ended::Peer { code: None }));
+            std::task::ready!(self.poll_peer_closed(cx)).map_err(transport_error)?;
+            return Poll::Ready(Err(CloseReason::Peer { code: None }));
         }
     }
 
-    /// Writes the queue, batch by batch; ready when all of it is with the kernel.
-    fn pump(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes the queue in batches. Ready when the kernel has all of it.
+    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while self.buffer.has_remaining() {
                 let stream = Pin::new(&mut self.stream);
@@ -166,18 +175,20 @@ impl<S: ByteStream> EventStream<S> {
                 self.unflushed = false;
             }
             if self.head.is_none() && self.queue.is_empty() {
-                // An idle stream holds no memory for what it may have to say.
+                // An idle stream holds no buffers.
                 self.queue = VecDeque::new();
                 self.buffer = BytesMut::new();
                 return Poll::Ready(Ok(()));
             }
-            self.fill();
+            self.fill_buffer();
         }
     }
 
-    fn fill(&mut self) {
+    fn fill_buffer(&mut self) {
         self.unflushed = true;
-        self.silence.as_mut().reset(Instant::now() + SILENCE);
+        self.keepalive
+            .as_mut()
+            .reset(Instant::now() + KEEPALIVE_INTERVAL);
         if let Some(head) = self.head.take() {
             self.buffer.extend_from_slice(&head);
         }
@@ -199,8 +210,8 @@ impl<S: ByteStream> EventStream<S> {
         }
     }
 
-    /// Reads and throws away until the peer has hung up.
-    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Reads and discards until the peer closes its write side.
+    fn poll_peer_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 512];
         loop {
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -212,12 +223,12 @@ impl<S: ByteStream> EventStream<S> {
     }
 }
 
-fn broken(error: io::Error) -> Ended {
-    Ended::Transport(error.kind())
+fn transport_error(error: io::Error) -> CloseReason {
+    CloseReason::Transport(error.kind())
 }
 
-/// The head as it goes over the wire. The connection is not used again.
-fn written(mut head: Parts, is_chunked: bool) -> Vec<u8> {
+/// Adds the framing headers and encodes the head. The connection is not reused.
+fn encode_head(mut head: Parts, is_chunked: bool) -> Vec<u8> {
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("close"));
     if is_chunked {
@@ -228,5 +239,5 @@ fn written(mut head: Parts, is_chunked: bool) -> Vec<u8> {
     if let Some(now) = now.ok().and_then(|now| HeaderValue::try_from(now).ok()) {
         head.headers.insert(DATE, now);
     }
-    head::written(&head)
+    response_head::encode(&head)
 }

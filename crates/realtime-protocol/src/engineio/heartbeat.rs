@@ -1,73 +1,73 @@
-//! Engine.IO's heartbeat (protocol 4): the server pings, the client must pong; a pure state machine over instants.
+//! The Engine.IO heartbeat (protocol version 4, "Heartbeat"): the server sends pings, the client must reply with
+//! pongs. A state machine over instants; it owns no timer and does no I/O.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the clock asks for.
+/// What the connection must do after [`Heartbeat::advance`].
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Beat {
-    Quiet,
-    Ping,
-    Dead,
+pub(super) enum HeartbeatAction {
+    None,
+    SendPing,
+    TimedOut,
 }
 
-/// One connection's heartbeat.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
-    /// When the next ping is due or, while a pong is awaited, when the peer is given up.
+    /// When the next ping is due or, while a pong is expected, when the connection times out.
     due: Instant,
-    awaits_pong: bool,
+    expects_pong: bool,
 }
 
 impl Heartbeat {
-    /// The first ping is due one interval after the opening.
+    /// The first ping is due one interval after `now`.
     pub(super) fn start(interval: Duration, timeout: Duration, now: Instant) -> Self {
         Self {
             interval,
             timeout,
             due: now + interval,
-            awaits_pong: false,
+            expects_pong: false,
         }
     }
 
-    /// When `beat` is worth asking again.
+    /// When to call [`advance`](Self::advance) again.
     pub(super) fn due(&self) -> Instant {
         self.due
     }
 
-    pub(super) fn beat(&mut self, now: Instant) -> Beat {
+    pub(super) fn advance(&mut self, now: Instant) -> HeartbeatAction {
         if now < self.due {
-            Beat::Quiet
-        } else if self.awaits_pong {
-            Beat::Dead
+            HeartbeatAction::None
+        } else if self.expects_pong {
+            HeartbeatAction::TimedOut
         } else {
-            self.awaits_pong = true;
-            // Counted from when the ping was due, since the client counts so too; but a machine
-            // that slept through it must still give the peer time to answer.
+            self.expects_pong = true;
+            // The client, too, counts from when the ping was due. If this machine was suspended at that
+            // time, the client still gets half the timeout to reply.
             self.due = (self.due + self.timeout).max(now + self.timeout / 2);
-            Beat::Ping
+            HeartbeatAction::SendPing
         }
     }
 
-    /// Whether the peer's time to answer is over, asked between two beats.
-    pub(super) fn is_dead(&self, now: Instant) -> bool {
-        self.awaits_pong && now >= self.due
+    /// Whether an expected pong is overdue.
+    pub(super) fn is_timed_out(&self, now: Instant) -> bool {
+        self.expects_pong && now >= self.due
     }
 
-    /// A pong came; one that nobody waits for changes nothing.
+    /// Records a pong. An unexpected pong is ignored.
     pub(super) fn pong(&mut self, now: Instant) {
-        if self.awaits_pong {
-            self.awaits_pong = false;
+        if self.expects_pong {
+            self.expects_pong = false;
             self.due = now + self.interval;
         }
     }
 
-    /// Gives an awaited pong its full time again, after a while in which it could not have been read.
-    pub(super) fn forgive(&mut self, now: Instant) {
-        if self.awaits_pong {
+    /// Gives an expected pong the full timeout again, after a time during which nothing was read.
+    pub(super) fn restart_pong_timeout(&mut self, now: Instant) {
+        if self.expects_pong {
             self.due = now + self.timeout;
         }
     }
@@ -80,38 +80,56 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn pings_after_the_interval_and_gives_up_after_the_timeout() {
+    fn heartbeat_without_pong_times_out() {
         let start = Instant::now();
-        let mut heart = Heartbeat::start(25 * SECOND, 20 * SECOND, start);
-        assert_eq!(heart.beat(start + 24 * SECOND), Beat::Quiet);
-        assert_eq!(heart.beat(start + 26 * SECOND), Beat::Ping);
-        assert_eq!(heart.beat(start + 44 * SECOND), Beat::Quiet);
-        assert!(heart.is_dead(start + 45 * SECOND));
-        assert_eq!(heart.beat(start + 45 * SECOND), Beat::Dead);
+        let mut heartbeat = Heartbeat::start(25 * SECOND, 20 * SECOND, start);
+        assert_eq!(
+            heartbeat.advance(start + 24 * SECOND),
+            HeartbeatAction::None
+        );
+        assert_eq!(
+            heartbeat.advance(start + 26 * SECOND),
+            HeartbeatAction::SendPing
+        );
+        assert_eq!(
+            heartbeat.advance(start + 44 * SECOND),
+            HeartbeatAction::None
+        );
+        assert!(heartbeat.is_timed_out(start + 45 * SECOND));
+        assert_eq!(
+            heartbeat.advance(start + 45 * SECOND),
+            HeartbeatAction::TimedOut
+        );
     }
 
     #[test]
-    fn a_pong_starts_the_interval_anew_and_a_spare_one_does_not() {
+    fn pong_restarts_interval_only_when_expected() {
         let start = Instant::now();
-        let mut heart = Heartbeat::start(25 * SECOND, 20 * SECOND, start);
-        heart.pong(start + 20 * SECOND);
-        assert_eq!(heart.due(), start + 25 * SECOND);
-        assert_eq!(heart.beat(start + 25 * SECOND), Beat::Ping);
-        heart.pong(start + 26 * SECOND);
-        assert_eq!(heart.due(), start + 51 * SECOND);
-        heart.pong(start + 50 * SECOND);
-        assert_eq!(heart.beat(start + 51 * SECOND), Beat::Ping);
+        let mut heartbeat = Heartbeat::start(25 * SECOND, 20 * SECOND, start);
+        heartbeat.pong(start + 20 * SECOND);
+        assert_eq!(heartbeat.due(), start + 25 * SECOND);
+        assert_eq!(
+            heartbeat.advance(start + 25 * SECOND),
+            HeartbeatAction::SendPing
+        );
+        heartbeat.pong(start + 26 * SECOND);
+        assert_eq!(heartbeat.due(), start + 51 * SECOND);
+        heartbeat.pong(start + 50 * SECOND);
+        assert_eq!(
+            heartbeat.advance(start + 51 * SECOND),
+            HeartbeatAction::SendPing
+        );
     }
 
     #[test]
-    fn a_machine_that_slept_still_waits_for_the_answer() {
+    fn late_ping_leaves_time_for_the_pong() {
         let start = Instant::now();
-        let mut heart = Heartbeat::start(25 * SECOND, 20 * SECOND, start);
-        let woken = start + 3600 * SECOND;
-        assert!(!heart.is_dead(woken));
-        assert_eq!(heart.beat(woken), Beat::Ping);
-        assert_eq!(heart.beat(woken + SECOND), Beat::Quiet);
-        heart.forgive(woken + 9 * SECOND);
-        assert_eq!(heart.due(), woken + 29 * SECOND);
+        let mut heartbeat = Heartbeat::start(25 * SECOND, 20 * SECOND, start);
+        let resumed = start + 3600 * SECOND;
+        assert!(!heartbeat.is_timed_out(resumed));
+        assert_eq!(heartbeat.advance(resumed), HeartbeatAction::SendPing);
+        assert_eq!(heartbeat.advance(resumed + SECOND), HeartbeatAction::None);
+        heartbeat.restart_pong_timeout(resumed + 9 * SECOND);
+        assert_eq!(heartbeat.due(), resumed + 29 * SECOND);
     }
 }

@@ -1,4 +1,4 @@
-//! Engine.IO packets and polling payloads (protocol 4, "Packet encoding"): bytes in, packets out; no IO.
+//! Engine.IO packets and polling payloads (protocol version 4, "Packet encoding"). No I/O.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,38 +10,38 @@ use crate::{Frame, Utf8Bytes};
 const SEPARATOR: u8 = 0x1e;
 
 pub(super) const PING: Frame = Frame::Text(Utf8Bytes::from_static("2"));
-pub(super) const PROBE_ANSWER: Frame = Frame::Text(Utf8Bytes::from_static("3probe"));
+pub(super) const PROBE_PONG: Frame = Frame::Text(Utf8Bytes::from_static("3probe"));
 pub(super) const CLOSE: &str = "1";
 pub(super) const NOOP: &str = "6";
 
-/// A packet as a client may send it once its session is open.
+/// A packet that a client may send in an open session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Packet {
     Close,
-    /// The probe of an upgrade; a client of protocol 4 sends no other ping.
+    /// The ping packet `2probe` of an upgrade. Since version 4, clients send no other pings.
     Probe,
     Pong,
-    /// A whole message packet: text with its leading '4', or binary.
+    /// A whole message packet: text with its leading `4`, or binary.
     Message(Frame),
     Upgrade,
     Noop,
 }
 
-/// Why bytes are no packets.
+/// Why bytes are not a valid packet or payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PacketError {
-    #[error("a packet starts with its type, one of 1 to 6, or `b` for binary in a payload")]
+    #[error("a packet must start with its type, 1 to 6, or with `b` if it is binary in a payload")]
     Type,
-    #[error("a payload is UTF-8 text")]
+    #[error("a payload must be UTF-8")]
     Utf8,
-    #[error("binary in a payload is base64 with padding")]
+    #[error("binary in a payload must be base64 with padding")]
     Base64,
-    #[error("a payload holds at most {0} packets; send the rest in the next one")]
+    #[error("a payload must hold at most {0} packets")]
     TooMany(usize),
 }
 
 impl Packet {
-    /// Reads one WebSocket frame, which is one packet.
+    /// Parses a WebSocket message, or a text packet of a payload.
     pub(super) fn parse(frame: Frame) -> Result<Self, PacketError> {
         let Frame::Text(text) = &frame else {
             return Ok(Self::Message(frame));
@@ -58,7 +58,7 @@ impl Packet {
     }
 }
 
-/// Whether an outgoing frame is the app's, not Engine.IO's own.
+/// Whether an outgoing frame is a message packet, as opposed to a ping, noop or close packet.
 pub(super) fn is_message(frame: &Frame) -> bool {
     match frame {
         Frame::Text(text) => text.starts_with('4'),
@@ -66,7 +66,7 @@ pub(super) fn is_message(frame: &Frame) -> bool {
     }
 }
 
-/// Reads the body of a POST; its packets share the body's bytes.
+/// Parses the body of a POST. Text packets share the body's memory.
 pub(super) fn parse_payload(body: &Bytes, max_packets: usize) -> Result<Vec<Packet>, PacketError> {
     let mut packets = Vec::new();
     for packet in body.split(|&byte| byte == SEPARATOR) {
@@ -88,7 +88,7 @@ pub(super) fn parse_payload(body: &Bytes, max_packets: usize) -> Result<Vec<Pack
     Ok(packets)
 }
 
-/// Writes the body of a GET's answer, with a last packet of Engine.IO's own where there is one.
+/// Encodes the response body of a poll: `frames`, then the packet `last`.
 pub(super) fn write_payload(frames: impl Iterator<Item = Frame>, last: Option<&str>) -> String {
     let mut payload = String::new();
     let separate = |payload: &mut String| {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_of_a_client() {
+    fn client_packets_parse() {
         assert_eq!(Packet::parse(text("4")), Ok(Packet::Message(text("4"))));
         assert_eq!(Packet::parse(text("1")), Ok(Packet::Close));
         assert_eq!(Packet::parse(text("2probe")), Ok(Packet::Probe));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_mix_text_and_binary() {
+    fn payload_with_text_and_binary_round_trips() {
         let body = Bytes::from_static(b"4h\xc3\xa9llo\x1ebAQIDBA==\x1e3");
         let packets = parse_payload(&body, 3).unwrap();
         let binary = Frame::Binary(Bytes::from_static(&[1, 2, 3, 4]));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_payloads_are_refused() {
+    fn malformed_payload_is_rejected() {
         for (body, error) in [
             (&b""[..], PacketError::Type),
             (b"4a\x1e", PacketError::Type),
@@ -178,14 +178,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(frames in frames()) {
+        fn payload_round_trips(frames in frames()) {
             let body = Bytes::from(write_payload(frames.iter().cloned(), None));
             let packets = parse_payload(&body, 8).unwrap();
             prop_assert_eq!(packets, frames.into_iter().map(Packet::Message).collect::<Vec<_>>());
         }
 
         #[test]
-        fn garbage_never_panics(body: Vec<u8>) {
+        fn random_payload_never_panics(body: Vec<u8>) {
             let _ = parse_payload(&Bytes::from(body), 8);
         }
     }

@@ -1,4 +1,5 @@
-//! The socket's side of a polling session: what it reads was pushed, what it sends waits for a poll; owns the upgrade while it lasts.
+//! The socket's side of a polling session: it reads what POSTs put into the inbox, writes what polls take from the
+//! outbox, and runs an upgrade.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -9,61 +10,65 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::heartbeat::{Beat, Heartbeat};
+use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::packet::{CLOSE, PING, is_message};
-use super::probe::{Probe, Step};
-use super::session::{Phase, Session, Upgrade};
+use super::polling_session::{Phase, PollingSession, Upgrade};
+use super::probe::{Probe, ProbeEvent};
 use super::timer::Timer;
 use crate::websocket::WebSocket;
-use crate::{ByteStream, Ended, Event, Frame};
+use crate::{ByteStream, CloseReason, Event, Frame};
 
-/// The longest that a closed session waits for the poll that will tell its client.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a session that the server closes waits for the poll that receives the close packet.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A socket carried by polls and pushes.
+/// The polling transport of a [`Socket`](super::Socket).
 pub(super) struct Polling<S> {
-    session: Arc<Session<S>>,
-    /// Sent in this turn of the app; published together, so that the answers to a burst share one poll.
+    session: Arc<PollingSession<S>>,
+    /// Packets sent since the last `poll`. They move to the outbox together, so that the replies to a burst
+    /// share one poll response.
     queue: VecDeque<Frame>,
-    owes_flushed: bool,
+    flushed_event_due: bool,
     upgrade_timeout: Duration,
     probe: Option<Box<Probe<S>>>,
-    /// The client changes over to this, as soon as all is read that it pushed before.
-    successor: Option<Box<WebSocket<S>>>,
+    /// The upgrade's WebSocket. It becomes the transport once the inbox has been read.
+    upgraded: Option<Box<WebSocket<S>>>,
 }
 
-/// What `poll` comes to.
-pub(super) enum Outcome<S> {
+pub(super) enum PollingOutcome<S> {
     Event(Event),
-    /// The WebSocket carries on, with all that was not polled yet already queued in it.
+    /// The WebSocket is the transport from now on. It has the unpolled packets in its queue.
     Upgraded(Box<WebSocket<S>>, Heartbeat),
 }
 
 impl<S: ByteStream> Polling<S> {
-    pub(super) fn new(session: Arc<Session<S>>, upgrade_timeout: Duration) -> Self {
+    pub(super) fn new(session: Arc<PollingSession<S>>, upgrade_timeout: Duration) -> Self {
         Self {
             session,
             queue: VecDeque::new(),
-            owes_flushed: false,
+            flushed_event_due: false,
             upgrade_timeout,
             probe: None,
-            successor: None,
+            upgraded: None,
         }
     }
 
-    pub(super) fn poll(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Outcome<S>> {
-        self.session.task.register(cx.waker());
+    pub(super) fn poll(
+        &mut self,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Poll<PollingOutcome<S>> {
+        self.session.socket_task.register(cx.waker());
         loop {
             if let Some(event) = self.next_event() {
-                return Poll::Ready(Outcome::Event(event));
+                return Poll::Ready(PollingOutcome::Event(event));
             }
-            // Also while paused: a client that changes over polls no more, and takes what waits for
-            // it only once it has.
+            // Even while paused: a client that upgrades has stopped polling and receives nothing until the
+            // upgrade is complete.
             self.poll_probe(cx);
-            if let Some((socket, heartbeat)) = self.succeed() {
-                return Poll::Ready(Outcome::Upgraded(socket, heartbeat));
+            if let Some((socket, heartbeat)) = self.finish_upgrade() {
+                return Poll::Ready(PollingOutcome::Upgraded(socket, heartbeat));
             }
-            if self.successor.is_some() {
+            if self.upgraded.is_some() {
                 continue;
             }
             let mut due = self.session.lock().heartbeat.due();
@@ -79,22 +84,22 @@ impl<S: ByteStream> Polling<S> {
     }
 
     pub(super) fn can_send(&self) -> bool {
-        // A ping that waits for a poll is told of by no `Flushed`.
+        // A ping in the outbox does not count: no `Flushed` follows it.
         self.queue.is_empty() && !self.session.lock().outbox.iter().any(is_message)
     }
 
     pub(super) fn send(&mut self, frame: Frame) {
         self.queue.push_back(frame);
-        self.owes_flushed = true;
+        self.flushed_event_due = true;
     }
 
     pub(super) fn discard_unsent(&mut self) {
         self.queue.clear();
-        self.cut();
+        self.discard_unpolled();
     }
 
-    /// Drops what waits for the next poll.
-    pub(super) fn cut(&self) {
+    /// Drops the message packets in the outbox.
+    pub(super) fn discard_unpolled(&self) {
         self.session
             .lock()
             .outbox
@@ -105,78 +110,81 @@ impl<S: ByteStream> Polling<S> {
         self.session.lock().max_payload = bytes;
     }
 
-    pub(super) fn pause(&mut self, paused: bool) {
+    pub(super) fn set_paused(&mut self, paused: bool) {
         let mut state = self.session.lock();
         if mem::replace(&mut state.paused, paused) && !paused {
-            state.heartbeat.forgive(Instant::now());
+            state.heartbeat.restart_pong_timeout(Instant::now());
         }
     }
 
-    /// Whether the client is changing over to a WebSocket, and so may poll no more.
+    /// Whether an upgrade is in progress. The client may have stopped polling.
     pub(super) fn is_upgrading(&self) -> bool {
         self.probe.is_some()
-            || self.successor.is_some()
+            || self.upgraded.is_some()
             || !matches!(self.session.lock().upgrade, Upgrade::None)
     }
 
-    /// Leaves what is queued for the next poll and the close packet for the one after, and waits for both a while.
+    /// Leaves the queued packets for the next poll and the close packet for the one after, and waits for both
+    /// up to [`CLOSE_TIMEOUT`].
     pub(super) async fn close(mut self) {
         {
             let mut state = self.session.lock();
             state.outbox.append(&mut self.queue);
             if state.phase == Phase::Open {
-                state.phase = Phase::Leaving;
+                state.phase = Phase::Closing;
             }
         }
-        self.session.get.notify_one();
-        let told = poll_fn(|cx| {
-            self.session.task.register(cx.waker());
+        self.session.get_wakeup.notify_one();
+        let closed = poll_fn(|cx| {
+            self.session.socket_task.register(cx.waker());
             match self.session.lock().phase {
-                Phase::Leaving => Poll::Pending,
+                Phase::Closing => Poll::Pending,
                 _ => Poll::Ready(()),
             }
         });
-        let _ = timeout(PATIENCE, told).await;
+        let _ = timeout(CLOSE_TIMEOUT, closed).await;
     }
 
-    /// Reads the inbox, fills the outbox, and keeps the heartbeat.
+    /// Reads the inbox, fills the outbox and runs the heartbeat.
     fn next_event(&mut self) -> Option<Event> {
         let mut state = self.session.lock();
-        // What was pushed before a change over is read in any case: it is one push at most.
-        if (!state.paused || self.successor.is_some())
+        // After an upgrade the inbox is read even while paused. It holds the messages of one POST at most.
+        if (!state.paused || self.upgraded.is_some())
             && let Some(frame) = state.inbox.pop_front()
         {
             if state.inbox.is_empty() {
                 state.inbox = VecDeque::new();
-                self.session.post.notify_one();
+                self.session.post_wakeup.notify_one();
             }
             return Some(Event::Message(frame));
         }
-        if let Phase::Ended { why, .. } = state.phase {
-            return Some(Event::Closed(why));
+        if let Phase::Closed { reason, .. } = state.phase {
+            return Some(Event::Closed(reason));
         }
         if !self.queue.is_empty() {
             state.outbox.append(&mut self.queue);
             self.queue = VecDeque::new();
-            self.session.get.notify_one();
+            self.session.get_wakeup.notify_one();
         }
-        match state.heartbeat.beat(Instant::now()) {
-            Beat::Quiet => {}
-            Beat::Ping => {
+        match state.heartbeat.advance(Instant::now()) {
+            HeartbeatAction::None => {}
+            HeartbeatAction::SendPing => {
                 state.outbox.push_back(PING);
-                self.session.get.notify_one();
+                self.session.get_wakeup.notify_one();
             }
-            Beat::Dead if state.paused => state.heartbeat.forgive(Instant::now()),
-            Beat::Dead => {
+            HeartbeatAction::TimedOut if state.paused => {
+                state.heartbeat.restart_pong_timeout(Instant::now())
+            }
+            HeartbeatAction::TimedOut => {
                 drop(state);
-                self.session.end(Ended::PingTimeout, CLOSE);
-                return Some(Event::Closed(Ended::PingTimeout));
+                self.session.end(CloseReason::PingTimeout, CLOSE);
+                return Some(Event::Closed(CloseReason::PingTimeout));
             }
         }
-        if state.outbox.is_empty() && mem::take(&mut self.owes_flushed) {
+        if state.outbox.is_empty() && mem::take(&mut self.flushed_event_due) {
             return Some(Event::Flushed);
         }
-        if let Some(upgrading) = state.take_asked() {
+        if let Some(upgrading) = state.take_requested_upgrade() {
             let deadline = Instant::now() + self.upgrade_timeout;
             self.probe = Some(Box::new(Probe::new(upgrading, deadline)));
         }
@@ -188,33 +196,33 @@ impl<S: ByteStream> Polling<S> {
             && let Poll::Ready(step) = probe.poll(cx)
         {
             match step {
-                Step::Probed => {
+                ProbeEvent::Probed => {
                     self.session.lock().upgrade = Upgrade::Probed(Instant::now());
-                    self.session.get.notify_one();
+                    self.session.get_wakeup.notify_one();
                     continue;
                 }
-                Step::Failed => self.session.lock().upgrade = Upgrade::None,
-                Step::Done(socket) => self.successor = Some(socket),
+                ProbeEvent::Failed => self.session.lock().upgrade = Upgrade::None,
+                ProbeEvent::Upgraded(socket) => self.upgraded = Some(socket),
             }
             self.probe = None;
         }
     }
 
-    /// Hands over to the WebSocket, in one moment for all who look at the session.
-    fn succeed(&mut self) -> Option<(Box<WebSocket<S>>, Heartbeat)> {
+    /// Switches to the WebSocket under the lock, so that requests see either transport and never both.
+    fn finish_upgrade(&mut self) -> Option<(Box<WebSocket<S>>, Heartbeat)> {
         let mut state = self.session.lock();
         if state.phase != Phase::Open || !state.inbox.is_empty() {
             return None;
         }
-        let mut socket = self.successor.take()?;
+        let mut socket = self.upgraded.take()?;
         state.phase = Phase::Upgraded;
         state.upgrade = Upgrade::None;
         socket.set_max_message(state.max_payload);
-        socket.pause(state.paused);
+        socket.set_paused(state.paused);
         for frame in mem::take(&mut state.outbox) {
             socket.send(frame);
         }
-        self.session.get.notify_one();
+        self.session.get_wakeup.notify_one();
         Some((socket, state.heartbeat))
     }
 }

@@ -1,4 +1,5 @@
-//! The WebSocket of an upgrade until it takes over (protocol 4, "Upgrade"); the polling session goes on whatever becomes of it.
+//! The WebSocket of an upgrade until the client switches to it (protocol version 4, "Upgrade"). If the upgrade
+//! fails, the polling session continues.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,53 +7,52 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::packet::{PROBE_ANSWER, Packet};
-use crate::websocket::{Upgrading, WebSocket};
-use crate::{ByteStream, Ended, Event};
+use super::packet::{PROBE_PONG, Packet};
+use crate::websocket::{UpgradeFuture, WebSocket};
+use crate::{ByteStream, CloseReason, Event};
 
-/// An upgrade that has until `deadline` to get done.
+/// An upgrade in progress. It fails at `deadline`.
 pub(super) struct Probe<S> {
     pub(super) deadline: Instant,
-    stage: Stage<S>,
+    stage: ProbeStage<S>,
 }
 
-enum Stage<S> {
-    /// The 101 is on its way.
-    Opening(Upgrading<S>),
+enum ProbeStage<S> {
+    /// The 101 response is being sent.
+    Opening(UpgradeFuture<S>),
     Open {
         socket: Box<WebSocket<S>>,
         probed: bool,
     },
-    Over,
+    Finished,
 }
 
-/// What became of it.
-pub(super) enum Step<S> {
-    /// The client asked whether this way works, and was told so.
+pub(super) enum ProbeEvent<S> {
+    /// The client sent `2probe` and was sent `3probe`.
     Probed,
-    /// The client wants to change over now.
-    Done(Box<WebSocket<S>>),
+    /// The client sent the upgrade packet: the WebSocket is now the transport.
+    Upgraded(Box<WebSocket<S>>),
     Failed,
 }
 
 impl<S: ByteStream> Probe<S> {
-    pub(super) fn new(upgrading: Upgrading<S>, deadline: Instant) -> Self {
+    pub(super) fn new(upgrading: UpgradeFuture<S>, deadline: Instant) -> Self {
         Self {
             deadline,
-            stage: Stage::Opening(upgrading),
+            stage: ProbeStage::Opening(upgrading),
         }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step<S>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ProbeEvent<S>> {
         loop {
             if Instant::now() >= self.deadline {
                 return Poll::Ready(self.fail(cx));
             }
             match &mut self.stage {
-                Stage::Opening(upgrading) => {
+                ProbeStage::Opening(upgrading) => {
                     match std::task::ready!(Pin::new(upgrading).poll(cx)) {
                         Ok(socket) => {
-                            self.stage = Stage::Open {
+                            self.stage = ProbeStage::Open {
                                 socket: Box::new(socket),
                                 probed: false,
                             };
@@ -60,41 +60,43 @@ impl<S: ByteStream> Probe<S> {
                         Err(_) => return Poll::Ready(self.fail(cx)),
                     }
                 }
-                Stage::Open { socket, probed } => {
+                ProbeStage::Open { socket, probed } => {
                     let packet = match std::task::ready!(socket.poll_event(cx)) {
                         Event::Message(frame) => Packet::parse(frame),
                         Event::Flushed => continue,
-                        Event::Closed(_) => return Poll::Ready(Step::Failed),
+                        Event::Closed(_) => return Poll::Ready(ProbeEvent::Failed),
                     };
                     match (packet, *probed) {
                         (Ok(Packet::Probe), false) => {
                             *probed = true;
-                            socket.send(PROBE_ANSWER);
-                            return Poll::Ready(Step::Probed);
+                            socket.send(PROBE_PONG);
+                            return Poll::Ready(ProbeEvent::Probed);
                         }
                         (Ok(Packet::Upgrade), true) => {
                             return Poll::Ready(
-                                match std::mem::replace(&mut self.stage, Stage::Over) {
-                                    Stage::Open { socket, .. } => Step::Done(socket),
-                                    Stage::Opening(_) | Stage::Over => Step::Failed,
+                                match std::mem::replace(&mut self.stage, ProbeStage::Finished) {
+                                    ProbeStage::Open { socket, .. } => ProbeEvent::Upgraded(socket),
+                                    ProbeStage::Opening(_) | ProbeStage::Finished => {
+                                        ProbeEvent::Failed
+                                    }
                                 },
                             );
                         }
                         _ => return Poll::Ready(self.fail(cx)),
                     }
                 }
-                Stage::Over => return Poll::Ready(Step::Failed),
+                ProbeStage::Finished => return Poll::Ready(ProbeEvent::Failed),
             }
         }
     }
 
-    /// Gives up, with a close frame as far as that goes without waiting.
-    fn fail(&mut self, cx: &mut Context<'_>) -> Step<S> {
-        if let Stage::Open { socket, .. } = &mut self.stage {
-            socket.start_close(1002, "no upgrade", Ended::Protocol);
+    /// Sends a close frame if that is possible without waiting.
+    fn fail(&mut self, cx: &mut Context<'_>) -> ProbeEvent<S> {
+        if let ProbeStage::Open { socket, .. } = &mut self.stage {
+            socket.start_close(1002, "no upgrade", CloseReason::Protocol);
             let _ = socket.poll_event(cx);
         }
-        self.stage = Stage::Over;
-        Step::Failed
+        self.stage = ProbeStage::Finished;
+        ProbeEvent::Failed
     }
 }

@@ -1,4 +1,5 @@
-//! One Engine.IO connection as its app sees it, whatever carries it; the change of carrier happens inside and loses nothing.
+//! [`Socket`]: one Engine.IO connection, independent of its transport. An upgrade from polling to WebSocket
+//! happens inside it and loses no message.
 
 use std::future::poll_fn;
 use std::mem;
@@ -7,106 +8,114 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, timeout};
 
-use super::Lease;
-use super::heartbeat::{Beat, Heartbeat};
+use super::SessionGuard;
+use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::packet::{PING, Packet, is_message};
-use super::polling::{Outcome, PATIENCE, Polling};
-use super::request::Transport;
+use super::polling::{CLOSE_TIMEOUT, Polling, PollingOutcome};
+use super::query::Transport;
 use super::timer::Timer;
 use crate::websocket::WebSocket;
-use crate::{ByteStream, Ended, Event, Frame};
+use crate::{ByteStream, CloseReason, Event, Frame};
 
-/// The server's end of one Engine.IO connection. Nothing moves unless `poll_event` or `flush_now` is called.
+/// The server's end of one Engine.IO connection.
 ///
-/// The frames it gives and takes are whole message packets: text with its leading `4`, or binary.
+/// One task owns the socket and must keep calling [`poll_event`](Self::poll_event) or [`event`](Self::event):
+/// reading, writing, heartbeats and upgrades all happen in there. Dropping the socket ends the session.
+///
+/// The frames it returns and accepts are whole message packets: text with its leading `4`, or binary.
 pub struct Socket<S: ByteStream> {
     id: Arc<str>,
-    carrier: Carrier<S>,
+    transport: TransportState<S>,
     timer: Timer,
-    /// Keeps the sid known while the socket lives; none for one that was a WebSocket from the start.
-    _lease: Option<Lease<S>>,
+    /// Keeps the session id valid while the socket lives. `None` if the session started as a WebSocket.
+    _guard: Option<SessionGuard<S>>,
 }
 
-enum Carrier<S: ByteStream> {
+enum TransportState<S: ByteStream> {
     Polling(Box<Polling<S>>),
-    WebSocket(Box<WebSocket<S>>, Beating),
+    WebSocket(Box<WebSocket<S>>, WebSocketHeartbeat),
 }
 
-/// A WebSocket's heartbeat.
-struct Beating {
+struct WebSocketHeartbeat {
     heartbeat: Heartbeat,
     paused: bool,
 }
 
 impl<S: ByteStream> Socket<S> {
-    pub(super) fn polling(lease: Lease<S>, carrier: Polling<S>, heartbeat: Heartbeat) -> Self {
+    pub(super) fn polling(
+        guard: SessionGuard<S>,
+        transport: Polling<S>,
+        heartbeat: Heartbeat,
+    ) -> Self {
         Self {
-            id: lease.id().clone(),
-            carrier: Carrier::Polling(Box::new(carrier)),
+            id: guard.id().clone(),
+            transport: TransportState::Polling(Box::new(transport)),
             timer: Timer::new(heartbeat.due()),
-            _lease: Some(lease),
+            _guard: Some(guard),
         }
     }
 
-    /// `open` is the handshake packet, which goes out first.
+    /// `open` is the open packet; it is sent first.
     pub(super) fn websocket(
         id: Arc<str>,
-        mut carrier: WebSocket<S>,
+        mut transport: WebSocket<S>,
         heartbeat: Heartbeat,
         open: Frame,
     ) -> Self {
-        carrier.send(open);
+        transport.send(open);
         Self {
             id,
-            carrier: Carrier::WebSocket(
-                Box::new(carrier),
-                Beating {
+            transport: TransportState::WebSocket(
+                Box::new(transport),
+                WebSocketHeartbeat {
                     heartbeat,
                     paused: false,
                 },
             ),
             timer: Timer::new(heartbeat.due()),
-            _lease: None,
+            _guard: None,
         }
     }
 
-    /// The Engine.IO session id. It is the only secret of a polling session: never log or show it.
+    /// The Engine.IO session id (`sid`). A polling session accepts every request that carries it, so treat it
+    /// as a secret: do not log it.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What carries the connection just now.
+    /// The current transport. It changes at most once, from polling to WebSocket.
     pub fn transport(&self) -> Transport {
-        match &self.carrier {
-            Carrier::Polling(_) => Transport::Polling,
-            Carrier::WebSocket(..) => Transport::WebSocket,
+        match &self.transport {
+            TransportState::Polling(_) => Transport::Polling,
+            TransportState::WebSocket(..) => Transport::WebSocket,
         }
     }
 
-    /// The stream that carries the connection just now; none while polls do.
+    /// The stream below the WebSocket, or `None` while the transport is polling.
     pub fn stream(&self) -> Option<&S> {
-        match &self.carrier {
-            Carrier::Polling(_) => None,
-            Carrier::WebSocket(socket, _) => Some(socket.stream()),
+        match &self.transport {
+            TransportState::Polling(_) => None,
+            TransportState::WebSocket(socket, _) => Some(socket.stream()),
         }
     }
 
-    /// Waits for the next event. Cancel safe.
+    /// Waits for the next event. Cancel safe: dropping the future loses no data.
     pub async fn event(&mut self) -> Event {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Reads, writes what is queued, keeps the heartbeat and follows an upgrade, until there is something to tell.
+    /// Drives the connection until there is an event: reads, writes queued packets, runs the heartbeat and
+    /// completes an upgrade. After [`Event::Closed`] every further call returns the same event.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
-            match &mut self.carrier {
-                Carrier::Polling(polling) => {
+            match &mut self.transport {
+                TransportState::Polling(polling) => {
                     match std::task::ready!(polling.poll(&mut self.timer, cx)) {
-                        Outcome::Event(event) => return Poll::Ready(event),
-                        Outcome::Upgraded(socket, heartbeat) => {
-                            self.carrier = Carrier::WebSocket(
+                        PollingOutcome::Event(event) => return Poll::Ready(event),
+                        PollingOutcome::Upgraded(socket, heartbeat) => {
+                            self.transport = TransportState::WebSocket(
                                 socket,
-                                Beating {
+                                WebSocketHeartbeat {
                                     heartbeat,
                                     paused: false,
                                 },
@@ -114,90 +123,98 @@ impl<S: ByteStream> Socket<S> {
                         }
                     }
                 }
-                Carrier::WebSocket(socket, beating) => {
-                    return poll_websocket(socket, beating, &mut self.timer, cx);
+                TransportState::WebSocket(socket, heartbeat) => {
+                    return poll_websocket(socket, heartbeat, &mut self.timer, cx);
                 }
             }
         }
     }
 
-    /// When the peer last sent anything, a pong or a poll included.
+    /// When the client last sent anything, including pongs and poll requests.
     pub fn last_received(&self) -> Instant {
-        match &self.carrier {
-            Carrier::Polling(polling) => polling.last_received(),
-            Carrier::WebSocket(socket, _) => socket.last_received(),
+        match &self.transport {
+            TransportState::Polling(polling) => polling.last_received(),
+            TransportState::WebSocket(socket, _) => socket.last_received(),
         }
     }
 
-    /// Whether all that was sent is with the kernel or, on polling, with the client's polls.
+    /// Whether every sent packet has been handed to the kernel or, with polling, to a poll response.
     pub fn can_send(&self) -> bool {
-        match &self.carrier {
-            Carrier::Polling(polling) => polling.can_send(),
-            Carrier::WebSocket(socket, _) => socket.can_send(),
+        match &self.transport {
+            TransportState::Polling(polling) => polling.can_send(),
+            TransportState::WebSocket(socket, _) => socket.can_send(),
         }
     }
 
-    /// Queues a whole message packet; `poll_event` sends it on. The queue is the caller's to bound, by `can_send` and `Flushed`.
+    /// Queues a whole message packet, which `poll_event` sends. The queue is unbounded: wait for
+    /// [`can_send`](Self::can_send) or [`Event::Flushed`] to bound it.
     pub fn send(&mut self, frame: Frame) {
-        match &mut self.carrier {
-            Carrier::Polling(polling) => polling.send(frame),
-            Carrier::WebSocket(socket, _) => socket.send(frame),
+        match &mut self.transport {
+            TransportState::Polling(polling) => polling.send(frame),
+            TransportState::WebSocket(socket, _) => socket.send(frame),
         }
     }
 
-    /// Writes what is queued as far as a WebSocket takes it at once; true when all of it is with the
-    /// kernel, and then no `Flushed` says so. Polling has to wait for the client.
+    /// Writes as much of a WebSocket's queue as the kernel accepts without blocking. Returns true if the
+    /// queue is now empty; in that case no [`Event::Flushed`] follows. With polling it does nothing and
+    /// returns false.
     pub fn flush_now(&mut self) -> bool {
-        match &mut self.carrier {
-            Carrier::Polling(_) => false,
-            Carrier::WebSocket(socket, _) => socket.flush_now(),
+        match &mut self.transport {
+            TransportState::Polling(_) => false,
+            TransportState::WebSocket(socket, _) => socket.flush_now(),
         }
     }
 
-    /// Drops the queued packets of which no byte has left. False when some bytes are stuck half-way in
-    /// the connection's buffers: then only dropping the socket forgets them.
+    /// Drops every queued message packet that has not been written in part. Returns false if bytes remain
+    /// in the connection's buffers; only dropping the socket discards those.
     pub fn discard_unsent(&mut self) -> bool {
-        match &mut self.carrier {
-            Carrier::Polling(polling) => {
+        match &mut self.transport {
+            TransportState::Polling(polling) => {
                 polling.discard_unsent();
                 true
             }
-            Carrier::WebSocket(socket, _) => socket.retain_unsent(|frame| !is_message(frame)),
+            TransportState::WebSocket(socket, _) => {
+                socket.retain_unsent(|frame| !is_message(frame))
+            }
         }
     }
 
-    /// Takes back the packets that were laid out for a poll and not fetched yet. On a WebSocket there
-    /// are none.
-    pub fn cut(&self) {
-        if let Carrier::Polling(polling) = &self.carrier {
-            polling.cut();
+    /// Drops the message packets that wait for the client's next poll. Does nothing on a WebSocket.
+    ///
+    /// Packets sent since the last `poll_event` are kept; [`discard_unsent`](Self::discard_unsent) drops
+    /// both.
+    pub fn discard_unpolled(&self) {
+        if let TransportState::Polling(polling) = &self.transport {
+            polling.discard_unpolled();
         }
     }
 
-    /// The longest message, or POST body, taken from now on, in bytes.
+    /// Sets the maximum size of a message or POST body in bytes, for data received from now on.
     pub fn set_max_payload(&mut self, bytes: usize) {
-        match &mut self.carrier {
-            Carrier::Polling(polling) => polling.set_max_payload(bytes),
-            Carrier::WebSocket(socket, _) => socket.set_max_message(bytes),
+        match &mut self.transport {
+            TransportState::Polling(polling) => polling.set_max_payload(bytes),
+            TransportState::WebSocket(socket, _) => socket.set_max_message(bytes),
         }
     }
 
-    /// While paused, `poll_event` sends but reads no messages; polling clients are held back at their next POST.
-    pub fn pause(&mut self, paused: bool) {
-        match &mut self.carrier {
-            Carrier::Polling(polling) => polling.pause(paused),
-            Carrier::WebSocket(socket, beating) => {
-                socket.pause(paused);
-                if mem::replace(&mut beating.paused, paused) && !paused {
-                    beating.heartbeat.forgive(Instant::now());
+    /// While paused, `poll_event` still writes but returns no messages, and a missing pong does not close
+    /// the connection. A polling client's next POST waits until reading resumes.
+    pub fn set_paused(&mut self, paused: bool) {
+        match &mut self.transport {
+            TransportState::Polling(polling) => polling.set_paused(paused),
+            TransportState::WebSocket(socket, heartbeat) => {
+                socket.set_paused(paused);
+                if mem::replace(&mut heartbeat.paused, paused) && !paused {
+                    heartbeat.heartbeat.restart_pong_timeout(Instant::now());
                 }
             }
         }
     }
 
-    /// Ready when no upgrade is under way; what the client says meanwhile is passed over.
+    /// Ready when no upgrade is in progress. Messages received meanwhile are dropped.
     fn poll_upgraded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while matches!(&self.carrier, Carrier::Polling(polling) if polling.is_upgrading()) {
+        while matches!(&self.transport, TransportState::Polling(polling) if polling.is_upgrading())
+        {
             match self.poll_event(cx) {
                 Poll::Ready(Event::Closed(_)) => break,
                 Poll::Ready(_) => {}
@@ -208,51 +225,54 @@ impl<S: ByteStream> Socket<S> {
         Poll::Ready(())
     }
 
-    /// Sends what is queued, then says goodbye; takes at most two seconds.
+    /// Sends the queued packets, then closes the connection. Takes at most three seconds: one for an
+    /// upgrade in progress, two to close.
     ///
-    /// A WebSocket is closed with this code and reason. Polling has no codes: the client's poll gets the close packet.
-    /// A client in the midst of an upgrade is waited for, since it hears the rest on its new carrier.
+    /// A WebSocket is closed with `code` and `reason`, see
+    /// [`WebSocket::close`](crate::websocket::WebSocket::close). Polling has no close codes: a poll
+    /// receives the close packet.
     pub async fn close(mut self, code: u16, reason: &str) {
-        // One that does not finish its upgrade in time is told by polling after all.
-        let _ = timeout(PATIENCE / 2, poll_fn(|cx| self.poll_upgraded(cx))).await;
-        match self.carrier {
-            Carrier::Polling(polling) => polling.close().await,
-            Carrier::WebSocket(socket, _) => socket.close(code, reason).await,
+        // A client that is upgrading may have stopped polling, so it receives the rest on its WebSocket.
+        // If the upgrade is not done in time, the close packet goes to a poll after all.
+        let _ = timeout(CLOSE_TIMEOUT / 2, poll_fn(|cx| self.poll_upgraded(cx))).await;
+        match self.transport {
+            TransportState::Polling(polling) => polling.close().await,
+            TransportState::WebSocket(socket, _) => socket.close(code, reason).await,
         }
     }
 }
 
 fn poll_websocket<S: ByteStream>(
     socket: &mut WebSocket<S>,
-    beating: &mut Beating,
+    heartbeat: &mut WebSocketHeartbeat,
     timer: &mut Timer,
     cx: &mut Context<'_>,
 ) -> Poll<Event> {
     loop {
-        if timer.poll(beating.heartbeat.due(), cx).is_ready() {
+        if timer.poll(heartbeat.heartbeat.due(), cx).is_ready() {
             let now = Instant::now();
-            match beating.heartbeat.beat(now) {
-                Beat::Quiet => continue,
-                Beat::Ping => {
+            match heartbeat.heartbeat.advance(now) {
+                HeartbeatAction::None => continue,
+                HeartbeatAction::SendPing => {
                     socket.send(PING);
                     continue;
                 }
-                // Its pong may well be there, unread.
-                Beat::Dead if beating.paused => {
-                    beating.heartbeat.forgive(now);
+                // The pong may have arrived already: nothing is read while paused.
+                HeartbeatAction::TimedOut if heartbeat.paused => {
+                    heartbeat.heartbeat.restart_pong_timeout(now);
                     continue;
                 }
-                Beat::Dead => socket.fail(Ended::PingTimeout),
+                HeartbeatAction::TimedOut => socket.fail(CloseReason::PingTimeout),
             }
         }
         match std::task::ready!(socket.poll_event(cx)) {
             Event::Message(frame) => match Packet::parse(frame) {
                 Ok(Packet::Message(frame)) => return Poll::Ready(Event::Message(frame)),
-                Ok(Packet::Pong) => beating.heartbeat.pong(Instant::now()),
+                Ok(Packet::Pong) => heartbeat.heartbeat.pong(Instant::now()),
                 Ok(Packet::Noop) => {}
-                Ok(Packet::Close) => socket.start_close(1000, "", Ended::Peer { code: None }),
+                Ok(Packet::Close) => socket.start_close(1000, "", CloseReason::Peer { code: None }),
                 Ok(Packet::Probe | Packet::Upgrade) | Err(_) => {
-                    socket.start_close(1002, "", Ended::Protocol);
+                    socket.start_close(1002, "", CloseReason::Protocol);
                 }
             },
             event => return Poll::Ready(event),

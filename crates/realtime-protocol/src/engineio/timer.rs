@@ -1,4 +1,4 @@
-//! The one timer a socket has, set to whatever is due next; knows no reasons.
+//! A socket's single timer, which its owner sets to the next deadline.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer that is moved only when the instant changes.
+/// A timer that is reset only if the deadline changes.
 pub(super) struct Timer(Pin<Box<Sleep>>);
 
 impl Timer {
@@ -14,7 +14,7 @@ impl Timer {
         Self(Box::pin(sleep_until(due)))
     }
 
-    /// Ready once `due` has come; else wakes the task then.
+    /// Ready at or after `due`; until then the task is woken at `due`.
     pub(super) fn poll(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
         if self.0.deadline() != due {
             self.0.as_mut().reset(due);

@@ -1,4 +1,4 @@
-//! The arguments of an event or an answer: a JSON array kept as text; never builds a tree of values.
+//! The arguments of an EVENT or ACK packet: a JSON array, kept as text and not parsed into values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,12 +7,12 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A JSON array in its original text, shared by nobody.
+/// A valid JSON array in its original text.
 #[derive(Debug, Clone)]
 pub struct Args(Box<RawValue>);
 
 impl Args {
-    /// Takes a text that is a JSON array; none when it is anything else.
+    /// Returns `None` unless `json` is a JSON array without surrounding whitespace.
     pub(super) fn parse(json: &str) -> Option<Self> {
         if !json.starts_with('[') {
             return None;
@@ -25,18 +25,20 @@ impl Args {
         &self.0
     }
 
-    /// One element by its index; in an event 0 is the name and 1 the first argument.
+    /// The element at `index`. In an event, 0 is the name and 1 the first argument. Scans the text on every
+    /// call.
     pub fn get(&self, index: usize) -> Option<&RawValue> {
         let mut json = serde_json::Deserializer::from_str(self.0.get());
         json.deserialize_seq(Nth(index)).ok().flatten()
     }
 
-    /// All elements, in order.
+    /// All elements in order, including an event's name.
     pub fn items(&self) -> Vec<&RawValue> {
         serde_json::from_str(self.0.get()).unwrap_or_default()
     }
 
-    /// An event's name. Stock clients also allow a number, which then is its digits.
+    /// The name of an event. socket.io-client also allows a number, which is returned as text. `None` if the
+    /// first element is missing or has another type.
     pub fn name(&self) -> Option<Cow<'_, str>> {
         let json = self.get(0)?.get();
         match json.as_bytes().first()? {
@@ -49,13 +51,13 @@ impl Args {
         }
     }
 
-    /// The first argument behind an event's name.
+    /// The first argument after the event's name.
     pub fn first(&self) -> Option<&RawValue> {
         self.get(1)
     }
 }
 
-/// Finds one element of an array and skips the others.
+/// Extracts one element of an array without building the others.
 struct Nth(usize);
 
 impl<'de> Visitor<'de> for Nth {
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_elements_as_they_were_written() {
+    fn elements_keep_their_original_text() {
         let args = Args::parse(r#"["na\u006de", {"a" : [1, 2]},null]"#).unwrap();
         assert_eq!(args.name().unwrap(), "name");
         assert_eq!(args.first().unwrap().get(), r#"{"a" : [1, 2]}"#);
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_arrays_only() {
+    fn parse_rejects_anything_but_an_array() {
         for wrong in ["", "{}", "[", "[1]2", "[1,]", "null", "\"[]\"", " []"] {
             assert!(Args::parse(wrong).is_none(), "{wrong}");
         }

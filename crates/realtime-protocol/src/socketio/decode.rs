@@ -1,11 +1,12 @@
-//! Reads a client's Socket.IO packets (protocol 5, "Packet encoding") and gathers their attachments; whatever comes in, it is bounded and never panics.
+//! Decodes a client's Socket.IO packets (protocol version 5, "Packet encoding") and collects their attachments.
+//! Input is untrusted: sizes are bounded, and no input panics.
 
 use bytes::Bytes;
 
-use super::{Args, Kind, Packet};
+use super::{Args, Packet, PacketData};
 use crate::Frame;
 
-/// The names that mean something to clients themselves and so may not be emitted.
+/// Event names that the Socket.IO protocol reserves for the client's own events.
 pub(super) const RESERVED: [&str; 6] = [
     "connect",
     "connect_error",
@@ -15,55 +16,57 @@ pub(super) const RESERVED: [&str; 6] = [
     "removeListener",
 ];
 
-/// What a packet may bring along.
+/// Bounds on the binary attachments of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttachmentLimits {
-    /// The most attachments of one packet; 0 refuses them all.
+    /// The maximum number of attachments. 0 rejects every binary packet.
     pub count: usize,
-    /// The most bytes of one packet's attachments together.
+    /// The maximum total size of the attachments in bytes.
     pub bytes: usize,
 }
 
-/// Why a frame is no packet. The connection is to be closed, since both sides no longer agree on what was said.
+/// Why a frame was rejected.
+///
+/// Close the connection after an error: decoder and client no longer agree on where a packet starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Not an Engine.IO message.
-    #[error("a Socket.IO packet comes in an Engine.IO message, which starts with 4")]
+    /// The frame is not an Engine.IO message packet.
+    #[error("a Socket.IO packet is an Engine.IO message, which starts with 4")]
     NotAMessage,
-    /// A type that does not exist, or that only servers send.
+    /// The packet type is unknown, or only servers may send it.
     #[error("the packet type must be 0 to 3, 5 or 6")]
     Type,
-    /// The number of attachments is missing or unreadable.
-    #[error("a binary packet names the number of its attachments, as in `51-`")]
+    /// The number of attachments is missing or not a number.
+    #[error("a binary packet must give its number of attachments, as in `51-`")]
     AttachmentCount,
-    /// More attachments, or more bytes in them, than allowed.
-    #[error("the packet's attachments are over the limit")]
+    /// The attachments exceed the [`AttachmentLimits`].
+    #[error("the packet's attachments exceed the limit")]
     AttachmentLimit,
-    /// Text came where an attachment was due.
-    #[error("the attachments of a packet follow it at once")]
+    /// A text frame arrived before all attachments of the previous packet.
+    #[error("the attachments of a packet must directly follow it")]
     AttachmentMissing,
-    /// A binary frame came without a packet that announced it.
-    #[error("a binary frame must belong to a packet before it")]
+    /// A binary frame arrived without a packet that announced it.
+    #[error("a binary frame must follow the packet it belongs to")]
     AttachmentUnexpected,
-    /// The id is no number, too large, or missing from an answer.
-    #[error("an acknowledgement id is a number below 2^64")]
+    /// The acknowledgement id is too large, or missing from an ACK packet.
+    #[error("an acknowledgement id must be a number below 2^64")]
     AckId,
-    /// The payload is not the JSON that this type needs.
-    #[error("the payload does not fit the packet type")]
+    /// The payload is not the JSON that the packet type requires.
+    #[error("the payload does not match the packet type")]
     Payload,
-    /// An event's name is missing or reserved.
-    #[error("an event starts with its name, which must not be a reserved one")]
+    /// The event name is missing or reserved.
+    #[error("an event must start with a name that is not reserved")]
     Name,
 }
 
-/// Turns one connection's frames into packets.
+/// Decodes the frames of one connection into packets.
 #[derive(Debug)]
 pub struct Decoder {
     limits: AttachmentLimits,
     partial: Option<Partial>,
 }
 
-/// A packet that waits for attachments.
+/// A packet whose attachments have not all arrived.
 #[derive(Debug)]
 struct Partial {
     packet: Packet,
@@ -72,7 +75,7 @@ struct Partial {
 }
 
 impl Decoder {
-    /// A decoder for a new connection.
+    /// Creates a decoder for a new connection.
     pub fn new(limits: AttachmentLimits) -> Self {
         Self {
             limits,
@@ -80,7 +83,10 @@ impl Decoder {
         }
     }
 
-    /// Reads the next frame; none while a packet still waits for attachments.
+    /// Decodes the next frame, in the order of arrival. Returns `None` while attachments are missing.
+    ///
+    /// # Errors
+    /// The frame is not a valid packet or attachment, or exceeds a limit. The partial packet is dropped.
     pub fn decode(&mut self, frame: Frame) -> Result<Option<Packet>, DecodeError> {
         match (frame, self.partial.take()) {
             (Frame::Text(text), None) => self.begin(&text),
@@ -115,8 +121,8 @@ impl Decoder {
             .bytes_left
             .checked_sub(bytes.len())
             .ok_or(DecodeError::AttachmentLimit)?;
-        if let Kind::Event { attachments, .. } | Kind::Ack { attachments, .. } =
-            &mut partial.packet.kind
+        if let PacketData::Event { attachments, .. } | PacketData::Ack { attachments, .. } =
+            &mut partial.packet.data
         {
             attachments.push(bytes);
         }
@@ -129,35 +135,35 @@ impl Decoder {
     }
 }
 
-/// Reads a packet's text: the packet, and how many attachments will follow.
+/// Parses a packet's text. Also returns the number of attachments that follow.
 fn parse(text: &str) -> Result<(Packet, usize), DecodeError> {
     let rest = text.strip_prefix('4').ok_or(DecodeError::NotAMessage)?;
     let mut characters = rest.chars();
-    let kind = characters
+    let packet_type = characters
         .next()
-        .filter(|kind| "012356".contains(*kind))
+        .filter(|packet_type| "012356".contains(*packet_type))
         .ok_or(DecodeError::Type)?;
     let mut rest = characters.as_str();
     let mut missing = 0;
-    if matches!(kind, '5' | '6') {
+    if matches!(packet_type, '5' | '6') {
         let (count, after) = rest.split_once('-').ok_or(DecodeError::AttachmentCount)?;
         missing = number(count).ok_or(DecodeError::AttachmentCount)?;
         rest = after;
     }
     let (namespace, rest) = split_namespace(rest);
     let (id, payload) = split_id(rest)?;
-    let kind = match kind {
-        '0' => Kind::Connect {
+    let data = match packet_type {
+        '0' => PacketData::Connect {
             auth: auth(payload)?,
         },
-        '1' if payload.is_empty() => Kind::Disconnect,
+        '1' if payload.is_empty() => PacketData::Disconnect,
         '1' => return Err(DecodeError::Payload),
-        '2' | '5' => Kind::Event {
+        '2' | '5' => PacketData::Event {
             ack: id,
             args: event_args(payload)?,
             attachments: Vec::new(),
         },
-        _ => Kind::Ack {
+        _ => PacketData::Ack {
             id: id.ok_or(DecodeError::AckId)?,
             args: Args::parse(payload).ok_or(DecodeError::Payload)?,
             attachments: Vec::new(),
@@ -166,13 +172,13 @@ fn parse(text: &str) -> Result<(Packet, usize), DecodeError> {
     Ok((
         Packet {
             namespace: namespace.into(),
-            kind,
+            data,
         },
         missing,
     ))
 }
 
-/// The namespace, without the query that older clients append, and what follows it.
+/// Returns the namespace without the query string that older clients append, and the rest of the packet.
 fn split_namespace(text: &str) -> (&str, &str) {
     if !text.starts_with('/') {
         return ("/", text);
@@ -196,7 +202,7 @@ fn split_id(text: &str) -> Result<(Option<u64>, &str), DecodeError> {
     }
 }
 
-/// Digits only: the standard parser would also take a plus sign.
+/// Accepts digits only; `str::parse` would also accept a plus sign.
 fn number<T: std::str::FromStr>(digits: &str) -> Option<T> {
     digits
         .bytes()

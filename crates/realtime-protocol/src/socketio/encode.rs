@@ -1,13 +1,17 @@
-//! Writes Socket.IO packets as frames that are ready to send, Engine.IO's `4` included; encode once, send to many.
+//! Encodes Socket.IO packets as frames that are ready to send, including Engine.IO's leading `4`. A frame can be
+//! sent to any number of clients.
+//!
+//! The namespace is not escaped: it must start with `/` and contain no comma. Strings are escaped as JSON.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::Frame;
 
-/// CONNECT: the client is in, under this session id; `pid` is what it may recover with later.
+/// CONNECT: the client has joined `namespace` with the session id `sid`. `pid` is the private id for connection state
+/// recovery, if the server offers that.
 pub fn connect(namespace: &str, sid: &str, pid: Option<&str>) -> Frame {
-    let mut text = head('0', None, namespace, None);
+    let mut text = packet_head('0', None, namespace, None);
     text.push_str("{\"sid\":");
     push_string(&mut text, sid);
     if let Some(pid) = pid {
@@ -18,9 +22,10 @@ pub fn connect(namespace: &str, sid: &str, pid: Option<&str>) -> Frame {
     Frame::text(text)
 }
 
-/// CONNECT_ERROR: the client stays out of the namespace; it sees an `Error` of this message and data.
+/// CONNECT_ERROR: the client may not join the namespace. Its `connect_error` handler gets an `Error` with this message
+/// and data.
 pub fn connect_error(namespace: &str, message: &str, data: Option<&RawValue>) -> Frame {
-    let mut text = head('4', None, namespace, None);
+    let mut text = packet_head('4', None, namespace, None);
     text.push_str("{\"message\":");
     push_string(&mut text, message);
     if let Some(data) = data {
@@ -31,31 +36,33 @@ pub fn connect_error(namespace: &str, message: &str, data: Option<&RawValue>) ->
     Frame::text(text)
 }
 
-/// DISCONNECT: the client is out of the namespace, and stock clients do not come back by themselves.
+/// DISCONNECT: the server removed the client from the namespace. socket.io-client does not reconnect by itself after
+/// this packet.
 pub fn disconnect(namespace: &str) -> Frame {
-    Frame::text(head('1', None, namespace, None))
+    Frame::text(packet_head('1', None, namespace, None))
 }
 
-/// EVENT: `name` and its arguments; with `ack` the client is asked to answer.
+/// EVENT: the event `name` with its arguments. With `ack`, the client is asked to acknowledge it under this id.
 pub fn event<'a>(
     namespace: &str,
     ack: Option<u64>,
     name: &str,
     args: impl IntoIterator<Item = &'a RawValue>,
 ) -> Frame {
-    let mut text = head('2', None, namespace, ack);
+    let mut text = packet_head('2', None, namespace, ack);
     push_array(&mut text, Some(name), args);
     Frame::text(text)
 }
 
-/// ACK: the answer to the client's event of this id.
+/// ACK: acknowledges the client's event with the acknowledgement id `id`.
 pub fn ack<'a>(namespace: &str, id: u64, args: impl IntoIterator<Item = &'a RawValue>) -> Frame {
-    let mut text = head('3', None, namespace, Some(id));
+    let mut text = packet_head('3', None, namespace, Some(id));
     push_array(&mut text, None, args);
     Frame::text(text)
 }
 
-/// BINARY_EVENT: as `event`; `args` holds a placeholder object for each attachment. The frames belong together, in order.
+/// BINARY_EVENT: like [`event`], with binary attachments. `args` must contain the placeholder
+/// `{"_placeholder":true,"num":N}` for each attachment. Send the frames in order with no other frame in between.
 pub fn binary_event<'a>(
     namespace: &str,
     ack: Option<u64>,
@@ -63,26 +70,31 @@ pub fn binary_event<'a>(
     args: impl IntoIterator<Item = &'a RawValue>,
     attachments: Vec<Bytes>,
 ) -> Vec<Frame> {
-    let mut text = head('5', Some(attachments.len()), namespace, ack);
+    let mut text = packet_head('5', Some(attachments.len()), namespace, ack);
     push_array(&mut text, Some(name), args);
     with_attachments(text, attachments)
 }
 
-/// BINARY_ACK: as `ack`, with attachments as in `binary_event`.
+/// BINARY_ACK: like [`ack`], with attachments as in [`binary_event`].
 pub fn binary_ack<'a>(
     namespace: &str,
     id: u64,
     args: impl IntoIterator<Item = &'a RawValue>,
     attachments: Vec<Bytes>,
 ) -> Vec<Frame> {
-    let mut text = head('6', Some(attachments.len()), namespace, Some(id));
+    let mut text = packet_head('6', Some(attachments.len()), namespace, Some(id));
     push_array(&mut text, None, args);
     with_attachments(text, attachments)
 }
 
-fn head(kind: char, attachments: Option<usize>, namespace: &str, id: Option<u64>) -> String {
+fn packet_head(
+    packet_type: char,
+    attachments: Option<usize>,
+    namespace: &str,
+    id: Option<u64>,
+) -> String {
     let mut text = String::from('4');
-    text.push(kind);
+    text.push(packet_type);
     if let Some(count) = attachments {
         text.push_str(&count.to_string());
         text.push('-');
@@ -138,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_as_the_protocol_shows_them() {
+    fn packets_encode_as_in_the_protocol_document() {
         let placeholder = raw(r#"{"_placeholder":true,"num":0}"#);
         let attachment = vec![Bytes::from_static(&[1])];
         for (frame, text) in [

@@ -1,4 +1,7 @@
-//! Socket.IO protocol 5: frames to packets and back; no IO, no sessions, no namespaces of its own.
+//! A codec for Socket.IO protocol version 5, server side. It does no I/O and keeps no sessions or namespaces.
+//!
+//! [`Decoder`] turns the Engine.IO messages of one client into [`Packet`]s. The functions [`connect`], [`event`],
+//! [`ack`] and so on encode packets as frames that are ready to send. Payloads stay JSON text.
 
 mod args;
 mod decode;
@@ -13,41 +16,42 @@ pub use self::encode::{ack, binary_ack, binary_event, connect, connect_error, di
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-/// One packet of a client's.
+/// A packet from a client.
 #[derive(Debug, Clone)]
 pub struct Packet {
-    /// The namespace it is for, `/` or `/name`, without any query.
+    /// The namespace, `/` or `/name`, without a query string. Not validated further.
     pub namespace: Box<str>,
-    /// What it says.
-    pub kind: Kind,
+    /// The packet type with its data.
+    pub data: PacketData,
 }
 
-/// What a packet says.
+/// The packet types that a client may send. BINARY_EVENT and BINARY_ACK are `Event` and `Ack` with attachments.
 #[derive(Debug, Clone)]
-pub enum Kind {
-    /// The client wants to enter the namespace.
+pub enum PacketData {
+    /// CONNECT: the client asks to join the namespace.
     Connect {
-        /// What it brings to be let in: a JSON object, if anything.
+        /// The credentials that the client sent, a JSON object.
         auth: Option<Box<RawValue>>,
     },
-    /// The client leaves the namespace.
+    /// DISCONNECT: the client leaves the namespace.
     Disconnect,
-    /// An event with at least a name.
+    /// EVENT or BINARY_EVENT.
     Event {
-        /// Where the client waits for the answer, if it does.
+        /// The acknowledgement id, if the client expects an [`ack`].
         ack: Option<u64>,
-        /// The name and the arguments; an attachment is a `{"_placeholder":true,"num":0}` in it.
+        /// The name, which is not a reserved one, and the arguments. An attachment appears as
+        /// `{"_placeholder":true,"num":0}`, where `num` is its index.
         args: Args,
-        /// The binary attachments, in the order of their numbers.
+        /// The binary attachments, ordered by index.
         attachments: Vec<Bytes>,
     },
-    /// The answer to an event of the server's.
+    /// ACK or BINARY_ACK: the acknowledgement of an event that the server sent.
     Ack {
-        /// The id that the server gave the event.
+        /// The acknowledgement id of that event.
         id: u64,
-        /// The answer's arguments, perhaps none.
+        /// The arguments, possibly none.
         args: Args,
-        /// The binary attachments, in the order of their numbers.
+        /// The binary attachments, ordered by index.
         attachments: Vec<Bytes>,
     },
 }

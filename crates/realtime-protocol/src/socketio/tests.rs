@@ -1,4 +1,4 @@
-//! What goes in comes out again, and nothing else gets in.
+//! Decoding of valid and invalid packets, and round trips through the encoder.
 
 use proptest::prelude::*;
 use serde_json::value::{RawValue, to_raw_value};
@@ -22,7 +22,7 @@ fn binary(bytes: &'static [u8]) -> Frame {
 }
 
 #[test]
-fn connects_with_and_without_auth() {
+fn connect_with_and_without_auth_decodes() {
     for (text, namespace, auth) in [
         ("40", "/", None),
         ("40{\"token\":\"x\"}", "/", Some("{\"token\":\"x\"}")),
@@ -32,7 +32,7 @@ fn connects_with_and_without_auth() {
     ] {
         let packet = packet(text);
         assert_eq!(&*packet.namespace, namespace, "{text}");
-        let Kind::Connect { auth: read } = packet.kind else {
+        let PacketData::Connect { auth: read } = packet.data else {
             panic!("{text}")
         };
         assert_eq!(read.as_deref().map(RawValue::get), auth, "{text}");
@@ -40,31 +40,31 @@ fn connects_with_and_without_auth() {
 }
 
 #[test]
-fn events_and_answers() {
-    let Kind::Event { ack, args, .. } = packet("42/a,12[\"hello\",1]").kind else {
+fn events_and_acks_decode() {
+    let PacketData::Event { ack, args, .. } = packet("42/a,12[\"hello\",1]").data else {
         panic!()
     };
     assert_eq!((ack, args.name().unwrap().as_ref()), (Some(12), "hello"));
     assert_eq!(args.first().unwrap().get(), "1");
-    let Kind::Ack { id, args, .. } = packet("4318446744073709551615[]").kind else {
+    let PacketData::Ack { id, args, .. } = packet("4318446744073709551615[]").data else {
         panic!()
     };
     assert_eq!((id, args.items().len()), (u64::MAX, 0));
-    assert!(matches!(packet("41/admin,").kind, Kind::Disconnect));
+    assert!(matches!(packet("41/admin,").data, PacketData::Disconnect));
 }
 
 #[test]
-fn attachments_are_gathered() {
+fn binary_event_with_attachments_decodes() {
     let mut decoder = Decoder::new(LIMITS);
     let text = r#"452-7["m",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
     assert!(decoder.decode(Frame::text(text)).unwrap().is_none());
     assert!(decoder.decode(binary(&[1])).unwrap().is_none());
     let packet = decoder.decode(binary(&[2, 3])).unwrap().unwrap();
-    let Kind::Event {
+    let PacketData::Event {
         ack: Some(7),
         attachments,
         ..
-    } = packet.kind
+    } = packet.data
     else {
         panic!()
     };
@@ -73,7 +73,7 @@ fn attachments_are_gathered() {
 }
 
 #[test]
-fn attachments_are_bounded_and_in_turn() {
+fn attachments_over_limit_or_out_of_order_are_rejected() {
     assert_eq!(
         decode("453-[\"m\"]").unwrap_err(),
         DecodeError::AttachmentLimit
@@ -97,7 +97,7 @@ fn attachments_are_bounded_and_in_turn() {
 }
 
 #[test]
-fn what_is_no_packet_is_refused() {
+fn invalid_packets_are_rejected() {
     for (text, error) in [
         ("", DecodeError::NotAMessage),
         ("2[\"m\"]", DecodeError::NotAMessage),
@@ -129,10 +129,10 @@ fn what_is_no_packet_is_refused() {
 }
 
 #[test]
-fn deep_nesting_does_not_overflow_the_stack() {
+fn deeply_nested_json_does_not_overflow_stack() {
     let deep = format!("42[\"m\",{}{}]", "[".repeat(30_000), "]".repeat(30_000));
     if let Ok(Some(Packet {
-        kind: Kind::Event { args, .. },
+        data: PacketData::Event { args, .. },
         ..
     })) = decode(&deep)
     {
@@ -165,7 +165,7 @@ proptest! {
         let packets: Vec<_> = frames.into_iter().filter_map(|frame| decoder.decode(frame).unwrap()).collect();
         prop_assert_eq!(packets.len(), 1);
         prop_assert_eq!(&*packets[0].namespace, namespace);
-        let Kind::Event { ack: read, args, attachments: got } = &packets[0].kind else { panic!() };
+        let PacketData::Event { ack: read, args, attachments: got } = &packets[0].data else { panic!() };
         prop_assert_eq!(*read, ack);
         prop_assert_eq!(args.name().unwrap(), name);
         let texts = |items: &[&RawValue]| items.iter().map(|item| item.get().to_owned()).collect::<Vec<_>>();
@@ -175,17 +175,17 @@ proptest! {
     }
 
     #[test]
-    fn answers_round_trip(namespace in namespaces(), id: u64, data: Vec<bool>) {
+    fn acks_round_trip(namespace in namespaces(), id: u64, data: Vec<bool>) {
         let data: Vec<_> = data.iter().map(|item| to_raw_value(item).unwrap()).collect();
         let frame = ack(&namespace, id, data.iter().map(AsRef::as_ref));
         let packet = Decoder::new(LIMITS).decode(frame).unwrap().unwrap();
         prop_assert_eq!(&*packet.namespace, namespace);
-        let Kind::Ack { id: read, args, .. } = packet.kind else { panic!() };
+        let PacketData::Ack { id: read, args, .. } = packet.data else { panic!() };
         prop_assert_eq!((read, args.items().len()), (id, data.len()));
     }
 
     #[test]
-    fn garbage_never_panics(texts: Vec<String>, bytes: Vec<u8>) {
+    fn random_input_never_panics(texts: Vec<String>, bytes: Vec<u8>) {
         let mut decoder = Decoder::new(LIMITS);
         for text in texts {
             let _ = decoder.decode(Frame::text(text));
@@ -194,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn nearly_right_never_panics(text in "4[0-6][0-9]{0,3}-?(/[a-z?€]{0,3},?)?[0-9]{0,21}[\\[{\"a€\\]}0,\\\\]{0,12}") {
+    fn almost_valid_input_never_panics(text in "4[0-6][0-9]{0,3}-?(/[a-z?€]{0,3},?)?[0-9]{0,21}[\\[{\"a€\\]}0,\\\\]{0,12}") {
         let _ = decode(&text);
     }
 }

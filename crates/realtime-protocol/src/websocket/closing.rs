@@ -1,4 +1,4 @@
-//! How a WebSocket ends: the last frames, the close frame, the hang-up (RFC 6455 section 7); never takes longer than two seconds.
+//! The closing handshake (RFC 6455 section 7): queued frames, close frame, shutdown. Takes at most two seconds.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,63 +10,65 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{WebSocket, would_block};
-use crate::{ByteStream, Ended, Event, Utf8Bytes};
+use crate::{ByteStream, CloseReason, Event, Utf8Bytes};
 
-/// The longest that saying goodbye may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum duration of the closing handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest reason that fits a control frame beside its code.
+/// A control frame carries at most 125 bytes (RFC 6455 section 5.5), of which the code takes two.
 const MAX_REASON: usize = 123;
 
-/// A goodbye under way.
+/// A closing handshake in progress.
 pub(super) struct Closing {
-    ended: Ended,
-    step: Step,
+    reason: CloseReason,
+    step: CloseStep,
     deadline: Pin<Box<Sleep>>,
 }
 
-enum Step {
-    /// What was queued goes out, then this frame.
+enum CloseStep {
+    /// Write the queue, then this close frame.
     Queue(CloseFrame),
-    /// The answer to the peer's close frame goes out.
+    /// Flush the reply to the peer's close frame.
     Reply,
-    /// Our close frame goes out.
-    Goodbye,
-    /// The writing side ends; then, if it was us who said goodbye, the peer gets to hang up first.
-    Shutdown { ours: bool },
-    /// Closing with unread bytes would reset the connection, and the reset could overtake our close frame.
+    /// Flush our close frame.
+    CloseFrame,
+    /// Shut the write side down. If we initiated the close, wait for the peer to close the connection first.
+    Shutdown { initiated: bool },
+    /// Read until the peer closes. Closing a TCP socket with unread bytes resets it, and the reset could
+    /// reach the peer before our close frame.
     Drain,
 }
 
 impl<S: ByteStream> WebSocket<S> {
-    /// Begins to close; `poll_event` goes on with it and ends in `Closed(ended)`.
-    pub(crate) fn start_close(&mut self, code: u16, reason: &str, ended: Ended) {
+    /// Starts the closing handshake. `poll_event` completes it and then returns `Closed(reason)`.
+    pub(crate) fn start_close(&mut self, code: u16, text: &str, reason: CloseReason) {
         if self.closing.is_none() {
-            self.begin(Step::Queue(close_frame(code, reason)), ended);
+            self.begin_close(CloseStep::Queue(close_frame(code, text)), reason);
         }
     }
 
-    /// Begins the ending that fits the reason, without what was still queued.
-    pub(crate) fn fail(&mut self, ended: Ended) {
+    /// Drops the queue and closes in the way that `reason` calls for.
+    pub(crate) fn fail(&mut self, reason: CloseReason) {
         self.queue.clear();
         self.queued_bytes = 0;
-        match (ended, ended.close_code()) {
-            (Ended::Peer { .. }, _) if self.core.can_read() => self.ended = Some(ended),
-            (Ended::Peer { .. }, _) => self.begin(Step::Reply, ended),
-            (_, Some(code)) => self.begin(Step::Queue(close_frame(code, "")), ended),
+        match (reason, reason.close_code()) {
+            (CloseReason::Peer { .. }, _) if self.core.can_read() => self.closed = Some(reason),
+            (CloseReason::Peer { .. }, _) => self.begin_close(CloseStep::Reply, reason),
+            (_, Some(code)) => self.begin_close(CloseStep::Queue(close_frame(code, "")), reason),
             (_, None) => {
-                // Nobody is there to wait for; a close frame may still reach a peer that only seems gone.
+                // The peer is probably gone, so there is no reply to wait for. The close frame is for a peer
+                // that only appears to be.
                 let _ = self.core.close(Some(close_frame(1001, "")));
-                self.ended = Some(ended);
+                self.closed = Some(reason);
             }
         }
     }
 
-    fn begin(&mut self, step: Step, ended: Ended) {
+    fn begin_close(&mut self, step: CloseStep, reason: CloseReason) {
         self.closing = Some(Box::new(Closing {
-            ended,
+            reason,
             step,
-            deadline: Box::pin(sleep(PATIENCE)),
+            deadline: Box::pin(sleep(CLOSE_TIMEOUT)),
         }));
     }
 
@@ -74,45 +76,45 @@ impl<S: ByteStream> WebSocket<S> {
         &mut self,
         mut closing: Box<Closing>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Event, Ended>> {
-        let over = closing.deadline.as_mut().poll(cx).is_ready();
-        if over || self.poll_steps(&mut closing.step, cx).is_ready() {
-            self.ended = Some(closing.ended);
-            return Poll::Ready(Ok(Event::Closed(closing.ended)));
+    ) -> Poll<Result<Event, CloseReason>> {
+        let has_timed_out = closing.deadline.as_mut().poll(cx).is_ready();
+        if has_timed_out || self.poll_steps(&mut closing.step, cx).is_ready() {
+            self.closed = Some(closing.reason);
+            return Poll::Ready(Ok(Event::Closed(closing.reason)));
         }
         self.closing = Some(closing);
         Poll::Pending
     }
 
-    /// Ready when there is nothing more to do, be it that the connection broke on the way.
-    fn poll_steps(&mut self, step: &mut Step, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the handshake is complete or the connection has failed.
+    fn poll_steps(&mut self, step: &mut CloseStep, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             *step = match step {
-                Step::Queue(frame) => {
-                    match self.pump() {
+                CloseStep::Queue(frame) => {
+                    match self.write_queue() {
                         Ok(Poll::Pending) => return Poll::Pending,
                         Ok(Poll::Ready(())) => {}
                         Err(_) => return Poll::Ready(()),
                     }
                     match self.core.close(Some(frame.clone())) {
                         Err(error) if !would_block(&error) => return Poll::Ready(()),
-                        _ => Step::Goodbye,
+                        _ => CloseStep::CloseFrame,
                     }
                 }
-                Step::Reply | Step::Goodbye => match self.core.flush() {
+                CloseStep::Reply | CloseStep::CloseFrame => match self.core.flush() {
                     Err(error) if would_block(&error) => return Poll::Pending,
-                    _ => Step::Shutdown {
-                        ours: matches!(step, Step::Goodbye),
+                    _ => CloseStep::Shutdown {
+                        initiated: matches!(step, CloseStep::CloseFrame),
                     },
                 },
-                Step::Shutdown { ours } => {
+                CloseStep::Shutdown { initiated } => {
                     let _ = std::task::ready!(self.core.get_mut().poll_shutdown(cx));
-                    if !*ours {
+                    if !*initiated {
                         return Poll::Ready(());
                     }
-                    Step::Drain
+                    CloseStep::Drain
                 }
-                Step::Drain => {
+                CloseStep::Drain => {
                     let _ = std::task::ready!(self.core.get_mut().poll_drain(cx));
                     return Poll::Ready(());
                 }
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn close_frames_are_always_sendable() {
+    fn close_frame_with_any_code_and_reason_is_sendable() {
         assert_eq!(u16::from(close_frame(4008, "stalled").code), 4008);
         assert_eq!(u16::from(close_frame(1006, "").code), 1000);
         assert_eq!(close_frame(1000, &"ü".repeat(100)).reason.len(), 122);

@@ -1,4 +1,5 @@
-//! The opening handshake (RFC 6455 section 4.2) on a hyper request; gives the raw stream back from hyper, and never keeps hyper's own buffers.
+//! The opening handshake (RFC 6455 section 4.2) for hyper requests. After it, the WebSocket owns the raw stream and
+//! none of hyper's buffers.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -21,25 +22,25 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::{Limits, WebSocket};
 use crate::ByteStream;
 
-/// A request that asks for a WebSocket, but not in a way we can answer with 101.
+/// Why a request is not a valid opening handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// The request does not ask for an upgrade to `websocket` (answer 426).
-    #[error("this address speaks WebSocket: send `Connection: Upgrade` and `Upgrade: websocket`")]
+    /// The request does not ask for an upgrade to `websocket`. Status 426.
+    #[error("this path requires WebSocket: send `Connection: Upgrade` and `Upgrade: websocket`")]
     NotAnUpgrade,
-    /// A version other than 13 (answer 426).
-    #[error("only WebSocket version 13 is spoken here: send `Sec-WebSocket-Version: 13`")]
+    /// The WebSocket version is not 13. Status 426.
+    #[error("only WebSocket version 13 is supported: send `Sec-WebSocket-Version: 13`")]
     Version,
-    /// Not a GET over HTTP/1.1 (answer 400).
-    #[error("a WebSocket opens with a GET request over HTTP/1.1")]
+    /// The request is not a GET over HTTP/1.1. Status 400.
+    #[error("a WebSocket handshake must be a GET request over HTTP/1.1")]
     Method,
-    /// The key is missing or is not 16 bytes in base64 (answer 400).
+    /// `Sec-WebSocket-Key` is missing or not 16 bytes in base64. Status 400.
     #[error("`Sec-WebSocket-Key` must be 16 random bytes in base64")]
     Key,
 }
 
 impl HandshakeError {
-    /// 426 where another request to the same address would work, else 400.
+    /// The HTTP status of the error: 426 or 400.
     pub fn status(self) -> StatusCode {
         match self {
             Self::NotAnUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
@@ -47,7 +48,7 @@ impl HandshakeError {
         }
     }
 
-    /// The whole answer, with the headers a 426 must carry.
+    /// The error response, with the headers that RFC 9110 requires for 426.
     pub fn response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(self.to_string()));
         *response.status_mut() = self.status();
@@ -61,35 +62,39 @@ impl HandshakeError {
     }
 }
 
-/// The 101 was answered, but no WebSocket came of it.
+/// Why no WebSocket resulted although the 101 response was returned.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// The connection went away before hyper handed it over.
-    #[error("the connection ended before the upgrade: {0}")]
+    /// The connection closed before hyper released it.
+    #[error("the connection closed before the upgrade: {0}")]
     Gone(#[from] hyper::Error),
-    /// The server serves another stream type than the caller named.
+    /// The HTTP server uses another stream type than the caller of [`accept`] gave.
     #[error(
-        "the connection is not the stream type that `accept` was called with; name the type the server wraps in TokioIo"
+        "the stream type given to `accept` is not the type that the HTTP server wraps in `TokioIo`"
     )]
     OtherStream,
 }
 
-/// Whether the request asks to speak WebSocket instead of HTTP.
+/// Whether the request asks for an upgrade to WebSocket. It may still be an invalid handshake.
 pub fn is_upgrade<B>(request: &Request<B>) -> bool {
     has_token(request.headers(), &CONNECTION, "upgrade")
         && has_token(request.headers(), &UPGRADE, "websocket")
 }
 
-/// Answers a WebSocket request: the 101 to send, and the future that yields the socket once it was sent.
+/// Accepts an opening handshake. Returns the 101 response and a future of the WebSocket, to be awaited in another
+/// task: it is ready after hyper has sent the response.
 ///
-/// `S` is the stream that the server wraps in `TokioIo` and serves `with_upgrades`.
-/// No extension and no subprotocol is ever agreed to.
+/// `S` is the stream type that the HTTP server wraps in `TokioIo` and serves `with_upgrades`. Offered extensions and
+/// subprotocols are not accepted.
+///
+/// # Errors
+/// The request is not a valid handshake.
 pub fn accept<S, B>(
     request: &mut Request<B>,
     limits: Limits,
-) -> Result<(Response<Full<Bytes>>, Upgrading<S>), HandshakeError> {
-    let response = answer(request)?;
-    let upgrading = Upgrading {
+) -> Result<(Response<Full<Bytes>>, UpgradeFuture<S>), HandshakeError> {
+    let response = handshake_response(request)?;
+    let upgrading = UpgradeFuture {
         upgrade: hyper::upgrade::on(request),
         limits,
         stream: PhantomData,
@@ -97,11 +102,14 @@ pub fn accept<S, B>(
     Ok((response, upgrading))
 }
 
-/// The 101 alone, for a connection that is taken out of the server's hands: [`WebSocket::opening`].
+/// Returns only the 101 response, for applications that take the stream out of hyper themselves and pass it to
+/// [`WebSocket::with_pending_response`].
 ///
 /// # Errors
-/// Why it is no handshake.
-pub fn answer<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, HandshakeError> {
+/// The request is not a valid handshake.
+pub fn handshake_response<B>(
+    request: &Request<B>,
+) -> Result<Response<Full<Bytes>>, HandshakeError> {
     if request.method() != Method::GET || request.version() != Version::HTTP_11 {
         return Err(HandshakeError::Method);
     }
@@ -132,14 +140,14 @@ pub fn answer<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, Handshak
     Ok(response)
 }
 
-/// Ready when hyper has sent the 101 and given the connection up.
-pub struct Upgrading<S> {
+/// A future that is ready when hyper has sent the 101 response and released the stream.
+pub struct UpgradeFuture<S> {
     upgrade: OnUpgrade,
     limits: Limits,
     stream: PhantomData<fn() -> S>,
 }
 
-impl<S: ByteStream> Future for Upgrading<S> {
+impl<S: ByteStream> Future for UpgradeFuture<S> {
     type Output = Result<WebSocket<S>, UpgradeError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -147,7 +155,7 @@ impl<S: ByteStream> Future for Upgrading<S> {
             return Poll::Pending;
         };
         Poll::Ready(match upgraded.downcast::<TokioIo<S>>() {
-            // The client may have sent its first frames right behind the request.
+            // hyper may have read the client's first frames together with the request.
             Ok(parts) => Ok(WebSocket::new(
                 parts.io.into_inner(),
                 parts.read_buf,
@@ -158,7 +166,7 @@ impl<S: ByteStream> Future for Upgrading<S> {
     }
 }
 
-/// Whether a comma-separated header, in one line or several, holds the token in any case.
+/// Whether a comma-separated header, possibly repeated, contains the token. Ignores case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
@@ -189,14 +197,14 @@ mod tests {
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
 
-    fn refusal(headers: &[(&str, &str)]) -> HandshakeError {
+    fn error_of(headers: &[(&str, &str)]) -> HandshakeError {
         accept::<DuplexStream, _>(&mut request(headers), Limits::default())
             .err()
             .unwrap()
     }
 
     #[test]
-    fn answers_the_key_of_the_rfc() {
+    fn handshake_with_rfc_key_returns_rfc_accept_value() {
         let mut request = request(&GOOD);
         let (response, _) = accept::<DuplexStream, _>(&mut request, Limits::default()).unwrap();
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
@@ -207,19 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_handshake() {
-        assert_eq!(refusal(&GOOD[1..]), HandshakeError::NotAnUpgrade);
-        assert_eq!(refusal(&GOOD[..3]), HandshakeError::Key);
+    fn invalid_handshake_is_rejected() {
+        assert_eq!(error_of(&GOOD[1..]), HandshakeError::NotAnUpgrade);
+        assert_eq!(error_of(&GOOD[..3]), HandshakeError::Key);
         let mut wrong = GOOD;
         wrong[2].1 = "8";
-        assert_eq!(refusal(&wrong), HandshakeError::Version);
+        assert_eq!(error_of(&wrong), HandshakeError::Version);
         assert_eq!(
             HandshakeError::Version.response().headers()[SEC_WEBSOCKET_VERSION],
             "13"
         );
         wrong = GOOD;
         wrong[3].1 = "c2hvcnQ=";
-        assert_eq!(refusal(&wrong), HandshakeError::Key);
+        assert_eq!(error_of(&wrong), HandshakeError::Key);
         let mut post = request(&GOOD);
         *post.method_mut() = Method::POST;
         let refused = accept::<DuplexStream, _>(&mut post, Limits::default()).err();

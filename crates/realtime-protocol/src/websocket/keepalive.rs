@@ -1,4 +1,4 @@
-//! When to ping a WebSocket's peer and when to give it up; never touches the socket.
+//! Decides when to ping a WebSocket's peer and when to close the connection as dead. Does no I/O.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,43 +7,43 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How a socket finds out that its peer is gone.
+/// How a WebSocket detects that its peer is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
-    /// A ping goes out this often.
-    pub ping_every: Duration,
-    /// A peer that sent nothing at all for this long is gone.
-    pub silent_for: Duration,
+    /// Time between pings.
+    pub ping_interval: Duration,
+    /// The connection is closed if the peer sends nothing at all, not even a pong, for this long.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Keepalive {
+    /// A ping every 54 s, a timeout of 60 s.
     fn default() -> Self {
         Self {
-            ping_every: Duration::from_secs(54),
-            silent_for: Duration::from_secs(60),
+            ping_interval: Duration::from_secs(54),
+            idle_timeout: Duration::from_secs(60),
         }
     }
 }
 
-/// What the clock asks for.
-pub(super) enum Due {
-    Ping,
-    GiveUp,
+/// What the WebSocket must do.
+pub(super) enum KeepaliveAction {
+    SendPing,
+    TimedOut,
 }
 
-/// The running clock of one socket.
-pub(super) struct Clock {
+pub(super) struct KeepaliveTimer {
     keepalive: Keepalive,
     ping_at: Instant,
     last_received: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
-impl Clock {
+impl KeepaliveTimer {
     pub(super) fn start(keepalive: Keepalive) -> Self {
         let now = Instant::now();
-        let ping_at = now + keepalive.ping_every;
-        let timer = Box::pin(sleep_until(ping_at.min(now + keepalive.silent_for)));
+        let ping_at = now + keepalive.ping_interval;
+        let timer = Box::pin(sleep_until(ping_at.min(now + keepalive.idle_timeout)));
         Self {
             keepalive,
             ping_at,
@@ -52,30 +52,30 @@ impl Clock {
         }
     }
 
-    /// The peer gave a sign of life. The timer finds out when it next fires.
-    pub(super) fn note_received(&mut self) {
+    /// Records that the peer sent something. Cheap: the timer is not reset until it fires.
+    pub(super) fn record_received(&mut self) {
         self.last_received = Instant::now();
     }
 
-    /// `listening` is false while nothing is read: then silence proves nothing.
-    pub(super) fn poll(&mut self, listening: bool, cx: &mut Context<'_>) -> Poll<Due> {
+    /// Ready when there is something to do. While `is_reading` is false, the idle timeout does not run.
+    pub(super) fn poll(&mut self, is_reading: bool, cx: &mut Context<'_>) -> Poll<KeepaliveAction> {
         loop {
             std::task::ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
-            if !listening {
+            if !is_reading {
                 self.last_received = now;
             }
-            let give_up_at = self.last_received + self.keepalive.silent_for;
-            if now >= give_up_at {
-                return Poll::Ready(Due::GiveUp);
+            let timeout_at = self.last_received + self.keepalive.idle_timeout;
+            if now >= timeout_at {
+                return Poll::Ready(KeepaliveAction::TimedOut);
             }
             let ping = now >= self.ping_at;
             if ping {
-                self.ping_at = now + self.keepalive.ping_every;
+                self.ping_at = now + self.keepalive.ping_interval;
             }
-            self.timer.as_mut().reset(self.ping_at.min(give_up_at));
+            self.timer.as_mut().reset(self.ping_at.min(timeout_at));
             if ping {
-                return Poll::Ready(Due::Ping);
+                return Poll::Ready(KeepaliveAction::SendPing);
             }
         }
     }

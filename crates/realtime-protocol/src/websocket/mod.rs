@@ -1,4 +1,7 @@
-//! WebSocket (RFC 6455) over any async stream, for one task at a time; never spawns, never blocks, offers no extension.
+//! The server side of WebSocket (RFC 6455) over any async stream. It spawns no tasks and supports no extensions.
+//!
+//! tungstenite implements the protocol. This module drives it by `poll_event`, and adds batched writes, back-pressure,
+//! a keepalive, a timeout of the closing handshake, and limits that can change while the connection is open.
 
 mod closing;
 mod handshake;
@@ -21,35 +24,38 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message};
 
 use self::closing::Closing;
-pub use self::handshake::{HandshakeError, UpgradeError, Upgrading, accept, answer, is_upgrade};
+pub use self::handshake::{
+    HandshakeError, UpgradeError, UpgradeFuture, accept, handshake_response, is_upgrade,
+};
 pub use self::keepalive::Keepalive;
-use self::keepalive::{Clock, Due};
-use self::stream::Polled;
-use super::{ByteStream, Ended, Event, Frame, head};
+use self::keepalive::{KeepaliveAction, KeepaliveTimer};
+use self::stream::NonBlockingStream;
+use super::{ByteStream, CloseReason, Event, Frame, response_head};
 
-/// First size of the read buffer; it is allocated for every socket, and control messages are short.
+/// Initial size of the read buffer. Every connection allocates it, so it is small.
 const READ_BUFFER: usize = 512;
 
-/// Frames are gathered up to about this many bytes for one write and so, under TLS, one record.
+/// Queued frames are combined to writes of about this many bytes: one record each under TLS.
 const BATCH: usize = 4096;
 
-/// The longest header of a frame that is not masked (RFC 6455 section 5.2).
+/// The maximum header size of an unmasked frame (RFC 6455 section 5.2).
 const MAX_HEADER: usize = 10;
 
-/// The longest payload of a ping, pong or close (RFC 6455 section 5.5), which no message limit forbids.
+/// The maximum payload size of a control frame (RFC 6455 section 5.5). It is allowed whatever the message limit.
 const MAX_CONTROL: usize = 125;
 
-/// What a socket starts with.
+/// The initial limits of a [`WebSocket`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest message taken, in bytes, over all its fragments.
+    /// The maximum size of a message in bytes, summed over its fragments. A longer one closes the connection
+    /// with 1009.
     pub max_message: usize,
-    /// Pings of the WebSocket itself; none where the protocol above has its own heartbeat.
+    /// WebSocket pings. `None` if the protocol above has its own heartbeat.
     pub keepalive: Option<Keepalive>,
 }
 
 impl Default for Limits {
-    /// 64 KiB and the usual keepalive.
+    /// 64 KiB and the default [`Keepalive`].
     fn default() -> Self {
         Self {
             max_message: 64 * 1024,
@@ -58,79 +64,93 @@ impl Default for Limits {
     }
 }
 
-/// The server's end of a WebSocket. Nothing moves unless `poll_event` or `flush_now` is called.
+/// The server's end of a WebSocket.
+///
+/// One task owns it and must keep calling [`poll_event`](Self::poll_event) or [`event`](Self::event): reading,
+/// writing, pongs and the closing handshake all happen in there.
 pub struct WebSocket<S> {
-    core: tungstenite::WebSocket<Polled<S>>,
+    core: tungstenite::WebSocket<NonBlockingStream<S>>,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
-    /// The core or the stream below it holds bytes that are not with the kernel yet.
+    /// `core` or the stream holds bytes that the kernel has not accepted.
     unflushed: bool,
-    /// `Flushed` is owed for what was sent.
-    owes_flushed: bool,
-    /// A pong waits behind a full connection; reading on would only pile up more of them.
-    choked: bool,
+    /// An [`Event::Flushed`] is due when everything is written.
+    flushed_event_due: bool,
+    /// A pong cannot be written because the connection is full. Reading stops until then, since every further
+    /// ping would add another pong.
+    pong_blocked: bool,
     paused: bool,
-    /// The core has said all that it read; only new bytes give it more.
-    is_drained: bool,
-    clock: Option<Clock>,
+    /// The last read of `core` returned `WouldBlock`: it needs new bytes.
+    read_would_block: bool,
+    keepalive: Option<KeepaliveTimer>,
     last_received: Instant,
     closing: Option<Box<Closing>>,
-    ended: Option<Ended>,
+    closed: Option<CloseReason>,
 }
 
 impl<S: ByteStream> WebSocket<S> {
-    /// A socket on a stream whose opening handshake is done; `read` is what came after it.
-    pub fn new(stream: S, read: Bytes, limits: Limits) -> Self {
+    /// Creates a WebSocket on a stream whose opening handshake is complete. `read_ahead` holds the bytes that
+    /// were already read after the request.
+    pub fn new(stream: S, read_ahead: Bytes, limits: Limits) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            // Only a flush writes what the core has to say by itself: pings, pongs and the close.
+            // Pings, pongs and close frames are written only by a flush.
             .write_buffer_size(usize::MAX - 1)
             .max_message_size(Some(limits.max_message))
             .max_frame_size(Some(limits.max_message.max(MAX_CONTROL)));
-        let stream = Polled::new(stream);
+        let stream = NonBlockingStream::new(stream);
         let role = Role::Server;
         Self {
             core: tungstenite::WebSocket::from_partially_read(
                 stream,
-                // Not `into`: that would keep all of hyper's buffer, be there nothing in it.
-                read.to_vec(),
+                // Copied, because `into` would keep all of hyper's buffer alive, even if it is empty.
+                read_ahead.to_vec(),
                 role,
                 Some(config),
             ),
             queue: VecDeque::new(),
             queued_bytes: 0,
             unflushed: false,
-            owes_flushed: false,
-            choked: false,
+            flushed_event_due: false,
+            pong_blocked: false,
             paused: false,
-            is_drained: false,
-            clock: limits.keepalive.map(Clock::start),
+            read_would_block: false,
+            keepalive: limits.keepalive.map(KeepaliveTimer::start),
             last_received: Instant::now(),
             closing: None,
-            ended: None,
+            closed: None,
         }
     }
 
-    /// A socket on a stream whose opening handshake is answered with this head ([`answer`]), together
-    /// with the first frames; `read` is what came after the request.
-    pub fn opening(stream: S, head: &Parts, read: Bytes, limits: Limits) -> Self {
-        let mut socket = Self::new(stream, read, limits);
-        socket.core.get_mut().begin_with(head::written(head));
-        socket.owes_flushed = true;
+    /// Creates a WebSocket on a stream whose 101 response has not been sent.
+    ///
+    /// `head` is the response of [`handshake_response`]; it is sent with the first frames. `read_ahead` holds the
+    /// bytes that were already read after the request.
+    pub fn with_pending_response(
+        stream: S,
+        head: &Parts,
+        read_ahead: Bytes,
+        limits: Limits,
+    ) -> Self {
+        let mut socket = Self::new(stream, read_ahead, limits);
+        socket.core.get_mut().prepend(response_head::encode(head));
+        socket.flushed_event_due = true;
         socket
     }
 
-    /// Waits for the next event. Cancel safe.
+    /// Waits for the next event. Cancel safe: dropping the future loses no data.
     pub async fn event(&mut self) -> Event {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Reads, writes what is queued, answers pings and keeps the peer alive, until there is something to tell.
+    /// Drives the connection until there is an event: reads, writes queued frames, replies to pings, sends
+    /// pings, and completes the closing handshake. After [`Event::Closed`] every further call returns the same
+    /// event.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        self.core.get_mut().rouse(cx.waker());
+        self.core.get_mut().set_waker(cx.waker());
         loop {
-            if let Some(ended) = self.ended {
-                return Poll::Ready(Event::Closed(ended));
+            if let Some(reason) = self.closed {
+                return Poll::Ready(Event::Closed(reason));
             }
             let step = match self.closing.take() {
                 Some(closing) => self.poll_closing(closing, cx),
@@ -138,68 +158,70 @@ impl<S: ByteStream> WebSocket<S> {
             };
             match std::task::ready!(step) {
                 Ok(event) => return Poll::Ready(event),
-                Err(ended) => self.fail(ended),
+                Err(reason) => self.fail(reason),
             }
         }
     }
 
-    /// The stream that carries it.
+    /// The underlying stream.
     pub fn stream(&self) -> &S {
         self.core.get_ref().get_ref()
     }
 
-    /// When the peer last sent anything, a pong included.
+    /// When the peer last sent anything, including pongs.
     pub fn last_received(&self) -> Instant {
         self.last_received
     }
 
-    /// Whether all that was queued is with the kernel.
+    /// Whether every queued frame has been handed to the kernel.
     pub fn can_send(&self) -> bool {
-        self.queue.is_empty() && !self.core.get_ref().has_rest() && !self.unflushed
+        self.queue.is_empty() && !self.core.get_ref().has_unwritten() && !self.unflushed
     }
 
-    /// Queues a frame; `poll_event` writes it. The queue is the caller's to bound, by `can_send` and `Flushed`.
+    /// Queues a message, which `poll_event` writes. The queue is unbounded: wait for
+    /// [`can_send`](Self::can_send) or [`Event::Flushed`] to bound it. Ignored after the connection is closed.
     pub fn send(&mut self, frame: Frame) {
-        if self.ended.is_none() {
+        if self.closed.is_none() {
             self.queued_bytes += frame.len();
             self.queue.push_back(frame);
-            self.owes_flushed = true;
+            self.flushed_event_due = true;
         }
     }
 
-    /// Writes what is queued as far as the connection takes it at once; true when all of it is with
-    /// the kernel, and then no `Flushed` says so. The rest, and an error, are `poll_event`'s to tell.
+    /// Writes as much of the queue as the kernel accepts without blocking. Returns true if the queue is now
+    /// empty; in that case no [`Event::Flushed`] follows. Otherwise `poll_event` writes the rest, and it
+    /// reports errors.
     pub fn flush_now(&mut self) -> bool {
-        if self.ended.is_some() || self.closing.is_some() {
+        if self.closed.is_some() || self.closing.is_some() {
             return false;
         }
-        match self.pump() {
+        match self.write_queue() {
             Ok(Poll::Ready(())) => {
-                self.owes_flushed = false;
+                self.flushed_event_due = false;
                 true
             }
             Ok(Poll::Pending) => false,
-            Err(ended) => {
-                self.fail(ended);
+            Err(reason) => {
+                self.fail(reason);
                 false
             }
         }
     }
 
-    /// Drops the queued frames of which no byte has left. False when some bytes are stuck half-way in
-    /// the connection's buffers: then only dropping the socket forgets them.
+    /// Drops every queued frame that has not been written in part. Returns false if bytes remain in the
+    /// connection's buffers; only dropping the WebSocket discards those.
     pub fn discard_unsent(&mut self) -> bool {
         self.retain_unsent(|_| false)
     }
 
-    /// As `discard_unsent`, but keeps what the closure says.
+    /// Like [`discard_unsent`](Self::discard_unsent), except for the frames for which `keep` returns true.
     pub(crate) fn retain_unsent(&mut self, keep: impl Fn(&Frame) -> bool) -> bool {
         self.queue.retain(keep);
         self.queued_bytes = self.queue.iter().map(Frame::len).sum();
         !self.unflushed
     }
 
-    /// The longest message taken from now on, in bytes; a longer one closes the socket with 1009.
+    /// Sets the maximum size of a message in bytes, see [`Limits::max_message`].
     pub fn set_max_message(&mut self, bytes: usize) {
         self.core.set_config(|config| {
             config.max_message_size = Some(bytes);
@@ -207,89 +229,94 @@ impl<S: ByteStream> WebSocket<S> {
         });
     }
 
-    /// While paused, `poll_event` writes but reads nothing, and the peer's silence is not held against it.
-    pub fn pause(&mut self, paused: bool) {
+    /// While paused, `poll_event` writes but does not read, and the keepalive timeout does not run.
+    pub fn set_paused(&mut self, paused: bool) {
         if self.paused && !paused {
-            self.note_received();
+            self.record_received();
         }
         self.paused = paused;
     }
 
-    /// Sends what is queued, then a close frame, and waits for the peer to hang up; takes at most two seconds.
+    /// Sends the queued frames and a close frame, then waits for the peer to close the connection. Takes at most
+    /// two seconds.
     ///
-    /// `code` is one an endpoint may send (RFC 6455 section 7.4; otherwise 1000 goes out), `reason` is cut at 123 bytes.
+    /// If an endpoint must not send `code` (RFC 6455 section 7.4), 1000 is sent instead. `reason` is truncated to
+    /// 123 bytes.
     pub async fn close(mut self, code: u16, reason: &str) {
-        self.start_close(code, reason, Ended::Peer { code: None });
+        self.start_close(code, reason, CloseReason::Peer { code: None });
         while !matches!(self.event().await, Event::Closed(_)) {}
     }
 
-    /// The open socket's turn: an event, or the reason why it is over.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
-        self.poll_clock(cx)?;
+    /// `poll_event` before the closing handshake. An error starts it.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, CloseReason>> {
+        self.poll_keepalive(cx)?;
         loop {
-            // Reading comes first, so that the answers to a burst leave in one write, but it may not starve the writing.
-            if self.queued_bytes >= BATCH || self.core.get_ref().has_rest() {
-                let _ = self.pump()?;
+            // Reading has priority, so that the replies to a burst share one write. A full batch is still
+            // written first, so that a peer which sends without pause does not stop the writing.
+            if self.queued_bytes >= BATCH || self.core.get_ref().has_unwritten() {
+                let _ = self.write_queue()?;
             }
             if let Poll::Ready(frame) = self.poll_read()? {
                 return Poll::Ready(Ok(Event::Message(frame)));
             }
-            let was_choked = self.choked;
-            if self.pump()?.is_pending() {
-                // Be it only a ping: whoever waits to send is told once it has left.
-                self.owes_flushed = true;
+            let was_pong_blocked = self.pong_blocked;
+            if self.write_queue()?.is_pending() {
+                // Even if only a ping is blocked: `can_send` is false, so its users need an event.
+                self.flushed_event_due = true;
                 return Poll::Pending;
             }
-            if mem::take(&mut self.owes_flushed) {
+            if mem::take(&mut self.flushed_event_due) {
                 return Poll::Ready(Ok(Event::Flushed));
             }
-            // A choked socket stopped reading before there was nothing to read, so nobody would wake it.
-            if !was_choked {
+            // If a pong was blocked, reading stopped before it reached `WouldBlock`, so no wakeup would come.
+            if !was_pong_blocked {
                 return Poll::Pending;
             }
         }
     }
 
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let listening = !self.paused && !self.choked;
-        while let Some(Poll::Ready(due)) =
-            self.clock.as_mut().map(|clock| clock.poll(listening, cx))
+    fn poll_keepalive(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        let is_reading = !self.paused && !self.pong_blocked;
+        while let Some(Poll::Ready(action)) = self
+            .keepalive
+            .as_mut()
+            .map(|keepalive| keepalive.poll(is_reading, cx))
         {
-            match due {
-                Due::GiveUp => return Err(Ended::PingTimeout),
-                Due::Ping => self.write(Message::Ping(Bytes::new()))?,
+            match action {
+                KeepaliveAction::TimedOut => return Err(CloseReason::PingTimeout),
+                KeepaliveAction::SendPing => self.write(Message::Ping(Bytes::new()))?,
             }
         }
         Ok(())
     }
 
-    fn poll_read(&mut self) -> Poll<Result<Frame, Ended>> {
-        while !self.paused && !self.choked {
-            // The core clears its buffer before it finds that there is nothing to read, and a socket
-            // that is only told something has nothing to read each time.
-            if self.is_drained && !self.core.get_mut().is_readable() {
+    fn poll_read(&mut self) -> Poll<Result<Frame, CloseReason>> {
+        while !self.paused && !self.pong_blocked {
+            // `core.read` clears its buffer before it finds that there is nothing to read. A connection that
+            // only sends would pay for that at every wakeup.
+            if self.read_would_block && !self.core.get_mut().is_readable() {
                 break;
             }
             let message = match self.core.read() {
                 Err(error) if would_block(&error) => {
-                    self.is_drained = true;
+                    self.read_would_block = true;
                     continue;
                 }
-                other => other.map_err(ended_by)?,
+                other => other.map_err(close_reason)?,
             };
-            self.is_drained = false;
+            self.read_would_block = false;
             self.last_received = Instant::now();
-            self.note_received();
+            self.record_received();
             match message {
                 Message::Text(text) => return Poll::Ready(Ok(Frame::Text(text))),
                 Message::Binary(bytes) => return Poll::Ready(Ok(Frame::Binary(bytes))),
                 Message::Close(frame) => {
                     let code = frame.map(|frame| frame.code.into());
-                    return Poll::Ready(Err(Ended::Peer { code }));
+                    return Poll::Ready(Err(CloseReason::Peer { code }));
                 }
                 Message::Ping(_) => {
                     self.unflushed = true;
-                    self.choked = self.flush()?.is_pending();
+                    self.pong_blocked = self.flush()?.is_pending();
                 }
                 Message::Pong(_) | Message::Frame(_) => {}
             }
@@ -297,66 +324,66 @@ impl<S: ByteStream> WebSocket<S> {
         Poll::Pending
     }
 
-    /// Writes the queue, batch by batch; ready when all of it is with the kernel.
-    fn pump(&mut self) -> Result<Poll<()>, Ended> {
+    /// Writes the queue in batches. Ready when the kernel has all of it.
+    fn write_queue(&mut self) -> Result<Poll<()>, CloseReason> {
         loop {
             if self.unflushed && self.flush()?.is_pending() {
                 return Ok(Poll::Pending);
             }
-            if self.queue.is_empty() && !self.core.get_ref().has_rest() {
-                // An idle socket holds no queue memory.
+            if self.queue.is_empty() && !self.core.get_ref().has_unwritten() {
+                // An idle connection holds no queue memory.
                 self.queue = VecDeque::new();
                 return Ok(Poll::Ready(()));
             }
-            let batch = self.next_batch().map_err(ended_by)?;
+            let batch = self.next_batch().map_err(close_reason)?;
             self.unflushed = true;
-            let put = self.core.get_mut().put(batch);
-            put.map_err(|error| Ended::Transport(error.kind()))?;
+            let written = self.core.get_mut().write_batch(batch);
+            written.map_err(|error| CloseReason::Transport(error.kind()))?;
         }
     }
 
-    /// The next queued frames as bytes. The core has nothing to write then, so they are not given to
-    /// it: it would copy them to a buffer that it keeps.
+    /// Encodes the next queued frames. They bypass `core`, which has nothing to write at this point and would
+    /// copy them into a buffer that it never frees.
     fn next_batch(&mut self) -> tungstenite::Result<Vec<u8>> {
         let mut batch = Vec::with_capacity(self.queued_bytes.min(BATCH) + MAX_HEADER);
         while batch.len() < BATCH
             && let Some(frame) = self.queue.pop_front()
         {
             self.queued_bytes -= frame.len();
-            let (kind, payload) = match frame {
+            let (data, payload) = match frame {
                 Frame::Text(text) => (Data::Text, text.into()),
                 Frame::Binary(bytes) => (Data::Binary, bytes),
             };
             let message =
-                tungstenite::protocol::frame::Frame::message(payload, OpCode::Data(kind), true);
+                tungstenite::protocol::frame::Frame::message(payload, OpCode::Data(data), true);
             message.format(&mut batch)?;
         }
         Ok(batch)
     }
 
-    fn write(&mut self, message: Message) -> Result<(), Ended> {
+    fn write(&mut self, message: Message) -> Result<(), CloseReason> {
         self.unflushed = true;
         match self.core.write(message) {
-            Err(error) if !would_block(&error) => Err(ended_by(error)),
+            Err(error) if !would_block(&error) => Err(close_reason(error)),
             _ => Ok(()),
         }
     }
 
-    fn flush(&mut self) -> Result<Poll<()>, Ended> {
+    fn flush(&mut self) -> Result<Poll<()>, CloseReason> {
         match self.core.flush() {
             Ok(()) => {
                 self.unflushed = false;
-                self.choked = false;
+                self.pong_blocked = false;
                 Ok(Poll::Ready(()))
             }
             Err(error) if would_block(&error) => Ok(Poll::Pending),
-            Err(error) => Err(ended_by(error)),
+            Err(error) => Err(close_reason(error)),
         }
     }
 
-    fn note_received(&mut self) {
-        if let Some(clock) = &mut self.clock {
-            clock.note_received();
+    fn record_received(&mut self) {
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.record_received();
         }
     }
 }
@@ -365,15 +392,15 @@ fn would_block(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-fn ended_by(error: Error) -> Ended {
+fn close_reason(error: Error) -> CloseReason {
     match error {
-        Error::Io(error) => Ended::Transport(error.kind()),
+        Error::Io(error) => CloseReason::Transport(error.kind()),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            Ended::Transport(io::ErrorKind::UnexpectedEof)
+            CloseReason::Transport(io::ErrorKind::UnexpectedEof)
         }
-        Error::ConnectionClosed | Error::AlreadyClosed => Ended::Peer { code: None },
-        Error::Capacity(_) => Ended::TooBig,
-        Error::Utf8(_) => Ended::BadUtf8,
-        _ => Ended::Protocol,
+        Error::ConnectionClosed | Error::AlreadyClosed => CloseReason::Peer { code: None },
+        Error::Capacity(_) => CloseReason::MessageTooBig,
+        Error::Utf8(_) => CloseReason::InvalidUtf8,
+        _ => CloseReason::Protocol,
     }
 }

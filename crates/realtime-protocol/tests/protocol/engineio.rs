@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Method;
 use realtime_protocol::engineio::{Config, Socket, Transport};
 use realtime_protocol::websocket::WebSocket;
-use realtime_protocol::{Ended, Event, Frame};
+use realtime_protocol::{CloseReason, Event, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -162,7 +162,7 @@ async fn concurrent_poll_closes_the_session() {
     let (first, second) = tokio::join!(test.get(&session), test.get(&session));
     assert_eq!(first.parts(), (200, "1"));
     assert_eq!(second.status, 400);
-    assert_eq!(socket.event().await, Event::Closed(Ended::Duplicate));
+    assert_eq!(socket.event().await, Event::Closed(CloseReason::ConcurrentRequests));
     assert_eq!(test.get(&session).await.status, 400);
 }
 
@@ -175,7 +175,7 @@ async fn concurrent_post_closes_the_session() {
     slow.write_all(head.as_bytes()).await.unwrap();
     // Once a quick post is refused, the slow one has begun.
     while test.post(&session, "3").await.status == 200 {}
-    assert_eq!(socket.event().await, Event::Closed(Ended::Duplicate));
+    assert_eq!(socket.event().await, Event::Closed(CloseReason::ConcurrentRequests));
     slow.write_all(b"llo").await.unwrap();
     let mut response = [0; 12];
     slow.read_exact(&mut response).await.unwrap();
@@ -185,7 +185,7 @@ async fn concurrent_post_closes_the_session() {
 #[tokio::test]
 async fn post_body_over_the_limit_is_refused() {
     let (test, mut opened) = TestEngine::new(Config {
-        first_max_payload: 8,
+        initial_max_payload: 8,
         max_packets: 3,
         ..Config::default()
     });
@@ -210,13 +210,13 @@ async fn post_body_over_the_limit_is_refused() {
         test.post(&session, "4\u{1e}4\u{1e}4\u{1e}4").await.status,
         400
     );
-    assert_eq!(socket.event().await, Event::Closed(Ended::Protocol));
+    assert_eq!(socket.event().await, Event::Closed(CloseReason::Protocol));
 }
 
 #[tokio::test]
 async fn websocket_message_over_the_limit_closes_it() {
     let (test, mut opened) = TestEngine::new(Config {
-        first_max_payload: 8,
+        initial_max_payload: 8,
         ..Config::default()
     });
     let (mut client, mut socket) = test.open_websocket(&mut opened).await;
@@ -227,7 +227,7 @@ async fn websocket_message_over_the_limit_closes_it() {
     client.send_text("412345678").await;
     let (closed, event) = tokio::join!(client.closed(), socket.event());
     assert_eq!(closed.unwrap().0, 1009);
-    assert_eq!(event, Event::Closed(Ended::TooBig));
+    assert_eq!(event, Event::Closed(CloseReason::MessageTooBig));
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn client_close_ends_pending_poll_with_noop() {
     assert_eq!(socket.event().await, Event::Message(text("4bye")));
     assert_eq!(
         socket.event().await,
-        Event::Closed(Ended::Peer { code: None })
+        Event::Closed(CloseReason::Peer { code: None })
     );
     assert_eq!(test.get(&session).await.status, 400);
 
@@ -248,7 +248,7 @@ async fn client_close_ends_pending_poll_with_noop() {
     client.send_text("1").await;
     let (closed, event) = tokio::join!(client.closed(), socket.event());
     assert_eq!(closed.unwrap().0, 1000);
-    assert_eq!(event, Event::Closed(Ended::Peer { code: None }));
+    assert_eq!(event, Event::Closed(CloseReason::Peer { code: None }));
 }
 
 #[tokio::test]
@@ -349,7 +349,7 @@ async fn dropped_poll_lets_the_next_poll_through() {
 async fn paused_socket_delays_posts_and_stays_open() {
     let (test, mut opened) = TestEngine::new(Config::default());
     let (session, mut socket) = test.polling(&mut opened).await;
-    socket.pause(true);
+    socket.set_paused(true);
     assert_eq!(test.post(&session, "4a").await.status, 200);
     let mut second = pin!(test.post(&session, "4b"));
     // The client cannot answer pings, because its posts wait for each other. The session must not time out.
@@ -359,7 +359,7 @@ async fn paused_socket_delays_posts_and_stays_open() {
     assert!(timeout(minutes, socket.event()).await.is_err());
     assert!(poll_once(second.as_mut()).await.is_pending());
     assert!(timeout(minutes, second.as_mut()).await.is_err());
-    socket.pause(false);
+    socket.set_paused(false);
     assert_eq!(socket.event().await, Event::Message(text("4a")));
     assert_eq!(second.await.parts(), (200, "ok"));
     assert_eq!(socket.event().await, Event::Message(text("4b")));

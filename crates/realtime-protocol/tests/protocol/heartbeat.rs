@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use realtime_protocol::engineio::Config;
-use realtime_protocol::{Ended, Event, Frame};
+use realtime_protocol::{CloseReason, Event, Frame};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{EchoServer, TestEngine};
@@ -22,7 +22,7 @@ async fn polling_session_is_pinged_and_times_out() {
         assert_eq!(test.post(&session, "3").await.body, "ok");
     }
     assert_eq!(test.get(&session).await.body, "2");
-    assert_eq!(driver.await.unwrap(), Event::Closed(Ended::PingTimeout));
+    assert_eq!(driver.await.unwrap(), Event::Closed(CloseReason::PingTimeout));
     assert_eq!(start.elapsed().as_secs(), 4 * 25 + 20);
     assert_eq!(test.get(&session).await.status, 400);
 }
@@ -48,7 +48,7 @@ async fn session_without_polls_times_out() {
     let (test, mut opened) = TestEngine::new(Config::default());
     let (_, mut socket) = test.polling(&mut opened).await;
     let start = Instant::now();
-    assert_eq!(socket.event().await, Event::Closed(Ended::PingTimeout));
+    assert_eq!(socket.event().await, Event::Closed(CloseReason::PingTimeout));
     assert_eq!(start.elapsed().as_secs(), 45);
     drop(socket);
     assert_eq!(test.engine.sessions(), 0);
@@ -73,14 +73,14 @@ async fn websocket_session_is_pinged_and_times_out() {
     client.send_text("6").await;
     assert!(client.closed().await.is_some());
     assert_eq!(start.elapsed().as_secs(), 4 * 25 + 20);
-    assert_eq!(driver.await.unwrap(), Event::Closed(Ended::PingTimeout));
+    assert_eq!(driver.await.unwrap(), Event::Closed(CloseReason::PingTimeout));
 }
 
 #[tokio::test(start_paused = true)]
 async fn paused_websocket_session_does_not_time_out() {
     let (test, mut opened) = TestEngine::new(Config::default());
     let (mut client, mut socket) = test.open_websocket(&mut opened).await;
-    socket.pause(true);
+    socket.set_paused(true);
     let driver = tokio::spawn(async move {
         let resume = sleep(Duration::from_secs(300));
         tokio::pin!(resume);
@@ -90,7 +90,7 @@ async fn paused_websocket_session_does_not_time_out() {
                 event = socket.event() => assert_eq!(event, Event::Flushed),
             }
         }
-        socket.pause(false);
+        socket.set_paused(false);
         loop {
             match socket.event().await {
                 Event::Flushed => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::{Response, Version};
 use realtime_protocol::sse::EventStream;
-use realtime_protocol::{Ended, Event, Frame};
+use realtime_protocol::{CloseReason, Event, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
@@ -154,7 +154,7 @@ async fn client_data_is_ignored_until_it_hangs_up() {
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert!(poll_once(stream.event()).await.is_pending());
     drop(client);
-    let ended = Event::Closed(Ended::Peer { code: None });
+    let ended = Event::Closed(CloseReason::Peer { code: None });
     assert_eq!(stream.event().await, ended);
     assert_eq!(stream.event().await, ended, "it is reported again");
 }

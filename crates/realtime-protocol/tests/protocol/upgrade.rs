@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use realtime_protocol::engineio::{Config, Socket, Transport};
-use realtime_protocol::{Ended, Event, Frame};
+use realtime_protocol::{CloseReason, Event, Frame};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -105,12 +105,12 @@ async fn upgrade_of_paused_socket_completes() {
     let (session, mut socket) = test.polling(&mut opened).await;
     assert_eq!(test.post(&session, "4posted").await.body, "ok");
     socket.send(text("4waiting"));
-    socket.pause(true);
+    socket.set_paused(true);
     let driver = tokio::spawn(async move {
         let posted = message(&mut socket).await;
         assert_eq!(socket.event().await, Event::Flushed);
         assert_eq!(socket.transport(), Transport::WebSocket);
-        socket.pause(false);
+        socket.set_paused(false);
         (posted, message(&mut socket).await)
     });
     let mut client = test.websocket(&upgrade_url(&session)).await.unwrap();
@@ -185,7 +185,7 @@ async fn closed_session_closes_its_probe() {
     let (test, mut opened) = TestEngine::new(Config::default());
     let (session, mut socket) = test.polling(&mut opened).await;
     let driver = tokio::spawn(async move {
-        assert_eq!(socket.event().await, Event::Closed(Ended::Protocol));
+        assert_eq!(socket.event().await, Event::Closed(CloseReason::Protocol));
     });
     let mut client = test.websocket(&upgrade_url(&session)).await.unwrap();
     probe(&mut client).await;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use realtime_protocol::websocket::{Keepalive, Limits, WebSocket};
-use realtime_protocol::{Ended, Event, Frame};
+use realtime_protocol::{CloseReason, Event, Frame};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
@@ -70,12 +70,12 @@ async fn changed_message_limit_applies_to_the_next_message() {
     let (closed, event) = tokio::join!(client.closed(), socket.event());
     assert_eq!(
         (closed.unwrap().0, event),
-        (1009, Event::Closed(Ended::TooBig))
+        (1009, Event::Closed(CloseReason::MessageTooBig))
     );
 }
 
 /// Sends raw bytes, and asserts how the socket ends and which close code the client receives.
-async fn assert_closed(bytes: &[u8], ended: Ended, code: u16) {
+async fn assert_closed(bytes: &[u8], ended: CloseReason, code: u16) {
     let (mut client, server) = duplex(1024);
     let mut socket = WebSocket::new(server, Bytes::new(), NO_KEEPALIVE);
     client.write_all(bytes).await.unwrap();
@@ -96,17 +96,17 @@ async fn assert_closed(bytes: &[u8], ended: Ended, code: u16) {
 #[tokio::test]
 async fn invalid_frame_is_closed_with_its_code() {
     for (bytes, ended, code) in [
-        (&b"\x81\x01x"[..], Ended::Protocol, 1002),
-        (b"\xc1\x80\0\0\0\0", Ended::Protocol, 1002),
-        (b"\x83\x80\0\0\0\0", Ended::Protocol, 1002),
-        (b"\x80\x80\0\0\0\0", Ended::Protocol, 1002),
-        (b"\x09\x80\0\0\0\0", Ended::Protocol, 1002),
-        (b"\x88\x81\0\0\0\0x", Ended::Protocol, 1002),
-        (b"\x81\x82\0\0\0\0\xc3\x28", Ended::BadUtf8, 1007),
-        (b"\x82\xfe\xff\xff\0\0\0\0", Ended::TooBig, 1009),
+        (&b"\x81\x01x"[..], CloseReason::Protocol, 1002),
+        (b"\xc1\x80\0\0\0\0", CloseReason::Protocol, 1002),
+        (b"\x83\x80\0\0\0\0", CloseReason::Protocol, 1002),
+        (b"\x80\x80\0\0\0\0", CloseReason::Protocol, 1002),
+        (b"\x09\x80\0\0\0\0", CloseReason::Protocol, 1002),
+        (b"\x88\x81\0\0\0\0x", CloseReason::Protocol, 1002),
+        (b"\x81\x82\0\0\0\0\xc3\x28", CloseReason::InvalidUtf8, 1007),
+        (b"\x82\xfe\xff\xff\0\0\0\0", CloseReason::MessageTooBig, 1009),
         (
             b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
-            Ended::TooBig,
+            CloseReason::MessageTooBig,
             1009,
         ),
     ] {
@@ -116,7 +116,7 @@ async fn invalid_frame_is_closed_with_its_code() {
     let mut fragments = vec![0x01, 0xc0 - 0x40 + 60, 0, 0, 0, 0];
     fragments.extend([b'x'; 60]);
     fragments.extend(b"\x80\x85\0\0\0\0abcde");
-    assert_closed(&fragments, Ended::TooBig, 1009).await;
+    assert_closed(&fragments, CloseReason::MessageTooBig, 1009).await;
 }
 
 #[tokio::test]
@@ -129,13 +129,13 @@ async fn client_close_is_answered_and_reported() {
     client.send(Message::Close(Some(frame))).await;
     assert_eq!(
         socket.event().await,
-        Event::Closed(Ended::Peer { code: Some(4321) })
+        Event::Closed(CloseReason::Peer { code: Some(4321) })
     );
     assert_eq!(client.closed().await.unwrap().0, 4321);
 
     let (client, mut socket) = pair(1024, NO_KEEPALIVE).await;
     drop(client);
-    let broken = Ended::Transport(io::ErrorKind::UnexpectedEof);
+    let broken = CloseReason::Transport(io::ErrorKind::UnexpectedEof);
     assert_eq!(socket.event().await, Event::Closed(broken));
 }
 
@@ -167,7 +167,7 @@ async fn silent_client_is_pinged_and_times_out() {
     };
     let (client, mut socket) = pair(1024, limits).await;
     let start = Instant::now();
-    assert_eq!(socket.event().await, Event::Closed(Ended::PingTimeout));
+    assert_eq!(socket.event().await, Event::Closed(CloseReason::PingTimeout));
     assert_eq!(start.elapsed().as_secs(), 60);
     let mut raw = client.0.into_inner();
     let mut bytes = [0; 2];
@@ -245,12 +245,12 @@ async fn bursts_of_messages_are_read_completely() {
 async fn paused_socket_writes_but_does_not_read() {
     let (mut client, mut socket) = pair(1024, NO_KEEPALIVE).await;
     client.send_text("later").await;
-    socket.pause(true);
+    socket.set_paused(true);
     socket.send(text("now"));
     assert_eq!(socket.event().await, Event::Flushed);
     assert_eq!(client.receive().await, "now");
     assert!(poll_once(socket.event()).await.is_pending());
-    socket.pause(false);
+    socket.set_paused(false);
     assert_eq!(socket.event().await, Event::Message(text("later")));
 }
 

@@ -1,13 +1,13 @@
-//! Engine.IO's answers over HTTP: the errors with the reference server's codes, and polling's plain text.
+//! HTTP responses of Engine.IO: polling payloads, and errors in the format of the reference server.
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// Why a request is not served.
+/// Why a request is rejected. The texts are those of the reference server where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum RequestError {
     #[error("Transport unknown")]
     UnknownTransport,
     #[error("Session ID unknown")]
@@ -22,43 +22,43 @@ pub(super) enum Refusal {
     TooLarge,
     #[error("Not found")]
     NotFound,
-    #[error("The system gives no random numbers")]
-    NoRandom,
+    #[error("No random numbers available")]
+    RandomUnavailable,
 }
 
-impl Refusal {
+impl RequestError {
     fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::NoRandom => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::RandomUnavailable => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }
     }
 
-    /// The codes of the reference server, which clients print; 3 stands for all it has no code for.
+    /// The reference server's error code. Errors that it does not know are sent as 3, "Bad request".
     fn code(self) -> u8 {
         match self {
             Self::UnknownTransport => 0,
             Self::UnknownSession => 1,
             Self::BadHandshakeMethod => 2,
-            Self::BadRequest | Self::TooLarge | Self::NotFound | Self::NoRandom => 3,
+            Self::BadRequest | Self::TooLarge | Self::NotFound | Self::RandomUnavailable => 3,
             Self::UnsupportedVersion => 5,
         }
     }
 
     pub(super) fn response(self) -> Response<Full<Bytes>> {
         let body = format!(r#"{{"code":{},"message":"{self}"}}"#, self.code());
-        answer(self.status(), "application/json", body)
+        response_with(self.status(), "application/json", body)
     }
 }
 
-/// The answer to a poll or a push that went well.
+/// The response to a successful handshake, poll or POST.
 pub(super) fn payload(text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    answer(StatusCode::OK, "text/plain; charset=UTF-8", text)
+    response_with(StatusCode::OK, "text/plain; charset=UTF-8", text)
 }
 
-fn answer(
+fn response_with(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Bytes>,
