@@ -162,7 +162,10 @@ async fn concurrent_poll_closes_the_session() {
     let (first, second) = tokio::join!(test.get(&session), test.get(&session));
     assert_eq!(first.parts(), (200, "1"));
     assert_eq!(second.status, 400);
-    assert_eq!(socket.event().await, Event::Closed(CloseReason::ConcurrentRequests));
+    assert_eq!(
+        socket.event().await,
+        Event::Closed(CloseReason::ConcurrentRequests)
+    );
     assert_eq!(test.get(&session).await.status, 400);
 }
 
@@ -175,7 +178,10 @@ async fn concurrent_post_closes_the_session() {
     slow.write_all(head.as_bytes()).await.unwrap();
     // Once a quick post is refused, the slow one has begun.
     while test.post(&session, "3").await.status == 200 {}
-    assert_eq!(socket.event().await, Event::Closed(CloseReason::ConcurrentRequests));
+    assert_eq!(
+        socket.event().await,
+        Event::Closed(CloseReason::ConcurrentRequests)
+    );
     slow.write_all(b"llo").await.unwrap();
     let mut response = [0; 12];
     slow.read_exact(&mut response).await.unwrap();

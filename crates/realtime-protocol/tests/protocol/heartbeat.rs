@@ -22,7 +22,10 @@ async fn polling_session_is_pinged_and_times_out() {
         assert_eq!(test.post(&session, "3").await.body, "ok");
     }
     assert_eq!(test.get(&session).await.body, "2");
-    assert_eq!(driver.await.unwrap(), Event::Closed(CloseReason::PingTimeout));
+    assert_eq!(
+        driver.await.unwrap(),
+        Event::Closed(CloseReason::PingTimeout)
+    );
     assert_eq!(start.elapsed().as_secs(), 4 * 25 + 20);
     assert_eq!(test.get(&session).await.status, 400);
 }
@@ -48,7 +51,10 @@ async fn session_without_polls_times_out() {
     let (test, mut opened) = TestEngine::new(Config::default());
     let (_, mut socket) = test.polling(&mut opened).await;
     let start = Instant::now();
-    assert_eq!(socket.event().await, Event::Closed(CloseReason::PingTimeout));
+    assert_eq!(
+        socket.event().await,
+        Event::Closed(CloseReason::PingTimeout)
+    );
     assert_eq!(start.elapsed().as_secs(), 45);
     drop(socket);
     assert_eq!(test.engine.sessions(), 0);
@@ -73,7 +79,10 @@ async fn websocket_session_is_pinged_and_times_out() {
     client.send_text("6").await;
     assert!(client.closed().await.is_some());
     assert_eq!(start.elapsed().as_secs(), 4 * 25 + 20);
-    assert_eq!(driver.await.unwrap(), Event::Closed(CloseReason::PingTimeout));
+    assert_eq!(
+        driver.await.unwrap(),
+        Event::Closed(CloseReason::PingTimeout)
+    );
 }
 
 #[tokio::test(start_paused = true)]

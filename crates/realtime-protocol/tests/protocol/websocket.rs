@@ -103,7 +103,11 @@ async fn invalid_frame_is_closed_with_its_code() {
         (b"\x09\x80\0\0\0\0", CloseReason::Protocol, 1002),
         (b"\x88\x81\0\0\0\0x", CloseReason::Protocol, 1002),
         (b"\x81\x82\0\0\0\0\xc3\x28", CloseReason::InvalidUtf8, 1007),
-        (b"\x82\xfe\xff\xff\0\0\0\0", CloseReason::MessageTooBig, 1009),
+        (
+            b"\x82\xfe\xff\xff\0\0\0\0",
+            CloseReason::MessageTooBig,
+            1009,
+        ),
         (
             b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
             CloseReason::MessageTooBig,
@@ -167,7 +171,10 @@ async fn silent_client_is_pinged_and_times_out() {
     };
     let (client, mut socket) = pair(1024, limits).await;
     let start = Instant::now();
-    assert_eq!(socket.event().await, Event::Closed(CloseReason::PingTimeout));
+    assert_eq!(
+        socket.event().await,
+        Event::Closed(CloseReason::PingTimeout)
+    );
     assert_eq!(start.elapsed().as_secs(), 60);
     let mut raw = client.0.into_inner();
     let mut bytes = [0; 2];
@@ -340,7 +347,7 @@ async fn handshake_response_is_written_before_the_first_frames() {
     // A ping that arrived before the response is answered after the first frames.
     let ping = Bytes::from_static(b"\x89\x80\x00\x00\x00\x00");
     let stream = CountingStream(server, writes.clone());
-    let mut socket = WebSocket::opening(stream, &head, ping, NO_KEEPALIVE);
+    let mut socket = WebSocket::with_pending_response(stream, &head, ping, NO_KEEPALIVE);
     assert!(!socket.can_send());
     socket.send(text("dropped"));
     assert!(socket.discard_unsent(), "the response remains");
