@@ -18,7 +18,7 @@ type Names = Vec<String>;
 pub(crate) struct Imports {
     modules: BTreeMap<Names, Module>,
     /// From a file to the files that it imports from.
-    pub by_file: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    pub(crate) by_file: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
 struct Module {
@@ -62,7 +62,6 @@ impl Imports {
         };
         let mut reader = Reader {
             module: &mut module,
-            names,
             children: Vec::new(),
         };
         for item in &parsed.items {
@@ -206,7 +205,6 @@ impl Imports {
 
 struct Reader<'a> {
     module: &'a mut Module,
-    names: &'a Names,
     children: Vec<String>,
 }
 
