@@ -19,14 +19,21 @@ fn sources() -> Vec<(PathBuf, String)> {
     all.filter(|path| !is_test(path))
         .map(|path| {
             let text = std::fs::read_to_string(&path).expect("a source can be read");
-            let code = text
-                .split("#[cfg(test)]\nmod ")
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            let code = without_tests(&text).to_owned();
             (path, code)
         })
         .collect()
+}
+
+/// A file up to its test module.
+fn without_tests(text: &str) -> &str {
+    let starts = text.match_indices("#[cfg(test)]\nmod ");
+    let has_body = |at: usize| {
+        let line = text.get(at..).and_then(|rest| rest.lines().nth(1));
+        line.is_some_and(|line| line.ends_with('{'))
+    };
+    let end = starts.map(|(at, _)| at).find(|at| has_body(*at));
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Asserts that only these files contain one of the texts.
