@@ -12,7 +12,7 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     println!("cargo::rerun-if-changed=web");
     let mut files = Vec::new();
-    walk(&root, &mut files)?;
+    collect_files(&root, &mut files)?;
     files.sort();
     let mut table = String::from("&[\n");
     for (index, path) in files.iter().enumerate() {
@@ -26,12 +26,12 @@ fn main() -> io::Result<()> {
         } else {
             Vec::new()
         };
-        let packed = out.join(format!("{index}.gz"));
-        fs::write(&packed, gzip)?;
+        let compressed_path = out.join(format!("{index}.gz"));
+        fs::write(&compressed_path, gzip)?;
         let name = path.strip_prefix(&root).map_err(io::Error::other)?;
         let name = name.to_string_lossy().replace('\\', "/");
         table.push_str(&format!(
-            "    ({name:?}, include_bytes!({path:?}), include_bytes!({packed:?})),\n"
+            "    ({name:?}, include_bytes!({path:?}), include_bytes!({compressed_path:?})),\n"
         ));
     }
     table.push_str("]\n");
@@ -42,11 +42,11 @@ fn variable(name: &str) -> io::Result<String> {
     std::env::var(name).map_err(io::Error::other)
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            walk(&path, files)?;
+            collect_files(&path, files)?;
         } else {
             files.push(path);
         }

@@ -7,11 +7,11 @@ use crate::clients::Acks;
 use crate::config::Config;
 use crate::entities::Entities;
 use crate::expiry::Expiry;
-use crate::home::Home;
+use crate::home::HomeAssistant;
 use crate::http::{ListenerKind, Request};
 use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimit};
 use crate::pairing::Pairings;
-use crate::system::{System, Vitals};
+use crate::system::{System, SystemHealth};
 use crate::tokens::FirstUses;
 use local_tls::Certificates;
 use realtime_protocol::websocket;
@@ -48,7 +48,7 @@ pub struct App {
     /// Engine.IO's connections.
     pub engine: Engine,
     /// Home Assistant, whether it is there or not.
-    pub home: Home,
+    pub home: HomeAssistant,
     /// Their states, and who is told.
     pub entities: Arc<Entities>,
     /// Writes with an `Idempotency-Key` that are under way.
@@ -67,9 +67,9 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// The state of the process at this moment: counters and one file of `/proc`.
-    pub fn vitals(&self) -> Vitals {
-        Vitals {
+    /// Measures the process: reads counters and one file of `/proc`.
+    pub fn system_health(&self) -> SystemHealth {
+        SystemHealth {
             is_writable: self.store.is_writable(),
             uptime: self.system.uptime(),
             memory: self.system.memory(),

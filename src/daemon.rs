@@ -15,15 +15,15 @@ use crate::board;
 use crate::clients::presence;
 use crate::config::{Config, OptionError};
 use crate::entities::{self, Entities};
-use crate::home::{self, Home};
+use crate::home::{self, HomeAssistant};
 use crate::http::{ApiError, Response};
 use crate::jobs;
 use crate::keys::{self, KeyError};
 use crate::messages;
 use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimit};
 use crate::pairing::{self};
-use crate::restored;
-use crate::retention::{self, Keep};
+use crate::restore_notice;
+use crate::retention::{self, RetentionLimits};
 use crate::rooms;
 use crate::server::{self, ListenError, Listeners};
 use crate::system::System;
@@ -103,7 +103,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         stopper,
         updater,
     } = build(config, folder).await?;
-    restored::tell(&app.store).await?;
+    restore_notice::report(&app.store).await?;
     let bound = app.bound.get_or_init(|| listeners.bound()).clone();
     let stopped = app.shutdown.clone();
     tokio::spawn(async move { updater.run(async move { stopped.begun().await }).await });
@@ -123,7 +123,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     );
     tokio::spawn(retention::run(
         app.store.clone(),
-        Keep::new(&app.config),
+        RetentionLimits::new(&app.config),
         app.shutdown.clone(),
     ));
     tokio::spawn(board::own::run(
@@ -135,7 +135,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
     tokio::spawn(entities::run(app.clone()));
     tokio::spawn(jobs::ingress_check::run(app.clone()));
-    tokio::spawn(home::standing::run(
+    tokio::spawn(home::board_status::run(
         app.home.clone(),
         app.store.clone(),
         app.shutdown.clone(),
@@ -234,7 +234,7 @@ impl Offline {
 
 async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
     let hub = Arc::new(Hub::new());
-    let home = Home::new(&config);
+    let home = HomeAssistant::new(&config);
     let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
     let store = Store::open(&folder, entities.clone())?;
     let signer = Signer::new(&keys::signing_key(&store).await?);

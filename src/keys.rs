@@ -1,5 +1,5 @@
-//! The keys of the house as its one file keeps them: the signing key of tokens, the local
-//! authority and its leaf certificate.
+//! The keys that the database keeps: the tokens' signing key, the local CA and its leaf
+//! certificate.
 
 use std::sync::Arc;
 
@@ -12,36 +12,35 @@ use wallcast_core::auth::KEY_BYTES;
 use wallcast_core::random;
 use wallcast_core::store::{Store, StoreError, house};
 
-/// Why the house's keys cannot be used.
+/// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The store has a signing key of the wrong length; a new one would void every token.
-    #[error("the signing key in the database is damaged; put a copy of the database back")]
+    /// The stored signing key has the wrong length. A new one would invalidate every token.
+    #[error("the signing key in the database is damaged; restore the database from a backup")]
     SigningKey,
-    /// A name of the option `tls_names`.
+    /// An invalid name in the option `tls_names`.
     #[error("tls_names: {0}")]
     Name(#[from] local_tls::NameError),
-    /// The option `supervisor_url`.
+    /// The option `supervisor_url` is invalid.
     #[error("supervisor_url cannot be used: {0}")]
     Supervisor(#[from] SupervisorError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl KeyError {
-    /// Whether an option is at fault.
+    /// Whether an option has to be changed.
     pub fn is_option(&self) -> bool {
         matches!(self, Self::Name(_) | Self::Supervisor(_))
     }
 }
 
-/// The key that signs every token of this house, drawn at the first start.
+/// The key that signs all tokens; created at the first start.
 pub(crate) async fn signing_key(store: &Store) -> Result<[u8; KEY_BYTES], KeyError> {
-    let kept = store
+    let stored = store
         .read(|db| Ok::<_, StoreError>(house::get(db, "signing_key")?))
         .await?;
-    if let Some(bytes) = kept {
+    if let Some(bytes) = stored {
         return bytes.try_into().map_err(|_| KeyError::SigningKey);
     }
     let key = random::bytes::<KEY_BYTES>();
@@ -51,10 +50,10 @@ pub(crate) async fn signing_key(store: &Store) -> Result<[u8; KEY_BYTES], KeyErr
     Ok(key)
 }
 
-/// What decides which certificate is served: the options, and what the store has kept.
+/// Collects what decides which certificate is served: the options and the stored certificates.
 ///
 /// # Errors
-/// An option that cannot be used, or the store's.
+/// Fails if an option is invalid or the store cannot be read.
 pub(crate) async fn certificate_setup(
     config: &Config,
     store: &Store,
@@ -71,8 +70,8 @@ pub(crate) async fn certificate_setup(
         .iter()
         .map(|name| local_tls::AltName::parse(&name.to_str()))
         .collect::<Result<Vec<_>, _>>()?;
-    let kept = store
-        .read(|db| Ok::<_, StoreError>(kept_certificates(db)?))
+    let stored = store
+        .read(|db| Ok::<_, StoreError>(stored_certificates(db)?))
         .await?;
     Ok(local_tls::Setup {
         certfile: config
@@ -87,8 +86,8 @@ pub(crate) async fn certificate_setup(
             .unwrap_or_default(),
         tls_names: names,
         host,
-        stored: kept,
-        store: Arc::new(KeepInStore(store.clone())),
+        stored,
+        store: Arc::new(DatabaseCertificateStore(store.clone())),
         clock: Arc::new(time::OffsetDateTime::now_utc),
     })
 }
@@ -96,7 +95,7 @@ pub(crate) async fn certificate_setup(
 const AUTHORITY: (&str, &str) = ("authority_cert", "authority_key");
 const LEAF: (&str, &str) = ("leaf_cert", "leaf_key");
 
-fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<StoredCertificates>> {
+fn stored_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<StoredCertificates>> {
     let pair = |(cert, key): (&str, &str)| -> rusqlite::Result<Option<StoredCertificate>> {
         let both = house::get(db, cert)?.zip(house::get(db, key)?);
         Ok(both.map(|(cert, key)| StoredCertificate { cert, key }))
@@ -106,15 +105,21 @@ fn kept_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<Store
         .map(|(authority, leaf)| StoredCertificates { authority, leaf }))
 }
 
-/// Keeps the local CA and its leaf in the house's one file.
-struct KeepInStore(Store);
+/// Stores the local CA and its leaf certificate in the database.
+struct DatabaseCertificateStore(Store);
 
-impl local_tls::CertificateStore for KeepInStore {
-    fn save(&self, kept: StoredCertificates) -> BoxFuture<'_, Result<(), local_tls::SaveError>> {
+impl local_tls::CertificateStore for DatabaseCertificateStore {
+    fn save(
+        &self,
+        certificates: StoredCertificates,
+    ) -> BoxFuture<'_, Result<(), local_tls::SaveError>> {
         Box::pin(async move {
             self.0
                 .write(move |tx| {
-                    for ((cert, key), pair) in [(AUTHORITY, &kept.authority), (LEAF, &kept.leaf)] {
+                    for ((cert, key), pair) in [
+                        (AUTHORITY, &certificates.authority),
+                        (LEAF, &certificates.leaf),
+                    ] {
                         house::set(tx.connection(), cert, &pair.cert)?;
                         house::set(tx.connection(), key, &pair.key)?;
                     }

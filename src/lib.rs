@@ -37,7 +37,7 @@ mod net;
 pub mod pairing;
 mod pause;
 pub mod realtime;
-mod restored;
+mod restore_notice;
 mod retention;
 pub mod rooms;
 pub mod server;

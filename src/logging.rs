@@ -1,4 +1,4 @@
-//! The log: tracing to stderr, as text or JSON. It never writes to stdout, and filters by target, not by content:
+//! Sets up logging: tracing to stderr, as text or JSON, never to stdout. It filters by target only;
 //! secrets stay out because their types print `***`.
 
 use std::io::{self, IsTerminal};
@@ -14,8 +14,8 @@ use tracing_subscriber::{
 
 use crate::config::LogFormat;
 
-/// Libraries whose inner life is of interest at `trace` alone.
-const QUIET: [&str; 7] = [
+/// Libraries that log below `warn` only at level `trace`.
+const QUIET_TARGETS: [&str; 7] = [
     "hyper",
     "hyper_util",
     "mio",
@@ -25,7 +25,7 @@ const QUIET: [&str; 7] = [
     "tungstenite",
 ];
 
-/// Installs the log for the whole process; fails if there is one already.
+/// Installs the global log subscriber; fails if there already is one.
 pub fn init(level: LevelFilter, format: LogFormat) -> Result<(), TryInitError> {
     let ansi = io::stderr().is_terminal();
     subscriber(level, format, ansi, io::stderr).try_init()
@@ -40,7 +40,8 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // A closed stderr must not end the daemon: the layer would report it by a print that panics.
+    // If stderr is closed, the layer would report that with a print that panics and ends the
+    // daemon.
     let lines = fmt::layer()
         .with_writer(writer)
         .with_ansi(ansi)
@@ -59,7 +60,7 @@ fn targets(level: LevelFilter) -> Targets {
     };
     Targets::new()
         .with_default(level)
-        .with_targets(QUIET.map(|target| (target, quiet)))
+        .with_targets(QUIET_TARGETS.map(|target| (target, quiet)))
 }
 
 #[cfg(test)]
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_quiet_below_trace() {
+    fn libraries_log_details_only_at_trace() {
         let info = logged(LevelFilter::INFO, LogFormat::Text);
         assert!(info.contains("opened") && info.contains("odd"), "{info}");
         assert!(
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object_a_line() {
+    fn json_format_is_one_object_per_line() {
         let log = logged(LevelFilter::INFO, LogFormat::Json);
         let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
         assert_eq!(first["message"], "opened");

@@ -1,5 +1,5 @@
-//! Lets go of what is old, a few rows at a time. Knows how long things are kept; which rows they
-//! are is known to the slice that keeps them. Writes nothing while nothing is old.
+//! Deletes old rows, a few at a time. Knows how long each kind of data is kept; the modules that
+//! own the tables delete the rows. Writes nothing if nothing is old.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, StoreError, WriteTx};
 use wallcast_core::{audit, history, idempotency};
 
-/// How often it is looked for what is old.
-const EVERY: Duration = Duration::from_secs(5);
-/// How long a store that cannot write is left alone.
+/// Interval between two checks for old rows.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Delay after the store refused a write.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
-/// Rows of each kind that go with one write, so that no other write waits long.
-const AT_MOST: usize = 500;
-/// Between two such writes: room for the others, and still some 10,000 events a second.
-const BREATH: Duration = Duration::from_millis(25);
-/// Moments are cut to this, so that a quiet house writes once an hour for what has grown old and
-/// not once for each row.
-const GRAIN_MS: i64 = 60 * 60 * 1000;
+/// Rows deleted per table and transaction, so that other writes do not wait long.
+const BATCH_ROWS: usize = 500;
+/// Pause between two transactions while more rows are old: leaves time for other writes, and still
+/// deletes about 10,000 events per second.
+const BATCH_PAUSE: Duration = Duration::from_millis(25);
+/// Cut-off times are rounded down to this, so that an idle server writes at most once per hour and
+/// not once per row.
+const CUTOFF_GRANULARITY_MS: i64 = 60 * 60 * 1000;
 
-/// How long things are kept (contract section 8).
+/// How long data is kept (`docs/protocol.md#options`).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Keep {
+pub(crate) struct RetentionLimits {
     history: Duration,
     events: u32,
     archive: Duration,
 }
 
-impl Keep {
-    /// As the options say.
+impl RetentionLimits {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             history: config.history_life,
@@ -41,8 +41,8 @@ impl Keep {
     }
 }
 
-/// Serves until the daemon stops.
-pub(crate) async fn run(store: Store, keep: Keep, shutdown: Shutdown) {
+/// Runs until the daemon stops.
+pub(crate) async fn run(store: Store, limits: RetentionLimits, shutdown: Shutdown) {
     let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
@@ -50,58 +50,57 @@ pub(crate) async fn run(store: Store, keep: Keep, shutdown: Shutdown) {
             () = shutdown.begun() => return,
         }
         wait = match store
-            .write(move |tx| Ok::<_, StoreError>(step(tx, keep)?))
+            .write(move |tx| Ok::<_, StoreError>(delete_batch(tx, limits)?))
             .await
         {
-            Ok(Left::Some) => BREATH,
-            Ok(Left::Nothing) => EVERY,
+            Ok(BatchOutcome::MoreToDelete) => BATCH_PAUSE,
+            Ok(BatchOutcome::Done) => CHECK_INTERVAL,
             Err(StoreError::Stopped) => return,
             Err(error) => {
-                tracing::warn!(%error, "what is old could not be deleted");
+                tracing::warn!(%error, "old rows not deleted");
                 AFTER_FAILURE
             }
         };
     }
 }
 
-/// Whether there is more to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    Some,
-    Nothing,
+enum BatchOutcome {
+    MoreToDelete,
+    Done,
 }
 
-fn step(tx: &mut WriteTx<'_>, keep: Keep) -> rusqlite::Result<Left> {
+fn delete_batch(tx: &mut WriteTx<'_>, limits: RetentionLimits) -> rusqlite::Result<BatchOutcome> {
     let now = tx.now();
-    let archive = before(now, keep.archive);
-    let gone = [
+    let archive = cutoff(now, limits.archive);
+    let deleted = [
         history::trim(
             tx.connection(),
-            before(now, keep.history),
-            keep.events,
-            AT_MOST,
+            cutoff(now, limits.history),
+            limits.events,
+            BATCH_ROWS,
         )?,
-        history::forget_rooms(tx.connection(), before(now, keep.history), AT_MOST)?,
-        tokens::forget_ended(tx, archive, AT_MOST)?,
-        audit::forget(tx, archive, AT_MOST)?,
-        board::incidents::forget(tx, archive, AT_MOST)?,
-        help::forget_resolved(tx, archive, AT_MOST)?,
-        commands::forget_finished(tx, archive, AT_MOST)?,
-        messages::forget(tx, archive, AT_MOST)?,
-        idempotency::forget(tx, before(now, idempotency::LIFE), AT_MOST)?,
+        history::forget_rooms(tx.connection(), cutoff(now, limits.history), BATCH_ROWS)?,
+        tokens::forget_ended(tx, archive, BATCH_ROWS)?,
+        audit::forget(tx, archive, BATCH_ROWS)?,
+        board::incidents::forget(tx, archive, BATCH_ROWS)?,
+        help::forget_resolved(tx, archive, BATCH_ROWS)?,
+        commands::forget_finished(tx, archive, BATCH_ROWS)?,
+        messages::forget(tx, archive, BATCH_ROWS)?,
+        idempotency::forget(tx, cutoff(now, idempotency::LIFE), BATCH_ROWS)?,
     ];
-    Ok(if gone.iter().any(|gone| *gone >= AT_MOST) {
-        Left::Some
+    Ok(if deleted.iter().any(|rows| *rows >= BATCH_ROWS) {
+        BatchOutcome::MoreToDelete
     } else {
-        Left::Nothing
+        BatchOutcome::Done
     })
 }
 
-/// The moment a life ago, cut to the hour.
-fn before(now: Timestamp, life: Duration) -> Timestamp {
+/// `now` minus `life`, rounded down to the hour.
+fn cutoff(now: Timestamp, life: Duration) -> Timestamp {
     let life = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
-    let moment = now.unix_ms().saturating_sub(life);
-    Timestamp::from_unix_ms(moment - moment.rem_euclid(GRAIN_MS))
+    let cutoff = now.unix_ms().saturating_sub(life);
+    Timestamp::from_unix_ms(cutoff - cutoff.rem_euclid(CUTOFF_GRANULARITY_MS))
 }
 
 #[cfg(test)]
@@ -116,33 +115,33 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    struct House {
+    struct TestStore {
         folder: tempfile::TempDir,
         store: Store,
-        _held: DataFolder,
+        _folder_lock: DataFolder,
     }
 
-    impl House {
+    impl TestStore {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let held = DataFolder::claim(folder.path()).unwrap();
-            let store = Store::open(&held, Arc::new(Hub::new())).unwrap();
+            let folder_lock = DataFolder::claim(folder.path()).unwrap();
+            let store = Store::open(&folder_lock, Arc::new(Hub::new())).unwrap();
             Self {
                 folder,
                 store,
-                _held: held,
+                _folder_lock: folder_lock,
             }
         }
 
         async fn publish(&self, events: usize) {
-            let told = self.store.write(move |tx| {
+            let published = self.store.write(move |tx| {
                 for _ in 0..events {
                     let topics = vec![Topic::All, Topic::Admins];
                     tx.publish(NewEvent::new(EventType::AREA_UPDATED, &"x", topics))?;
                 }
                 Ok::<_, StoreError>(())
             });
-            told.await.unwrap();
+            published.await.unwrap();
         }
 
         async fn run(&self, sql: &'static str) {
@@ -152,11 +151,11 @@ mod tests {
             done.await.unwrap();
         }
 
-        async fn step(&self, keep: Keep) -> Left {
-            let step = self
+        async fn delete_batch(&self, limits: RetentionLimits) -> BatchOutcome {
+            let batch = self
                 .store
-                .write(move |tx| Ok::<_, StoreError>(step(tx, keep)?));
-            step.await.unwrap()
+                .write(move |tx| Ok::<_, StoreError>(delete_batch(tx, limits)?));
+            batch.await.unwrap()
         }
 
         async fn texts(&self, sql: &'static str) -> String {
@@ -167,15 +166,15 @@ mod tests {
             read.await.unwrap()
         }
 
-        /// What of the database is on the disk.
+        /// The database files' content.
         fn bytes(&self) -> Vec<Vec<u8>> {
             let read = |name: &str| std::fs::read(Path::join(self.folder.path(), name)).unwrap();
             vec![read("wallcast.db"), read("wallcast.db-wal")]
         }
     }
 
-    fn keep(events: u32) -> Keep {
-        Keep {
+    fn limits(events: u32) -> RetentionLimits {
+        RetentionLimits {
             history: 7 * DAY,
             events,
             archive: 90 * DAY,
@@ -183,93 +182,95 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_written_while_nothing_is_old() {
-        let house = House::new();
-        house.publish(5).await;
-        let before = house.bytes();
-        assert_eq!(house.step(keep(5)).await, Left::Nothing);
-        assert!(house.bytes() == before, "a step wrote to the disk");
-        assert_eq!(house.step(keep(4)).await, Left::Nothing);
-        assert!(house.bytes() != before);
+    async fn batch_without_old_rows_writes_nothing() {
+        let test = TestStore::new();
+        test.publish(5).await;
+        let before = test.bytes();
+        assert_eq!(test.delete_batch(limits(5)).await, BatchOutcome::Done);
+        assert!(test.bytes() == before, "the batch wrote to the disk");
+        assert_eq!(test.delete_batch(limits(4)).await, BatchOutcome::Done);
+        assert!(test.bytes() != before);
     }
 
     #[tokio::test]
-    async fn much_is_taken_in_small_steps() {
-        let house = House::new();
-        house.publish(2 * AT_MOST + 10).await;
+    async fn many_old_events_are_deleted_in_batches() {
+        let test = TestStore::new();
+        test.publish(2 * BATCH_ROWS + 10).await;
         let mut steps = Vec::new();
         for _ in 0..3 {
-            let left = house.step(keep(10)).await;
-            let oldest = house
+            let outcome = test.delete_batch(limits(10)).await;
+            let oldest = test
                 .store
                 .read(|db| Ok::<_, StoreError>(history::oldest_id(db)?));
-            steps.push((oldest.await.unwrap().get(), left));
+            steps.push((oldest.await.unwrap().get(), outcome));
         }
         assert_eq!(
             steps,
-            [(501, Left::Some), (1001, Left::Some), (1001, Left::Nothing)]
+            [
+                (501, BatchOutcome::MoreToDelete),
+                (1001, BatchOutcome::MoreToDelete),
+                (1001, BatchOutcome::Done)
+            ]
         );
     }
 
     #[tokio::test]
-    async fn ended_tokens_and_old_acts_go_after_their_archive() {
-        let house = House::new();
-        house
-            .run(
-                "CREATE TEMP TABLE days (name TEXT, stands INTEGER, revoked INTEGER);
+    async fn ended_tokens_and_old_audit_entries_are_deleted() {
+        let test = TestStore::new();
+        test.run(
+            "CREATE TEMP TABLE days (name TEXT, expires INTEGER, revoked INTEGER);
                  INSERT INTO days VALUES
-                   ('stands', 10, NULL), ('expired', -91, NULL), ('expired lately', -89, NULL),
+                   ('valid', 10, NULL), ('expired', -91, NULL), ('expired lately', -89, NULL),
                    ('revoked', 10, -91), ('revoked lately', 10, -89), ('refreshed', -91, -2);
                  INSERT INTO tokens (jti, role, subject, name, issued_at, expires_at, stands_until,
                                      revoked_at, created_by)
-                 SELECT name, 'user', 'u', name, 0, at + 365 * 86400000, at + stands * 86400000,
+                 SELECT name, 'user', 'u', name, 0, at + 365 * 86400000, at + expires * 86400000,
                         at + revoked * 86400000, 'test'
                  FROM days, (SELECT unixepoch() * 1000 AS at);
                  INSERT INTO auth_sessions SELECT CAST(jti AS BLOB), jti, 0 FROM tokens;
                  INSERT INTO audit (at, actor, action, address, detail)
-                 SELECT at + stands * 86400000, '', name, '', ''
+                 SELECT at + expires * 86400000, '', name, '', ''
                  FROM days, (SELECT unixepoch() * 1000 AS at);",
-            )
-            .await;
-        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        )
+        .await;
+        assert_eq!(test.delete_batch(limits(10)).await, BatchOutcome::Done);
         let tokens = "SELECT group_concat(jti ORDER BY jti) FROM tokens";
-        let kept = "expired lately,revoked lately,stands";
-        assert_eq!(house.texts(tokens).await, kept);
+        let kept = "expired lately,revoked lately,valid";
+        assert_eq!(test.texts(tokens).await, kept);
         let sessions = "SELECT group_concat(jti ORDER BY jti) FROM auth_sessions";
-        assert_eq!(house.texts(sessions).await, kept);
+        assert_eq!(test.texts(sessions).await, kept);
         let acts = "SELECT group_concat(action ORDER BY action) FROM audit";
         assert_eq!(
-            house.texts(acts).await,
-            "expired lately,revoked,revoked lately,stands"
+            test.texts(acts).await,
+            "expired lately,revoked,revoked lately,valid"
         );
     }
 
     #[tokio::test]
-    async fn incidents_go_with_their_updates_after_their_archive_once_they_are_over() {
-        let house = House::new();
-        house
-            .run(
-                "INSERT INTO incidents (id, title, description, status, severity, service_ids,
+    async fn old_resolved_incidents_are_deleted_with_updates() {
+        let test = TestStore::new();
+        test.run(
+            "INSERT INTO incidents (id, title, description, status, severity, service_ids,
                                         created_at, updated_at, resolved_at)
                  SELECT column1, '', '', 'resolved', '', '[]', 0, 0,
                         unixepoch() * 1000 - column2 * 86400000
                  FROM (VALUES ('open', NULL), ('old', 91), ('late', 89));
                  INSERT INTO incident_updates SELECT id, 0, 'resolved', 'x', 0 FROM incidents;",
-            )
-            .await;
-        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        )
+        .await;
+        assert_eq!(test.delete_batch(limits(10)).await, BatchOutcome::Done);
         for sql in [
             "SELECT group_concat(id ORDER BY id) FROM incidents",
             "SELECT group_concat(incident_id ORDER BY incident_id) FROM incident_updates",
         ] {
-            assert_eq!(house.texts(sql).await, "late,open");
+            assert_eq!(test.texts(sql).await, "late,open");
         }
     }
 
     #[tokio::test]
-    async fn old_messages_go_and_so_do_conversations_without_any() {
-        let house = House::new();
-        house
+    async fn old_messages_and_empty_conversations_are_deleted() {
+        let test = TestStore::new();
+        test
             .run(
                 "CREATE TEMP TABLE days (name TEXT, day INTEGER);
                  INSERT INTO days VALUES ('old', -91), ('new', -89);
@@ -284,7 +285,7 @@ mod tests {
                  INSERT INTO people SELECT name, unixepoch() * 1000 + day * 86400000 FROM days;",
             )
             .await;
-        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        assert_eq!(test.delete_batch(limits(10)).await, BatchOutcome::Done);
         for (kept, expected) in [
             ("SELECT group_concat(id) FROM messages", "new2"),
             (
@@ -298,16 +299,15 @@ mod tests {
             ("SELECT CAST(count(*) AS TEXT) FROM receipts", "1"),
             ("SELECT group_concat(user_id) FROM people", "new"),
         ] {
-            assert_eq!(house.texts(kept).await, expected, "{kept}");
+            assert_eq!(test.texts(kept).await, expected, "{kept}");
         }
     }
 
     #[tokio::test]
-    async fn finished_commands_and_resolved_requests_go_after_their_archive() {
-        let house = House::new();
-        house
-            .run(
-                "CREATE TEMP TABLE days (name TEXT, ended INTEGER);
+    async fn old_commands_and_help_requests_are_deleted() {
+        let test = TestStore::new();
+        test.run(
+            "CREATE TEMP TABLE days (name TEXT, ended INTEGER);
                  INSERT INTO days VALUES ('old', -91), ('late', -89), ('open', NULL);
                  INSERT INTO help_requests (kiosk_id, category, status, created_at, updated_at)
                  SELECT 'k', name, iif(ended IS NULL, 'open', 'resolved'), 0,
@@ -318,18 +318,18 @@ mod tests {
                  SELECT name, 'c', 'k', 'open', 1, 0, 0, iif(ended IS NULL, NULL, 'applied'),
                         at + ended * 86400000
                  FROM days, (SELECT unixepoch() * 1000 AS at);",
-            )
-            .await;
-        assert_eq!(house.step(keep(10)).await, Left::Nothing);
+        )
+        .await;
+        assert_eq!(test.delete_batch(limits(10)).await, BatchOutcome::Done);
         let requests = "SELECT group_concat(category ORDER BY category) FROM help_requests";
-        assert_eq!(house.texts(requests).await, "late,open");
+        assert_eq!(test.texts(requests).await, "late,open");
         let commands = "SELECT group_concat(id ORDER BY id) FROM commands";
-        assert_eq!(house.texts(commands).await, "late,open");
+        assert_eq!(test.texts(commands).await, "late,open");
     }
 
     #[tokio::test]
-    async fn what_is_old_is_found_by_an_index() {
-        let house = House::new();
+    async fn old_rows_are_found_by_an_index() {
+        let test = TestStore::new();
         for (table, condition) in [
             ("memberships", "until_event < 5"),
             ("session_rooms", "until_event < 5"),
@@ -347,7 +347,7 @@ mod tests {
             ("conversations", "updated_at < 5 AND messages = 0"),
             ("people", "last_seen_at < 5"),
         ] {
-            let plan = house.store.read(move |db| {
+            let plan = test.store.read(move |db| {
                 let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {condition}");
                 let plan: String = db.query_row(&sql, [], |row| row.get(3))?;
                 Ok::<_, StoreError>(plan)
@@ -358,11 +358,11 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_cut_to_the_hour_and_never_before_time_began() {
-        let hour = |hour: i64| Timestamp::from_unix_ms(hour * GRAIN_MS);
-        let now = Timestamp::from_unix_ms(50 * GRAIN_MS + 12_345);
-        assert_eq!(before(now, DAY), hour(26));
-        assert_eq!(before(hour(50), DAY), hour(26));
-        assert_eq!(before(hour(1), DAY), hour(0));
+    fn cutoff_is_rounded_to_the_hour_and_not_negative() {
+        let hour = |hour: i64| Timestamp::from_unix_ms(hour * CUTOFF_GRANULARITY_MS);
+        let now = Timestamp::from_unix_ms(50 * CUTOFF_GRANULARITY_MS + 12_345);
+        assert_eq!(cutoff(now, DAY), hour(26));
+        assert_eq!(cutoff(hour(50), DAY), hour(26));
+        assert_eq!(cutoff(hour(1), DAY), hour(0));
     }
 }

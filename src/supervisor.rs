@@ -1,5 +1,5 @@
-//! Asks Home Assistant's Supervisor over its REST API (plain HTTP inside the host). Reads only, keeps nothing,
-//! and must never show its token.
+//! Client for the REST API of Home Assistant's Supervisor (plain HTTP inside the host). Read-only,
+//! keeps no state, and never shows its token.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,20 +14,19 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// How long one answer may take, connecting included.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// The longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 1024 * 1024;
-/// Below this path Supervisor passes Home Assistant's own answers through.
+/// Time limit for one request, connecting included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum size of an answer, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// Under this path Supervisor proxies Home Assistant's own answers, without an envelope.
 const CORE_API: &str = "/core/api/";
 
-/// The bearer token of the environment variable `SUPERVISOR_TOKEN`. New at every start of the container,
-/// so never to be kept. Debug prints `***`.
+/// The token from the environment variable `SUPERVISOR_TOKEN`. It changes with every start of the
+/// container, so never store it. `Debug` prints `***`.
 #[derive(Clone)]
 pub struct SupervisorToken(String);
 
 impl SupervisorToken {
-    /// Wraps the token as the environment gave it.
     pub fn new(token: impl Into<String>) -> Self {
         Self(token.into())
     }
@@ -39,55 +38,49 @@ impl fmt::Debug for SupervisorToken {
     }
 }
 
-/// Why Supervisor gave no answer.
+/// Why a request to Supervisor failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
-    /// The option `supervisor_url` cannot be used.
+    /// The option `supervisor_url` is invalid.
     #[error("supervisor_url \"{0}\" is not of the form http://HOST[:PORT]")]
     Url(String),
-    /// The token holds characters that no header may carry.
+    /// The token contains characters that are not allowed in a header.
     #[error("SUPERVISOR_TOKEN is not a token")]
     Token,
-    /// No connection, or it broke.
+    /// No connection, or it was lost.
     #[error("Supervisor cannot be reached: {0}")]
     Unreachable(#[from] std::io::Error),
-    /// The HTTP exchange broke.
-    #[error("Supervisor broke off: {0}")]
+    /// An HTTP error.
+    #[error("HTTP error from Supervisor: {0}")]
     Http(#[from] hyper::Error),
-    /// Nothing within the time limit.
+    /// No answer within the time limit.
     #[error("Supervisor did not answer {0} in time")]
-    Late(String),
-    /// The add-on lacks the right: `hassio_api` or `homeassistant_api` is missing in config.yaml.
+    Timeout(String),
+    /// The add-on lacks the permission: `hassio_api` or `homeassistant_api` is missing in
+    /// config.yaml.
     #[error("Supervisor refuses {0}: the add-on lacks hassio_api or homeassistant_api")]
     Forbidden(String),
-    /// An answer that is not 200, or an error envelope.
+    /// The status is not 200, or the envelope reports an error.
     #[error("Supervisor answered {path} with {status}: {message}")]
     Refused {
-        /// What was asked.
         path: String,
-        /// The HTTP status.
         status: StatusCode,
-        /// Supervisor's own words, or none.
+        /// Supervisor's error message.
         message: String,
     },
-    /// 200, but too long or not the JSON that was expected.
+    /// The answer is too large or not the expected JSON.
     #[error("Supervisor's answer to {path} cannot be read: {reason}")]
-    Unreadable {
-        /// What was asked.
-        path: String,
-        /// What was wrong with it.
-        reason: String,
-    },
+    Unreadable { path: String, reason: String },
 }
 
 impl SupervisorError {
-    /// Whether asking again later can help without anybody changing a setting.
-    pub fn is_passing(&self) -> bool {
+    /// Whether a later attempt may succeed without a change of settings.
+    pub fn is_temporary(&self) -> bool {
         !matches!(self, Self::Url(_) | Self::Token | Self::Forbidden(_))
     }
 }
 
-/// A client for one Supervisor; every question has its own short connection.
+/// A client for one Supervisor. Each request opens its own connection.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     authority: String,
@@ -95,10 +88,10 @@ pub struct Supervisor {
     port: u16,
     prefix: String,
     bearer: header::HeaderValue,
-    within: Duration,
+    timeout: Duration,
 }
 
-/// What every Supervisor path but the Core proxy wraps its answer in.
+/// Supervisor wraps every answer in this, except those of the Core proxy.
 #[derive(Deserialize)]
 #[serde(tag = "result", rename_all = "lowercase")]
 enum Envelope<T> {
@@ -108,6 +101,9 @@ enum Envelope<T> {
 
 impl Supervisor {
     /// `url` is the option `supervisor_url`, normally `http://supervisor`.
+    ///
+    /// # Errors
+    /// Fails if the URL is not plain HTTP, or the token is not valid in a header.
     pub fn new(url: &str, token: &SupervisorToken) -> Result<Self, SupervisorError> {
         let wrong = || SupervisorError::Url(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| wrong())?;
@@ -127,22 +123,22 @@ impl Supervisor {
             port: authority.port_u16().unwrap_or(80),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             bearer,
-            within: ANSWER_WITHIN,
+            timeout: REQUEST_TIMEOUT,
         })
     }
 
-    /// The same client with another time limit for each answer.
-    pub fn within(mut self, limit: Duration) -> Self {
-        self.within = limit;
+    /// Sets the time limit of each request.
+    pub fn with_timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 
-    /// GET `path` (with its leading slash). Supervisor's envelope is taken off; answers below
-    /// `/core/api/` come bare, as Home Assistant gave them.
+    /// Sends `GET path`; `path` starts with a slash. Returns the envelope's data, or the whole
+    /// answer below `/core/api/`.
     pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, SupervisorError> {
-        let (status, body) = tokio::time::timeout(self.within, self.get(path))
+        let (status, body) = tokio::time::timeout(self.timeout, self.get(path))
             .await
-            .map_err(|_| SupervisorError::Late(path.to_owned()))??;
+            .map_err(|_| SupervisorError::Timeout(path.to_owned()))??;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(SupervisorError::Forbidden(path.to_owned()));
         }
@@ -174,7 +170,7 @@ impl Supervisor {
     async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), SupervisorError> {
         let socket = TcpStream::connect((self.host.as_str(), self.port)).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
-        // Dropping the set ends the connection, also when the time limit drops this future.
+        // Dropping the set aborts the connection, also when the time limit drops this future.
         let mut connections = JoinSet::new();
         connections.spawn(connection);
         let unreadable = |reason: String| SupervisorError::Unreadable {
@@ -189,7 +185,7 @@ impl Supervisor {
             .map_err(|error| unreadable(error.to_string()))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER)
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
             .collect()
             .await
             .map_err(|error| unreadable(error.to_string()))?;
@@ -197,7 +193,7 @@ impl Supervisor {
     }
 }
 
-/// A stand-in for Supervisor on a loopback port, its answers set by the test.
+/// A fake Supervisor on a loopback port; the test sets its answers.
 #[cfg(test)]
 pub(crate) mod fake {
     use std::collections::HashMap;
@@ -245,7 +241,7 @@ pub(crate) mod fake {
             }
         }
 
-        pub(crate) fn answers(&self, path: &str, status: u16, body: &str) {
+        pub(crate) fn set_answer(&self, path: &str, status: u16, body: &str) {
             self.answers
                 .lock()
                 .unwrap()
@@ -257,7 +253,7 @@ pub(crate) mod fake {
         }
     }
 
-    /// What no test set up never gets an answer.
+    /// Requests without a configured answer wait forever.
     async fn answer(
         answers: Answers,
         request: Request<Incoming>,
@@ -288,10 +284,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_envelope_comes_off_and_core_is_bare() {
+    async fn get_json_unwraps_envelope_except_for_core() {
         let fake = FakeSupervisor::start().await;
-        fake.answers("/info", 200, r#"{"result":"ok","data":{"hostname":"pi"}}"#);
-        fake.answers(
+        fake.set_answer("/info", 200, r#"{"result":"ok","data":{"hostname":"pi"}}"#);
+        fake.set_answer(
             "/core/api/config",
             200,
             r#"{"internal_url":null,"result":"ok"}"#,
@@ -306,37 +302,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_tell_what_to_do() {
+    async fn errors_name_cause_and_remedy() {
         let fake = FakeSupervisor::start().await;
-        fake.answers(
+        fake.set_answer(
             "/a",
             200,
             r#"{"result":"error","message":"System is not ready"}"#,
         );
-        fake.answers("/b", 400, r#"{"result":"error","message":"no"}"#);
-        fake.answers("/c", 403, "");
-        fake.answers("/core/api/config", 502, "Bad Gateway");
-        fake.answers("/e", 200, "<html>");
+        fake.set_answer("/b", 400, r#"{"result":"error","message":"no"}"#);
+        fake.set_answer("/c", 403, "");
+        fake.set_answer("/core/api/config", 502, "Bad Gateway");
+        fake.set_answer("/e", 200, "<html>");
         let client = fake.client();
-        let said = async |path: &str| {
+        let failure = async |path: &str| {
             let error = client.get_json::<Value>(path).await.unwrap_err();
-            (error.is_passing(), error.to_string())
+            (error.is_temporary(), error.to_string())
         };
-        assert!(said("/a").await.1.contains("System is not ready"));
-        assert!(said("/b").await.1.contains("400 Bad Request: no"));
-        let (passing, text) = said("/c").await;
-        assert!(!passing && text.contains("hassio_api"));
-        assert!(said("/core/api/config").await.1.contains("502"));
-        assert!(said("/e").await.1.contains("cannot be read"));
+        assert!(failure("/a").await.1.contains("System is not ready"));
+        assert!(failure("/b").await.1.contains("400 Bad Request: no"));
+        let (is_temporary, text) = failure("/c").await;
+        assert!(!is_temporary && text.contains("hassio_api"));
+        assert!(failure("/core/api/config").await.1.contains("502"));
+        assert!(failure("/e").await.1.contains("cannot be read"));
     }
 
     #[tokio::test]
-    async fn a_silent_or_absent_supervisor_is_not_waited_for() {
+    async fn silent_or_absent_supervisor_fails_in_time() {
         let fake = FakeSupervisor::start().await;
-        let client = fake.client().within(Duration::from_millis(20));
+        let client = fake.client().with_timeout(Duration::from_millis(20));
         assert!(matches!(
             client.get_json::<Value>("/info").await,
-            Err(SupervisorError::Late(_))
+            Err(SupervisorError::Timeout(_))
         ));
         let gone = Supervisor::new("http://127.0.0.1:1", &SupervisorToken::new("x")).unwrap();
         assert!(matches!(
@@ -346,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_urls_are_taken_and_the_token_stays_hidden() {
+    fn url_must_be_plain_http_and_token_stays_hidden() {
         let token = SupervisorToken::new(TOKEN);
         for wrong in [
             "",

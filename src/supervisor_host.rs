@@ -16,7 +16,7 @@ use crate::supervisor::{Supervisor, SupervisorError};
 
 impl HostSource for Supervisor {
     fn query(&self, timeout: Duration) -> BoxFuture<'_, HostReport> {
-        async move { query_supervisor(&self.clone().within(timeout)).await }.boxed()
+        async move { query_supervisor(&self.clone().with_timeout(timeout)).await }.boxed()
     }
 
     fn is_remote(&self) -> bool {
@@ -80,7 +80,7 @@ async fn query_supervisor(supervisor: &Supervisor) -> HostReport {
 
 fn answered<T: Default>(answer: Result<T, SupervisorError>, missing: &mut Option<String>) -> T {
     answer.unwrap_or_else(|error| {
-        if error.is_passing() {
+        if error.is_temporary() {
             missing.get_or_insert(error.to_string());
         } else {
             warn!(%error, "the certificate does without this answer");
@@ -115,12 +115,12 @@ mod tests {
     #[tokio::test]
     async fn supervisor_names_the_host_and_its_addresses() {
         let fake = FakeSupervisor::start().await;
-        fake.answers(
+        fake.set_answer(
             "/info",
             200,
             r#"{"result":"ok","data":{"hostname":"Pi4","arch":"aarch64"}}"#,
         );
-        fake.answers(
+        fake.set_answer(
             "/network/info",
             200,
             r#"{"result":"ok","data":{"interfaces":[
@@ -129,7 +129,7 @@ mod tests {
                 {"interface":"wlan0","ipv4":null,"ipv6":null}],
               "docker":{"address":"172.30.32.0/23"}}}"#,
         );
-        fake.answers(
+        fake.set_answer(
             "/core/api/config",
             200,
             r#"{"internal_url":"http://ha.lan:8123"}"#,
@@ -154,9 +154,9 @@ mod tests {
     #[tokio::test]
     async fn only_temporary_failures_leave_report_incomplete() {
         let fake = FakeSupervisor::start().await;
-        fake.answers("/info", 200, r#"{"result":"ok","data":{"hostname":"pi4"}}"#);
-        fake.answers("/network/info", 403, "");
-        fake.answers("/core/api/config", 200, r#"{"internal_url":null}"#);
+        fake.set_answer("/info", 200, r#"{"result":"ok","data":{"hostname":"pi4"}}"#);
+        fake.set_answer("/network/info", 403, "");
+        fake.set_answer("/core/api/config", 200, r#"{"internal_url":null}"#);
         let source = fake.client();
         let report = source.query(LIMIT).await;
         assert_eq!(
@@ -164,7 +164,7 @@ mod tests {
             "a missing right does not come back by waiting"
         );
         assert!(report.facts.host.is_some());
-        fake.answers("/core/api/config", 502, "");
+        fake.set_answer("/core/api/config", 502, "");
         assert!(source.query(LIMIT).await.missing.unwrap().contains("502"));
     }
 

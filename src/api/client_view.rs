@@ -14,7 +14,7 @@ use crate::access::entitlement;
 use crate::app::App;
 use crate::areas::AreaJson;
 use crate::clients::{Client, with_areas};
-use crate::entities::permitted;
+use crate::entities::permitted_services;
 use crate::http::{ApiError, Reply, Request};
 use crate::lockers;
 use crate::tokens;
@@ -74,7 +74,7 @@ pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
     let areas = &found.client.areas;
     let enabled = areas.iter().filter(|area| area.is_enabled);
     let entities = enabled.clone().flat_map(|area| &area.entity_ids);
-    let may_call = entities.map(|id| (id.to_string(), permitted(&app, id)));
+    let may_call = entities.map(|id| (id.to_string(), permitted_services(&app, id)));
     let enabled: BTreeSet<_> = enabled.map(|area| area.id.clone()).collect();
     let mut rooms: Vec<String> = areas.iter().map(|area| area.id.to_string()).collect();
     rooms.push(found.client.client.kiosk().to_string());

@@ -1,14 +1,14 @@
-//! `/api/entities` (contract 6.3): entities over HTTP.
+//! Routes of `/api/entities` (`docs/protocol.md#entities`).
 
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::entities::{Asked, rows};
+use crate::entities::{ServiceCall, rows};
 use crate::http::{ApiError, Reply, Request, page};
 use wallcast_core::entity_id::EntityId;
 
-/// `GET /api/entities`: of its enabled areas for a tablet, of all that are known for an admin:
-/// Home Assistant is asked for those alone that some tablet may see.
+/// `GET /api/entities`: a client gets the entities of its enabled areas, an admin all cached ones.
+/// Only entities that some client may see are cached.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<String> = page::cursor(&request)?;
@@ -26,10 +26,11 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
 pub(super) async fn call(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let subject = request.principal()?.subject.clone();
     let actor = request.actor()?;
-    // Nothing tells whether an entity exists, nor whether it could.
+    // The same 403 for an invalid, unknown or forbidden entity: the answer must not reveal which
+    // exist.
     let entity = request.parameter("id").parse();
     let entity: EntityId = entity.map_err(|_| ApiError::forbidden())?;
-    let asked = Asked::from_fields(&mut request.fields()?)?;
-    let called = crate::entities::call(&app, &subject, &actor, entity, asked).await?;
-    request.done(&app.store, Reply::ok(&called)).await
+    let call = ServiceCall::from_fields(&mut request.fields()?)?;
+    let response = crate::entities::call_service(&app, &subject, &actor, entity, call).await?;
+    request.done(&app.store, Reply::ok(&response)).await
 }

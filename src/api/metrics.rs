@@ -10,7 +10,7 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// Every metric at this moment.
 pub(crate) fn text(app: &App) -> String {
-    let vitals = app.vitals();
+    let vitals = app.system_health();
     let totals = app.hub.metrics().totals();
     let (percentiles, deliveries) = (
         app.hub.metrics().percentiles(),

@@ -111,7 +111,7 @@ static ROUTES: &[Route] = routes![
     GET    "/metrics"                             Admin  stats::metrics,
     GET    "/api/openapi.json"                    Public openapi::get,
     GET    "/api/me"                              Proven tokens::me,
-    GET    "/api/house"                           Admin  system::house,
+    GET    "/api/house"                           Admin  system::server_info,
     GET    "/api/audit"                           Admin  audit::list,
     GET    "/api/events"                          Known  events::list,
     GET    "/api/areas"                           House  areas::list,

@@ -1,4 +1,4 @@
-//! `GET /api/house`: what an admin has to know to send people here: the address, the certificate.
+//! `GET /api/house`: version, address and certificate of this server, for admins.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::http::{ApiError, ListenerKind, Reply, Request};
 use local_tls::CertificateSource;
 use wallcast_core::clock::Timestamp;
 
-/// `{version, epoch, publicUrl, isIngress, certificate: {origin, fingerprint, expiresAt, authority}}`:
-/// `publicUrl` is where tablets reach the public listener, `origin` is `local` or `files`, and
-/// `authority` `{fingerprint}` of what `GET /ca.crt` gives, `null` where it gives nothing.
-pub(super) async fn house(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+/// `{version, epoch, publicUrl, isIngress, certificate: {origin, fingerprint, expiresAt,
+/// authority}}`. `publicUrl` is where clients reach the public listener. `origin` is `local` or
+/// `files`. `authority` is `{fingerprint}` of the CA in `GET /ca.crt`, or `null` if there is none.
+pub(super) async fn server_info(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let served = app.certificates.served();
     let authority = app.certificates.authority();
     let expires_at = served

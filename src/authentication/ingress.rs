@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::home::{Home, HomeError};
+use crate::home::{HomeAssistant, HomeError};
 use crate::http::ApiError;
 
 /// The user that Supervisor names; a second value would be a forged one.
@@ -32,7 +32,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct IngressAuthenticator {
     pub verify_admin: bool,
-    home: Home,
+    home: HomeAssistant,
     /// Held while Home Assistant is asked, so that it is asked once for all who wait.
     known: Mutex<Known>,
 }
@@ -91,7 +91,7 @@ impl Known {
 
 impl IngressAuthenticator {
     /// By the options.
-    pub fn new(config: &Config, home: Home) -> Self {
+    pub fn new(config: &Config, home: HomeAssistant) -> Self {
         Self {
             verify_admin: config.ingress_verify_admin,
             home,

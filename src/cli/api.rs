@@ -1,5 +1,6 @@
-//! The API as the command line asks it: through the running daemon's control socket, or else in this process.
-//! The only place that knows which of the two it is.
+//! HTTP API client of the command line: sends requests to the running daemon over its control
+//! socket, or handles them in this process if no daemon runs. No other code knows which of the two
+//! is used.
 
 use std::{future::Future, io, path::PathBuf, time::Duration};
 
@@ -17,54 +18,46 @@ use crate::{
     daemon::{self, Offline, StartError},
 };
 
-/// The biggest answer that is taken, in bytes: a page of a list is far smaller.
-const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+/// Maximum size of an answer, in bytes; a page of a list is far smaller.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Who answers.
+/// Where requests are handled.
 #[derive(Debug)]
-pub enum Api {
-    /// The daemon that runs on the data folder.
+pub enum ApiClient {
+    /// By the daemon that runs on the data folder.
     Daemon(ControlPath),
-    /// Nobody else: the folder is opened here, under its lock.
+    /// In this process, which opened the folder under its lock.
     Offline(Offline),
 }
 
-/// An answer of any status.
+/// An answer with any status.
 #[derive(Debug)]
-pub struct Reply {
-    /// The HTTP status.
+pub struct ApiReply {
     pub status: StatusCode,
-    /// The whole body.
     pub body: Bytes,
 }
 
-/// Why there is no good answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// The control socket is there, but not for us.
-    #[error("the daemon's socket in {} cannot be used: {cause}; run this as the user who runs the daemon", folder.display())]
-    Socket {
-        /// The data folder.
-        folder: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The daemon went away, or speaks something else.
+pub enum ApiClientError {
+    /// The control socket exists but cannot be used.
+    #[error("the daemon's socket in {} cannot be used: {cause}; run this command as the daemon's user", folder.display())]
+    Socket { folder: PathBuf, cause: io::Error },
+    /// The daemon is gone, or its answer is not the expected one.
     #[error("the daemon did not answer: {0}")]
     NoAnswer(String),
-    /// The API refused; its own words.
+    /// The API answered with an error; its message.
     #[error("{0}")]
     Refused(String),
-    /// No daemon runs, and the data folder cannot be opened here.
+    /// No daemon runs, and the data folder cannot be opened.
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-impl ApiError {
-    /// Whether an option is to blame.
+impl ApiClientError {
+    /// Whether an option has to be changed (exit code 2).
     pub fn is_option(&self) -> bool {
         matches!(self, Self::Start(error) if error.is_option())
     }
@@ -74,78 +67,88 @@ impl ApiError {
     }
 }
 
-impl Api {
-    /// The daemon if one runs on the data folder, otherwise the folder itself.
-    pub async fn open(config: Config) -> Result<Self, ApiError> {
-        match Self::beside_daemon(&config).await? {
+impl ApiClient {
+    /// Uses the daemon if one runs on the data folder, otherwise opens the folder itself.
+    pub async fn open(config: Config) -> Result<Self, ApiClientError> {
+        match Self::running_daemon(&config).await? {
             Some(api) => Ok(api),
             None => Ok(Self::Offline(daemon::offline(config).await?)),
         }
     }
 
-    /// The daemon, if one runs. A socket file that nobody listens on is what a killed daemon leaves: none runs.
-    pub async fn beside_daemon(config: &Config) -> Result<Option<Self>, ApiError> {
-        let unusable = |cause| ApiError::Socket {
+    /// The daemon, if one runs. A killed daemon leaves a socket file that refuses connections: that
+    /// counts as none.
+    pub async fn running_daemon(config: &Config) -> Result<Option<Self>, ApiClientError> {
+        let unusable = |cause| ApiClientError::Socket {
             folder: config.data_dir.clone(),
             cause,
         };
-        let nobody = |error: &io::Error| {
+        let is_absent = |error: &io::Error| {
             matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
             )
         };
-        let path = match ControlPath::of(&config.data_dir) {
+        let path = match ControlPath::in_folder(&config.data_dir) {
             Ok(path) => path,
-            Err(error) if nobody(&error) => return Ok(None),
+            Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(unusable(error)),
         };
         match UnixStream::connect(path.as_path()).await {
             Ok(_) => Ok(Some(Self::Daemon(path))),
-            Err(error) if nobody(&error) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(unusable(error)),
         }
     }
 
-    /// Sends one request and gives the answer, whatever its status. `path` begins with `/` and is encoded.
+    /// Sends one request and returns the answer with any status. `path` is percent-encoded and
+    /// begins with `/`.
     pub async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<ApiReply, ApiClientError> {
         let request = request(method, path, body)?;
         match self {
             Self::Offline(offline) => read(offline.call(request).await).await,
-            Self::Daemon(socket) => tokio::time::timeout(PATIENCE, exchange(socket, request))
-                .await
-                .map_err(|_| {
-                    ApiError::NoAnswer(format!("nothing within {} s", PATIENCE.as_secs()))
-                })?,
+            Self::Daemon(socket) => {
+                tokio::time::timeout(REQUEST_TIMEOUT, exchange(socket, request))
+                    .await
+                    .map_err(|_| {
+                        ApiClientError::NoAnswer(format!(
+                            "nothing within {} s",
+                            REQUEST_TIMEOUT.as_secs()
+                        ))
+                    })?
+            }
         }
     }
 
-    /// Sends one request and reads the good answer; any other status is the API's own error.
-    pub async fn ask<T: DeserializeOwned>(
+    /// Sends one request and parses the answer.
+    ///
+    /// # Errors
+    /// Any status other than 2xx becomes the API's own error message.
+    pub async fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<T, ApiError> {
-        let reply = self.send(method, path, body).await?.good()?;
-        serde_json::from_slice(&reply.body).map_err(ApiError::no_answer)
+    ) -> Result<T, ApiClientError> {
+        let reply = self.send(method, path, body).await?.require_success()?;
+        serde_json::from_slice(&reply.body).map_err(ApiClientError::no_answer)
     }
 }
 
-impl Reply {
-    /// This answer if its status is a good one, otherwise the error that the API put into words.
-    pub fn good(self) -> Result<Self, ApiError> {
+impl ApiReply {
+    /// The answer if its status is 2xx, otherwise the API's error message.
+    pub fn require_success(self) -> Result<Self, ApiClientError> {
         if self.status.is_success() {
             return Ok(self);
         }
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let text = body.get("error").and_then(Value::as_str);
-        Err(ApiError::Refused(match text {
+        Err(ApiClientError::Refused(match text {
             Some(text) => text.to_owned(),
             None => format!("the daemon answers {}", self.status),
         }))
@@ -156,7 +159,7 @@ fn request(
     method: Method,
     path: &str,
     body: Option<&Value>,
-) -> Result<Request<Full<Bytes>>, ApiError> {
+) -> Result<Request<Full<Bytes>>, ApiClientError> {
     let builder = Request::builder()
         .method(method)
         .uri(path)
@@ -167,41 +170,44 @@ fn request(
             .body(Full::from(json.to_string())),
         None => builder.body(Full::default()),
     };
-    request.map_err(ApiError::no_answer)
+    request.map_err(ApiClientError::no_answer)
 }
 
-async fn exchange(socket: &ControlPath, request: Request<Full<Bytes>>) -> Result<Reply, ApiError> {
+async fn exchange(
+    socket: &ControlPath,
+    request: Request<Full<Bytes>>,
+) -> Result<ApiReply, ApiClientError> {
     let stream = UnixStream::connect(socket.as_path())
         .await
-        .map_err(ApiError::no_answer)?;
+        .map_err(ApiClientError::no_answer)?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(ApiError::no_answer)?;
-    let asked = async move {
+        .map_err(ApiClientError::no_answer)?;
+    let answered = async move {
         let response = sender.send_request(request).await;
-        read(response.map_err(ApiError::no_answer)?).await
+        read(response.map_err(ApiClientError::no_answer)?).await
     };
-    // The connection's own errors reach the request as well, in its words.
-    let (reply, _) = tokio::join!(asked, connection);
+    // Connection errors also reach the request, as its error.
+    let (reply, _) = tokio::join!(answered, connection);
     reply
 }
 
-async fn read<B>(response: Response<B>) -> Result<Reply, ApiError>
+async fn read<B>(response: Response<B>) -> Result<ApiReply, ApiClientError>
 where
     B: hyper::body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let status = response.status();
-    let body = Limited::new(response.into_body(), LARGEST_ANSWER);
+    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
     let body = body
         .collect()
         .await
-        .map_err(ApiError::no_answer)?
+        .map_err(ApiClientError::no_answer)?
         .to_bytes();
-    Ok(Reply { status, body })
+    Ok(ApiReply { status, body })
 }
 
-/// Runs a short command's future on this thread.
+/// Runs a future on this thread.
 pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

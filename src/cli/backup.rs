@@ -1,10 +1,11 @@
-//! `wallcast backup`: the whole house in one file. It reads the database itself, since SQLite lets it do so beside the daemon.
+//! `wallcast backup`: copies all data into one file. Reads the database itself, which SQLite allows
+//! while the daemon runs.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, output, progress::Meter};
+use super::{CliError, output, progress::ProgressLine};
 use crate::config::Config;
 use wallcast_core::store::{
     backup::{Existing, back_up},
@@ -12,33 +13,33 @@ use wallcast_core::store::{
 };
 
 #[derive(Args)]
-pub(super) struct Backup {
-    /// The file to write; it holds the signing key, so keep it as safe as the house itself
+pub(super) struct BackupCommand {
+    /// The file to write; it contains the signing key, so keep it secret
     file: PathBuf,
-    /// Replace the file if there is one
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
 }
 
-impl Backup {
+impl BackupCommand {
     pub(super) fn run(self, config: &Config) -> Result<(), CliError> {
         let existing = match self.force {
             true => Existing::Replace,
             false => Existing::Keep,
         };
-        let meter = Meter::new();
-        let summary = back_up(&config.data_dir, &self.file, existing, &meter.hears())?;
-        drop(meter);
+        let progress = ProgressLine::new();
+        let summary = back_up(&config.data_dir, &self.file, existing, &progress.callback())?;
+        drop(progress);
         output::line(&output::printable(&format!(
-            "wrote {} ({}); it holds the signing key: keep it as safe as the house",
+            "wrote {} ({}); it contains the signing key: keep it secret",
             self.file.display(),
-            told(&summary)
+            summary_text(&summary)
         )))
     }
 }
 
-/// Size and contents in a few words.
-pub(super) fn told(summary: &Summary) -> String {
+/// Size and contents as text.
+pub(super) fn summary_text(summary: &Summary) -> String {
     let counted = |count: u64, thing: &str| match count {
         1 => format!("1 {thing}"),
         _ => format!("{count} {thing}s"),
@@ -63,7 +64,7 @@ mod tests {
     use super::size;
 
     #[test]
-    fn sizes_read_well() {
+    fn sizes_are_rounded_to_kb_and_mb() {
         let sizes = [4096, 126_976, 999_999, 1_250_000, 30_000_000].map(size);
         assert_eq!(sizes, ["5 kB", "127 kB", "1000 kB", "1.2 MB", "30.0 MB"]);
     }

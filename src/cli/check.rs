@@ -1,4 +1,4 @@
-//! `wallcast check`: the options as they were understood, then the data folder. It changes nothing.
+//! `wallcast check`: prints the options as understood and checks the data folder. Changes nothing.
 
 use super::{
     CliError,
@@ -26,14 +26,18 @@ pub(super) fn run(config: &Config) -> Result<(), CliError> {
     } else {
         let folder = config.data_dir.display();
         Err(CliError::Failed(format!(
-            "the data folder {folder} is not sound"
+            "the data folder {folder} has problems"
         )))
     }
 }
 
 fn rows(config: &Config) -> Vec<Vec<String>> {
-    let row = |name: &str| match config.provenance.of(name) {
-        Some(said) => vec![name.to_owned(), said.text.clone(), said.source.place(name)],
+    let row = |name: &str| match config.provenance.get(name) {
+        Some(value) => vec![
+            name.to_owned(),
+            value.text.clone(),
+            value.source.place(name),
+        ],
         None => vec![name.to_owned(), "none".to_owned(), "default".to_owned()],
     };
     ROWS.iter().map(|option| row(option.name)).collect()

@@ -1,16 +1,16 @@
-//! One flag for each row of the table of options. It knows no option by name and checks no value.
+//! Generates one flag per row of the option table. Knows no option by name and checks no value.
 
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::options::{self, Kind, ROWS, Row};
+use crate::config::options::{self, OptionKind, OptionRow, ROWS};
 
-/// The options that stood on the command line, by name, as they were typed.
+/// The option flags of a command line, unparsed.
 #[derive(Default)]
 pub(super) struct OptionFlags {
-    /// Name and text; a list given by several flags is joined by commas.
-    pub(super) said: Vec<(&'static str, String)>,
+    /// Name and text. The values of a repeated list flag are joined by commas.
+    pub(super) values: Vec<(&'static str, String)>,
 }
 
 impl Args for OptionFlags {
@@ -37,43 +37,43 @@ impl FromArgMatches for OptionFlags {
             };
             let texts: Vec<&str> = texts.map(String::as_str).collect();
             let text = match (&row.kind, texts.last()) {
-                (Kind::List(..), _) => texts.join(","),
+                (OptionKind::List(..), _) => texts.join(","),
                 (_, Some(last)) => (*last).to_owned(),
                 (_, None) => continue,
             };
-            self.said.push((row.name, text));
+            self.values.push((row.name, text));
         }
         Ok(())
     }
 }
 
-fn flag(row: &'static Row) -> Arg {
+fn flag(row: &'static OptionRow) -> Arg {
     let arg = Arg::new(row.name)
         .long(row.name.replace('_', "-"))
         .help(help(row))
         .help_heading(row.section)
         .next_line_help(true)
         .action(ArgAction::Append)
-        .allow_hyphen_values(matches!(row.kind, Kind::Number(..)))
+        .allow_hyphen_values(matches!(row.kind, OptionKind::Number(..)))
         .global(true);
     match &row.kind {
-        Kind::Switch => arg
+        OptionKind::Switch => arg
             .value_name("true|false")
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true"),
-        Kind::Number(..) => arg.value_name("N"),
-        Kind::Choice(words) => arg.value_name(words.join("|")),
-        Kind::Text(name, _) | Kind::Secret(name, _) => arg.value_name(*name),
-        Kind::List(item, _) => arg.value_name(format!("{item},…")),
+        OptionKind::Number(..) => arg.value_name("N"),
+        OptionKind::Choice(words) => arg.value_name(words.join("|")),
+        OptionKind::Text(name, _) | OptionKind::Secret(name, _) => arg.value_name(*name),
+        OptionKind::List(item, _) => arg.value_name(format!("{item},…")),
     }
 }
 
-fn help(row: &Row) -> String {
-    format!("{} [default: {}]", row.help, row.fallback)
+fn help(row: &OptionRow) -> String {
+    format!("{} [default: {}]", row.help, row.default)
 }
 
-/// Lets a command take every option flag without showing them in its help.
+/// Adds every option flag to a command, hidden in its help.
 pub(super) fn hide(command: Command) -> Command {
     let options_file = Arg::new("options_file")
         .long("options")
@@ -85,12 +85,12 @@ pub(super) fn hide(command: Command) -> Command {
         .args(ROWS.iter().map(|row| flag(row).hide(true)))
         .arg(options_file)
         .after_help(
-            "The daemon's options, such as --data-dir, are taken here too: see wallcast --help",
+            "The daemon's options, such as --data-dir, are accepted too: see wallcast --help",
         )
 }
 
-/// Makes `--switch false` one argument, `--switch=false`. A switch may also stand alone, so that clap
-/// would have to guess whether the next word belongs to it.
+/// Joins `--switch false` into `--switch=false`. A switch needs no value, so clap would otherwise
+/// take the next word for a separate argument.
 pub(super) fn join_switches(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
     for argument in arguments {
@@ -106,6 +106,8 @@ pub(super) fn join_switches(arguments: impl IntoIterator<Item = OsString>) -> Ve
 }
 
 fn is_switch(argument: &OsString) -> bool {
-    let mut switches = ROWS.iter().filter(|row| matches!(row.kind, Kind::Switch));
+    let mut switches = ROWS
+        .iter()
+        .filter(|row| matches!(row.kind, OptionKind::Switch));
     switches.any(|row| *argument == *options::flag(row.name))
 }

@@ -1,4 +1,5 @@
-//! `wallcast health`: one question to the running daemon, one line, an exit code that a container's health check reads.
+//! `wallcast health`: asks the running daemon for its health. One line and an exit code, for a
+//! container's health check.
 
 use std::time::Duration;
 
@@ -7,27 +8,27 @@ use serde_json::Value;
 
 use super::{
     CliError,
-    api::{Api, block_on},
+    api::{ApiClient, block_on},
     output,
 };
 use crate::config::Config;
 
-/// A health check that hangs is worse than one that fails.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A health check must fail rather than hang.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn run(config: &Config) -> Result<(), CliError> {
     block_on(async {
-        tokio::time::timeout(PATIENCE, ask(config))
+        tokio::time::timeout(HEALTH_TIMEOUT, check_health(config))
             .await
             .unwrap_or_else(|_| {
-                let text = format!("unhealthy: no answer within {} s", PATIENCE.as_secs());
+                let text = format!("unhealthy: no answer within {} s", HEALTH_TIMEOUT.as_secs());
                 Err(CliError::Failed(text))
             })
     })?
 }
 
-async fn ask(config: &Config) -> Result<(), CliError> {
-    let Some(api) = Api::beside_daemon(config).await? else {
+async fn check_health(config: &Config) -> Result<(), CliError> {
+    let Some(api) = ApiClient::running_daemon(config).await? else {
         let folder = config.data_dir.display();
         let text = format!("unhealthy: no daemon runs on the data folder {folder}");
         return Err(CliError::Failed(text));
@@ -43,7 +44,7 @@ async fn ask(config: &Config) -> Result<(), CliError> {
     Err(CliError::Failed(text))
 }
 
-/// What the daemon says of its parts, as ` (database disconnected, …)`.
+/// The state of the daemon's services, as ` (database disconnected, …)`.
 fn services(body: &Value) -> String {
     let Some(services) = body.get("services").and_then(Value::as_object) else {
         return String::new();

@@ -1,8 +1,9 @@
-//! The command line: what was typed becomes one command, and its end becomes an exit code (0 well, 1 failed, 2 wrongly said).
-//! A command prints what was asked for on stdout; everything else, and every error in one line, goes to stderr.
+//! The command line: parses the arguments, runs one command, and sets the exit code (0 success, 1
+//! failure, 2 wrong usage or option). The command's result goes to stdout; everything else, and
+//! every error as one line, goes to stderr.
 
 pub mod api;
-pub mod failure;
+pub mod error;
 pub mod flags;
 pub mod output;
 
@@ -22,15 +23,15 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Environment, Sources, load, load::DEFAULT_OPTIONS_FILE};
 
-pub use failure::CliError;
+pub use error::CliError;
 use flags::OptionFlags;
 
 const AFTER_HELP: &str = "\
-Without a command wallcast serves. Each option may also stand in the options file (data_dir) or in the
-environment (WALLCAST_DATA_DIR); a flag wins over the environment, and that over the file.
+Without a command, wallcast runs the daemon. Options can also be set in the options file (data_dir) or in the
+environment (WALLCAST_DATA_DIR). A flag overrides the environment, which overrides the file.
 Lists are separated by commas.";
 
-/// Wallcast pairs wall tablets with Home Assistant and tells them what happens in the house.
+/// Wallcast pairs wall tablets with Home Assistant and sends them live events
 #[derive(Parser)]
 #[command(name = "wallcast", version, after_help = AFTER_HELP)]
 struct Cli {
@@ -49,36 +50,37 @@ struct Cli {
 enum Command {
     /// Run the daemon (what wallcast does without a command)
     Serve,
-    /// Make, list and revoke tokens
+    /// Create, list and revoke tokens
     #[command(subcommand, arg_required_else_help = false)]
-    Token(token::Token),
-    /// Copy the whole house into one file, beside a running daemon or without one
-    Backup(backup::Backup),
-    /// Put a backup in place of the house; the daemon must be stopped
-    Restore(restore::Restore),
-    /// Show the options and where each came from, look at the data folder, and exit
+    Token(token::TokenCommand),
+    /// Copy all data into one file; works while the daemon runs
+    Backup(backup::BackupCommand),
+    /// Replace all data with a backup; the daemon must be stopped
+    Restore(restore::RestoreCommand),
+    /// Show the options and where each came from, check the data folder, and exit
     Check,
-    /// Ask the running daemon whether all is well (for a container's health check)
+    /// Ask the running daemon for its health (for a container's health check)
     Health,
-    /// Connect to a Wallcast and print what it tells
-    Watch(watch::Watch),
+    /// Connect to a Wallcast server and print its events
+    Watch(watch::WatchCommand),
 }
 
-/// Runs one command line to its end. The first argument is the program's name.
+/// Runs one command line. The first argument is the program's name.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
     let arguments = flags::join_switches(arguments);
-    // In a statement of its own: the grammar takes a quarter of a megabyte, and the daemon needs none of it.
+    // A separate statement, so that the parser is freed: it takes a quarter of a megabyte, and the
+    // daemon does not need it.
     let parsed = command().try_get_matches_from_mut(&arguments);
-    let ended = match parsed {
+    let result = match parsed {
         Ok(matches) => Cli::from_arg_matches(&matches)
             .map_err(|error| CliError::Usage(error.to_string()))
             .and_then(|cli| run(cli, Environment::new(variables))),
-        Err(error) => usage::answer(&error, &mut command(), &arguments),
+        Err(error) => usage::handle(&error, &mut command(), &arguments),
     };
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }
@@ -89,7 +91,7 @@ fn run(cli: Cli, environment: Environment) -> Result<(), CliError> {
         options_file: cli.options_file,
         default_file: DEFAULT_OPTIONS_FILE.into(),
         environment,
-        flags: cli.options.said,
+        flags: cli.options.values,
     };
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(load(&sources)?),
@@ -98,12 +100,12 @@ fn run(cli: Cli, environment: Environment) -> Result<(), CliError> {
         Command::Restore(restore) => restore.run(&load(&sources)?),
         Command::Check => check::run(&load(&sources)?),
         Command::Health => health::run(&load(&sources)?),
-        // A terminal client is at home on any machine; the daemon's options do not concern it.
+        // The terminal client runs on any machine and does not read the daemon's options.
         Command::Watch(watch) => watch.run(&sources.environment),
     }
 }
 
-/// The whole grammar. Only the commands that run on all options show them in their help.
+/// The argument parser. Only commands that use all options list them in their help.
 fn command() -> clap::Command {
     use clap::CommandFactory;
     Cli::command().mut_subcommands(|subcommand| match subcommand.get_name() {
@@ -115,7 +117,7 @@ fn command() -> clap::Command {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_grammar_is_sound() {
+    fn command_definitions_are_valid() {
         super::command().debug_assert();
     }
 }

@@ -1,10 +1,10 @@
-//! What goes to stdout: whole lines, flushed, free of control characters that others chose.
+//! Output to stdout and stderr: whole lines, flushed, without control characters.
 
 use std::io::{self, Write};
 
 use super::CliError;
 
-/// Prints one line, which must be printable already, and hands it over at once.
+/// Prints one line to stdout and flushes it. The caller makes the text printable.
 pub(super) fn line(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
@@ -12,20 +12,20 @@ pub(super) fn line(text: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Says something about the command itself, on stderr; nobody listening is fine.
+/// Prints a note about the command itself to stderr. Ignores a closed stderr.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(text));
 }
 
-/// The text with every control character replaced by a space: names come from tablets,
-/// and a terminal obeys what it prints.
+/// Replaces control characters by spaces: names come from tablets, and a terminal would interpret
+/// escape sequences.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
 
-/// Rows of cells as columns, two blanks apart; every cell is made printable.
+/// Formats rows as aligned columns, two spaces apart. Makes every cell printable.
 pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
     let cells: Vec<Vec<String>> = rows
         .iter()
@@ -53,12 +53,12 @@ mod tests {
     use super::{printable, table};
 
     #[test]
-    fn control_characters_never_reach_the_terminal() {
+    fn printable_replaces_control_characters() {
         assert_eq!(printable("a\x1b[2Jb\nc\u{9b}d"), "a [2Jb c d");
     }
 
     #[test]
-    fn columns_line_up() {
+    fn table_columns_are_aligned() {
         let rows = [
             vec!["é".to_owned(), "b".to_owned()],
             vec!["long".to_owned(), String::new()],

@@ -1,4 +1,4 @@
-//! How far a long copy is, on stderr, for somebody who watches it there. Nothing into a log or a pipe.
+//! Progress of a long copy on stderr, if that is a terminal. Prints nothing into a log or a pipe.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -8,53 +8,52 @@ use std::{
 
 use wallcast_core::store::snapshot::Progress;
 
-/// Less than this long is not worth a word, nor another one.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Delay before the first update, and between updates.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// One line that is written over and over; gone when dropped.
-pub(super) struct Meter {
-    state: Arc<Mutex<State>>,
+/// One line that is overwritten with each update and erased on drop.
+pub(super) struct ProgressLine {
+    state: Arc<Mutex<ProgressState>>,
 }
 
-struct State {
-    is_watched: bool,
-    told_at: Instant,
-    has_told: bool,
+struct ProgressState {
+    is_terminal: bool,
+    updated_at: Instant,
+    is_shown: bool,
 }
 
-impl Meter {
-    /// A meter that has not shown itself yet.
+impl ProgressLine {
     pub(super) fn new() -> Self {
         Self {
-            state: Arc::new(Mutex::new(State {
-                is_watched: io::stderr().is_terminal(),
-                told_at: Instant::now(),
-                has_told: false,
+            state: Arc::new(Mutex::new(ProgressState {
+                is_terminal: io::stderr().is_terminal(),
+                updated_at: Instant::now(),
+                is_shown: false,
             })),
         }
     }
 
-    /// What the copy tells.
-    pub(super) fn hears(&self) -> Progress {
+    /// The callback for the copy.
+    pub(super) fn callback(&self) -> Progress {
         let state = Arc::clone(&self.state);
         Arc::new(move |done, total| {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            if !state.is_watched || state.told_at.elapsed() < PAUSE {
+            if !state.is_terminal || state.updated_at.elapsed() < UPDATE_INTERVAL {
                 return;
             }
-            state.told_at = Instant::now();
-            state.has_told = true;
+            state.updated_at = Instant::now();
+            state.is_shown = true;
             let percent = done.saturating_mul(100) / total.max(1);
-            // Nobody listening is fine.
+            // A closed stderr is ignored.
             let _ = write!(io::stderr(), "\rcopying: {percent} %");
         })
     }
 }
 
-impl Drop for Meter {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.has_told {
+        if state.is_shown {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }

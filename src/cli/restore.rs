@@ -1,10 +1,11 @@
-//! `wallcast restore`: a backup in place of the house, while no daemon runs. It says which tokens come back with it.
+//! `wallcast restore`: replaces all data with a backup while no daemon runs, and lists the tokens
+//! that are valid again.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, backup::told, output, progress::Meter};
+use super::{CliError, backup::summary_text, output, progress::ProgressLine};
 use crate::{
     config::Config,
     tokens::{self, Standing},
@@ -15,48 +16,51 @@ use wallcast_core::{
 };
 
 #[derive(Args)]
-pub(super) struct Restore {
-    /// A file that wallcast backup wrote, or any copy of a house's database
+pub(super) struct RestoreCommand {
+    /// A file that wallcast backup wrote, or any copy of a Wallcast database
     file: PathBuf,
 }
 
-const TITLES: [&str; 5] = ["JTI", "ROLE", "SUBJECT", "NAME", "EXPIRES"];
+const COLUMN_TITLES: [&str; 5] = ["JTI", "ROLE", "SUBJECT", "NAME", "EXPIRES"];
 
-impl Restore {
+impl RestoreCommand {
     pub(super) fn run(self, config: &Config) -> Result<(), CliError> {
         let source = restore::open(&self.file)?;
-        let standing = source
+        let valid_tokens = source
             .read(|db| tokens::standing(db, Timestamp::now()))
             .map_err(|error| RestoreError::Unreadable {
                 file: self.file.clone(),
                 cause: error.into(),
             })?;
-        let meter = Meter::new();
-        let replaced = source.restore_into(&config.data_dir, &meter.hears())?;
-        drop(meter);
-        say(&format!(
+        let progress = ProgressLine::new();
+        let replaced = source.restore_into(&config.data_dir, &progress.callback())?;
+        drop(progress);
+        print(&format!(
             "restored {} from {} ({}), made {}",
             replaced.database.display(),
             self.file.display(),
-            told(&replaced.summary),
+            summary_text(&replaced.summary),
             replaced.summary.made_at
         ))?;
         if let Some(kept) = &replaced.kept {
-            say(&format!("the old house is kept in {}", kept.display()))?;
+            print(&format!(
+                "the previous database is kept in {}",
+                kept.display()
+            ))?;
         }
-        tell(&standing)
+        list_tokens(&valid_tokens)
     }
 }
 
-fn tell(standing: &[Standing]) -> Result<(), CliError> {
-    if standing.is_empty() {
-        return say("no token came back with it");
+fn list_tokens(tokens: &[Standing]) -> Result<(), CliError> {
+    if tokens.is_empty() {
+        return print("the backup contains no valid token");
     }
-    say(
-        "these tokens stand again; revoke those that you do not want by `wallcast token revoke JTI`",
+    print(
+        "these tokens are valid again; revoke those you do not want with `wallcast token revoke JTI`",
     )?;
-    let mut rows = vec![TITLES.map(str::to_owned).to_vec()];
-    rows.extend(standing.iter().map(|token| {
+    let mut rows = vec![COLUMN_TITLES.map(str::to_owned).to_vec()];
+    rows.extend(tokens.iter().map(|token| {
         vec![
             token.jti.to_string(),
             token.role.clone(),
@@ -71,6 +75,6 @@ fn tell(standing: &[Standing]) -> Result<(), CliError> {
     Ok(())
 }
 
-fn say(text: &str) -> Result<(), CliError> {
+fn print(text: &str) -> Result<(), CliError> {
     output::line(&output::printable(text))
 }

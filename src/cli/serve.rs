@@ -1,12 +1,12 @@
-//! `wallcast serve`: the log, the runtime, the daemon. It prints nothing itself.
+//! `wallcast serve`: sets up the log and the runtime, and runs the daemon. Prints nothing itself.
 
 use std::thread::available_parallelism;
 
 use super::CliError;
 use crate::{config::Config, daemon, logging};
 
-/// More workers than this only cost memory: the daemon waits far more than it computes.
-const MOST_WORKERS: usize = 4;
+/// Maximum worker threads. The daemon mostly waits, so more would only cost memory.
+const MAX_WORKERS: usize = 4;
 
 pub(super) fn run(config: Config) -> Result<(), CliError> {
     logging::init(config.log_level, config.log_format)
@@ -14,10 +14,10 @@ pub(super) fn run(config: Config) -> Result<(), CliError> {
     if !config.ingress_verify_admin {
         tracing::warn!(
             option = "ingress_verify_admin",
-            "off: whoever comes through ingress is an admin"
+            "off: everyone who comes through ingress is an admin"
         );
     }
-    let workers = available_parallelism().map_or(1, |n| n.get().min(MOST_WORKERS));
+    let workers = available_parallelism().map_or(1, |n| n.get().min(MAX_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("wallcast")

@@ -1,4 +1,5 @@
-//! `wallcast token`: make, list and revoke tokens, through the API. A fresh token goes to stdout, bare, and nowhere else.
+//! `wallcast token`: creates, lists and revokes tokens through the API. A new token is printed
+//! alone on stdout and nowhere else.
 
 use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
@@ -8,42 +9,42 @@ use serde_json::{Value, json};
 
 use super::{
     CliError,
-    api::{Api, block_on},
+    api::{ApiClient, block_on},
     output,
 };
 use crate::config::Config;
 
 #[derive(Subcommand)]
-pub(super) enum Token {
-    /// Make a token and print it, shown this once
-    Create(Create),
-    /// List the tokens; what they are is never shown again
-    List(List),
-    /// End a token at once, everywhere
-    Revoke(Revoke),
+pub(super) enum TokenCommand {
+    /// Create a token and print it; it is not shown again
+    Create(CreateToken),
+    /// List the tokens' ids and properties, never the tokens themselves
+    List(ListTokens),
+    /// Revoke a token; it stops working at once
+    Revoke(RevokeToken),
 }
 
 #[derive(Args)]
-pub(super) struct Create {
-    /// Who the token speaks for
+pub(super) struct CreateToken {
+    /// Role of the token's subject
     #[arg(long)]
-    role: Role,
-    /// The id that it speaks for: a client's, a user's
+    role: TokenRole,
+    /// Id of the client or user that the token is for
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
-    /// What the list of tokens calls it
+    /// Name of the token in the list
     #[arg(long, default_value = "made on the command line")]
     name: String,
-    /// How long it stands, in days
+    /// Lifetime in days
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=36_500), conflicts_with = "ttl")]
     ttl_days: Option<u64>,
-    /// How long it stands, in seconds
+    /// Lifetime in seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     ttl: Option<u64>,
-    /// The user's address, carried in the token
+    /// The user's email address, contained in the token
     #[arg(long)]
     email: Option<String>,
-    /// The organisation that the token belongs to
+    /// The organization that the token belongs to
     #[arg(long, value_name = "ID")]
     organization_id: Option<String>,
     /// The tenant that the token belongs to
@@ -52,34 +53,34 @@ pub(super) struct Create {
 }
 
 #[derive(Args)]
-pub(super) struct List {
+pub(super) struct ListTokens {
     /// Print the API's JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args)]
-pub(super) struct Revoke {
-    /// The token's id, as the list shows it
-    // One in 64 begins with a hyphen.
+pub(super) struct RevokeToken {
+    /// The token's id, as shown by the list
+    // One jti in 64 begins with a hyphen.
     #[arg(allow_hyphen_values = true)]
     jti: String,
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Role {
+enum TokenRole {
     Admin,
     Client,
     User,
 }
 
-const SECONDS_A_DAY: u64 = 86_400;
+const SECONDS_PER_DAY: u64 = 86_400;
 
-impl Token {
+impl TokenCommand {
     pub(super) fn run(self, config: Config) -> Result<(), CliError> {
         block_on(async {
-            let api = Box::pin(Api::open(config)).await?;
+            let api = Box::pin(ApiClient::open(config)).await?;
             match self {
                 Self::Create(create) => create.run(&api).await,
                 Self::List(list) => list.run(&api).await,
@@ -90,19 +91,23 @@ impl Token {
 }
 
 #[derive(Deserialize)]
-struct Created {
+struct CreatedToken {
     token: String,
 }
 
-impl Create {
-    async fn run(self, api: &Api) -> Result<(), CliError> {
+impl CreateToken {
+    async fn run(self, api: &ApiClient) -> Result<(), CliError> {
         let body = self.body();
-        let created: Created = api.ask(Method::POST, "/api/tokens", Some(&body)).await?;
+        let created: CreatedToken = api
+            .request(Method::POST, "/api/tokens", Some(&body))
+            .await?;
         output::line(&created.token)
     }
 
     fn body(self) -> Value {
-        let seconds = self.ttl.or(self.ttl_days.map(|days| days * SECONDS_A_DAY));
+        let seconds = self
+            .ttl
+            .or(self.ttl_days.map(|days| days * SECONDS_PER_DAY));
         let mut body = json!({
             "role": self.role,
             "subject": self.subject,
@@ -121,12 +126,12 @@ impl Create {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
+struct TokenPage {
     tokens: Vec<Value>,
     next_cursor: Option<String>,
 }
 
-/// A column of the table: its title, and the API's key for it.
+/// Column title and API key.
 const COLUMNS: [(&str, &str); 7] = [
     ("JTI", "jti"),
     ("ROLE", "role"),
@@ -137,12 +142,12 @@ const COLUMNS: [(&str, &str); 7] = [
     ("REVOKED", "revokedAt"),
 ];
 
-impl List {
-    async fn run(self, api: &Api) -> Result<(), CliError> {
+impl ListTokens {
+    async fn run(self, api: &ApiClient) -> Result<(), CliError> {
         let mut tokens = Vec::new();
         let mut path = "/api/tokens?limit=100".to_owned();
         loop {
-            let page: Page = api.ask(Method::GET, &path, None).await?;
+            let page: TokenPage = api.request(Method::GET, &path, None).await?;
             tokens.extend(page.tokens);
             let Some(cursor) = page.next_cursor else {
                 break;
@@ -172,11 +177,13 @@ fn row(token: &Value) -> Vec<String> {
     COLUMNS.iter().map(|(_, key)| cell(key)).collect()
 }
 
-impl Revoke {
-    async fn run(self, api: &Api) -> Result<(), CliError> {
+impl RevokeToken {
+    async fn run(self, api: &ApiClient) -> Result<(), CliError> {
         let jti = utf8_percent_encode(&self.jti, NON_ALPHANUMERIC);
         let path = format!("/api/tokens/{jti}");
-        api.send(Method::DELETE, &path, None).await?.good()?;
+        api.send(Method::DELETE, &path, None)
+            .await?
+            .require_success()?;
         output::line(&output::printable(&format!("revoked {}", self.jti)))
     }
 }

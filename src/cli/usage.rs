@@ -1,4 +1,5 @@
-//! What clap says, in this program's manner: help on stdout as it is, an error in one line that tells what is allowed.
+//! Turns clap's results into this program's output: help on stdout unchanged, an error as one line
+//! that lists what is allowed.
 
 use std::{ffi::OsString, io::Write};
 
@@ -6,10 +7,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::CliError;
 
-/// Prints what was asked for (help, version), or gives the error for what was wrongly typed.
-pub(super) fn answer(
+/// Prints help or the version, or returns the usage error.
+pub(super) fn handle(
     error: &clap::Error,
-    grammar: &mut clap::Command,
+    definition: &mut clap::Command,
     arguments: &[OsString],
 ) -> Result<(), CliError> {
     if matches!(
@@ -21,9 +22,9 @@ pub(super) fn answer(
         stdout.flush()?;
         return Ok(());
     }
-    grammar.build();
-    let command = meant(grammar, arguments);
-    let said = first_part(&error.render().to_string());
+    definition.build();
+    let command = subcommand(definition, arguments);
+    let message = first_part(&error.render().to_string());
     let line = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) if flag.starts_with('-') => {
             let flags = command.get_arguments().filter_map(|arg| arg.get_long());
@@ -36,23 +37,23 @@ pub(super) fn answer(
                 .get_subcommands()
                 .map(|sub| sub.get_name())
                 .collect();
-            format!("{said}; allowed: {}", names.join(", "))
+            format!("{message}; allowed: {}", names.join(", "))
         }
-        _ => said,
+        _ => message,
     };
     let name = command.get_bin_name().unwrap_or("wallcast");
     Err(CliError::Usage(format!("{line}; see `{name} --help`")))
 }
 
-/// The command whose arguments were being read: each word that names a subcommand leads one deeper.
-fn meant<'a>(grammar: &'a clap::Command, arguments: &[OsString]) -> &'a clap::Command {
+/// The subcommand that the arguments lead to: each word that names a subcommand descends one level.
+fn subcommand<'a>(definition: &'a clap::Command, arguments: &[OsString]) -> &'a clap::Command {
     let words = arguments.iter().skip(1);
-    words.fold(grammar, |command, word| {
+    words.fold(definition, |command, word| {
         command.find_subcommand(word).unwrap_or(command)
     })
 }
 
-/// Clap's message without its usage and hints, in one line.
+/// Clap's message without usage and hints, as one line.
 fn first_part(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let message = lines.take_while(|line| {

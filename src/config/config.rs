@@ -1,5 +1,5 @@
-//! What the options mean: every default resolved, every value parsed into its type and checked against the others.
-//! It reads no file and no environment; it never sees text that is not an option's.
+//! The typed configuration: all defaults resolved, every value parsed and checked against the
+//! others. Reads no file and no environment.
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -7,280 +7,284 @@ use hyper::Uri;
 use rustls::pki_types::ServerName;
 use tracing::level_filters::LevelFilter;
 
-use crate::entities::allowed::Allowed;
+use crate::entities::allowed::AllowedService;
 
 use super::{
-    IpNet, OptionError, Options, Origin, Provenance, Secret,
-    options::{self, Kind, List},
+    IpNet, OptionError, Provenance, RawOptions, Secret, WebOrigin,
+    options::{self, ListValue, OptionKind},
 };
 
-/// The options as the rest of the program sees them. Contract, sections 2 and 8.
+/// The configuration as the rest of the program sees it (`docs/protocol.md#options`).
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whether `SUPERVISOR_TOKEN` was in the environment, and what it said.
+    /// The environment variable `SUPERVISOR_TOKEN`; set only in the add-on.
     pub supervisor_token: Option<Secret>,
     /// Addresses of the public TLS listener; at least one.
     pub listen: Vec<SocketAddr>,
-    /// Addresses of the ingress listener; empty is off.
+    /// Addresses of the ingress listener; empty if it is off.
     pub ingress_listen: Vec<SocketAddr>,
-    /// Peers that the ingress listener serves.
+    /// Peers that may connect to the ingress listener.
     pub ingress_from: Vec<IpNet>,
-    /// Whether an ingress user is looked up in Home Assistant; `false` must be warned of at each start.
+    /// Whether Home Assistant is asked which ingress users are admins. If `false`, all of them are,
+    /// and each start logs a warning.
     pub ingress_verify_admin: bool,
-    /// Addresses of the plain listener; empty is off. All loopback unless the owner allowed others.
+    /// Addresses of the plain listener; empty if it is off. Loopback only, unless
+    /// `plain_allow_remote` is set.
     pub plain_listen: Vec<SocketAddr>,
-    /// Peers whose `X-Forwarded-For` counts.
+    /// Peers whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Other origins that browsers may call us from.
-    pub cors_origins: Vec<Origin>,
-    /// The data folder; it need not exist yet.
+    /// Further web origins whose pages may call the API.
+    pub cors_origins: Vec<WebOrigin>,
+    /// The data folder; it may not exist yet.
     pub data_dir: PathBuf,
-    /// The certificate to serve if both files exist; `None` if the owner set both options empty.
+    /// The certificate to serve if both files exist; `None` if an option is set to an empty text.
     pub certificate: Option<CertificateFiles>,
-    /// Further names of the leaf certificate; not yet held against the CA's name constraints.
+    /// Further names of the leaf certificate, not yet checked against the CA's name constraints.
     pub tls_names: Vec<ServerName<'static>>,
-    /// How much is logged.
     pub log_level: LevelFilter,
-    /// How it is written.
     pub log_format: LogFormat,
-    /// Life of a paired tablet's token.
+    /// Lifetime of a paired client's token.
     pub client_token_life: Duration,
-    /// Life of a pairing code or request.
+    /// Lifetime of a pairing code or pairing request.
     pub pairing_ttl: Duration,
-    /// Time between two heartbeats.
+    /// Interval between heartbeats.
     pub heartbeat: Duration,
-    /// New unauthenticated sockets a minute from one address.
+    /// New unauthenticated sockets per minute and address.
     pub connections_per_minute: u32,
-    /// Open connections in all.
+    /// Maximum open connections.
     pub max_connections: usize,
-    /// Open sessions of one client.
+    /// Maximum open sessions per client.
     pub max_sessions_per_client: usize,
-    /// Size of one message from an authenticated session, in bytes.
+    /// Maximum size of a message from an authenticated session, in bytes.
     pub max_message_bytes: usize,
-    /// Messages a second from one session.
+    /// Messages per second and session.
     pub messages_per_second: u32,
-    /// Time from connecting to `authenticate`.
+    /// Time limit from connecting to `authenticate`.
     pub auth_timeout: Duration,
-    /// How long an event is kept, as far as `history_events` lets it.
+    /// Maximum age of events in the history.
     pub history_life: Duration,
-    /// How many events are kept, as far as `history_life` lets them.
+    /// Maximum number of events in the history.
     pub history_events: u32,
-    /// How long the audit and what is finished is kept.
+    /// How long audit entries and finished records are kept.
     pub archive_life: Duration,
-    /// Supervisor's base address, `http` or `https`, without a slash at its end.
+    /// Supervisor's base URL, `http` or `https`, without a trailing slash.
     pub supervisor_url: Uri,
-    /// Home Assistant's own base address, without a slash at its end. In the add-on Supervisor's proxy counts instead.
+    /// Home Assistant's base URL, without a trailing slash. Ignored in the add-on, which uses
+    /// Supervisor's proxy.
     pub ha_url: Option<Uri>,
-    /// What opens it.
+    /// A long-lived access token for `ha_url`.
     pub ha_token: Option<Secret>,
-    /// What may be done with entities; empty is nothing.
-    pub allowed_services: Vec<Allowed>,
-    /// Who said what: for reports, and for errors found after loading.
+    /// Services that may be called; empty means none.
+    pub allowed_services: Vec<AllowedService>,
+    /// Where each value came from, for reports and for errors found after loading.
     pub provenance: Provenance,
 }
 
-/// Where the certificate and its key lie. Neither file need exist.
+/// Paths of the certificate and its key. The files may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The chain, PEM.
+    /// PEM certificate chain.
     pub certfile: PathBuf,
-    /// The private key, PEM.
+    /// PEM private key.
     pub keyfile: PathBuf,
 }
 
-/// How a log line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-const SECONDS_A_DAY: u64 = 86_400;
+const SECONDS_PER_DAY: u64 = 86_400;
 
 impl Config {
-    /// Whether this process runs as a Home Assistant add-on.
     pub fn in_addon(&self) -> bool {
         self.supervisor_token.is_some()
     }
 
-    /// Gives what was said its meaning, or names the first option that has none.
+    /// Parses and checks the raw options.
+    ///
+    /// # Errors
+    /// The first option with an invalid value.
     pub fn resolve(
-        said: Options,
+        raw: RawOptions,
         provenance: Provenance,
         supervisor_token: Option<Secret>,
     ) -> Result<Self, OptionError> {
-        let read = Reader { provenance };
+        let parser = OptionParser { provenance };
         let config = Self {
             supervisor_token,
-            listen: read.some("listen", said.listen)?,
-            ingress_listen: read.unless_off("ingress_listen", said.ingress_listen)?,
-            ingress_from: read.some("ingress_from", said.ingress_from)?,
-            ingress_verify_admin: read.said("ingress_verify_admin", said.ingress_verify_admin)?,
-            plain_listen: read.plain(said.plain_listen, said.plain_allow_remote)?,
-            trusted_proxies: read.list("trusted_proxies", said.trusted_proxies)?,
-            cors_origins: read.list("cors_origins", said.cors_origins)?,
-            data_dir: read.path("data_dir", said.data_dir)?,
-            certificate: read.certificate(said.certfile, said.keyfile)?,
-            tls_names: read.server_names("tls_names", said.tls_names)?,
-            log_level: read.parsed("log_level", said.log_level)?,
-            log_format: read.parsed("log_format", said.log_format)?,
-            client_token_life: read.days("client_token_days", said.client_token_days)?,
-            pairing_ttl: read.seconds("pairing_ttl_seconds", said.pairing_ttl_seconds)?,
-            heartbeat: read.seconds("heartbeat_seconds", said.heartbeat_seconds)?,
-            connections_per_minute: read
-                .number("connections_per_minute", said.connections_per_minute)?,
-            max_connections: read.number("max_connections", said.max_connections)?,
-            max_sessions_per_client: read
-                .number("max_sessions_per_client", said.max_sessions_per_client)?,
-            max_message_bytes: read.number("max_message_bytes", said.max_message_bytes)?,
-            messages_per_second: read.number("messages_per_second", said.messages_per_second)?,
-            auth_timeout: read.seconds("auth_timeout_seconds", said.auth_timeout_seconds)?,
-            history_life: read.days("history_days", said.history_days)?,
-            history_events: read.number("history_events", said.history_events)?,
-            archive_life: read.days("archive_days", said.archive_days)?,
-            supervisor_url: read.url("supervisor_url", said.supervisor_url)?,
-            ha_url: read.optional_url("ha_url", said.ha_url)?,
-            ha_token: read.secret("ha_token", said.ha_token)?,
-            allowed_services: read.list("allowed_services", said.allowed_services)?,
-            provenance: read.provenance,
+            listen: parser.non_empty_list("listen", raw.listen)?,
+            ingress_listen: parser.list_or_off("ingress_listen", raw.ingress_listen)?,
+            ingress_from: parser.non_empty_list("ingress_from", raw.ingress_from)?,
+            ingress_verify_admin: parser
+                .required("ingress_verify_admin", raw.ingress_verify_admin)?,
+            plain_listen: parser.plain_listen(raw.plain_listen, raw.plain_allow_remote)?,
+            trusted_proxies: parser.list("trusted_proxies", raw.trusted_proxies)?,
+            cors_origins: parser.list("cors_origins", raw.cors_origins)?,
+            data_dir: parser.path("data_dir", raw.data_dir)?,
+            certificate: parser.certificate(raw.certfile, raw.keyfile)?,
+            tls_names: parser.server_names("tls_names", raw.tls_names)?,
+            log_level: parser.parsed("log_level", raw.log_level)?,
+            log_format: parser.parsed("log_format", raw.log_format)?,
+            client_token_life: parser.days("client_token_days", raw.client_token_days)?,
+            pairing_ttl: parser.seconds("pairing_ttl_seconds", raw.pairing_ttl_seconds)?,
+            heartbeat: parser.seconds("heartbeat_seconds", raw.heartbeat_seconds)?,
+            connections_per_minute: parser
+                .number("connections_per_minute", raw.connections_per_minute)?,
+            max_connections: parser.number("max_connections", raw.max_connections)?,
+            max_sessions_per_client: parser
+                .number("max_sessions_per_client", raw.max_sessions_per_client)?,
+            max_message_bytes: parser.number("max_message_bytes", raw.max_message_bytes)?,
+            messages_per_second: parser.number("messages_per_second", raw.messages_per_second)?,
+            auth_timeout: parser.seconds("auth_timeout_seconds", raw.auth_timeout_seconds)?,
+            history_life: parser.days("history_days", raw.history_days)?,
+            history_events: parser.number("history_events", raw.history_events)?,
+            archive_life: parser.days("archive_days", raw.archive_days)?,
+            supervisor_url: parser.url("supervisor_url", raw.supervisor_url)?,
+            ha_url: parser.optional_url("ha_url", raw.ha_url)?,
+            ha_token: parser.secret("ha_token", raw.ha_token)?,
+            allowed_services: parser.list("allowed_services", raw.allowed_services)?,
+            provenance: parser.provenance,
         };
         Ok(config)
     }
 }
 
-/// Turns one said value into its type; each error carries what the option's row allows.
-struct Reader {
+/// Parses raw values. Each error lists the values that the option allows.
+struct OptionParser {
     provenance: Provenance,
 }
 
-impl Reader {
-    fn wrong(&self, option: &'static str) -> OptionError {
+impl OptionParser {
+    fn invalid(&self, option: &'static str) -> OptionError {
         let allowed = options::row(option).map(|row| row.kind.allowed());
-        self.provenance.wrong(option, allowed.unwrap_or_default())
+        self.provenance.invalid(option, allowed.unwrap_or_default())
     }
 
-    fn said<T>(&self, option: &'static str, said: Option<T>) -> Result<T, OptionError> {
-        said.ok_or_else(|| self.wrong(option))
+    fn required<T>(&self, option: &'static str, value: Option<T>) -> Result<T, OptionError> {
+        value.ok_or_else(|| self.invalid(option))
     }
 
     fn number<T: TryFrom<u64>>(
         &self,
         option: &'static str,
-        said: Option<u64>,
+        value: Option<u64>,
     ) -> Result<T, OptionError> {
-        let number = self.said(option, said)?;
+        let number = self.required(option, value)?;
         match options::row(option).map(|row| &row.kind) {
-            Some(Kind::Number(least, most)) if (*least..=*most).contains(&number) => {
-                T::try_from(number).map_err(|_| self.wrong(option))
+            Some(OptionKind::Number(min, max)) if (*min..=*max).contains(&number) => {
+                T::try_from(number).map_err(|_| self.invalid(option))
             }
-            _ => Err(self.wrong(option)),
+            _ => Err(self.invalid(option)),
         }
     }
 
-    fn seconds(&self, option: &'static str, said: Option<u64>) -> Result<Duration, OptionError> {
-        self.number(option, said).map(Duration::from_secs)
+    fn seconds(&self, option: &'static str, value: Option<u64>) -> Result<Duration, OptionError> {
+        self.number(option, value).map(Duration::from_secs)
     }
 
-    fn days(&self, option: &'static str, said: Option<u64>) -> Result<Duration, OptionError> {
-        let days: u64 = self.number(option, said)?;
-        Ok(Duration::from_secs(SECONDS_A_DAY * days))
+    fn days(&self, option: &'static str, value: Option<u64>) -> Result<Duration, OptionError> {
+        let days: u64 = self.number(option, value)?;
+        Ok(Duration::from_secs(SECONDS_PER_DAY * days))
     }
 
     fn parsed<T: FromStr>(
         &self,
         option: &'static str,
-        said: Option<String>,
+        value: Option<String>,
     ) -> Result<T, OptionError> {
-        let text = self.said(option, said)?;
-        if let Some(Kind::Choice(words)) = options::row(option).map(|row| &row.kind)
+        let text = self.required(option, value)?;
+        if let Some(OptionKind::Choice(words)) = options::row(option).map(|row| &row.kind)
             && !words.contains(&text.as_str())
         {
-            return Err(self.wrong(option));
+            return Err(self.invalid(option));
         }
-        text.parse().map_err(|_| self.wrong(option))
+        text.parse().map_err(|_| self.invalid(option))
     }
 
     fn list<T: FromStr>(
         &self,
         option: &'static str,
-        said: Option<List>,
+        value: Option<ListValue>,
     ) -> Result<Vec<T>, OptionError> {
-        let items = said.unwrap_or_default().0;
+        let items = value.unwrap_or_default().0;
         let parsed = items.iter().map(|item| item.parse());
         parsed
             .collect::<Result<_, _>>()
-            .map_err(|_| self.wrong(option))
+            .map_err(|_| self.invalid(option))
     }
 
-    fn some<T: FromStr>(
+    fn non_empty_list<T: FromStr>(
         &self,
         option: &'static str,
-        said: Option<List>,
+        value: Option<ListValue>,
     ) -> Result<Vec<T>, OptionError> {
-        let list = self.list(option, said)?;
+        let list = self.list(option, value)?;
         if list.is_empty() {
-            return Err(self.wrong(option));
+            return Err(self.invalid(option));
         }
         Ok(list)
     }
 
-    fn unless_off(
+    fn list_or_off(
         &self,
         option: &'static str,
-        said: Option<List>,
+        value: Option<ListValue>,
     ) -> Result<Vec<SocketAddr>, OptionError> {
-        match said {
-            Some(List(items)) if items == ["off"] => Ok(Vec::new()),
-            said => self.list(option, said),
+        match value {
+            Some(ListValue(items)) if items == ["off"] => Ok(Vec::new()),
+            value => self.list(option, value),
         }
     }
 
-    fn plain(
+    fn plain_listen(
         &self,
-        said: Option<List>,
+        value: Option<ListValue>,
         allow_remote: Option<bool>,
     ) -> Result<Vec<SocketAddr>, OptionError> {
-        let addresses = self.unless_off("plain_listen", said)?;
-        let allow_remote = self.said("plain_allow_remote", allow_remote)?;
+        let addresses = self.list_or_off("plain_listen", value)?;
+        let allow_remote = self.required("plain_allow_remote", allow_remote)?;
         let is_local = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
         if allow_remote || addresses.iter().all(is_local) {
             return Ok(addresses);
         }
-        Err(self.provenance.wrong(
+        Err(self.provenance.invalid(
             "plain_listen",
             "a loopback address such as 127.0.0.1:8080, or any if plain_allow_remote is true",
         ))
     }
 
-    fn path(&self, option: &'static str, said: Option<String>) -> Result<PathBuf, OptionError> {
-        match said {
+    fn path(&self, option: &'static str, value: Option<String>) -> Result<PathBuf, OptionError> {
+        match value {
             Some(text) if !text.is_empty() && !text.contains('\0') => Ok(text.into()),
-            _ => Err(self.wrong(option)),
+            _ => Err(self.invalid(option)),
         }
     }
 
-    /// One file without the other would be read beside a default that belongs to another certificate.
+    /// With only one of the two options set, the file would be combined with the default of the
+    /// other, which belongs to another certificate.
     fn certificate(
         &self,
         certfile: Option<String>,
         keyfile: Option<String>,
     ) -> Result<Option<CertificateFiles>, OptionError> {
-        let is_empty = |said: &Option<String>| said.as_ref().is_none_or(String::is_empty);
+        let is_empty = |value: &Option<String>| value.as_ref().is_none_or(String::is_empty);
         let (no_certfile, no_keyfile) = (is_empty(&certfile), is_empty(&keyfile));
-        let is_said = |option, empty: bool| !empty && self.provenance.is_explicit(option);
-        let lonely = match (
-            is_said("certfile", no_certfile),
-            is_said("keyfile", no_keyfile),
+        let is_explicit = |option, empty: bool| !empty && self.provenance.is_explicit(option);
+        let incomplete = match (
+            is_explicit("certfile", no_certfile),
+            is_explicit("keyfile", no_keyfile),
         ) {
             (true, false) => Some(("certfile", "keyfile")),
             (false, true) => Some(("keyfile", "certfile")),
             _ => None,
         };
-        if let Some((option, other)) = lonely {
+        if let Some((option, other)) = incomplete {
             let allowed = format!("both certfile and keyfile, or neither; {other} is not set");
-            return Err(self.provenance.wrong(option, allowed));
+            return Err(self.provenance.invalid(option, allowed));
         }
         if no_certfile || no_keyfile {
             return Ok(None);
@@ -294,52 +298,53 @@ impl Reader {
     fn server_names(
         &self,
         option: &'static str,
-        said: Option<List>,
+        value: Option<ListValue>,
     ) -> Result<Vec<ServerName<'static>>, OptionError> {
-        let items = said.unwrap_or_default().0.into_iter();
+        let items = value.unwrap_or_default().0.into_iter();
         items
-            .map(|item| ServerName::try_from(item).map_err(|_| self.wrong(option)))
+            .map(|item| ServerName::try_from(item).map_err(|_| self.invalid(option)))
             .collect()
     }
 
-    fn url(&self, option: &'static str, said: Option<String>) -> Result<Uri, OptionError> {
-        let text = self.said(option, said)?;
+    fn url(&self, option: &'static str, value: Option<String>) -> Result<Uri, OptionError> {
+        let text = self.required(option, value)?;
         let uri: Uri = text
             .trim_end_matches('/')
             .parse()
-            .map_err(|_| self.wrong(option))?;
+            .map_err(|_| self.invalid(option))?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
         let is_base =
             uri.query().is_none() && uri.authority().is_some_and(|a| !a.as_str().contains('@'));
         if is_http && is_base {
             Ok(uri)
         } else {
-            Err(self.wrong(option))
+            Err(self.invalid(option))
         }
     }
 
-    /// An empty text is a field of a form that was left empty.
+    /// A form sends an empty text for a field that is left empty.
     fn optional_url(
         &self,
         option: &'static str,
-        said: Option<String>,
+        value: Option<String>,
     ) -> Result<Option<Uri>, OptionError> {
-        match said {
+        match value {
             Some(text) if !text.is_empty() => self.url(option, Some(text)).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// A secret goes into a header or a message: visible ASCII, without the blanks of a clumsy copy.
+    /// The secret is sent in a header or a message, so it must be visible ASCII. Surrounding
+    /// whitespace from copying is removed.
     fn secret(
         &self,
         option: &'static str,
-        said: Option<Secret>,
+        value: Option<Secret>,
     ) -> Result<Option<Secret>, OptionError> {
-        let Some(said) = said else { return Ok(None) };
-        let text = said.expose().trim();
+        let Some(value) = value else { return Ok(None) };
+        let text = value.expose().trim();
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(self.wrong(option));
+            return Err(self.invalid(option));
         }
         Ok(Secret::new(text.to_owned()))
     }

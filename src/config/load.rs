@@ -1,4 +1,5 @@
-//! How options are said: defaults, options file, environment, flags, the later wins. The only file that knows figment.
+//! Reads the options from defaults, options file, environment and flags; later sources override
+//! earlier ones. The only file that uses figment.
 
 use std::{
     ffi::OsString,
@@ -11,21 +12,21 @@ use figment::{
 };
 
 use super::{
-    Config, OptionError, Options, Provenance, Said, Secret, Source,
-    options::{self, Kind, ROWS, Row},
+    Config, OptionError, OptionValue, Provenance, RawOptions, Secret, Source,
+    options::{self, OptionKind, OptionRow, ROWS},
 };
 
-/// The options file of the add-on; read wherever it exists, unless another is named.
+/// The add-on's options file. Also read elsewhere if it exists, unless `--options` names another.
 pub const DEFAULT_OPTIONS_FILE: &str = "/data/options.json";
 
-/// `WALLCAST_*` variables that are no options: the command line reads them.
+/// `WALLCAST_*` variables that are not options; the command line reads them.
 const OTHER_VARIABLES: [&str; 1] = ["WALLCAST_TOKEN"];
 
-/// A process environment, read once, so that tests can bring their own.
+/// The process environment, passed in so that tests can provide their own.
 #[derive(Clone, Default)]
 pub struct Environment(Vec<(String, String)>);
 
-/// Everything that options are read from.
+/// The sources that options are read from.
 #[derive(Default)]
 pub struct Sources {
     /// `--options FILE`: must exist. Without it the default file is read if it is there.
@@ -34,11 +35,14 @@ pub struct Sources {
     pub default_file: PathBuf,
     /// The environment: `WALLCAST_*` and `SUPERVISOR_TOKEN`.
     pub environment: Environment,
-    /// Flags by option name, as they were typed.
+    /// Flags by option name, unparsed.
     pub flags: Vec<(&'static str, String)>,
 }
 
-/// Reads all sources into a [`Config`], or says in one line what is wrong and where.
+/// Reads all sources into a [`Config`].
+///
+/// # Errors
+/// The first invalid option, in one line that says where it was given.
 pub fn load(sources: &Sources) -> Result<Config, OptionError> {
     let supervisor_token = sources
         .environment
@@ -55,14 +59,14 @@ pub fn load(sources: &Sources) -> Result<Config, OptionError> {
         figment = figment.merge(layer);
     }
     let provenance = provenance(&figment, &layers);
-    let said: Options = figment
+    let raw: RawOptions = figment
         .extract()
-        .map_err(|error| wrong(&error, &provenance))?;
-    Config::resolve(said, provenance, supervisor_token)
+        .map_err(|error| invalid(&error, &provenance))?;
+    Config::resolve(raw, provenance, supervisor_token)
 }
 
 impl Environment {
-    /// Takes variables as the system holds them; bytes that are no text become `U+FFFD`.
+    /// Takes variables from the operating system; invalid UTF-8 becomes `U+FFFD`.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let text = |raw: OsString| raw.to_string_lossy().into_owned();
         let pairs = variables.into_iter();
@@ -73,7 +77,6 @@ impl Environment {
         )
     }
 
-    /// One variable's value, if it is set.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut pairs = self.0.iter();
         pairs
@@ -82,7 +85,7 @@ impl Environment {
     }
 }
 
-/// What one source said. Names have been checked against the table, values have not.
+/// The values of one source. Names are checked, values are not.
 struct Layer {
     source: Source,
     values: Dict,
@@ -108,12 +111,12 @@ fn layer_name(source: &Source) -> &'static str {
 }
 
 fn defaults(in_addon: bool) -> Layer {
-    let said = ROWS
+    let values = ROWS
         .iter()
-        .filter_map(|row| Some((row, row.fallback.text(in_addon)?)));
+        .filter_map(|row| Some((row, row.default.text(in_addon)?)));
     Layer {
         source: Source::Default,
-        values: said.map(|(row, text)| entry(row, text)).collect(),
+        values: values.map(|(row, text)| entry(row, text)).collect(),
     }
 }
 
@@ -132,7 +135,7 @@ fn file(sources: &Sources) -> Result<Layer, OptionError> {
             });
         }
     };
-    // A null is a field that was left empty in a form.
+    // A form sends null for a field that is left empty.
     values.retain(|_, value| !matches!(value, Value::Empty(..)));
     let source = Source::File(path.to_owned());
     if let Some(name) = values.keys().find(|name| options::row(name).is_none()) {
@@ -180,26 +183,29 @@ fn environment(environment: &Environment) -> Result<Layer, OptionError> {
 }
 
 fn flags(flags: &[(&'static str, String)]) -> Layer {
-    let said = flags
+    let values = flags
         .iter()
         .filter_map(|(name, text)| Some((options::row(name)?, text)));
     Layer {
         source: Source::Flag,
-        values: said.map(|(row, text)| entry(row, text)).collect(),
+        values: values.map(|(row, text)| entry(row, text)).collect(),
     }
 }
 
-/// Text becomes what its row's kind asks for, and nothing else: `8443` stays text where text is asked for.
-/// What does not fit stays text too, so that the one typed extraction below refuses it.
-fn entry(row: &Row, text: &str) -> (String, Value) {
+/// Converts text to the type of the option's row, and never guesses: `8443` stays text for a text
+/// option. Text that does not fit stays text, so that the typed extraction refuses it.
+fn entry(row: &OptionRow, text: &str) -> (String, Value) {
     let value = match &row.kind {
-        Kind::Switch => text
+        OptionKind::Switch => text
             .parse()
             .map_or_else(|_| Value::from(text), |on: bool| on.into()),
-        Kind::Number(..) => text
+        OptionKind::Number(..) => text
             .parse()
             .map_or_else(|_| Value::from(text), |n: u64| n.into()),
-        Kind::Choice(_) | Kind::Text(..) | Kind::Secret(..) | Kind::List(..) => Value::from(text),
+        OptionKind::Choice(_)
+        | OptionKind::Text(..)
+        | OptionKind::Secret(..)
+        | OptionKind::List(..) => Value::from(text),
     };
     (row.name.to_owned(), value)
 }
@@ -218,10 +224,10 @@ fn provenance(figment: &Figment, layers: &[Layer]) -> Provenance {
             .find(|layer| Some(layer_name(&layer.source)) == name);
         let source = layer.map_or(Source::Default, |layer| layer.source.clone());
         let text = match row.kind {
-            Kind::Secret(..) => "***".to_owned(),
+            OptionKind::Secret(..) => "***".to_owned(),
             _ => text(&value),
         };
-        provenance.note(row.name, Said { text, source });
+        provenance.record(row.name, OptionValue { text, source });
     }
     provenance
 }
@@ -234,11 +240,11 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn wrong(error: &figment::Error, provenance: &Provenance) -> OptionError {
+fn invalid(error: &figment::Error, provenance: &Provenance) -> OptionError {
     let path = error.path.first().map_or("", String::as_str);
     match options::row(path) {
-        Some(row) => provenance.wrong(row.name, row.kind.allowed()),
-        // Unreachable while every layer checks its names; kept true rather than trusted.
+        Some(row) => provenance.invalid(row.name, row.kind.allowed()),
+        // Unreachable, because each layer checks its names.
         None => OptionError::Unknown {
             name: path.to_owned(),
             place: error.to_string(),

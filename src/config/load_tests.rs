@@ -56,16 +56,16 @@ fn from_flag(name: &'static str, value: &str) -> Result<Config, String> {
     })
 }
 
-fn shown<T: ToString>(list: &[T]) -> String {
+fn joined<T: ToString>(list: &[T]) -> String {
     list.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[test]
-fn defaults_elsewhere() {
+fn defaults_outside_the_addon() {
     let config = load_case(&Case::default()).unwrap();
-    assert_eq!(shown(&config.listen), "0.0.0.0:8443,[::]:8443");
+    assert_eq!(joined(&config.listen), "0.0.0.0:8443,[::]:8443");
     assert!(config.ingress_listen.is_empty() && config.plain_listen.is_empty());
-    assert_eq!(shown(&config.ingress_from), "172.30.32.2");
+    assert_eq!(joined(&config.ingress_from), "172.30.32.2");
     assert!(config.ingress_verify_admin && !config.in_addon());
     assert!(config.trusted_proxies.is_empty() && config.cors_origins.is_empty());
     assert_eq!(config.data_dir, PathBuf::from("./data"));
@@ -93,7 +93,7 @@ fn defaults_elsewhere() {
 #[test]
 fn defaults_in_the_addon() {
     let config = from_env("SUPERVISOR_TOKEN", "s3cret").unwrap();
-    assert_eq!(shown(&config.ingress_listen), "0.0.0.0:8099");
+    assert_eq!(joined(&config.ingress_listen), "0.0.0.0:8099");
     assert_eq!(config.data_dir, PathBuf::from("/data"));
     assert_eq!(config.supervisor_token.as_ref().unwrap().expose(), "s3cret");
     assert!(!format!("{config:?}").contains("s3cret"));
@@ -101,7 +101,7 @@ fn defaults_in_the_addon() {
 }
 
 #[test]
-fn the_later_source_wins() {
+fn later_source_wins() {
     let file = Some(r#"{"data_dir":"file","heartbeat_seconds":5}"#);
     let env = &[("WALLCAST_DATA_DIR", "env")][..];
     let flags = &[("data_dir", "flag")][..];
@@ -135,20 +135,20 @@ fn the_later_source_wins() {
     ] {
         let config = load_case(&case).unwrap();
         assert_eq!(config.data_dir, PathBuf::from(expected));
-        let said = config.provenance.of("data_dir").unwrap();
-        let found = said.source.place("data_dir");
+        let value = config.provenance.get("data_dir").unwrap();
+        let found = value.source.place("data_dir");
         assert!(found == place || found.ends_with("options.json"), "{found}");
-        let beside = if case.file.is_some() { 5 } else { 30 };
-        assert_eq!(config.heartbeat, Duration::from_secs(beside));
+        let heartbeat = if case.file.is_some() { 5 } else { 30 };
+        assert_eq!(config.heartbeat, Duration::from_secs(heartbeat));
     }
 }
 
 #[test]
-fn every_source_says_every_kind() {
+fn every_source_supports_every_type() {
     let file = r#"{"listen":["127.0.0.1:0","[::1]:0"],"ingress_verify_admin":false,"max_connections":7,
         "log_format":"json","tls_names":"panel.local, 192.0.2.7","keyfile":null,"ingress_listen":""}"#;
     let config = from_file(file).unwrap();
-    assert_eq!(shown(&config.listen), "127.0.0.1:0,[::1]:0");
+    assert_eq!(joined(&config.listen), "127.0.0.1:0,[::1]:0");
     assert_eq!(config.tls_names.len(), 2);
     assert!(!config.ingress_verify_admin && config.log_format == LogFormat::Json);
     assert_eq!(config.max_connections, 7);
@@ -166,7 +166,7 @@ fn every_source_says_every_kind() {
         ..Case::default()
     })
     .unwrap();
-    assert_eq!(shown(&config.listen), "127.0.0.1:0,[::1]:0");
+    assert_eq!(joined(&config.listen), "127.0.0.1:0,[::1]:0");
     assert!(!config.ingress_verify_admin);
     assert_eq!(config.max_connections, 7);
     assert_eq!(
@@ -176,7 +176,7 @@ fn every_source_says_every_kind() {
     );
 
     let config = from_flag("trusted_proxies", "10.0.0.0/8,192.0.2.7").unwrap();
-    assert_eq!(shown(&config.trusted_proxies), "10.0.0.0/8,192.0.2.7");
+    assert_eq!(joined(&config.trusted_proxies), "10.0.0.0/8,192.0.2.7");
     assert!(
         from_flag("plain_listen", "off")
             .unwrap()
@@ -192,7 +192,7 @@ fn every_source_says_every_kind() {
 }
 
 #[test]
-fn options_that_depend_on_each_other() {
+fn dependent_options_are_checked_together() {
     assert!(from_flag("plain_listen", "127.0.0.1:0,[::1]:0").is_ok());
     let allowed = [
         ("plain_listen", "0.0.0.0:8080"),
@@ -226,7 +226,7 @@ fn options_that_depend_on_each_other() {
 }
 
 #[test]
-fn each_wrong_value_names_itself_its_place_and_what_is_allowed() {
+fn invalid_value_error_names_source_and_allowed_values() {
     let sockets =
         "addresses with a port, such as 0.0.0.0:8443 or [::]:8443 (port 0 takes a free one)";
     let loopback =
@@ -337,7 +337,7 @@ fn each_wrong_value_names_itself_its_place_and_what_is_allowed() {
 }
 
 #[test]
-fn the_file_is_typed() {
+fn options_file_values_are_typed() {
     for (text, expected) in [
         (
             r#"{"heartbeat_seconds":"30"}"#,
@@ -377,7 +377,7 @@ fn the_file_is_typed() {
 }
 
 #[test]
-fn unknown_names_are_refused_wherever_they_stand() {
+fn unknown_option_is_refused_in_every_source() {
     let file = from_file(r#"{"lisen":[]}"#).unwrap_err();
     assert!(
         file.starts_with(r#"unknown option "lisen" in FILE; allowed: listen, ingress_listen, "#),
@@ -399,7 +399,7 @@ fn unknown_names_are_refused_wherever_they_stand() {
 }
 
 #[test]
-fn a_value_cannot_break_the_line() {
+fn error_for_multiline_value_is_one_line() {
     assert_eq!(
         from_env("WALLCAST_LOG_LEVEL", "a\nb")
             .unwrap_err()
@@ -410,7 +410,7 @@ fn a_value_cannot_break_the_line() {
 }
 
 #[test]
-fn a_named_options_file_must_exist() {
+fn named_options_file_must_exist() {
     let error = load(&Sources {
         options_file: Some("/nowhere/options.json".into()),
         ..Sources::default()
@@ -423,7 +423,7 @@ fn a_named_options_file_must_exist() {
 }
 
 #[test]
-fn the_table_agrees_with_itself() {
+fn option_table_is_consistent() {
     for row in ROWS {
         assert!(
             !row.help.is_empty() && !row.help.ends_with('.'),

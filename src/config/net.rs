@@ -1,11 +1,11 @@
-//! A network of addresses: what `ingress_from` and `trusted_proxies` are made of.
+//! IP networks, for `ingress_from` and `trusted_proxies`.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// An address with the number of leading bits that count.
+/// A CIDR network. A single address is a network of one.
 ///
-/// A single address is a network of itself. Bits behind the prefix are dropped, and an
-/// IPv4-mapped IPv6 address is its IPv4 address, since a dual-stack socket names its IPv4 peers so.
+/// Bits after the prefix are cleared. An IPv4-mapped IPv6 address counts as its IPv4 address,
+/// because a dual-stack socket reports IPv4 peers like that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpNet {
     network: IpAddr,
@@ -15,10 +15,9 @@ pub struct IpNet {
 /// The text is neither an address nor `ADDRESS/BITS`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an address or network such as 10.0.0.0/8")]
-pub struct NotANetwork;
+pub struct ParseIpNetError;
 
 impl IpNet {
-    /// Whether the peer's address lies in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
@@ -26,7 +25,7 @@ impl IpNet {
 }
 
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    // A shift by the full width overflows: a prefix of 0 keeps no bit at all.
+    // `checked_shl` because a shift by the full width overflows; prefix 0 keeps no bits.
     match address {
         IpAddr::V4(v4) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
@@ -40,29 +39,29 @@ fn masked(address: IpAddr, prefix: u8) -> IpAddr {
 }
 
 impl FromStr for IpNet {
-    type Err = NotANetwork;
+    type Err = ParseIpNetError;
 
-    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+    fn from_str(text: &str) -> Result<Self, ParseIpNetError> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let said: IpAddr = address.parse().map_err(|_| NotANetwork)?;
-        let canonical = said.to_canonical();
-        let widest: u8 = if said.is_ipv4() { 32 } else { 128 };
+        let parsed: IpAddr = address.parse().map_err(|_| ParseIpNetError)?;
+        let canonical = parsed.to_canonical();
+        let widest: u8 = if parsed.is_ipv4() { 32 } else { 128 };
         let mut prefix = match bits {
             None => widest,
             Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                bits.parse().map_err(|_| NotANetwork)?
+                bits.parse().map_err(|_| ParseIpNetError)?
             }
-            Some(_) => return Err(NotANetwork),
+            Some(_) => return Err(ParseIpNetError),
         };
         if prefix > widest {
-            return Err(NotANetwork);
+            return Err(ParseIpNetError);
         }
-        if canonical.is_ipv4() && said.is_ipv6() {
-            // ::ffff:0:0/96 is the part that every mapped address shares.
-            prefix = prefix.checked_sub(96).ok_or(NotANetwork)?;
+        if canonical.is_ipv4() && parsed.is_ipv6() {
+            // All IPv4-mapped addresses share the prefix ::ffff:0:0/96.
+            prefix = prefix.checked_sub(96).ok_or(ParseIpNetError)?;
         }
         Ok(Self {
             network: masked(canonical, prefix),
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_its_own_and_no_other() {
+    fn network_contains_only_its_addresses() {
         assert!(contains("172.30.32.2", "172.30.32.2"));
         assert!(contains("172.30.32.2", "::ffff:172.30.32.2"));
         assert!(!contains("172.30.32.2", "172.30.32.3"));
@@ -107,18 +106,18 @@ mod tests {
     }
 
     #[test]
-    fn prints_what_it_means() {
-        for (said, meant) in [
+    fn display_is_canonical() {
+        for (text, expected) in [
             ("10.1.2.3/8", "10.0.0.0/8"),
             ("::1", "::1"),
             ("1.2.3.4/32", "1.2.3.4"),
         ] {
-            assert_eq!(said.parse::<IpNet>().unwrap().to_string(), meant);
+            assert_eq!(text.parse::<IpNet>().unwrap().to_string(), expected);
         }
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn malformed_networks_are_refused() {
         for text in [
             "",
             "localhost",
@@ -132,7 +131,7 @@ mod tests {
             "1.2.3.4/8/8",
             "1.2.3.4:80",
         ] {
-            assert!(text.parse::<IpNet>().is_err(), "{text:?} was taken");
+            assert!(text.parse::<IpNet>().is_err(), "{text:?} was accepted");
         }
     }
 }

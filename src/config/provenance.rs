@@ -1,13 +1,13 @@
-//! Where each option's value came from, and the one line that is said when it is wrong.
+//! Where each option's value came from, and the error line for an invalid value.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use super::options;
 
-/// Who said an option's value.
+/// The source of an option's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody: the value is the built-in one.
+    /// The built-in default.
     Default,
     /// The options file at this path.
     File(PathBuf),
@@ -17,86 +17,71 @@ pub enum Source {
     Flag,
 }
 
-/// One option's value in words, and who said it.
+/// An option's value as text, with its source.
 #[derive(Clone, Debug)]
-pub struct Said {
-    /// The value as text; lists are separated by commas.
+pub struct OptionValue {
+    /// Lists are joined by commas; a secret is `***`.
     pub text: String,
-    /// Who said it.
     pub source: Source,
 }
 
-/// Every option that has a value, by name.
+/// The values of all options that have one, by name.
 #[derive(Clone, Debug, Default)]
-pub struct Provenance(BTreeMap<&'static str, Said>);
+pub struct Provenance(BTreeMap<&'static str, OptionValue>);
 
-/// Why the options cannot be used. `Display` is one line that names the option, where it came from and what is allowed.
+/// Why the options cannot be used. `Display` is one line with the option, its source and the
+/// allowed values.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionError {
-    /// No option has this name.
     #[error("unknown option {name:?} in {place}; allowed: {}", options::names().join(", "))]
-    Unknown {
-        /// The name as it was said.
-        name: String,
-        /// Where it was said.
-        place: String,
-    },
-    /// The option has a value that it cannot take.
-    #[error("{option} is {said:?} ({place}); allowed: {allowed}")]
-    Wrong {
-        /// The option's name.
+    Unknown { name: String, place: String },
+    /// The option does not accept the value.
+    #[error("{option} is {value:?} ({place}); allowed: {allowed}")]
+    Invalid {
         option: &'static str,
-        /// Its value as it was said.
-        said: String,
-        /// Where it was said.
+        /// The value as given.
+        value: String,
         place: String,
-        /// What may be said instead.
         allowed: String,
     },
-    /// The options file cannot be read.
     #[error("the options file {} cannot be read: {cause}", path.display())]
     Unreadable {
-        /// Its path.
         path: PathBuf,
-        /// What the system said.
         cause: std::io::Error,
     },
-    /// The options file is not one JSON object.
     #[error("the options file {} is not a JSON object: {cause}", path.display())]
     NotJson {
-        /// Its path.
         path: PathBuf,
-        /// What the parser said, with line and column.
         cause: serde_json::Error,
     },
 }
 
 impl Provenance {
-    pub(super) fn note(&mut self, option: &'static str, said: Said) {
-        self.0.insert(option, said);
+    pub(super) fn record(&mut self, option: &'static str, value: OptionValue) {
+        self.0.insert(option, value);
     }
 
-    /// What was said about an option; `None` if nobody said anything and it has no default.
-    pub fn of(&self, option: &str) -> Option<&Said> {
+    /// The value of an option; `None` if it is not given and has no default.
+    pub fn get(&self, option: &str) -> Option<&OptionValue> {
         self.0.get(option)
     }
 
-    /// Whether a person said it, rather than the built-in default.
+    /// Whether the value was given rather than the built-in default.
     pub fn is_explicit(&self, option: &str) -> bool {
-        self.of(option)
-            .is_some_and(|said| said.source != Source::Default)
+        self.get(option)
+            .is_some_and(|value| value.source != Source::Default)
     }
 
-    /// The error for an option whose value turned out to be unusable, also after loading
-    /// (a `tls_names` outside the name constraints). `allowed` says what may be said instead.
-    pub fn wrong(&self, option: &'static str, allowed: impl Into<String>) -> OptionError {
-        let (said, place) = match self.of(option) {
-            Some(said) => (said.text.clone(), said.source.place(option)),
+    /// The error for an option with an invalid value, also when that is found after loading.
+    /// `allowed` describes the allowed values.
+    pub fn invalid(&self, option: &'static str, allowed: impl Into<String>) -> OptionError {
+        let (value, place) = match self.get(option) {
+            Some(value) => (value.text.clone(), value.source.place(option)),
             None => (String::new(), Source::Default.place(option)),
         };
-        OptionError::Wrong {
+        OptionError::Invalid {
             option,
-            said,
+            value,
             place,
             allowed: allowed.into(),
         }
@@ -104,7 +89,7 @@ impl Provenance {
 }
 
 impl Source {
-    /// Names the place in words that a person finds again: a path, a variable, a flag.
+    /// The source in words that a person can find again: a path, a variable or a flag.
     pub fn place(&self, option: &str) -> String {
         match self {
             Self::Default => "default".to_owned(),
@@ -117,7 +102,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for OptionValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }

@@ -1,20 +1,20 @@
-//! Text that may be used but never shown: no log, error or report prints it.
+//! Text that must never appear in a log, error or report.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
-/// A secret from the environment or the options. `Debug` prints `***`, and there is no `Display`.
+/// A secret from the environment or the options. `Debug` prints `***`; there is no `Display`.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps the text; an empty one is no secret at all.
+    /// `None` if the text is empty.
     pub fn new(text: String) -> Option<Self> {
         (!text.is_empty()).then_some(Self(text))
     }
 
-    /// The text itself, for the one place that sends it where it belongs.
+    /// The text itself; call it only where the secret is sent.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -28,7 +28,7 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Figment gives a text that looks like a number as text all the same; anything else is none.
+        // Figment keeps numeric-looking text as text; other types are refused.
         String::deserialize(deserializer).map(Self)
     }
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn debug_shows_stars_and_empty_is_none() {
+    fn debug_hides_secret_and_empty_is_none() {
         let secret = Secret::new("hunter2".into()).unwrap();
         assert_eq!(format!("{secret:?}"), "***");
         assert_eq!(secret.expose(), "hunter2");

@@ -1,103 +1,112 @@
-//! The option `allowed_services`: which of Home Assistant's services may be called at all
-//! (contract 6.3 and section 8). It binds everybody, admins too.
+//! The option `allowed_services`: which of Home Assistant's services may be called
+//! (`docs/protocol.md#calling-services`). It applies to admins too.
 
 use std::str::FromStr;
 
 use super::services::{self, Service};
 use wallcast_core::entity_id::EntityId;
 
-/// One entry of the list.
+/// One entry of the option.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Allowed {
-    /// `domain.*`: every service that Wallcast knows of the domain, but those that must be named.
+pub enum AllowedService {
+    /// `domain.*`: every known service of the domain, except those that need an entry of their own.
     Domain(&'static str),
-    /// `domain.service`.
     Service(&'static str, &'static str),
-    /// An entity's id: every service that Wallcast knows of its domain, for this entity alone. The
-    /// only way to a cover that is a garage's, a gate or a door.
+    /// An entity id: every known service of its domain, for this entity only. Covers of device
+    /// class `garage`, `gate` or `door` need this form.
     Entity(EntityId),
 }
 
-/// Text that allows nothing that there is.
+/// The text names no known domain, service or entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is no service that Wallcast knows")]
-pub struct Unknown;
+#[error("not a known service")]
+pub struct UnknownService;
 
-impl FromStr for Allowed {
-    type Err = Unknown;
+impl FromStr for AllowedService {
+    type Err = UnknownService;
 
-    fn from_str(text: &str) -> Result<Self, Unknown> {
-        let (domain, name) = text.split_once('.').ok_or(Unknown)?;
-        let domain = services::domain(domain).ok_or(Unknown)?;
+    fn from_str(text: &str) -> Result<Self, UnknownService> {
+        let (domain, name) = text.split_once('.').ok_or(UnknownService)?;
+        let domain = services::domain(domain).ok_or(UnknownService)?;
         if name == "*" {
             return Ok(Self::Domain(domain));
         }
-        // A service's name is never taken for an entity's: `lock.lock` is also what many a lock is
-        // called, and would open it.
+        // A service name wins over an entity id: locks are often named `lock.lock`, and reading
+        // that as an entity id would also allow `unlock`.
         match services::find(domain, name) {
             Some(service) => Ok(Self::Service(domain, service.name)),
-            None => text.parse().map(Self::Entity).map_err(|_| Unknown),
+            None => text.parse().map(Self::Entity).map_err(|_| UnknownService),
         }
     }
 }
 
-impl Allowed {
-    /// Whether it allows this service of the domain on the entity, whatever the entity's domain.
+impl AllowedService {
+    /// Whether this entry allows the service on the entity. `domain` is the service's domain.
     fn allows(&self, entity: &EntityId, domain: &str, service: &Service) -> bool {
         match self {
-            Self::Domain(of) => *of == domain && !service.must_be_named,
-            Self::Service(of, name) => *of == domain && *name == service.name,
+            Self::Domain(allowed) => *allowed == domain && !service.needs_own_entry,
+            Self::Service(allowed, name) => *allowed == domain && *name == service.name,
             Self::Entity(_) => self.names(entity) && entity.domain() == domain,
         }
     }
 
     fn names(&self, entity: &EntityId) -> bool {
-        matches!(self, Self::Entity(named) if named == entity)
+        matches!(self, Self::Entity(id) if id == entity)
     }
 }
 
-/// Whether any entry allows a service of the domain on the entity.
-pub(super) fn allows(list: &[Allowed], entity: &EntityId, domain: &str, service: &Service) -> bool {
-    list.iter().any(|of| of.allows(entity, domain, service))
+/// Whether any entry allows the service on the entity.
+pub(super) fn allows(
+    list: &[AllowedService],
+    entity: &EntityId,
+    domain: &str,
+    service: &Service,
+) -> bool {
+    list.iter()
+        .any(|entry| entry.allows(entity, domain, service))
 }
 
-/// Whether any entry names the entity itself.
-pub(super) fn names(list: &[Allowed], entity: &EntityId) -> bool {
-    list.iter().any(|of| of.names(entity))
+/// Whether any entry is this entity's id.
+pub(super) fn names(list: &[AllowedService], entity: &EntityId) -> bool {
+    list.iter().any(|entry| entry.names(entity))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn may(list: &[&str], entity: &str, service: &str) -> bool {
-        let list: Vec<Allowed> = list.iter().map(|text| text.parse().unwrap()).collect();
+    fn allowed(list: &[&str], entity: &str, service: &str) -> bool {
+        let list: Vec<AllowedService> = list.iter().map(|text| text.parse().unwrap()).collect();
         let entity: EntityId = entity.parse().unwrap();
         let service = services::find(entity.domain(), service).unwrap();
         allows(&list, &entity, entity.domain(), service)
     }
 
     #[test]
-    fn a_domain_a_service_or_one_entity_is_allowed() {
-        assert!(may(&["light.*"], "light.a", "turn_on"));
-        assert!(!may(&["light.*"], "switch.a", "turn_on"));
-        assert!(may(&["scene.turn_on"], "scene.a", "turn_on"));
-        assert!(may(&["lock.lock"], "lock.a", "lock"));
-        assert!(!may(&["lock.lock"], "lock.a", "unlock"));
-        assert!(may(&["lock.front"], "lock.front", "unlock"));
-        assert!(!may(&["lock.front"], "lock.back", "unlock"));
-        assert!(!may(&[], "light.a", "turn_on"));
+    fn entry_allows_domain_service_or_entity() {
+        assert!(allowed(&["light.*"], "light.a", "turn_on"));
+        assert!(!allowed(&["light.*"], "switch.a", "turn_on"));
+        assert!(allowed(&["scene.turn_on"], "scene.a", "turn_on"));
+        assert!(allowed(&["lock.lock"], "lock.a", "lock"));
+        assert!(!allowed(&["lock.lock"], "lock.a", "unlock"));
+        assert!(allowed(&["lock.front"], "lock.front", "unlock"));
+        assert!(!allowed(&["lock.front"], "lock.back", "unlock"));
+        assert!(!allowed(&[], "light.a", "turn_on"));
     }
 
     #[test]
-    fn a_lock_that_is_called_like_a_service_is_not_opened_by_it() {
-        assert!(!may(&["lock.lock"], "lock.lock", "unlock"));
+    fn service_name_wins_over_equal_entity_id() {
+        assert!(!allowed(&["lock.lock"], "lock.lock", "unlock"));
     }
 
     #[test]
-    fn what_can_make_home_assistant_fetch_anything_must_be_named() {
-        assert!(!may(&["media_player.*"], "media_player.a", "play_media"));
-        assert!(may(
+    fn play_media_needs_its_own_entry() {
+        assert!(!allowed(
+            &["media_player.*"],
+            "media_player.a",
+            "play_media"
+        ));
+        assert!(allowed(
             &["media_player.play_media"],
             "media_player.a",
             "play_media"
@@ -105,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_refused() {
+    fn unknown_entries_are_refused() {
         for wrong in [
             "",
             "light",
@@ -116,7 +125,11 @@ mod tests {
             "nothing.*",
             "Light.*",
         ] {
-            assert_eq!(wrong.parse::<Allowed>(), Err(Unknown), "{wrong}");
+            assert_eq!(
+                wrong.parse::<AllowedService>(),
+                Err(UnknownService),
+                "{wrong}"
+            );
         }
         for never in [
             "automation.*",
@@ -124,7 +137,11 @@ mod tests {
             "homeassistant.restart",
             "hassio.*",
         ] {
-            assert_eq!(never.parse::<Allowed>(), Err(Unknown), "{never}");
+            assert_eq!(
+                never.parse::<AllowedService>(),
+                Err(UnknownService),
+                "{never}"
+            );
         }
     }
 }

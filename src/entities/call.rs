@@ -1,5 +1,5 @@
-//! Doing something with an entity (contract 6.3): who may, what may be done, with which data, and
-//! what Home Assistant makes of it.
+//! Calls a Home Assistant service on an entity: checks permissions and data, sends the call, and
+//! maps Home Assistant's answer to an API answer (`docs/protocol.md#calling-services`).
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::allowed;
 use super::services::{self, Service};
-use super::showing::DeviceClass;
+use super::snapshot::DeviceClass;
 use crate::app::App;
 use crate::home::HomeError;
 use crate::http::{ApiError, Fields};
@@ -19,37 +19,37 @@ use wallcast_core::auth::Subject;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::store::StoreError;
 
-/// Covers that open a house: an entry of `allowed_services` must name each by its id.
-const ENTRANCES: &[&str] = &["garage", "gate", "door"];
+/// Device classes of covers that give access to the home: `allowed_services` must contain the
+/// entity's id.
+const ACCESS_COVER_CLASSES: &[&str] = &["garage", "gate", "door"];
 
-/// What is asked for; nothing of it is known to be allowed.
+/// A requested call. Nothing in it has been checked against permissions.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ServiceCall {
     service: ServiceName,
     data: Map<String, Value>,
 }
 
-/// A service, bare or with its domain.
+/// `SERVICE` or `DOMAIN.SERVICE`.
 #[derive(Debug)]
 struct ServiceName {
     domain: Option<String>,
     name: String,
 }
 
-/// What was done.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Called {
+pub struct ServiceCallResponse {
     success: bool,
     entity_id: EntityId,
     service: String,
 }
 
-impl Asked {
+impl ServiceCall {
     /// `{service, data?}`
     ///
     /// # Errors
-    /// 422 that names the field.
+    /// 422 naming the field.
     pub fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let service: String = fields.required("service")?;
         Ok(Self {
@@ -83,42 +83,44 @@ impl FromStr for ServiceName {
     }
 }
 
-/// Has Home Assistant do it, if `subject` may have that done. An admin's act is kept before it is
-/// sent: what Home Assistant does is in no transaction of ours.
+/// Sends the call to Home Assistant if `subject` may control the entity and `allowed_services`
+/// allows the service. An admin's call is written to the audit before it is sent, because it cannot
+/// share a transaction with Home Assistant.
 ///
 /// # Errors
-/// 403, which tells nothing of the entity; 422 with the field; 502 with Home Assistant's own words;
-/// 503 while it is away; 504 when it does not answer in time, and may have acted.
-pub async fn call(
+/// 403, without saying whether the entity exists; 422 naming the field; 502 with Home Assistant's
+/// message; 503 while it is not connected; 504 if it does not answer in time (it may still have
+/// acted).
+pub async fn call_service(
     app: &App,
     subject: &Subject,
     actor: &Actor,
     entity: EntityId,
-    asked: Asked,
-) -> Result<Called, ApiError> {
-    let Asked { service, data } = asked;
-    let (who, of) = (subject.clone(), entity.clone());
+    call: ServiceCall,
+) -> Result<ServiceCallResponse, ApiError> {
+    let ServiceCall { service, data } = call;
+    let (caller, target) = (subject.clone(), entity.clone());
     let may_control = app
         .store
-        .read(move |db| Ok::<_, StoreError>(super::rows::may_control(db, &who, &of)?));
+        .read(move |db| Ok::<_, StoreError>(super::rows::may_control(db, &caller, &target)?));
     if !may_control.await? {
         return Err(ApiError::forbidden());
     }
     let domain = service.domain.as_deref().unwrap_or(entity.domain());
-    let service = allow(app, &entity, domain, &service.name)?;
+    let service = allowed_service(app, &entity, domain, &service.name)?;
     service
         .check(&data)
         .map_err(|error| ApiError::field("data", error))?;
-    let link = app.home.link().map_err(refused)?;
+    let connection = app.home.connection().map_err(api_error)?;
     let name = format!("{domain}.{}", service.name);
     if let Subject::Admin(_) = subject {
         let (actor, entity, name) = (actor.clone(), entity.clone(), name.clone());
-        let kept = app.store.write(move |tx| {
+        let audited = app.store.write(move |tx| {
             let detail = name.as_str();
             audit::record(tx, &actor, "entity.call", Some(entity.as_str()), detail)?;
             Ok::<_, StoreError>(())
         });
-        kept.await?;
+        audited.await?;
     }
     let command = json!({
         "type": "call_service",
@@ -127,28 +129,29 @@ pub async fn call(
         "service_data": data,
         "target": { "entity_id": [entity] },
     });
-    let done: Result<IgnoredAny, HomeError> = link.request(command).await;
-    tracing::info!(who = %subject, %entity, service = name, ok = done.is_ok(), "service called");
-    done.map_err(refused)?;
-    Ok(Called {
+    let result: Result<IgnoredAny, HomeError> = connection.request(command).await;
+    tracing::info!(who = %subject, %entity, service = name, ok = result.is_ok(), "service called");
+    result.map_err(api_error)?;
+    Ok(ServiceCallResponse {
         success: true,
         entity_id: entity,
         service: name,
     })
 }
 
-/// The services that the list allows on this entity, for whoever may control it.
-pub fn permitted(app: &App, entity: &EntityId) -> Vec<&'static str> {
+/// Services that `allowed_services` allows on this entity. The caller checks whether the subject
+/// may control it.
+pub fn permitted_services(app: &App, entity: &EntityId) -> Vec<&'static str> {
     let domain = entity.domain();
-    services::of_domain(domain)
+    services::in_domain(domain)
         .iter()
         .map(|service| service.name)
-        .filter(|name| allow(app, entity, domain, name).is_ok())
+        .filter(|name| allowed_service(app, entity, domain, name).is_ok())
         .collect()
 }
 
-/// The service, if the list allows it on this entity.
-fn allow(
+/// The service if `allowed_services` allows it on this entity, otherwise 403 or 422.
+fn allowed_service(
     app: &App,
     entity: &EntityId,
     domain: &str,
@@ -159,15 +162,17 @@ fn allow(
         .filter(|service| allowed::allows(list, entity, domain, service))
         .ok_or_else(not_allowed)?;
     if domain != entity.domain() {
-        let own = format!("service must be one of the domain {}", entity.domain());
-        return Err(ApiError::field("service", own));
+        let rule = format!("service must be of the domain {}", entity.domain());
+        return Err(ApiError::field("service", rule));
     }
-    let is_entrance = domain == "cover"
+    let is_access_cover = domain == "cover"
         && match app.entities.device_class(entity) {
             DeviceClass::Unknown => true,
-            DeviceClass::Told(class) => class.is_some_and(|c| ENTRANCES.contains(&c.as_str())),
+            DeviceClass::Known(class) => {
+                class.is_some_and(|c| ACCESS_COVER_CLASSES.contains(&c.as_str()))
+            }
         };
-    if is_entrance && !allowed::names(list, entity) {
+    if is_access_cover && !allowed::names(list, entity) {
         return Err(not_allowed());
     }
     Ok(service)
@@ -181,7 +186,7 @@ fn not_allowed() -> ApiError {
     )
 }
 
-fn refused(error: HomeError) -> ApiError {
+fn api_error(error: HomeError) -> ApiError {
     let text = error.to_string();
     match error {
         HomeError::Refused { message, .. } => {
@@ -190,9 +195,9 @@ fn refused(error: HomeError) -> ApiError {
         HomeError::Unreadable(_) => {
             ApiError::new(StatusCode::BAD_GATEWAY, "homeassistant_refused", text)
         }
-        HomeError::Disabled | HomeError::Away => ApiError::unavailable(text),
-        HomeError::Late => {
-            let text = "Home Assistant did not answer in time; it may have acted all the same";
+        HomeError::Disabled | HomeError::Disconnected => ApiError::unavailable(text),
+        HomeError::Timeout => {
+            let text = "Home Assistant did not answer in time; it may have acted anyway";
             ApiError::new(StatusCode::GATEWAY_TIMEOUT, "homeassistant_timeout", text)
         }
     }

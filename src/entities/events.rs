@@ -1,18 +1,18 @@
-//! `entity_state_changed` and `entity_states` (contract section 5), built here and nowhere else.
+//! Builds the events `entity_state_changed` and `entity_states` (`docs/protocol.md#event-types`).
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::state::State;
+use super::state::EntityState;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{Event, EventType, NewEvent};
 use wallcast_core::ids::AreaId;
 
-/// An entity as `entity_states` and `GET /api/entities` show it.
+/// One entity in `entity_states` and in `GET /api/entities`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown<'a> {
+pub(super) struct EntityView<'a> {
     pub(super) entity_id: &'a EntityId,
     state: &'a str,
     attributes: &'a RawValue,
@@ -20,9 +20,13 @@ pub(super) struct Shown<'a> {
     last_changed: Timestamp,
 }
 
-impl<'a> Shown<'a> {
-    /// To whoever sees it in these areas.
-    pub(super) fn new(entity: &'a EntityId, state: &'a State, areas: Vec<&'a AreaId>) -> Self {
+impl<'a> EntityView<'a> {
+    /// `areas` are those through which the receiver sees the entity.
+    pub(super) fn new(
+        entity: &'a EntityId,
+        state: &'a EntityState,
+        areas: Vec<&'a AreaId>,
+    ) -> Self {
         Self {
             entity_id: entity,
             state: &state.value,
@@ -34,7 +38,7 @@ impl<'a> Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct Changed<'a> {
+struct StateChangedData<'a> {
     entity_id: &'a EntityId,
     old_state: Option<&'a str>,
     new_state: Option<&'a str>,
@@ -45,22 +49,23 @@ struct Changed<'a> {
 }
 
 #[derive(Serialize)]
-struct States<'a> {
-    states: &'a [Shown<'a>],
+struct EntityStatesData<'a> {
+    states: &'a [EntityView<'a>],
 }
 
-/// A state and the one before it; none where Home Assistant had, or has, none.
+/// A state and its predecessor; `None` where Home Assistant has or had no state.
 #[derive(Clone, Copy)]
-pub(super) struct Change<'a> {
+pub(super) struct StateChange<'a> {
     pub(super) entity: &'a EntityId,
-    pub(super) old: Option<&'a State>,
-    pub(super) new: Option<&'a State>,
+    pub(super) old: Option<&'a EntityState>,
+    pub(super) new: Option<&'a EntityState>,
 }
 
-/// To whoever sees the entity in these areas.
-pub(super) fn state_changed(change: Change<'_>, areas: &[&AreaId], now: Timestamp) -> Event {
-    let Change { entity, old, new } = change;
-    let data = Changed {
+/// `areas` are those through which the receiver sees the entity. Conflated by entity id: a newer
+/// change replaces a queued one.
+pub(super) fn state_changed(change: StateChange<'_>, areas: &[&AreaId], now: Timestamp) -> Event {
+    let StateChange { entity, old, new } = change;
+    let data = StateChangedData {
         entity_id: entity,
         old_state: old.map(|state| &*state.value),
         new_state: new.map(|state| &*state.value),
@@ -72,8 +77,12 @@ pub(super) fn state_changed(change: Change<'_>, areas: &[&AreaId], now: Timestam
     Event::ephemeral(event, now).conflated_by(entity.as_str())
 }
 
-/// The newest of each entity that one session may see.
-pub(super) fn states(states: &[Shown<'_>], now: Timestamp) -> Event {
-    let event = NewEvent::new(EventType::ENTITY_STATES, &States { states }, Vec::new());
+/// The current states of all entities that one session may see.
+pub(super) fn entity_states(states: &[EntityView<'_>], now: Timestamp) -> Event {
+    let event = NewEvent::new(
+        EventType::ENTITY_STATES,
+        &EntityStatesData { states },
+        Vec::new(),
+    );
     Event::ephemeral(event, now)
 }

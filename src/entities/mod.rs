@@ -1,21 +1,23 @@
-//! Entities of Home Assistant as tablets see them: the newest state of each that some tablet may
-//! see, who is told of it, and what may be done with it (contract 6.3).
+//! Home Assistant entities for clients: caches the states of entities that at least one client may
+//! see, publishes changes to the sessions that may see them, and calls services
+//! (`docs/protocol.md#entities`).
 //!
-//! Keeps states in memory alone: they are Home Assistant's. Hears of commits before the hub does, so
-//! that no state of an area is told once it is known to be disabled, gone or another's.
+//! States are kept in memory only, because Home Assistant owns them. [`Entities`] receives each
+//! commit before the hub does, so no session gets a state through an area that was just disabled,
+//! deleted or unassigned.
 
 pub mod allowed;
+mod area_index;
 mod call;
 mod events;
-mod hearing;
 mod locks;
-mod plan;
 pub(crate) mod rows;
 mod services;
-mod showing;
+mod snapshot;
 mod state;
-mod subscribing;
-mod view;
+mod subscription_plan;
+mod subscriptions;
+mod updates;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,116 +31,125 @@ use wallcast_core::hub::Hub;
 use wallcast_core::ids::AreaId;
 use wallcast_core::store::{CommitListener, Effects};
 
-pub use call::{Asked, Called, call, permitted};
+pub use call::{ServiceCall, ServiceCallResponse, call_service, permitted_services};
 pub use rows::is_in_enabled_area;
-pub use subscribing::run;
+pub use subscriptions::run;
 
-use locks::Locks;
-use plan::{Held, Number};
-use state::State;
-use view::View;
+use area_index::AreaIndex;
+use locks::LockStates;
+use state::EntityState;
+use subscription_plan::{SubscribedEntities, SubscriptionId};
 
-/// The entities; share it by `Arc`. Stands before the hub as the store's listener.
+/// The state cache and its subscriptions at Home Assistant. Installed as the store's commit
+/// listener in front of the hub.
 #[derive(Debug)]
 pub struct Entities {
     hub: Arc<Hub>,
-    /// Whether there is a Home Assistant at all. Else nobody is told of states.
-    is_on: bool,
-    /// Held while anything of it is told, so that states and commits keep their order: taken before
-    /// any lock of the hub.
-    inner: Mutex<Inner>,
-    /// Other entities may be wanted.
-    wants: Notify,
-    /// A subscription has told its first states.
-    answered: Notify,
-    locks: Locks,
+    /// False if no Home Assistant is configured: then no session gets states.
+    is_enabled: bool,
+    /// Held while an event is published, so that states and commits reach sessions in one order.
+    /// Lock order: this lock before any lock of the hub.
+    cache: Mutex<StateCache>,
+    /// The set of visible entities may have changed.
+    visibility_changed: Notify,
+    /// A subscription has received its first event.
+    first_event_received: Notify,
+    lock_states: LockStates,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    view: View,
-    wanted: BTreeSet<EntityId>,
-    /// Others may be wanted since a commit: it has yet to be read which.
-    is_outdated: bool,
-    /// Of each wanted entity that Home Assistant was asked for: its state, or that it has none.
-    known: HashMap<EntityId, Option<State>>,
-    stage: Stage,
-    /// What stands at Home Assistant.
-    held: Held,
-    /// Of these it has told no state yet.
-    unanswered: BTreeSet<Number>,
-    last_number: Number,
+struct StateCache {
+    areas: AreaIndex,
+    /// Entities that at least one active client may see.
+    visible: BTreeSet<EntityId>,
+    /// A commit may have changed `visible`, and it has not been read again yet.
+    is_visibility_stale: bool,
+    /// The last known state of each visible entity. `None`: Home Assistant has no state for it.
+    states: HashMap<EntityId, Option<EntityState>>,
+    stage: SyncStage,
+    /// Entities by open subscription.
+    subscriptions: SubscribedEntities,
+    /// Subscriptions that have not received their first event yet.
+    awaiting_first_event: BTreeSet<SubscriptionId>,
+    last_subscription_id: SubscriptionId,
 }
 
-/// How it stands with Home Assistant.
+/// How current the cached states are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    /// It is not there; what is known is what it told last.
+enum SyncStage {
+    /// Home Assistant is not connected; the cache holds the last known states.
     #[default]
-    Away,
-    /// It is there, and has yet to tell the states as they are now.
-    Beginning,
-    /// Its states are known as they change.
-    Current,
+    Disconnected,
+    /// Connected, but the first events of the new subscriptions are not all here yet.
+    Syncing,
+    /// Every change arrives as it happens.
+    Live,
 }
 
 impl Entities {
-    /// Before the store is opened, whose listener it is.
-    pub fn new(hub: Arc<Hub>, is_on: bool) -> Self {
+    /// Create it before opening the store, which takes it as commit listener.
+    pub fn new(hub: Arc<Hub>, is_enabled: bool) -> Self {
         Self {
             hub,
-            is_on,
-            inner: Mutex::default(),
-            wants: Notify::new(),
-            answered: Notify::new(),
-            locks: Locks::default(),
+            is_enabled,
+            cache: Mutex::default(),
+            visibility_changed: Notify::new(),
+            first_event_received: Notify::new(),
+            lock_states: LockStates::default(),
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, StateCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    /// An area is as it is now; what nobody wants of it is passed over until somebody does.
-    fn place(&mut self, area: &AreaId, entities: Vec<EntityId>) {
-        // One text for each entity, however often it is named.
-        let wanted = entities.iter().filter_map(|id| self.wanted.get(id));
-        let wanted = wanted.cloned().collect();
-        self.view.show(area, wanted);
+impl StateCache {
+    /// Replaces the entities of an area. Entities outside `visible` are dropped.
+    fn set_area_entities(&mut self, area: &AreaId, entities: Vec<EntityId>) {
+        // Shares one allocation per entity id, however many areas name it.
+        let visible = entities.iter().filter_map(|id| self.visible.get(id));
+        let visible = visible.cloned().collect();
+        self.areas.set(area, visible);
     }
 }
 
 impl CommitListener for Entities {
     fn committed(&self, mut effects: Effects) {
-        if !self.is_on {
+        if !self.is_enabled {
             return self.hub.committed(effects);
         }
         let areas = std::mem::take(&mut effects.areas);
-        let of_area = |(subject, topic): &(Subject, Topic)| match (subject, topic) {
+        let client_of_area_topic = |(subject, topic): &(Subject, Topic)| match (subject, topic) {
             (Subject::Client(id), Topic::Area(_)) => Some(Topic::Client(id.clone())),
             _ => None,
         };
-        let joined: BTreeSet<_> = effects.joined.iter().filter_map(of_area).collect();
-        let left = effects.left.iter().any(|left| of_area(left).is_some());
-        let is_wanted_anew =
-            effects.audience_changed || left || !joined.is_empty() || !areas.is_empty();
+        let assigned: BTreeSet<_> = effects
+            .joined
+            .iter()
+            .filter_map(client_of_area_topic)
+            .collect();
+        let is_unassigned = effects
+            .left
+            .iter()
+            .any(|left| client_of_area_topic(left).is_some());
+        let is_visibility_stale =
+            effects.audience_changed || is_unassigned || !assigned.is_empty() || !areas.is_empty();
         {
-            let mut inner = self.inner();
-            let mut owed: Vec<_> = joined.into_iter().collect();
+            let mut cache = self.cache();
+            let mut snapshot_topics: Vec<_> = assigned.into_iter().collect();
             for (area, entities) in areas {
                 if !entities.is_empty() {
-                    owed.extend([Topic::Area(area.clone()), Topic::Admins]);
+                    snapshot_topics.extend([Topic::Area(area.clone()), Topic::Admins]);
                 }
-                inner.place(&area, entities);
+                cache.set_area_entities(&area, entities);
             }
-            inner.is_outdated |= is_wanted_anew;
+            cache.is_visibility_stale |= is_visibility_stale;
             self.hub.committed(effects);
-            self.hub.request_snapshot(&owed);
+            self.hub.request_snapshot(&snapshot_topics);
         }
-        if is_wanted_anew {
-            self.wants.notify_one();
+        if is_visibility_stale {
+            self.visibility_changed.notify_one();
         }
     }
 }

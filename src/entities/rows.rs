@@ -1,4 +1,4 @@
-//! The SQL of who may see and control which entities.
+//! SQL queries: who may see and control which entities.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,11 @@ fn entity(text: &str) -> Option<EntityId> {
     text.parse().ok()
 }
 
-/// Of each enabled area that holds any, those of these entities that it holds, which are shared.
-pub(super) fn holding(
+/// The enabled areas that contain any of the `visible` entities, each with those it contains. The
+/// ids share the allocations of `visible`.
+pub(super) fn areas_containing(
     connection: &Connection,
-    wanted: &BTreeSet<EntityId>,
+    visible: &BTreeSet<EntityId>,
 ) -> rusqlite::Result<Vec<(AreaId, Vec<EntityId>)>> {
     let mut areas: Vec<(AreaId, Vec<EntityId>)> = Vec::new();
     let mut query = connection.prepare_cached(
@@ -24,7 +25,7 @@ pub(super) fn holding(
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let Some(entity) = wanted.get(row.get_ref(1)?.as_str()?) else {
+        let Some(entity) = visible.get(row.get_ref(1)?.as_str()?) else {
             continue;
         };
         let area = row.get_ref(0)?.as_str()?;
@@ -36,9 +37,9 @@ pub(super) fn holding(
     Ok(areas)
 }
 
-/// The entities that some active tablet may see: those of its enabled areas, and the locks of a
+/// Entities that at least one active client may see: those of its enabled areas, and the locks of a
 /// mirrored area that is its kiosk.
-pub(super) fn wanted(connection: &Connection) -> rusqlite::Result<BTreeSet<EntityId>> {
+pub(super) fn visible_entities(connection: &Connection) -> rusqlite::Result<BTreeSet<EntityId>> {
     let mut query = connection.prepare_cached(
         "SELECT e.entity_id FROM area_entities e JOIN areas a ON a.id = e.area_id
          WHERE a.is_enabled AND EXISTS (
@@ -49,15 +50,15 @@ pub(super) fn wanted(connection: &Connection) -> rusqlite::Result<BTreeSet<Entit
          WHERE a.is_enabled AND a.source = 'homeassistant' AND substr(e.entity_id, 1, 5) = 'lock.'
              AND EXISTS (SELECT 1 FROM clients c WHERE c.kiosk_id = a.id AND c.is_active)",
     )?;
-    let mut wanted = BTreeSet::new();
+    let mut visible = BTreeSet::new();
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        wanted.extend(entity(row.get_ref(0)?.as_str()?));
+        visible.extend(entity(row.get_ref(0)?.as_str()?));
     }
-    Ok(wanted)
+    Ok(visible)
 }
 
-/// The enabled areas of a tablet, or all.
+/// The enabled areas of a client, or all enabled areas if `client` is `None`.
 pub(crate) fn enabled_areas(
     connection: &Connection,
     client: Option<&ClientId>,
@@ -71,10 +72,10 @@ pub(crate) fn enabled_areas(
         .collect()
 }
 
-/// Whether an enabled area holds the entity: one of the tablet's, or any.
+/// Whether an enabled area contains the entity: one of the client's, or any if `client` is `None`.
 ///
 /// # Errors
-/// SQLite's.
+/// Fails when the query fails.
 pub fn is_in_enabled_area(
     connection: &Connection,
     entity: &EntityId,
@@ -89,11 +90,11 @@ pub fn is_in_enabled_area(
         .query_row(params![entity.as_str(), client], |row| row.get(0))
 }
 
-/// Whether `subject` may have something done with an entity (contract 6.3), as far as that is a
-/// matter of who it is: an enabled area holds it, one of its own for a tablet.
+/// Whether `subject` may call services on the entity: an admin if any enabled area contains it, a
+/// client if one of its own enabled areas does. The option `allowed_services` is checked elsewhere.
 ///
 /// # Errors
-/// SQLite's.
+/// Fails when the query fails.
 pub(crate) fn may_control(
     connection: &Connection,
     subject: &Subject,

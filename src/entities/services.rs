@@ -1,6 +1,6 @@
-//! The services that Wallcast knows, by domain, and the data that each takes: a table. What is not
-//! in it is never sent, so that no other target can be smuggled in. After Home Assistant's own
-//! `services.yaml` and schemas of each domain.
+//! Table of the services that Wallcast may call, by domain, with the data that each accepts. A
+//! service or data key that is not listed is never sent, so a caller cannot add a second target.
+//! Follows Home Assistant's `services.yaml` and the schemas of each domain.
 
 use serde_json::{Map, Value};
 
@@ -8,94 +8,97 @@ use serde_json::{Map, Value};
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: &'static str,
-    keys: &'static [Key],
-    /// `domain.*` is not enough.
-    pub(super) must_be_named: bool,
+    keys: &'static [DataKey],
+    /// `domain.*` does not include it: `allowed_services` must contain `domain.service`.
+    pub(super) needs_own_entry: bool,
 }
 
-/// A key of a service's data, and what it may hold.
-type Key = (&'static str, Kind);
+/// A data key and the values that it accepts.
+type DataKey = (&'static str, ValueType);
 
-/// What a value may be.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
-    Switch,
-    /// A whole number within these bounds.
-    Whole(i64, i64),
-    /// A number within these bounds.
+enum ValueType {
+    Boolean,
+    /// An integer within these inclusive bounds.
+    Integer(i64, i64),
+    /// A number within these inclusive bounds.
     Number(f64, f64),
-    /// A list of whole numbers, each within 0 to 255.
-    Bytes(usize),
-    /// Two numbers, each from 0 to its bound.
-    Pair(f64, f64),
-    /// A text of 1 to so many characters, none of them a control character.
+    /// A list of exactly this many integers from 0 to 255.
+    ByteList(usize),
+    /// Two numbers, from 0 to the first bound and from 0 to the second.
+    NumberPair(f64, f64),
+    /// Text of 1 to this many characters, without control characters.
     Text(usize),
-    /// One of these words.
-    Word(&'static [&'static str]),
+    /// One of these strings.
+    Choice(&'static [&'static str]),
 }
 
-use Kind::{Bytes, Number, Pair, Switch, Text, Whole, Word};
+use ValueType::{Boolean, ByteList, Choice, Integer, Number, NumberPair, Text};
 
-const fn of(name: &'static str, keys: &'static [Key]) -> Service {
+const fn service(name: &'static str, keys: &'static [DataKey]) -> Service {
     Service {
         name,
         keys,
-        must_be_named: false,
+        needs_own_entry: false,
     }
 }
 
-const fn named(name: &'static str, keys: &'static [Key]) -> Service {
+const fn with_own_entry(name: &'static str, keys: &'static [DataKey]) -> Service {
     Service {
-        must_be_named: true,
-        ..of(name, keys)
+        needs_own_entry: true,
+        ..service(name, keys)
     }
 }
 
-/// The longest transition that Home Assistant takes, in seconds.
-const TRANSITION: Key = ("transition", Number(0.0, 6553.0));
-const FLASH: Key = ("flash", Word(&["short", "long"]));
-const LIGHT: &[Key] = &[
+/// Home Assistant's limit is 6553 seconds.
+const TRANSITION: DataKey = ("transition", Number(0.0, 6553.0));
+const FLASH: DataKey = ("flash", Choice(&["short", "long"]));
+const LIGHT: &[DataKey] = &[
     TRANSITION,
     FLASH,
-    ("brightness", Whole(0, 255)),
+    ("brightness", Integer(0, 255)),
     ("brightness_pct", Number(0.0, 100.0)),
-    ("brightness_step", Whole(-255, 255)),
+    ("brightness_step", Integer(-255, 255)),
     ("brightness_step_pct", Number(-100.0, 100.0)),
-    ("color_temp_kelvin", Whole(1, 100_000)),
-    ("rgb_color", Bytes(3)),
-    ("rgbw_color", Bytes(4)),
-    ("rgbww_color", Bytes(5)),
-    ("hs_color", Pair(360.0, 100.0)),
-    ("xy_color", Pair(1.0, 1.0)),
+    ("color_temp_kelvin", Integer(1, 100_000)),
+    ("rgb_color", ByteList(3)),
+    ("rgbw_color", ByteList(4)),
+    ("rgbww_color", ByteList(5)),
+    ("hs_color", NumberPair(360.0, 100.0)),
+    ("xy_color", NumberPair(1.0, 1.0)),
     ("color_name", Text(64)),
-    ("white", Whole(0, 255)),
+    ("white", Integer(0, 255)),
     ("profile", Text(255)),
     ("effect", Text(255)),
 ];
-const POSITION: Kind = Number(0.0, 100.0);
-const DEGREES: Kind = Number(-1000.0, 1000.0);
-const VALUE: &[Key] = &[("value", Number(-1e12, 1e12))];
-const CODE: &[Key] = &[("code", Text(64))];
-const NAME: Kind = Text(255);
-const CYCLE: &[Key] = &[("cycle", Switch)];
-const ON_OFF: &[Service] = &[of("turn_on", &[]), of("turn_off", &[]), of("toggle", &[])];
-const SELECT: &[Service] = &[
-    of("select_option", &[("option", NAME)]),
-    of("select_next", CYCLE),
-    of("select_previous", CYCLE),
-    of("select_first", &[]),
-    of("select_last", &[]),
+const POSITION: ValueType = Number(0.0, 100.0);
+const DEGREES: ValueType = Number(-1000.0, 1000.0);
+const VALUE: &[DataKey] = &[("value", Number(-1e12, 1e12))];
+const CODE: &[DataKey] = &[("code", Text(64))];
+const NAME: ValueType = Text(255);
+const CYCLE: &[DataKey] = &[("cycle", Boolean)];
+const ON_OFF: &[Service] = &[
+    service("turn_on", &[]),
+    service("turn_off", &[]),
+    service("toggle", &[]),
 ];
-const FAN_ON: &[Key] = &[("percentage", POSITION), ("preset_mode", NAME)];
-const FAN_STEP: &[Key] = &[("percentage_step", POSITION)];
+const SELECT: &[Service] = &[
+    service("select_option", &[("option", NAME)]),
+    service("select_next", CYCLE),
+    service("select_previous", CYCLE),
+    service("select_first", &[]),
+    service("select_last", &[]),
+];
+const FAN_ON: &[DataKey] = &[("percentage", POSITION), ("preset_mode", NAME)];
+const FAN_STEP: &[DataKey] = &[("percentage_step", POSITION)];
 
 const DOMAINS: &[(&str, &[Service])] = &[
     (
         "light",
         &[
-            of("turn_on", LIGHT),
-            of("turn_off", &[TRANSITION, FLASH]),
-            of("toggle", LIGHT),
+            service("turn_on", LIGHT),
+            service("turn_off", &[TRANSITION, FLASH]),
+            service("toggle", LIGHT),
         ],
     ),
     ("switch", ON_OFF),
@@ -103,49 +106,49 @@ const DOMAINS: &[(&str, &[Service])] = &[
     (
         "cover",
         &[
-            of("open_cover", &[]),
-            of("close_cover", &[]),
-            of("stop_cover", &[]),
-            of("toggle", &[]),
-            of("set_cover_position", &[("position", POSITION)]),
-            of("open_cover_tilt", &[]),
-            of("close_cover_tilt", &[]),
-            of("stop_cover_tilt", &[]),
-            of("toggle_cover_tilt", &[]),
-            of("set_cover_tilt_position", &[("tilt_position", POSITION)]),
+            service("open_cover", &[]),
+            service("close_cover", &[]),
+            service("stop_cover", &[]),
+            service("toggle", &[]),
+            service("set_cover_position", &[("position", POSITION)]),
+            service("open_cover_tilt", &[]),
+            service("close_cover_tilt", &[]),
+            service("stop_cover_tilt", &[]),
+            service("toggle_cover_tilt", &[]),
+            service("set_cover_tilt_position", &[("tilt_position", POSITION)]),
         ],
     ),
-    ("scene", &[of("turn_on", &[TRANSITION])]),
+    ("scene", &[service("turn_on", &[TRANSITION])]),
     (
         "media_player",
         &[
-            of("turn_on", &[]),
-            of("turn_off", &[]),
-            of("toggle", &[]),
-            of("volume_up", &[]),
-            of("volume_down", &[]),
-            of("volume_set", &[("volume_level", Number(0.0, 1.0))]),
-            of("volume_mute", &[("is_volume_muted", Switch)]),
-            of("media_play", &[]),
-            of("media_pause", &[]),
-            of("media_play_pause", &[]),
-            of("media_stop", &[]),
-            of("media_next_track", &[]),
-            of("media_previous_track", &[]),
-            of("media_seek", &[("seek_position", Number(0.0, 1e9))]),
-            of("select_source", &[("source", NAME)]),
-            of("select_sound_mode", &[("sound_mode", NAME)]),
-            of("shuffle_set", &[("shuffle", Switch)]),
-            of("repeat_set", &[("repeat", Word(&["off", "all", "one"]))]),
-            of("clear_playlist", &[]),
-            // A content id may be any URL, which Home Assistant or the player then fetches.
-            named(
+            service("turn_on", &[]),
+            service("turn_off", &[]),
+            service("toggle", &[]),
+            service("volume_up", &[]),
+            service("volume_down", &[]),
+            service("volume_set", &[("volume_level", Number(0.0, 1.0))]),
+            service("volume_mute", &[("is_volume_muted", Boolean)]),
+            service("media_play", &[]),
+            service("media_pause", &[]),
+            service("media_play_pause", &[]),
+            service("media_stop", &[]),
+            service("media_next_track", &[]),
+            service("media_previous_track", &[]),
+            service("media_seek", &[("seek_position", Number(0.0, 1e9))]),
+            service("select_source", &[("source", NAME)]),
+            service("select_sound_mode", &[("sound_mode", NAME)]),
+            service("shuffle_set", &[("shuffle", Boolean)]),
+            service("repeat_set", &[("repeat", Choice(&["off", "all", "one"]))]),
+            service("clear_playlist", &[]),
+            // `media_content_id` may be any URL, and Home Assistant or the player fetches it.
+            with_own_entry(
                 "play_media",
                 &[
                     ("media_content_id", Text(2048)),
                     ("media_content_type", Text(64)),
-                    ("enqueue", Word(&["add", "next", "play", "replace"])),
-                    ("announce", Switch),
+                    ("enqueue", Choice(&["add", "next", "play", "replace"])),
+                    ("announce", Boolean),
                 ],
             ),
         ],
@@ -153,10 +156,10 @@ const DOMAINS: &[(&str, &[Service])] = &[
     (
         "climate",
         &[
-            of("turn_on", &[]),
-            of("turn_off", &[]),
-            of("toggle", &[]),
-            of(
+            service("turn_on", &[]),
+            service("turn_off", &[]),
+            service("toggle", &[]),
+            service(
                 "set_temperature",
                 &[
                     ("temperature", DEGREES),
@@ -165,31 +168,31 @@ const DOMAINS: &[(&str, &[Service])] = &[
                     ("hvac_mode", NAME),
                 ],
             ),
-            of("set_hvac_mode", &[("hvac_mode", NAME)]),
-            of("set_preset_mode", &[("preset_mode", NAME)]),
-            of("set_fan_mode", &[("fan_mode", NAME)]),
-            of("set_swing_mode", &[("swing_mode", NAME)]),
-            of(
+            service("set_hvac_mode", &[("hvac_mode", NAME)]),
+            service("set_preset_mode", &[("preset_mode", NAME)]),
+            service("set_fan_mode", &[("fan_mode", NAME)]),
+            service("set_swing_mode", &[("swing_mode", NAME)]),
+            service(
                 "set_swing_horizontal_mode",
                 &[("swing_horizontal_mode", NAME)],
             ),
-            of("set_humidity", &[("humidity", POSITION)]),
+            service("set_humidity", &[("humidity", POSITION)]),
         ],
     ),
     (
         "fan",
         &[
-            of("turn_on", FAN_ON),
-            of("turn_off", &[]),
-            of("toggle", &[]),
-            of("set_percentage", &[("percentage", POSITION)]),
-            of("increase_speed", FAN_STEP),
-            of("decrease_speed", FAN_STEP),
-            of("set_preset_mode", &[("preset_mode", NAME)]),
-            of("oscillate", &[("oscillating", Switch)]),
-            of(
+            service("turn_on", FAN_ON),
+            service("turn_off", &[]),
+            service("toggle", &[]),
+            service("set_percentage", &[("percentage", POSITION)]),
+            service("increase_speed", FAN_STEP),
+            service("decrease_speed", FAN_STEP),
+            service("set_preset_mode", &[("preset_mode", NAME)]),
+            service("oscillate", &[("oscillating", Boolean)]),
+            service(
                 "set_direction",
-                &[("direction", Word(&["forward", "reverse"]))],
+                &[("direction", Choice(&["forward", "reverse"]))],
             ),
         ],
     ),
@@ -197,37 +200,41 @@ const DOMAINS: &[(&str, &[Service])] = &[
     ("select", SELECT),
     (
         "lock",
-        &[of("lock", CODE), of("unlock", CODE), of("open", CODE)],
+        &[
+            service("lock", CODE),
+            service("unlock", CODE),
+            service("open", CODE),
+        ],
     ),
-    ("button", &[of("press", &[])]),
-    ("input_button", &[of("press", &[])]),
-    ("number", &[of("set_value", VALUE)]),
+    ("button", &[service("press", &[])]),
+    ("input_button", &[service("press", &[])]),
+    ("number", &[service("set_value", VALUE)]),
     (
         "input_number",
         &[
-            of("set_value", VALUE),
-            of("increment", &[]),
-            of("decrement", &[]),
+            service("set_value", VALUE),
+            service("increment", &[]),
+            service("decrement", &[]),
         ],
     ),
     (
         "humidifier",
         &[
-            of("turn_on", &[]),
-            of("turn_off", &[]),
-            of("toggle", &[]),
-            of("set_humidity", &[("humidity", POSITION)]),
-            of("set_mode", &[("mode", NAME)]),
+            service("turn_on", &[]),
+            service("turn_off", &[]),
+            service("toggle", &[]),
+            service("set_humidity", &[("humidity", POSITION)]),
+            service("set_mode", &[("mode", NAME)]),
         ],
     ),
     (
         "vacuum",
         &[
-            of("start", &[]),
-            of("pause", &[]),
-            of("stop", &[]),
-            of("return_to_base", &[]),
-            of("locate", &[]),
+            service("start", &[]),
+            service("pause", &[]),
+            service("stop", &[]),
+            service("return_to_base", &[]),
+            service("locate", &[]),
         ],
     ),
     ("script", ON_OFF),
@@ -235,102 +242,100 @@ const DOMAINS: &[(&str, &[Service])] = &[
     (
         "alarm_control_panel",
         &[
-            of("alarm_arm_away", CODE),
-            of("alarm_arm_home", CODE),
-            of("alarm_arm_night", CODE),
-            of("alarm_arm_vacation", CODE),
-            of("alarm_disarm", CODE),
+            service("alarm_arm_away", CODE),
+            service("alarm_arm_home", CODE),
+            service("alarm_arm_night", CODE),
+            service("alarm_arm_vacation", CODE),
+            service("alarm_disarm", CODE),
         ],
     ),
     (
         "valve",
         &[
-            of("open_valve", &[]),
-            of("close_valve", &[]),
-            of("stop_valve", &[]),
-            of("toggle", &[]),
-            of("set_valve_position", &[("position", POSITION)]),
+            service("open_valve", &[]),
+            service("close_valve", &[]),
+            service("stop_valve", &[]),
+            service("toggle", &[]),
+            service("set_valve_position", &[("position", POSITION)]),
         ],
     ),
 ];
 
-/// The domain of that name, if it is known.
 pub(super) fn domain(name: &str) -> Option<&'static str> {
     let found = DOMAINS.iter().find(|(domain, _)| *domain == name);
     found.map(|(domain, _)| *domain)
 }
 
-/// Every service that is known of a domain.
-pub(super) fn of_domain(name: &str) -> &'static [Service] {
+/// All listed services of a domain; empty if the domain is not listed.
+pub(super) fn in_domain(name: &str) -> &'static [Service] {
     let found = DOMAINS.iter().find(|(domain, _)| *domain == name);
     found.map_or(&[], |(_, services)| services)
 }
 
-/// A service of a domain, if both are known.
 pub(super) fn find(domain: &str, name: &str) -> Option<&'static Service> {
-    let (_, services) = DOMAINS.iter().find(|(of, _)| *of == domain)?;
+    let (_, services) = DOMAINS.iter().find(|(name, _)| *name == domain)?;
     services.iter().find(|service| service.name == name)
 }
 
 impl Service {
-    /// Refuses data that the service does not take.
+    /// Checks the data against the accepted keys and values.
     ///
     /// # Errors
-    /// Which key is wrong and how, in a sentence.
+    /// A sentence naming the first key that is not accepted, and why.
     pub(super) fn check(&self, data: &Map<String, Value>) -> Result<(), String> {
         for (key, value) in data {
-            let Some((_, kind)) = self.keys.iter().find(|(known, _)| known == key) else {
+            let Some((_, value_type)) = self.keys.iter().find(|(known, _)| known == key) else {
                 let known: Vec<_> = self.keys.iter().map(|(key, _)| *key).collect();
-                let takes = match known.is_empty() {
+                let accepted = match known.is_empty() {
                     true => "no data".to_owned(),
                     false => known.join(", "),
                 };
                 let key: String = key.chars().take(64).collect();
                 return Err(format!(
-                    "data.{key} is not taken; {} takes {takes}",
+                    "data.{key} is not accepted; {} accepts {accepted}",
                     self.name
                 ));
             };
-            if !kind.takes(value) {
-                return Err(format!("data.{key} must be {}", kind.words()));
+            if !value_type.accepts(value) {
+                return Err(format!("data.{key} must be {}", value_type.description()));
             }
         }
         Ok(())
     }
 }
 
-impl Kind {
-    fn takes(self, value: &Value) -> bool {
+impl ValueType {
+    fn accepts(self, value: &Value) -> bool {
         let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
         match self {
-            Switch => value.is_boolean(),
-            Whole(least, most) => value.as_i64().is_some_and(|n| (least..=most).contains(&n)),
-            Number(least, most) => value.as_f64().is_some_and(|n| (least..=most).contains(&n)),
-            Bytes(count) => {
-                list.len() == count && list.iter().all(|value| Whole(0, 255).takes(value))
+            Boolean => value.is_boolean(),
+            Integer(min, max) => value.as_i64().is_some_and(|n| (min..=max).contains(&n)),
+            Number(min, max) => value.as_f64().is_some_and(|n| (min..=max).contains(&n)),
+            ByteList(count) => {
+                list.len() == count && list.iter().all(|value| Integer(0, 255).accepts(value))
             }
-            Pair(first, second) => match list {
-                [a, b] => Number(0.0, first).takes(a) && Number(0.0, second).takes(b),
+            NumberPair(first, second) => match list {
+                [a, b] => Number(0.0, first).accepts(a) && Number(0.0, second).accepts(b),
                 _ => false,
             },
-            Text(most) => value.as_str().is_some_and(|text| {
-                (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+            Text(max) => value.as_str().is_some_and(|text| {
+                (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control)
             }),
-            Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Choice(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         }
     }
 
-    fn words(self) -> String {
+    fn description(self) -> String {
         match self {
-            Switch => "true or false".to_owned(),
-            Whole(least, most) => format!("a whole number from {least} to {most}"),
-            Number(least, most) => format!("a number from {least} to {most}"),
-            Bytes(count) => format!("a list of {count} whole numbers from 0 to 255"),
-            Pair(first, second) => {
+            Boolean => "true or false".to_owned(),
+            Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Number(min, max) => format!("a number from {min} to {max}"),
+            ByteList(count) => format!("a list of {count} whole numbers from 0 to 255"),
+            NumberPair(first, second) => {
                 format!("two numbers, from 0 to {first} and from 0 to {second}")
             }
-            Text(most) => format!("a text of 1 to {most} characters in one line"),
-            Word(words) => format!("one of {}", words.join(", ")),
+            Text(max) => format!("text of 1 to {max} characters in one line"),
+            Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
 }
@@ -342,7 +347,7 @@ mod tests {
 
     use super::*;
 
-    /// No service may take one of these, whatever its domain.
+    /// No service may accept one of these keys, in any domain.
     const TARGETS: &[&str] = &[
         "entity_id",
         "entity_ids",
@@ -361,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_is_taken() {
+    fn usual_data_is_accepted() {
         for (service, data) in [
             ("light.turn_on", json!({})),
             (
@@ -403,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_kind_or_out_of_bounds_is_named() {
+    fn error_names_key_with_wrong_type_or_bounds() {
         for (service, data, key) in [
             ("light.turn_on", json!({ "brightness": 256 }), "brightness"),
             ("light.turn_on", json!({ "brightness": "7" }), "brightness"),
@@ -452,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn no_service_takes_another_target_and_none_joins_players() {
+    fn no_service_accepts_a_target_or_joins_players() {
         for (domain, services) in DOMAINS {
             for service in *services {
                 for target in TARGETS {
@@ -475,10 +480,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the data: what is taken holds known keys alone, none of them nested deeper than
-        /// a short list.
+        /// Accepted data contains listed keys only, and no nested values.
         #[test]
-        fn what_is_taken_is_small_and_flat(
+        fn accepted_data_is_flat(
             keys in prop::collection::vec("[a-z_]{1,20}", 0..3),
             number in any::<f64>(),
         ) {

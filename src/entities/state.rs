@@ -1,6 +1,6 @@
-//! The state of one entity, and how Home Assistant tells it in few bytes: the events of
-//! `subscribe_entities` (`homeassistant.components.websocket_api`, compressed states). Pure; what
-//! is malformed of one entity costs no other its state.
+//! The state of one entity, and the compressed form in which `subscribe_entities` sends it
+//! (`homeassistant.components.websocket_api`, compressed states). Pure. Malformed data of one
+//! entity does not affect the others.
 
 use std::collections::BTreeMap;
 
@@ -10,134 +10,149 @@ use serde_json::value::RawValue;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 
-/// A state is at most 255 characters at Home Assistant.
-const MAX_STATE: usize = 1024;
-/// Attributes of one entity that are kept, in bytes; above it the largest are let go.
-const MAX_ATTRIBUTES: usize = 32 * 1024;
+/// Characters kept of a state. Home Assistant allows 255.
+const MAX_STATE_CHARS: usize = 1024;
+/// Attributes kept per entity, in bytes. Above it the largest attributes are dropped.
+const MAX_ATTRIBUTES_BYTES: usize = 32 * 1024;
 
-/// The newest state of an entity.
 #[derive(Clone, Debug)]
-pub(super) struct State {
-    /// Such as `on`, or `unavailable`.
+pub(super) struct EntityState {
+    /// For example `on` or `unavailable`.
     pub(super) value: Box<str>,
-    /// A JSON object as Home Assistant wrote it.
+    /// A JSON object; its values are as Home Assistant wrote them.
     pub(super) attributes: Box<RawValue>,
-    /// Since when it has this value.
+    /// When `value` last changed.
     pub(super) changed_at: Timestamp,
 }
 
-/// What an event says of one entity.
+/// An event's content for one entity.
 #[derive(Debug)]
-pub(super) enum Told<'a> {
-    /// All of its state.
-    Whole(Whole<'a>),
-    /// What changed of it.
-    Changed(Changed<'a>),
-    /// That it is gone.
-    Gone,
+pub(super) enum StateUpdate<'a> {
+    /// The full state.
+    Added(CompressedState<'a>),
+    /// The difference from the previous state.
+    Changed(StateDiff<'a>),
+    /// The entity has no state any more.
+    Removed,
 }
 
-/// A whole state: `s`, `a`, `lc`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Whole<'a> {
-    s: String,
-    #[serde(borrow, default)]
-    a: Option<&'a RawValue>,
-    #[serde(default)]
-    lc: Option<f64>,
+pub(super) struct CompressedState<'a> {
+    #[serde(rename = "s")]
+    state: String,
+    #[serde(rename = "a", borrow, default)]
+    attributes: Option<&'a RawValue>,
+    #[serde(rename = "lc", default)]
+    last_changed: Option<f64>,
 }
 
-/// A change: what is new or another, and what is no more.
 #[derive(Debug, Deserialize)]
-pub(super) struct Changed<'a> {
+pub(super) struct StateDiff<'a> {
     #[serde(rename = "+", borrow, default)]
-    plus: Option<Plus<'a>>,
+    additions: Option<DiffAdditions<'a>>,
     #[serde(rename = "-", default)]
-    minus: Option<Minus>,
+    removals: Option<DiffRemovals>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Plus<'a> {
-    #[serde(default)]
-    s: Option<String>,
-    #[serde(borrow, default)]
-    a: Option<BTreeMap<String, &'a RawValue>>,
-    #[serde(default)]
-    lc: Option<f64>,
+struct DiffAdditions<'a> {
+    #[serde(rename = "s", default)]
+    state: Option<String>,
+    #[serde(rename = "a", borrow, default)]
+    attributes: Option<BTreeMap<String, &'a RawValue>>,
+    #[serde(rename = "lc", default)]
+    last_changed: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Minus {
-    #[serde(default)]
-    a: Option<Vec<String>>,
+struct DiffRemovals {
+    #[serde(rename = "a", default)]
+    attributes: Option<Vec<String>>,
 }
 
-/// An event: states that are new, changes, and what is gone.
+/// An event of `subscribe_entities`.
 #[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, default)]
-    a: Option<BTreeMap<String, &'a RawValue>>,
-    #[serde(borrow, default)]
-    c: Option<BTreeMap<String, &'a RawValue>>,
-    #[serde(default)]
-    r: Option<Vec<String>>,
+struct EntitiesEvent<'a> {
+    #[serde(rename = "a", borrow, default)]
+    added: Option<BTreeMap<String, &'a RawValue>>,
+    #[serde(rename = "c", borrow, default)]
+    changed: Option<BTreeMap<String, &'a RawValue>>,
+    #[serde(rename = "r", default)]
+    removed: Option<Vec<String>>,
 }
 
-/// What an event says of each entity, those left out of which nothing can be read.
+/// Parses an event. Entities whose part is malformed are left out.
 ///
 /// # Errors
-/// When the event itself is none.
-pub(super) fn read(event: &RawValue) -> Result<Vec<(EntityId, Told<'_>)>, serde_json::Error> {
-    let event: Event<'_> = serde_json::from_str(event.get())?;
-    let mut told = Vec::new();
-    for (id, state) in event.a.unwrap_or_default() {
-        let state = serde_json::from_str(state.get()).ok().map(Told::Whole);
-        told.extend(id.parse().ok().zip(state));
+/// Fails if the event itself is malformed.
+pub(super) fn parse_event(
+    event: &RawValue,
+) -> Result<Vec<(EntityId, StateUpdate<'_>)>, serde_json::Error> {
+    let event: EntitiesEvent<'_> = serde_json::from_str(event.get())?;
+    let mut updates = Vec::new();
+    for (id, state) in event.added.unwrap_or_default() {
+        let state = serde_json::from_str(state.get())
+            .ok()
+            .map(StateUpdate::Added);
+        updates.extend(id.parse().ok().zip(state));
     }
-    for (id, change) in event.c.unwrap_or_default() {
-        let change = serde_json::from_str(change.get()).ok().map(Told::Changed);
-        told.extend(id.parse().ok().zip(change));
+    for (id, diff) in event.changed.unwrap_or_default() {
+        let diff = serde_json::from_str(diff.get())
+            .ok()
+            .map(StateUpdate::Changed);
+        updates.extend(id.parse().ok().zip(diff));
     }
-    for id in event.r.unwrap_or_default() {
-        told.extend(id.parse().ok().map(|id| (id, Told::Gone)));
+    for id in event.removed.unwrap_or_default() {
+        updates.extend(id.parse().ok().map(|id| (id, StateUpdate::Removed)));
     }
-    Ok(told)
+    Ok(updates)
 }
 
-impl State {
-    /// What is known after this was told; none when the entity is gone, or was never told whole.
-    pub(super) fn after(before: Option<&Self>, told: &Told<'_>, now: Timestamp) -> Option<Self> {
-        match (told, before) {
-            (Told::Whole(whole), _) => Some(Self {
-                value: bounded(&whole.s),
-                attributes: whole.a.map_or_else(none, whole_attributes),
-                changed_at: whole.lc.map_or(now, moment),
+impl EntityState {
+    /// The state after an update; `None` if the entity is gone, or if a diff arrives without a
+    /// previous state.
+    pub(super) fn apply(
+        before: Option<&Self>,
+        update: &StateUpdate<'_>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        match (update, before) {
+            (StateUpdate::Added(full), _) => Some(Self {
+                value: truncated(&full.state),
+                attributes: full.attributes.map_or_else(empty_object, normalized),
+                changed_at: full.last_changed.map_or(now, timestamp),
             }),
-            (Told::Changed(changed), Some(before)) => Some(before.changed(changed, now)),
-            (Told::Changed(_), None) | (Told::Gone, _) => None,
+            (StateUpdate::Changed(diff), Some(before)) => Some(before.with_diff(diff, now)),
+            (StateUpdate::Changed(_), None) | (StateUpdate::Removed, _) => None,
         }
     }
 
-    fn changed(&self, changed: &Changed<'_>, now: Timestamp) -> Self {
-        let plus = changed.plus.as_ref();
-        let gone = changed.minus.as_ref().and_then(|minus| minus.a.as_ref());
-        let new = plus.and_then(|plus| plus.a.as_ref());
+    fn with_diff(&self, diff: &StateDiff<'_>, now: Timestamp) -> Self {
+        let additions = diff.additions.as_ref();
+        let removals = diff.removals.as_ref();
+        let gone = removals.and_then(|removals| removals.attributes.as_ref());
+        let new = additions.and_then(|additions| additions.attributes.as_ref());
         let attributes = match (new, gone) {
             (None, None) => self.attributes.clone(),
             (new, gone) => {
-                let mut all = shallow(&self.attributes);
+                let mut all = parse_attributes(&self.attributes);
                 for key in gone.into_iter().flatten() {
                     all.remove(key);
                 }
                 for (key, value) in new.into_iter().flatten() {
                     all.insert(key.clone(), value);
                 }
-                kept(all)
+                within_limit(all)
             }
         };
-        let value = plus.and_then(|plus| plus.s.as_deref()).map(bounded);
-        let changed_at = match (plus.and_then(|plus| plus.lc), &value) {
-            (Some(at), _) => moment(at),
+        let value = additions
+            .and_then(|additions| additions.state.as_deref())
+            .map(truncated);
+        let changed_at = match (
+            additions.and_then(|additions| additions.last_changed),
+            &value,
+        ) {
+            (Some(at), _) => timestamp(at),
             (None, Some(value)) if *value != self.value => now,
             (None, _) => self.changed_at,
         };
@@ -148,58 +163,61 @@ impl State {
         }
     }
 
-    /// Whether both tell the same.
-    pub(super) fn tells_as(&self, other: &Self) -> bool {
+    /// Whether value and attributes are the same.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.value == other.value && self.attributes.get() == other.attributes.get()
     }
 
-    /// The attribute that says what kind of thing it is; none where there is none.
     pub(super) fn device_class(&self) -> Option<String> {
-        let all = shallow(&self.attributes);
+        let all = parse_attributes(&self.attributes);
         let class = all.get("device_class")?;
         serde_json::from_str(class.get()).ok()
     }
 }
 
-fn bounded(value: &str) -> Box<str> {
-    value.chars().take(MAX_STATE).collect::<String>().into()
+fn truncated(value: &str) -> Box<str> {
+    value
+        .chars()
+        .take(MAX_STATE_CHARS)
+        .collect::<String>()
+        .into()
 }
 
-/// Seconds since 1970, with fractions.
-fn moment(seconds: f64) -> Timestamp {
-    // A cast from a float saturates, and is 0 for what is no number.
+/// Converts Unix seconds with a fraction.
+fn timestamp(seconds: f64) -> Timestamp {
+    // A cast from a float saturates; NaN becomes 0.
     #[allow(clippy::cast_possible_truncation, reason = "it saturates")]
     let ms = (seconds * 1000.0).round() as i64;
     Timestamp::from_unix_ms(ms)
 }
 
-/// The attributes by name, their values unread. None of what is no object.
-fn shallow(attributes: &RawValue) -> BTreeMap<String, &RawValue> {
+/// The attributes by name, their values not parsed. Empty if the JSON is no object.
+fn parse_attributes(attributes: &RawValue) -> BTreeMap<String, &RawValue> {
     serde_json::from_str(attributes.get()).unwrap_or_default()
 }
 
-fn whole_attributes(attributes: &RawValue) -> Box<RawValue> {
-    // In the same form as after a change, so that telling it again is no change.
-    kept(shallow(attributes))
+fn normalized(attributes: &RawValue) -> Box<RawValue> {
+    // The same form as after a diff, so that an equal full state compares equal.
+    within_limit(parse_attributes(attributes))
 }
 
-fn kept(mut all: BTreeMap<String, &RawValue>) -> Box<RawValue> {
+fn within_limit(mut all: BTreeMap<String, &RawValue>) -> Box<RawValue> {
     let size = |all: &BTreeMap<String, &RawValue>| -> usize {
         all.iter()
             .map(|(key, value)| key.len() + value.get().len())
             .sum()
     };
-    while size(&all) > MAX_ATTRIBUTES {
+    while size(&all) > MAX_ATTRIBUTES_BYTES {
         let largest = all.iter().max_by_key(|(_, value)| value.get().len());
         let Some(key) = largest.map(|(key, _)| key.clone()) else {
             break;
         };
         all.remove(&key);
     }
-    serde_json::value::to_raw_value(&all).unwrap_or_else(|_| none())
+    serde_json::value::to_raw_value(&all).unwrap_or_else(|_| empty_object())
 }
 
-fn none() -> Box<RawValue> {
+fn empty_object() -> Box<RawValue> {
     serde_json::value::to_raw_value(&BTreeMap::<String, u8>::new())
         .unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
@@ -221,71 +239,74 @@ mod tests {
         Timestamp::from_unix_ms(ms)
     }
 
-    /// What is known of one entity after these events, one after the other.
-    fn known(events: &[Value]) -> Option<State> {
-        let mut state: Option<State> = None;
+    /// The state of one entity after a sequence of events.
+    fn state_after(events: &[Value]) -> Option<EntityState> {
+        let mut state: Option<EntityState> = None;
         for event in events {
             let event = raw(event);
-            for (_, told) in read(&event).unwrap() {
-                state = State::after(state.as_ref(), &told, at(9_000));
+            for (_, update) in parse_event(&event).unwrap() {
+                state = EntityState::apply(state.as_ref(), &update, at(9_000));
             }
         }
         state
     }
 
-    fn shown(state: &State) -> Value {
+    fn summary(state: &EntityState) -> Value {
         let attributes: Value = serde_json::from_str(state.attributes.get()).unwrap();
         json!([&*state.value, attributes, state.changed_at.unix_ms()])
     }
 
     #[test]
-    fn a_state_is_told_whole_and_then_by_what_changes() {
-        let whole = json!({ "a": { "light.a": {
+    fn diffs_apply_to_full_state() {
+        let full = json!({ "a": { "light.a": {
             "s": "off", "a": { "friendly_name": "Lämp", "n": null, "deep": { "x": [1, "}"] } },
             "c": "01CTX", "lc": 1.5 } } });
-        let state = known(std::slice::from_ref(&whole)).unwrap();
+        let state = state_after(std::slice::from_ref(&full)).unwrap();
         let attributes = json!({ "friendly_name": "Lämp", "n": null, "deep": { "x": [1, "}"] } });
-        assert_eq!(shown(&state), json!(["off", attributes, 1500]));
+        assert_eq!(summary(&state), json!(["off", attributes, 1500]));
         assert_eq!(state.device_class(), None);
 
         let context = json!({ "id": "01CTX", "parent_id": null, "user_id": "u" });
         let on = json!({ "c": { "light.a": {
             "+": { "s": "on", "lc": 2.0, "c": context, "a": { "brightness": 7, "n": "é" } },
             "-": { "a": ["deep", "never_there"] } } } });
-        let state = known(&[whole.clone(), on.clone()]).unwrap();
+        let state = state_after(&[full.clone(), on.clone()]).unwrap();
         let attributes = json!({ "friendly_name": "Lämp", "n": "é", "brightness": 7 });
-        assert_eq!(shown(&state), json!(["on", attributes, 2000]));
-        let again = known(&[whole.clone(), on.clone(), on]).unwrap();
-        assert!(again.tells_as(&state), "twice is once");
+        assert_eq!(summary(&state), json!(["on", attributes, 2000]));
+        let again = state_after(&[full.clone(), on.clone(), on]).unwrap();
+        assert!(
+            again.is_same_as(&state),
+            "applying a diff twice changes nothing more"
+        );
 
         let updated = json!({ "c": { "light.a": { "+": { "lu": 3.0, "c": "01" } } } });
-        let before = known(std::slice::from_ref(&whole)).unwrap();
-        let after = known(&[whole.clone(), updated]).unwrap();
-        assert!(after.tells_as(&before) && after.changed_at == before.changed_at);
+        let before = state_after(std::slice::from_ref(&full)).unwrap();
+        let after = state_after(&[full.clone(), updated]).unwrap();
+        assert!(after.is_same_as(&before) && after.changed_at == before.changed_at);
         let dateless = json!({ "c": { "light.a": { "+": { "s": "on" } } } });
         assert_eq!(
-            known(&[whole.clone(), dateless]).unwrap().changed_at,
+            state_after(&[full.clone(), dateless]).unwrap().changed_at,
             at(9_000)
         );
-        assert!(known(&[whole, json!({ "r": ["light.a"] })]).is_none());
+        assert!(state_after(&[full, json!({ "r": ["light.a"] })]).is_none());
     }
 
     #[test]
-    fn a_change_of_what_was_never_told_whole_tells_nothing() {
-        assert!(known(&[json!({ "c": { "light.a": { "+": { "s": "on" } } } })]).is_none());
+    fn diff_without_full_state_is_ignored() {
+        assert!(state_after(&[json!({ "c": { "light.a": { "+": { "s": "on" } } } })]).is_none());
     }
 
     #[test]
-    fn what_is_malformed_of_one_entity_costs_no_other_its_state() {
+    fn malformed_entity_does_not_affect_others() {
         let event = raw(&json!({
             "a": { "light.a": { "s": 7 }, "light.b": { "s": "on" }, "no id": { "s": "on" },
                    "light.c": "on", "light.d": { "s": "on", "a": [1] } },
             "c": { "light.e": { "+": { "a": 7 } }, "light.f": {} },
             "r": ["light.g", "?"], "later": 1 }));
-        let told = read(&event).unwrap();
-        let ids: Vec<_> = told.iter().map(|(id, _)| id.as_str()).collect();
+        let updates = parse_event(&event).unwrap();
+        let ids: Vec<_> = updates.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(ids, ["light.b", "light.d", "light.f", "light.g"]);
-        let broken = State::after(None, &told[1].1, at(1)).unwrap();
+        let broken = EntityState::apply(None, &updates[1].1, at(1)).unwrap();
         assert_eq!(broken.attributes.get(), "{}");
         for wrong in [
             json!(7),
@@ -293,18 +314,18 @@ mod tests {
             json!({ "a": [] }),
             json!({ "r": "x" }),
         ] {
-            assert!(read(&raw(&wrong)).is_err(), "{wrong}");
+            assert!(parse_event(&raw(&wrong)).is_err(), "{wrong}");
         }
-        assert!(read(&raw(&json!({}))).unwrap().is_empty());
+        assert!(parse_event(&raw(&json!({}))).unwrap().is_empty());
     }
 
     #[test]
-    fn what_is_kept_of_one_entity_is_bounded() {
-        let big = "x".repeat(MAX_ATTRIBUTES);
-        let whole = json!({ "a": { "cover.a": { "s": "y".repeat(5000),
+    fn state_and_attributes_are_truncated() {
+        let big = "x".repeat(MAX_ATTRIBUTES_BYTES);
+        let full = json!({ "a": { "cover.a": { "s": "y".repeat(5000),
             "a": { "big": big, "device_class": "garage" } } } });
-        let state = known(&[whole]).unwrap();
-        assert_eq!(state.value.len(), MAX_STATE);
+        let state = state_after(&[full]).unwrap();
+        assert_eq!(state.value.len(), MAX_STATE_CHARS);
         assert_eq!(state.device_class().as_deref(), Some("garage"));
         assert!(state.attributes.get().len() < 100);
     }
@@ -320,9 +341,9 @@ mod tests {
     }
 
     proptest! {
-        /// As Core makes a change from two states, we make the second from the first.
+        /// Applying the diff that Core makes from two states to the first gives the second.
         #[test]
-        fn a_change_makes_the_newer_state_of_the_older(
+        fn diff_of_two_states_gives_the_second(
             states in prop::collection::vec(("[a-c]{0,2}", attributes()), 1..6),
         ) {
             let (value, first) = &states[0];
@@ -346,21 +367,21 @@ mod tests {
                 events.push(json!({ "c": { "x.y": change } }));
             }
             let last = states.last().unwrap();
-            let state = known(&events).unwrap();
-            let told: BTreeMap<String, Value> =
+            let state = state_after(&events).unwrap();
+            let attributes: BTreeMap<String, Value> =
                 serde_json::from_str(state.attributes.get()).unwrap();
-            prop_assert_eq!((&*state.value, &told), (last.0.as_str(), &last.1));
-            let whole = json!({ "a": { "x.y": { "s": last.0, "a": last.1, "lc": 0.0 } } });
-            prop_assert!(known(&[whole]).unwrap().tells_as(&state));
+            prop_assert_eq!((&*state.value, &attributes), (last.0.as_str(), &last.1));
+            let full = json!({ "a": { "x.y": { "s": last.0, "a": last.1, "lc": 0.0 } } });
+            prop_assert!(state_after(&[full]).unwrap().is_same_as(&state));
         }
 
         #[test]
-        fn garbage_is_an_error_or_nothing_and_no_panic(text in "[\\[\\]{}\":,acrs+\\-l0-9. ]{0,60}") {
+        fn parse_event_survives_garbage(text in "[\\[\\]{}\":,acrs+\\-l0-9. ]{0,60}") {
             if let Ok(event) = serde_json::from_str::<Box<RawValue>>(&text)
-                && let Ok(told) = read(&event)
+                && let Ok(updates) = parse_event(&event)
             {
-                for (_, told) in told {
-                    State::after(None, &told, at(1));
+                for (_, update) in updates {
+                    EntityState::apply(None, &update, at(1));
                 }
             }
         }

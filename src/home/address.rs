@@ -1,45 +1,42 @@
-//! Where Home Assistant's WebSocket API is, and what opens it. Connects to nothing.
+//! Where Home Assistant's WebSocket API is, and the token for it. Connects to nothing.
 
 use hyper::Uri;
 
 use crate::config::{Config, Secret};
 
-/// Supervisor's proxy of Core's WebSocket API.
+/// Path of Supervisor's proxy to Core's WebSocket API.
 const PROXY_PATH: &str = "/core/websocket";
-/// Core's own.
+/// Path of Core's own WebSocket API.
 const CORE_PATH: &str = "/api/websocket";
 
-/// One Home Assistant (contract section 7).
+/// Address and token of one Home Assistant.
 #[derive(Clone, Debug)]
-pub(super) struct Address {
-    /// Whether TLS guards the line.
+pub(super) struct HomeAddress {
+    /// Whether to connect with TLS.
     pub(super) is_secure: bool,
-    /// A name or an address, without brackets.
+    /// A host name or IP address; IPv6 without brackets.
     pub(super) host: String,
-    /// The TCP port.
     pub(super) port: u16,
-    /// As a `Host` header has it.
+    /// `HOST[:PORT]` as in the `Host` header.
     authority: String,
     path: String,
-    /// What opens it; never shown.
     pub(super) token: Secret,
 }
 
-impl Address {
-    /// The add-on speaks to Supervisor's proxy, everybody else to `ha_url`; none where neither is
-    /// said.
-    pub(super) fn of(config: &Config) -> Option<Self> {
+impl HomeAddress {
+    /// In the add-on Supervisor's proxy, otherwise `ha_url`. `None` if neither is configured.
+    pub(super) fn from_config(config: &Config) -> Option<Self> {
         if let Some(token) = &config.supervisor_token {
             return Self::new(&config.supervisor_url, PROXY_PATH, token);
         }
         match (&config.ha_url, &config.ha_token) {
             (Some(url), Some(token)) => Self::new(url, CORE_PATH, token),
             (Some(_), None) => {
-                tracing::warn!("ha_url is set without ha_token: no Home Assistant is asked");
+                tracing::warn!("ha_url is set without ha_token: not connecting to Home Assistant");
                 None
             }
             (None, Some(_)) => {
-                tracing::warn!("ha_token is set without ha_url: no Home Assistant is asked");
+                tracing::warn!("ha_token is set without ha_url: not connecting to Home Assistant");
                 None
             }
             (None, None) => None,
@@ -61,7 +58,7 @@ impl Address {
         })
     }
 
-    /// The WebSocket URL; holds no secret.
+    /// The WebSocket URL; contains no secret.
     pub(super) fn url(&self) -> String {
         let scheme = if self.is_secure { "wss" } else { "ws" };
         format!("{scheme}://{}{}", self.authority, self.path)
@@ -73,19 +70,19 @@ mod tests {
     use super::*;
     use crate::config::{Environment, Sources, load};
 
-    fn of(variables: &[(&str, &str)]) -> Option<Address> {
+    fn address(variables: &[(&str, &str)]) -> Option<HomeAddress> {
         let variables = variables.iter().map(|(k, v)| (k.into(), v.into()));
         let config = load(&Sources {
             environment: Environment::new(variables),
             ..Sources::default()
         });
-        Address::of(&config.unwrap())
+        HomeAddress::from_config(&config.unwrap())
     }
 
     #[test]
-    fn the_add_on_asks_supervisor_and_others_ask_core() {
-        assert!(of(&[]).is_none());
-        let proxy = of(&[
+    fn addon_uses_supervisor_proxy_and_others_core() {
+        assert!(address(&[]).is_none());
+        let proxy = address(&[
             ("SUPERVISOR_TOKEN", "t0"),
             ("WALLCAST_HA_URL", "http://core:8123"),
             ("WALLCAST_HA_TOKEN", "t1"),
@@ -93,7 +90,7 @@ mod tests {
         .unwrap();
         assert_eq!(proxy.url(), "ws://supervisor/core/websocket");
         assert_eq!((proxy.port, proxy.token.expose()), (80, "t0"));
-        let core = of(&[
+        let core = address(&[
             ("WALLCAST_HA_URL", "https://[::1]:8123/house/"),
             ("WALLCAST_HA_TOKEN", " t1\n"),
         ])
@@ -104,8 +101,8 @@ mod tests {
     }
 
     #[test]
-    fn a_url_without_a_token_is_no_home_assistant() {
-        assert!(of(&[("WALLCAST_HA_URL", "http://core:8123")]).is_none());
-        assert!(of(&[("WALLCAST_HA_TOKEN", "t")]).is_none());
+    fn url_without_token_configures_nothing() {
+        assert!(address(&[("WALLCAST_HA_URL", "http://core:8123")]).is_none());
+        assert!(address(&[("WALLCAST_HA_TOKEN", "t")]).is_none());
     }
 }

@@ -1,8 +1,10 @@
-//! Fires what Wallcast announces as events on Home Assistant's bus (contract section 7).
+//! Fires Wallcast's announcements as events on Home Assistant's event bus
+//! (`docs/protocol.md#home-assistant`).
 //!
-//! While Home Assistant is away announcements wait, a bounded number for a bounded time: an
-//! automation must not act on what is long past. What was handed to a connection that then broke is
-//! fired again: better a doorbell twice than not at all.
+//! While Home Assistant is not connected, a bounded number of announcements is queued for a bounded
+//! time: an automation must not react to something long past. An announcement whose connection
+//! broke before the answer is fired again, because a doorbell that rings twice is better than one
+//! that does not ring.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,70 +14,72 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Home, HomeError, Link};
+use super::{HomeAssistant, HomeConnection, HomeError};
 use wallcast_core::event::Announcement;
 use wallcast_core::hub::Hub;
 use wallcast_core::shutdown::Shutdown;
 
-/// Announcements that wait at most; the oldest make room. A Home Assistant that is there takes them
-/// as they come.
-const MAX_WAITING: usize = 1000;
-/// After so long an announcement is no news any more: about what a restart of Core takes.
+/// Maximum queued announcements; the oldest are dropped. While connected, Home Assistant takes them
+/// faster than they arrive.
+const MAX_QUEUED: usize = 1000;
+/// Age at which a queued announcement is dropped: about as long as a restart of Core takes.
 const MAX_AGE: Duration = Duration::from_secs(120);
 
-/// What waits to be fired.
+/// Announcements that are not fired yet, oldest first.
 #[derive(Debug, Default)]
-struct Waiting {
-    queue: Mutex<VecDeque<(Instant, Announcement)>>,
-    news: Notify,
+struct AnnouncementQueue {
+    entries: Mutex<VecDeque<(Instant, Announcement)>>,
+    pushed: Notify,
 }
 
-impl Waiting {
+impl AnnouncementQueue {
     fn push(&self, announcement: Announcement, now: Instant) {
-        let mut queue = self.queue();
-        if queue.len() >= MAX_WAITING {
-            queue.pop_front();
+        let mut entries = self.entries();
+        if entries.len() >= MAX_QUEUED {
+            entries.pop_front();
         }
-        queue.push_back((now, announcement));
-        self.news.notify_one();
+        entries.push_back((now, announcement));
+        self.pushed.notify_one();
     }
 
-    /// The oldest that is still news. It stays until it is [`Waiting::done`].
+    /// The oldest announcement that is not too old. It stays queued until
+    /// [`AnnouncementQueue::remove`].
     fn oldest(&self, now: Instant) -> Option<(Instant, Announcement)> {
-        let mut queue = self.queue();
-        while queue.front().is_some_and(|(at, _)| *at + MAX_AGE < now) {
-            queue.pop_front();
+        let mut entries = self.entries();
+        while entries.front().is_some_and(|(at, _)| *at + MAX_AGE < now) {
+            entries.pop_front();
         }
-        queue.front().cloned()
+        entries.front().cloned()
     }
 
-    /// Takes it out, unless it has made room for others meanwhile.
-    fn done(&self, at: Instant) {
-        let mut queue = self.queue();
-        if queue.front().is_some_and(|(oldest, _)| *oldest == at) {
-            queue.pop_front();
+    /// Removes the oldest announcement if it is the one queued at `at`; a full queue may have
+    /// dropped it already.
+    fn remove(&self, at: Instant) {
+        let mut entries = self.entries();
+        if entries.front().is_some_and(|(oldest, _)| *oldest == at) {
+            entries.pop_front();
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, VecDeque<(Instant, Announcement)>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, VecDeque<(Instant, Announcement)>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Serves until the daemon stops. Without a Home Assistant nothing waits for one.
-pub async fn run(home: Home, hub: Arc<Hub>, shutdown: Shutdown) {
+/// Runs until the daemon stops. Queues nothing if no Home Assistant is configured.
+pub async fn run(home: HomeAssistant, hub: Arc<Hub>, shutdown: Shutdown) {
     if !home.is_configured() {
         return;
     }
-    let waiting = Arc::new(Waiting::default());
-    let queue = waiting.clone();
-    hub.on_announcement(move |announcement| queue.push(announcement, Instant::now()));
+    let queue = Arc::new(AnnouncementQueue::default());
+    let pushed_to = queue.clone();
+    hub.on_announcement(move |announcement| pushed_to.push(announcement, Instant::now()));
     let serve = async {
-        let mut links = home.links();
-        while let Some(link) = links.next().await {
+        let mut connections = home.connections();
+        while let Some(connection) = connections.next().await {
             tokio::select! {
-                () = fire_all(&link, &waiting) => {}
-                () = link.closed() => {}
+                () = fire_queued(&connection, &queue) => {}
+                () = connection.closed() => {}
             }
         }
     };
@@ -85,24 +89,26 @@ pub async fn run(home: Home, hub: Arc<Hub>, shutdown: Shutdown) {
     }
 }
 
-/// Fires what waits and what comes, one after the other, as long as the connection stands.
-async fn fire_all(link: &Link, waiting: &Waiting) {
+/// Fires queued and new announcements one after the other until the connection is lost.
+async fn fire_queued(connection: &HomeConnection, queue: &AnnouncementQueue) {
     loop {
-        while let Some((at, announcement)) = waiting.oldest(Instant::now()) {
+        while let Some((at, announcement)) = queue.oldest(Instant::now()) {
             let name = announcement.name;
             let command = json!({
                 "type": "fire_event",
                 "event_type": name,
                 "event_data": announcement.data,
             });
-            match link.request::<serde::de::IgnoredAny>(command).await {
+            match connection.request::<serde::de::IgnoredAny>(command).await {
                 Ok(_) => {}
-                Err(HomeError::Away) => return,
-                Err(error) => tracing::warn!(%error, event = name, "not fired in Home Assistant"),
+                Err(HomeError::Disconnected) => return,
+                Err(error) => {
+                    tracing::warn!(%error, event = name, "event not fired in Home Assistant")
+                }
             }
-            waiting.done(at);
+            queue.remove(at);
         }
-        waiting.news.notified().await;
+        queue.pushed.notified().await;
     }
 }
 
@@ -117,29 +123,29 @@ mod tests {
     }
 
     #[test]
-    fn waits_in_order_and_no_longer_than_it_is_news() {
-        let waiting = Waiting::default();
+    fn queue_is_ordered_and_expires() {
+        let queue = AnnouncementQueue::default();
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        waiting.push(numbered(1), at(0));
-        waiting.push(numbered(2), at(60));
-        let (first, announcement) = waiting.oldest(at(120)).unwrap();
+        queue.push(numbered(1), at(0));
+        queue.push(numbered(2), at(60));
+        let (first, announcement) = queue.oldest(at(120)).unwrap();
         assert_eq!(announcement.data["number"], 1);
-        assert_eq!(waiting.oldest(at(121)).unwrap().1.data["number"], 2);
-        // It went before it was done; the next one stays.
-        waiting.done(first);
-        let (second, _) = waiting.oldest(at(121)).unwrap();
-        waiting.done(second);
-        assert!(waiting.oldest(at(121)).is_none());
+        assert_eq!(queue.oldest(at(121)).unwrap().1.data["number"], 2);
+        // The first one expired before it was removed, so the second must stay.
+        queue.remove(first);
+        let (second, _) = queue.oldest(at(121)).unwrap();
+        queue.remove(second);
+        assert!(queue.oldest(at(121)).is_none());
     }
 
     #[test]
-    fn the_oldest_make_room() {
-        let waiting = Waiting::default();
-        for number in 0..MAX_WAITING + 3 {
-            waiting.push(numbered(number), Instant::now());
+    fn full_queue_drops_the_oldest() {
+        let queue = AnnouncementQueue::default();
+        for number in 0..MAX_QUEUED + 3 {
+            queue.push(numbered(number), Instant::now());
         }
-        assert_eq!(waiting.queue().len(), MAX_WAITING);
-        assert_eq!(waiting.oldest(Instant::now()).unwrap().1.data["number"], 3);
+        assert_eq!(queue.entries().len(), MAX_QUEUED);
+        assert_eq!(queue.oldest(Instant::now()).unwrap().1.data["number"], 3);
     }
 }

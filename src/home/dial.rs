@@ -1,4 +1,4 @@
-//! One authenticated WebSocket to Home Assistant. Decides about no retry, and never shows the token.
+//! Opens one authenticated WebSocket to Home Assistant. Does not retry, and never shows the token.
 
 use std::io;
 use std::sync::Arc;
@@ -14,69 +14,65 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::{self, Message, protocol::WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::address::Address;
-use super::frame;
+use super::address::HomeAddress;
+use super::message;
 
-/// How long connecting may take, the authentication included.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// The largest message that Core sends, in bytes: whole registries and snapshots come as one.
-const MAX_MESSAGE: usize = 64 << 20;
+/// Time limit for connecting, authentication included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Maximum size of a message from Core, in bytes: whole registries and snapshots come in one
+/// message.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// A byte stream of either kind.
-pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line for T {}
+/// A TCP or TLS stream.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
-/// An open WebSocket.
-pub(super) type Socket = WebSocketStream<Box<dyn Line>>;
+pub(super) type Socket = WebSocketStream<Box<dyn ByteStream>>;
 
-/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
-    /// Nobody there, or no TLS.
-    #[error("it cannot be reached: {0}")]
+    /// TCP or TLS failed.
+    #[error("cannot be reached: {0}")]
     Unreachable(#[from] io::Error),
-    /// No WebSocket: 502 while Core starts or stops.
+    /// The WebSocket handshake failed. Supervisor answers 502 while Core starts or stops.
     #[error("{0}")]
     Handshake(#[from] tungstenite::Error),
-    /// Nothing within the time limit.
-    #[error("it did not answer within {} s", PATIENCE.as_secs())]
-    Late,
-    /// It closed before the authentication was over.
-    #[error("it closed the connection at once")]
-    Closed,
-    /// It does not speak Home Assistant's language.
-    #[error("it does not greet as Home Assistant does")]
-    Stranger,
-    /// The token is not taken: outdated, or `homeassistant_api` is missing in config.yaml.
-    #[error("it refuses the token ({0})")]
-    Refused(String),
-    /// TLS cannot be set up.
+    #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("connection closed during authentication")]
+    ConnectionClosed,
+    #[error("the peer does not speak Home Assistant's WebSocket API")]
+    NotHomeAssistant,
+    /// The token is not accepted: invalid, or `homeassistant_api` is missing in config.yaml.
+    #[error("Home Assistant refuses the token ({0})")]
+    TokenRefused(String),
+    /// The TLS client cannot be configured.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// Opens the connection and proves us. Gives Core's version as well.
+/// Opens and authenticates a connection. Also returns Core's version.
 ///
 /// # Errors
-/// [`DialError`].
-pub(super) async fn dial(address: &Address) -> Result<(Socket, String), DialError> {
-    match tokio::time::timeout(PATIENCE, Box::pin(open(address))).await {
+/// Any [`DialError`].
+pub(super) async fn dial(address: &HomeAddress) -> Result<(Socket, String), DialError> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(open(address))).await {
         Ok(opened) => opened,
-        Err(_) => Err(DialError::Late),
+        Err(_) => Err(DialError::Timeout),
     }
 }
 
-async fn open(address: &Address) -> Result<(Socket, String), DialError> {
-    let line = line(address).await?;
+async fn open(address: &HomeAddress) -> Result<(Socket, String), DialError> {
+    let stream = connect_stream(address).await?;
     let limits = WebSocketConfig::default()
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
-    let (mut socket, _) = client_async_with_config(address.url(), line, Some(limits)).await?;
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    let (mut socket, _) = client_async_with_config(address.url(), stream, Some(limits)).await?;
     let version = authenticate(&mut socket, address).await?;
     Ok((socket, version))
 }
 
-async fn line(address: &Address) -> Result<Box<dyn Line>, DialError> {
+async fn connect_stream(address: &HomeAddress) -> Result<Box<dyn ByteStream>, DialError> {
     let tcp = TcpStream::connect((address.host.as_str(), address.port)).await?;
     tcp.set_nodelay(true)?;
     if !address.is_secure {
@@ -94,27 +90,34 @@ async fn line(address: &Address) -> Result<Box<dyn Line>, DialError> {
     Ok(Box::new(tls.await?))
 }
 
-async fn authenticate(socket: &mut Socket, address: &Address) -> Result<String, DialError> {
+async fn authenticate(socket: &mut Socket, address: &HomeAddress) -> Result<String, DialError> {
     loop {
         let text = match socket.next().await {
             Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Close(_))) | None => return Err(DialError::Closed),
+            Some(Ok(Message::Close(_))) | None => return Err(DialError::ConnectionClosed),
             Some(Ok(_)) => continue,
             Some(Err(error)) => return Err(error.into()),
         };
-        let greeting = frame::messages(&text).map_err(|_| DialError::Stranger)?;
-        let greeting = greeting.into_iter().next().ok_or(DialError::Stranger)?;
-        match &*greeting.kind {
+        let messages = message::parse_frame(&text).map_err(|_| DialError::NotHomeAssistant)?;
+        let message = messages
+            .into_iter()
+            .next()
+            .ok_or(DialError::NotHomeAssistant)?;
+        match &*message.message_type {
             "auth_required" => {
-                let proof = json!({ "type": "auth", "access_token": address.token.expose() });
-                socket.send(Message::text(proof.to_string())).await?;
+                let auth = json!({ "type": "auth", "access_token": address.token.expose() });
+                socket.send(Message::text(auth.to_string())).await?;
             }
-            "auth_ok" => return Ok(frame::line(&greeting.ha_version.unwrap_or_default())),
+            "auth_ok" => {
+                return Ok(message::single_line(
+                    &message.ha_version.unwrap_or_default(),
+                ));
+            }
             "auth_invalid" => {
-                let why = greeting.message.unwrap_or_default();
-                return Err(DialError::Refused(frame::line(&why)));
+                let reason = message.message.unwrap_or_default();
+                return Err(DialError::TokenRefused(message::single_line(&reason)));
             }
-            _ => return Err(DialError::Stranger),
+            _ => return Err(DialError::NotHomeAssistant),
         }
     }
 }

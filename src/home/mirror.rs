@@ -1,9 +1,9 @@
-//! Keeps the areas of the store as Home Assistant has them (contract section 7).
+//! Mirrors Home Assistant's areas into the store (`docs/protocol.md#home-assistant`).
 //!
-//! After each connection all three registries are read and compared with the store, so that what
-//! happened while we were away is told as changes, and nothing else is. Later their events have the
-//! one concerned read again. Never deletes because of an answer that cannot be read, of a Core that
-//! is still starting, or of an emptiness that does not last.
+//! On each new connection it reads all three registries and writes only the differences, so changes
+//! made while disconnected become events and nothing else does. Later, registry events make it read
+//! the changed registry again. It never deletes areas because of an unreadable answer, a Core that
+//! is still starting, or an empty registry that does not last.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,32 +15,32 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::plan::{Plan, apply};
+use super::mirror_plan::{MirrorPlan, apply};
 use super::registries::{self, Registries};
-use super::{Home, HomeError, Link, Subscription};
+use super::{EventSubscription, HomeAssistant, HomeConnection, HomeError};
 use crate::areas::Area;
 use crate::areas::mirror;
 use crate::pause::Pause;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, StoreError};
 
-/// Changes that come together are read together.
-const GATHER: Duration = Duration::from_millis(100);
-/// A registry that changes all the time is read no more often than this.
-const READ_EVERY: Duration = Duration::from_secs(1);
-/// How often a Core that starts is asked whether it has started.
-const ASK_EVERY: Duration = Duration::from_secs(2);
-/// An emptiness of which no event told is believed after this long.
-const DOUBT: Duration = Duration::from_secs(5);
+/// Time to collect further registry events before reading.
+const COLLECT_EVENTS: Duration = Duration::from_millis(100);
+/// Minimum time between two reads, for registries that change all the time.
+const MIN_READ_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of asking a starting Core whether it is running.
+const START_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// An empty registry without a removal event is accepted after this time.
+const EMPTY_FOR: Duration = Duration::from_secs(5);
 
-/// Serves until the daemon stops.
-pub async fn run(home: Home, store: Store, shutdown: Shutdown) {
+/// Runs until the daemon stops.
+pub async fn run(home: HomeAssistant, store: Store, shutdown: Shutdown) {
     let serve = async {
-        let mut links = home.links();
-        while let Some(link) = links.next().await {
+        let mut connections = home.connections();
+        while let Some(connection) = connections.next().await {
             tokio::select! {
-                () = follow(&link, &store) => {}
-                () = link.closed() => {}
+                () = mirror_connection(&connection, &store) => {}
+                () = connection.closed() => {}
             }
         }
     };
@@ -50,39 +50,39 @@ pub async fn run(home: Home, store: Store, shutdown: Shutdown) {
     }
 }
 
-/// Mirrors what this connection tells, until it ends.
-async fn follow(link: &Link, store: &Store) {
-    let stale = Arc::new(Stale::default());
+/// Mirrors over one connection, until the caller drops the future.
+async fn mirror_connection(connection: &HomeConnection, store: &Store) {
+    let changes = Arc::new(ChangedRegistries::default());
     let mut pause = Pause::default();
-    // Before anything is read, so that no change falls in between.
+    // Subscribe before the first read, so that no change falls in between.
     let _subscriptions = loop {
-        match subscribe(link, &stale).await {
+        match subscribe(connection, &changes).await {
             Ok(subscriptions) => break subscriptions,
             Err(error) => {
-                tracing::warn!(%error, "Home Assistant's registries cannot be followed");
+                tracing::warn!(%error, "registry events not subscribed at Home Assistant");
                 sleep(pause.next()).await;
             }
         }
     };
-    until_it_runs(link).await;
-    let mut read = Registries::default();
-    let mut doubt = Doubt::default();
-    stale.mark_all();
+    wait_until_running(connection).await;
+    let mut current = Registries::default();
+    let mut guard = EmptyRegistryGuard::default();
+    changes.mark_all();
     loop {
-        stale.news.notified().await;
-        sleep(GATHER).await;
-        let next = Instant::now() + READ_EVERY;
-        let outcome = match refresh(link, &stale, &mut read).await {
-            Ok(()) => settle(store, &read, &stale, &mut doubt).await,
+        changes.marked.notified().await;
+        sleep(COLLECT_EVENTS).await;
+        let next = Instant::now() + MIN_READ_INTERVAL;
+        let outcome = match refresh(connection, &changes, &mut current).await {
+            Ok(()) => sync_store(store, &current, &changes, &mut guard).await,
             Err(error) => Err(error.into()),
         };
         match outcome {
-            Ok(Settled::Done) => pause.reset(None),
-            // Asked anew: what is doubted is not remembered.
-            Ok(Settled::Doubted) => stale.mark_all(),
+            Ok(SyncOutcome::Applied) => pause.reset(None),
+            // Read again, because the empty answer was not stored.
+            Ok(SyncOutcome::Postponed) => changes.mark_all(),
             Err(error) => {
-                tracing::warn!(%error, "Home Assistant's areas cannot be mirrored now");
-                stale.mark_all();
+                tracing::warn!(%error, "Home Assistant's areas not mirrored");
+                changes.mark_all();
                 sleep(pause.next()).await;
             }
         }
@@ -90,7 +90,7 @@ async fn follow(link: &Link, store: &Store) {
     }
 }
 
-/// Why the mirror stands still for a while.
+/// Why a synchronization failed.
 #[derive(Debug, thiserror::Error)]
 enum MirrorError {
     #[error(transparent)]
@@ -99,117 +99,126 @@ enum MirrorError {
     Store(#[from] StoreError),
 }
 
-/// Which registries changed since they were read.
+/// Registries that changed since they were read.
 #[derive(Debug, Default)]
-struct Stale {
+struct ChangedRegistries {
     areas: AtomicBool,
     devices: AtomicBool,
     entities: AtomicBool,
-    /// Whether Home Assistant itself told that something was removed.
-    is_removal_told: AtomicBool,
-    news: Notify,
+    /// Set by a registry event with the action `remove`.
+    has_removal: AtomicBool,
+    marked: Notify,
 }
 
-impl Stale {
+impl ChangedRegistries {
     fn mark_all(&self) {
         for registry in [&self.areas, &self.devices, &self.entities] {
             registry.store(true, Ordering::Relaxed);
         }
-        self.news.notify_one();
+        self.marked.notify_one();
     }
 
-    fn hear(&self, registry: &AtomicBool, event: &RawValue) {
+    fn handle_event(&self, registry: &AtomicBool, event: &RawValue) {
         #[derive(Default, Deserialize)]
-        struct Event<'a> {
+        struct RegistryEvent<'a> {
             #[serde(borrow, default)]
-            data: Data<'a>,
+            data: RegistryEventData<'a>,
         }
         #[derive(Default, Deserialize)]
-        struct Data<'a> {
+        struct RegistryEventData<'a> {
             #[serde(borrow, default)]
             action: std::borrow::Cow<'a, str>,
         }
-        let event: Event<'_> = serde_json::from_str(event.get()).unwrap_or_default();
+        let event: RegistryEvent<'_> = serde_json::from_str(event.get()).unwrap_or_default();
         if event.data.action == "remove" {
-            self.is_removal_told.store(true, Ordering::Relaxed);
+            self.has_removal.store(true, Ordering::Relaxed);
         }
         registry.store(true, Ordering::Release);
-        self.news.notify_one();
+        self.marked.notify_one();
     }
 }
 
-async fn subscribe(link: &Link, stale: &Arc<Stale>) -> Result<[Subscription; 3], HomeError> {
-    let to = async |kind: &str, registry: fn(&Stale) -> &AtomicBool| {
-        let command = json!({ "type": "subscribe_events", "event_type": kind });
-        let stale = stale.clone();
-        let ear = move |event: &RawValue| stale.hear(registry(&stale), event);
-        link.subscribe(command, ear).await
+async fn subscribe(
+    connection: &HomeConnection,
+    changes: &Arc<ChangedRegistries>,
+) -> Result<[EventSubscription; 3], HomeError> {
+    let subscribe_to = async |event_type: &str, registry: fn(&ChangedRegistries) -> &AtomicBool| {
+        let command = json!({ "type": "subscribe_events", "event_type": event_type });
+        let changes = changes.clone();
+        let handler = move |event: &RawValue| changes.handle_event(registry(&changes), event);
+        connection.subscribe(command, handler).await
     };
     Ok([
-        to("area_registry_updated", |stale| &stale.areas).await?,
-        to("device_registry_updated", |stale| &stale.devices).await?,
-        to("entity_registry_updated", |stale| &stale.entities).await?,
+        subscribe_to("area_registry_updated", |changes| &changes.areas).await?,
+        subscribe_to("device_registry_updated", |changes| &changes.devices).await?,
+        subscribe_to("entity_registry_updated", |changes| &changes.entities).await?,
     ])
 }
 
-/// A Core that starts has not all of its devices and entities yet. Supervisor's proxy lets nobody
-/// in before; a direct connection may be earlier.
-async fn until_it_runs(link: &Link) {
+/// Waits until Core is running: a starting Core does not list all devices and entities yet.
+/// Supervisor's proxy admits nobody before that, but a direct connection may come earlier.
+async fn wait_until_running(connection: &HomeConnection) {
     #[derive(Deserialize)]
     struct CoreConfig {
         state: Option<String>,
     }
     loop {
-        let config = link.request::<CoreConfig>(json!({ "type": "get_config" }));
+        let config = connection.request::<CoreConfig>(json!({ "type": "get_config" }));
         match config.await {
             Ok(CoreConfig { state: Some(state) }) if state != "RUNNING" => {
-                tracing::debug!(?state, "Home Assistant is still starting");
+                tracing::debug!(?state, "waiting for Home Assistant to start");
             }
-            // One that does not say is taken as it is.
+            // Without a state, Core counts as running.
             Ok(_) | Err(HomeError::Refused { .. }) => return,
-            Err(error) => tracing::warn!(%error, "Home Assistant does not say whether it runs"),
+            Err(error) => tracing::warn!(%error, "state of Home Assistant unknown"),
         }
-        sleep(ASK_EVERY).await;
+        sleep(START_POLL_INTERVAL).await;
     }
 }
 
-/// Reads what is stale; what cannot be read leaves everything as it was.
-async fn refresh(link: &Link, stale: &Stale, read: &mut Registries) -> Result<(), HomeError> {
-    // Taken before the question, so that a change meanwhile has it asked again.
-    if stale.areas.swap(false, Ordering::Acquire) {
-        read.areas = registries::areas(link).await?;
+/// Reads the changed registries. After an error the previous content stays.
+async fn refresh(
+    connection: &HomeConnection,
+    changes: &ChangedRegistries,
+    current: &mut Registries,
+) -> Result<(), HomeError> {
+    // Clear the mark before the request, so that a change during the request causes another read.
+    if changes.areas.swap(false, Ordering::Acquire) {
+        current.areas = registries::areas(connection).await?;
     }
-    if stale.devices.swap(false, Ordering::Acquire) {
-        read.devices = registries::devices(link).await?;
+    if changes.devices.swap(false, Ordering::Acquire) {
+        current.devices = registries::devices(connection).await?;
     }
-    if stale.entities.swap(false, Ordering::Acquire) {
-        read.entities = registries::entities(link).await?;
+    if changes.entities.swap(false, Ordering::Acquire) {
+        current.entities = registries::entities(connection).await?;
     }
     Ok(())
 }
 
-enum Settled {
-    Done,
-    Doubted,
+enum SyncOutcome {
+    Applied,
+    Postponed,
 }
 
-/// Brings the store to what was read.
-async fn settle(
+/// Writes the differences between the store and the registries.
+async fn sync_store(
     store: &Store,
-    read: &Registries,
-    stale: &Stale,
-    doubt: &mut Doubt,
-) -> Result<Settled, MirrorError> {
-    let kept: Vec<Area> = store
+    current: &Registries,
+    changes: &ChangedRegistries,
+    guard: &mut EmptyRegistryGuard,
+) -> Result<SyncOutcome, MirrorError> {
+    let stored: Vec<Area> = store
         .read(|db| Ok::<_, StoreError>(mirror::all(db)?))
         .await?;
-    let is_told = stale.is_removal_told.swap(false, Ordering::Relaxed);
-    let is_odd = is_odd(&kept, read) && !is_told;
-    if !doubt.believes(is_odd, Instant::now()) {
-        tracing::debug!("Home Assistant shows an empty house; asking again before it is believed");
-        return Ok(Settled::Doubted);
+    let has_removal = changes.has_removal.swap(false, Ordering::Relaxed);
+    let is_suspicious = is_suspiciously_empty(&stored, current) && !has_removal;
+    if !guard.accepts(is_suspicious, Instant::now()) {
+        tracing::debug!(
+            "Home Assistant's registries are empty; reading again before areas are removed"
+        );
+        return Ok(SyncOutcome::Postponed);
     }
-    let plan = Plan::new(kept, read.rooms());
+    let plan = MirrorPlan::new(stored, current.mirrored_areas());
     let (areas, entities) = (plan.areas, plan.entities);
     let (changed, removed) = (plan.changed.len(), plan.removed.len());
     apply(store, plan).await?;
@@ -219,30 +228,30 @@ async fn settle(
             entities,
             changed,
             removed,
-            "mirrored Home Assistant's areas"
+            "areas mirrored from Home Assistant"
         );
     }
-    Ok(Settled::Done)
+    Ok(SyncOutcome::Applied)
 }
 
-/// Whether believing this would take everything away at once: each area, or what is in them.
-fn is_odd(kept: &[Area], read: &Registries) -> bool {
-    let has_entities = kept.iter().any(|area| !area.entity_ids.is_empty());
-    let is_bare = read.entities.is_empty() || read.lacks_devices();
-    (!kept.is_empty() && read.areas.is_empty()) || (has_entities && is_bare)
+/// Whether these registries would remove all areas, or all entities of all areas, at once.
+fn is_suspiciously_empty(stored: &[Area], current: &Registries) -> bool {
+    let has_entities = stored.iter().any(|area| !area.entity_ids.is_empty());
+    let is_bare = current.entities.is_empty() || current.lacks_devices();
+    (!stored.is_empty() && current.areas.is_empty()) || (has_entities && is_bare)
 }
 
-/// An empty answer is believed once it has stood for a while.
+/// Accepts a suspiciously empty result only after it has lasted for `EMPTY_FOR`.
 #[derive(Debug, Default)]
-struct Doubt(Option<Instant>);
+struct EmptyRegistryGuard(Option<Instant>);
 
-impl Doubt {
-    fn believes(&mut self, is_odd: bool, now: Instant) -> bool {
-        if !is_odd {
+impl EmptyRegistryGuard {
+    fn accepts(&mut self, is_suspicious: bool, now: Instant) -> bool {
+        if !is_suspicious {
             self.0 = None;
             return true;
         }
-        now >= *self.0.get_or_insert(now) + DOUBT
+        now >= *self.0.get_or_insert(now) + EMPTY_FOR
     }
 }
 
@@ -251,15 +260,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_emptiness_must_last() {
-        let mut doubt = Doubt::default();
+    fn empty_registry_is_accepted_after_a_while() {
+        let mut guard = EmptyRegistryGuard::default();
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        assert!(doubt.believes(false, at(0)));
-        assert!(!doubt.believes(true, at(1)));
-        assert!(!doubt.believes(true, at(5)));
-        assert!(doubt.believes(false, at(5)), "it was none");
-        assert!(!doubt.believes(true, at(6)), "counted anew");
-        assert!(doubt.believes(true, at(11)));
+        assert!(guard.accepts(false, at(0)));
+        assert!(!guard.accepts(true, at(1)));
+        assert!(!guard.accepts(true, at(5)));
+        assert!(guard.accepts(false, at(5)), "not empty any more");
+        assert!(!guard.accepts(true, at(6)), "the time starts again");
+        assert!(guard.accepts(true, at(11)));
     }
 }

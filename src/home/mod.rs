@@ -1,19 +1,21 @@
-//! The connection to Home Assistant (contract section 7): whether it is there, and how to ask it.
+//! The connection to Home Assistant (`docs/protocol.md#home-assistant`): its state, requests, and
+//! what Wallcast mirrors and publishes over it.
 //!
-//! Home Assistant may be away for hours, or not exist at all; everything else works on meanwhile.
-//! Nobody here waits for it longer than a request's time limit, and its token is never shown.
+//! Home Assistant may be absent for hours or not configured at all, and everything else keeps
+//! working. No caller waits for it longer than a request's time limit. Its token is never logged or
+//! shown.
 
 mod address;
+pub mod board_status;
 pub mod bus;
+mod connection;
+mod connection_task;
 mod dial;
-mod frame;
-mod link;
+mod message;
 pub mod mirror;
-mod plan;
+mod mirror_plan;
+mod reconnect;
 mod registries;
-mod run;
-mod serve;
-pub mod standing;
 
 use std::sync::Arc;
 
@@ -21,168 +23,170 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub use link::{Link, Subscription};
-pub use run::run;
+pub use connection::{EventSubscription, HomeConnection};
+pub use reconnect::run;
 
 use crate::config::Config;
-use address::Address;
+use address::HomeAddress;
 use wallcast_core::clock::Timestamp;
 
-/// Home Assistant as the rest of the program sees it: a handle that is there whether or not Home
-/// Assistant is. Cheap to clone.
+/// Handle to the configured Home Assistant; exists also while it is absent. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Home(Arc<Shared>);
+pub struct HomeAssistant(Arc<HomeAssistantInner>);
 
 #[derive(Debug)]
-struct Shared {
-    address: Option<Address>,
-    state: watch::Sender<State>,
+struct HomeAssistantInner {
+    address: Option<HomeAddress>,
+    state: watch::Sender<ConnectionState>,
 }
 
-/// How it stands with Home Assistant.
+/// State of the connection to Home Assistant.
 #[derive(Clone, Debug)]
-pub enum State {
-    /// None is configured.
+pub enum ConnectionState {
+    /// No Home Assistant is configured.
     Disabled,
     /// The first attempt since the start is under way.
     Connecting,
-    /// It is there.
-    Connected(Link),
-    /// It is not.
-    Away {
-        /// Since when.
+    Connected(HomeConnection),
+    /// The connection is lost or could not be made.
+    Disconnected {
         since: Timestamp,
     },
 }
 
-impl State {
-    /// The word for `/health`.
+impl ConnectionState {
+    /// The value in `/health`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
             Self::Connecting => "connecting",
             Self::Connected(_) => "connected",
-            Self::Away { .. } => "disconnected",
+            Self::Disconnected { .. } => "disconnected",
         }
     }
 }
 
-/// Why Home Assistant gave no answer.
+/// Why a request to Home Assistant failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HomeError {
-    /// None is configured.
     #[error("No Home Assistant is configured: set ha_url and ha_token")]
     Disabled,
-    /// It is away, or went away meanwhile; whether it acted is not known.
-    #[error("Home Assistant is away; try again later")]
-    Away,
-    /// It said no, in its own words.
+    /// Not connected, or the connection was lost before the answer. The command may have been
+    /// executed.
+    #[error("Home Assistant is not connected; try again later")]
+    Disconnected,
+    /// Home Assistant answered with an error.
     #[error("Home Assistant refused: {message}")]
     Refused {
-        /// Its word for it, such as `not_found`.
+        /// Home Assistant's error code, for example `not_found`.
         code: String,
-        /// Its sentence.
+        /// Home Assistant's error message.
         message: String,
     },
-    /// It did not answer in time; whether it acted is not known.
+    /// No answer within the time limit. The command may have been executed.
     #[error("Home Assistant did not answer in time")]
-    Late,
-    /// Its answer is not what it should be.
+    Timeout,
+    /// The answer does not have the expected form.
     #[error("Home Assistant's answer cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl From<serde_json::Error> for HomeError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Unreadable(frame::line(&error.to_string()))
+        Self::Unreadable(message::single_line(&error.to_string()))
     }
 }
 
-/// Each connection to Home Assistant in turn; see [`Home::links`].
+/// Yields each new connection once; see [`HomeAssistant::connections`].
 #[derive(Debug)]
-pub struct Links {
-    state: watch::Receiver<State>,
-    last: Option<Link>,
+pub struct HomeConnections {
+    state: watch::Receiver<ConnectionState>,
+    last: Option<HomeConnection>,
 }
 
-impl Home {
-    /// The one that the options name, if they name one. [`run`] connects to it.
+impl HomeAssistant {
+    /// The Home Assistant named by the options, not connected yet. [`run`] connects to it.
     pub fn new(config: &Config) -> Self {
-        let address = Address::of(config);
+        let address = HomeAddress::from_config(config);
         let state = match address {
-            Some(_) => State::Connecting,
-            None => State::Disabled,
+            Some(_) => ConnectionState::Connecting,
+            None => ConnectionState::Disabled,
         };
-        Self(Arc::new(Shared {
+        Self(Arc::new(HomeAssistantInner {
             address,
             state: watch::Sender::new(state),
         }))
     }
 
-    /// Whether one is configured.
     pub fn is_configured(&self) -> bool {
         self.0.address.is_some()
     }
 
-    /// How it stands now.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConnectionState {
         self.0.state.borrow().clone()
     }
 
-    /// The same, for whoever waits for it to change. Short absences may be passed over.
-    pub fn watch(&self) -> watch::Receiver<State> {
+    /// Watches the state. A receiver may miss short disconnections.
+    pub fn watch(&self) -> watch::Receiver<ConnectionState> {
         self.0.state.subscribe()
     }
 
-    /// For whoever has subscriptions of its own: each new connection once, on which all of them are
-    /// begun anew. Whatever was heard on the one before is to be compared with what is heard now.
-    pub fn links(&self) -> Links {
-        Links {
+    /// For subscribers: yields each new connection once. Subscriptions do not survive a reconnect,
+    /// so subscribe again and compare the new data with what you had.
+    pub fn connections(&self) -> HomeConnections {
+        HomeConnections {
             state: self.watch(),
             last: None,
         }
     }
 
-    /// The connection that stands now.
+    /// The current connection.
     ///
     /// # Errors
-    /// [`HomeError::Disabled`] or [`HomeError::Away`].
-    pub fn link(&self) -> Result<Link, HomeError> {
+    /// [`HomeError::Disabled`] or [`HomeError::Disconnected`].
+    pub fn connection(&self) -> Result<HomeConnection, HomeError> {
         match &*self.0.state.borrow() {
-            State::Disabled => Err(HomeError::Disabled),
-            State::Connected(link) if !link.is_closed() => Ok(link.clone()),
-            _ => Err(HomeError::Away),
+            ConnectionState::Disabled => Err(HomeError::Disabled),
+            ConnectionState::Connected(connection) if !connection.is_closed() => {
+                Ok(connection.clone())
+            }
+            _ => Err(HomeError::Disconnected),
         }
     }
 
-    /// Sends a command, an object with `type` and without `id`, and waits 10 s for its result.
+    /// Sends a command and waits up to 10 s for its result. `command` is an object with `type` and
+    /// without `id`.
     ///
     /// # Errors
-    /// [`HomeError`].
+    /// Any [`HomeError`].
     pub async fn request<T>(&self, command: Value) -> Result<T, HomeError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        self.link()?.request(command).await
+        self.connection()?.request(command).await
     }
 
-    fn set(&self, state: State) {
+    fn set(&self, state: ConnectionState) {
         self.0.state.send_replace(state);
     }
 }
 
-impl Links {
-    /// Waits for a connection that was not given yet. None when no Home Assistant is configured, or
-    /// the daemon ends.
-    pub async fn next(&mut self) -> Option<Link> {
+impl HomeConnections {
+    /// Waits for the next connection. `None` if no Home Assistant is configured or the daemon
+    /// stops.
+    pub async fn next(&mut self) -> Option<HomeConnection> {
         loop {
             match &*self.state.borrow_and_update() {
-                State::Disabled => return None,
-                State::Connected(link)
-                    if !link.is_closed() && !self.last.as_ref().is_some_and(|l| l.is(link)) =>
+                ConnectionState::Disabled => return None,
+                ConnectionState::Connected(connection)
+                    if !connection.is_closed()
+                        && !self
+                            .last
+                            .as_ref()
+                            .is_some_and(|last| last.is_same(connection)) =>
                 {
-                    self.last = Some(link.clone());
-                    return Some(link.clone());
+                    self.last = Some(connection.clone());
+                    return Some(connection.clone());
                 }
                 _ => {}
             }

@@ -1,5 +1,6 @@
-//! Home Assistant's registries of areas, devices and entities, as far as the mirror needs them: a
-//! house of 10,000 entities in a few megabytes. Asks, reads and combines; changes nothing.
+//! Reads Home Assistant's area, device and entity registries, and resolves which entities are in
+//! which area. Keeps only the fields that the mirror needs: a few megabytes for 10,000 entities.
+//! Changes nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -7,20 +8,20 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{HomeError, Link};
+use super::{HomeConnection, HomeError};
 use crate::areas::AreaName;
 use crate::areas::mirror::Mirrored;
 use wallcast_core::entity_id::EntityId;
 
-/// How long a registry may take: a large one on a slow machine comes late.
-const LIST_WITHIN: Duration = Duration::from_secs(15);
-/// Areas that are mirrored at most.
+/// Time limit for one registry; a large one on a slow machine takes long.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Maximum mirrored areas.
 const MAX_AREAS: usize = 2_000;
-/// Entities that are mirrored of one area at most. The contract's 500 bound what is sent to us;
-/// Home Assistant's own areas may be larger, and an event must still be of a sane size.
+/// Maximum mirrored entities per area. The limit of 500 for the API does not apply, since Home
+/// Assistant's areas may be larger, but an event must keep a sane size.
 pub(super) const MAX_ENTITIES: usize = 5_000;
 
-/// An entry of the area registry. Without these two it is none, and neither is its list.
+/// An entry of the area registry. An entry without these fields makes the whole list unreadable.
 #[derive(Debug, Deserialize)]
 pub(super) struct AreaEntry {
     area_id: String,
@@ -32,11 +33,11 @@ pub(super) struct AreaEntry {
 pub(super) struct DeviceEntry {
     id: Box<str>,
     area_id: Option<Box<str>>,
-    /// Of a child device, which inherits its parent's area (Core 2026.9).
+    /// Set on a child device, which inherits its parent's area (Core 2026.9).
     parent_device_id: Option<Box<str>>,
 }
 
-/// An entry of the entity registry, in either of its forms.
+/// An entry of the entity registry, in the long form or the short form of `list_for_display`.
 #[derive(Debug, Deserialize)]
 pub(super) struct EntityEntry {
     #[serde(alias = "ei")]
@@ -45,7 +46,7 @@ pub(super) struct EntityEntry {
     area_id: Option<Box<str>>,
     #[serde(alias = "di")]
     device_id: Option<Box<str>>,
-    /// The short form's word for it.
+    /// `hb`: hidden, in the short form.
     #[serde(default, rename = "hb")]
     is_hidden: Option<bool>,
     #[serde(default)]
@@ -54,9 +55,9 @@ pub(super) struct EntityEntry {
     disabled_by: Option<Box<str>>,
 }
 
-/// The short form: enabled entities alone, and of each only what a page shows.
+/// The short form: enabled entities only, with the fields a frontend shows.
 #[derive(Deserialize)]
-struct ForDisplay {
+struct DisplayList {
     entities: Vec<EntityEntry>,
 }
 
@@ -68,78 +69,80 @@ pub(super) struct Registries {
     pub(super) entities: Vec<EntityEntry>,
 }
 
-/// Asks for all areas.
+/// Reads all areas.
 ///
 /// # Errors
-/// [`HomeError`]; one entry that is none makes the whole answer unreadable.
-pub(super) async fn areas(link: &Link) -> Result<Vec<AreaEntry>, HomeError> {
+/// Any [`HomeError`]; one malformed entry makes the whole answer unreadable.
+pub(super) async fn areas(connection: &HomeConnection) -> Result<Vec<AreaEntry>, HomeError> {
     let command = json!({ "type": "config/area_registry/list" });
-    link.request_within(LIST_WITHIN, command).await
+    connection.request_within(LIST_TIMEOUT, command).await
 }
 
-/// Asks for all devices.
+/// Reads all devices.
 ///
 /// # Errors
 /// As [`areas`].
-pub(super) async fn devices(link: &Link) -> Result<Vec<DeviceEntry>, HomeError> {
+pub(super) async fn devices(connection: &HomeConnection) -> Result<Vec<DeviceEntry>, HomeError> {
     let command = json!({ "type": "config/device_registry/list" });
-    link.request_within(LIST_WITHIN, command).await
+    connection.request_within(LIST_TIMEOUT, command).await
 }
 
-/// Asks for all entities that the mirror may show: neither disabled nor hidden.
+/// Reads all entities that are neither disabled nor hidden.
 ///
 /// # Errors
 /// As [`areas`].
-pub(super) async fn entities(link: &Link) -> Result<Vec<EntityEntry>, HomeError> {
-    // A tenth of the whole registry's size. Core has it since 2023.
+pub(super) async fn entities(connection: &HomeConnection) -> Result<Vec<EntityEntry>, HomeError> {
+    // A tenth of the size of the long form. Core supports it since 2023.
     let command = json!({ "type": "config/entity_registry/list_for_display" });
-    let mut entities = match link.request_within(LIST_WITHIN, command).await {
-        Ok(ForDisplay { entities }) => entities,
+    let mut entities = match connection.request_within(LIST_TIMEOUT, command).await {
+        Ok(DisplayList { entities }) => entities,
         Err(HomeError::Refused { .. }) => {
             let command = json!({ "type": "config/entity_registry/list" });
-            link.request_within::<Vec<EntityEntry>>(LIST_WITHIN, command)
+            connection
+                .request_within::<Vec<EntityEntry>>(LIST_TIMEOUT, command)
                 .await?
         }
         Err(error) => return Err(error),
     };
-    entities.retain(EntityEntry::is_shown);
+    entities.retain(EntityEntry::is_visible);
     entities.shrink_to_fit();
     Ok(entities)
 }
 
 impl EntityEntry {
-    /// A disabled entity has no state. A hidden one was taken off Home Assistant's own pages, and is
-    /// passed over there when an area is switched as a whole: tablets do not get it either.
-    fn is_shown(&self) -> bool {
+    /// Neither disabled nor hidden. A disabled entity has no state. Home Assistant leaves hidden
+    /// entities out of its own pages and of calls to a whole area, so clients do not get them
+    /// either.
+    fn is_visible(&self) -> bool {
         self.disabled_by.is_none() && self.hidden_by.is_none() && self.is_hidden != Some(true)
     }
 }
 
 impl Registries {
-    /// The areas with the entities in them, by their effective area: the entity's own, else its
-    /// device's, else that device's parent's.
-    pub(super) fn rooms(&self) -> Vec<Mirrored> {
-        let mut rooms: BTreeMap<&str, Vec<EntityId>> = BTreeMap::new();
+    /// The areas with their entities. An entity's area is its own, else its device's, else that of
+    /// the device's parent.
+    pub(super) fn mirrored_areas(&self) -> Vec<Mirrored> {
+        let mut entities_by_area: BTreeMap<&str, Vec<EntityId>> = BTreeMap::new();
         for area in &self.areas {
-            rooms.insert(&area.area_id, Vec::new());
+            entities_by_area.insert(&area.area_id, Vec::new());
         }
         let devices = self.devices.iter().map(|device| (&*device.id, device));
         let devices: HashMap<&str, &DeviceEntry> = devices.collect();
         for entity in &self.entities {
             let of_device = || area_of(entity.device_id.as_deref()?, &devices);
             let area = entity.area_id.as_deref().or_else(of_device);
-            // An area that is not in the list was deleted a moment ago.
-            let room = area.and_then(|area| rooms.get_mut(area));
-            if let (Some(room), Ok(id)) = (room, entity.entity_id.parse()) {
-                room.push(id);
+            // An area that is missing from the list was deleted a moment ago.
+            let entities = area.and_then(|area| entities_by_area.get_mut(area));
+            if let (Some(entities), Ok(id)) = (entities, entity.entity_id.parse()) {
+                entities.push(id);
             }
         }
         let names = self.areas.iter();
         names
             .take(MAX_AREAS)
             .filter_map(|entry| {
-                let mut entity_ids = rooms.remove(entry.area_id.as_str())?;
-                // The registry's order may change with any restart.
+                let mut entity_ids = entities_by_area.remove(entry.area_id.as_str())?;
+                // The registry's order may change with each restart.
                 entity_ids.sort_unstable();
                 entity_ids.dedup();
                 entity_ids.truncate(MAX_ENTITIES);
@@ -152,19 +155,19 @@ impl Registries {
             .collect()
     }
 
-    /// Whether entities are there whose devices are not.
+    /// Whether entities refer to devices but the device list is empty.
     pub(super) fn lacks_devices(&self) -> bool {
         let of_device = |entity: &EntityEntry| entity.device_id.is_some();
         self.devices.is_empty() && self.entities.iter().any(of_device)
     }
 }
 
-/// Children have no children; the bound keeps a registry that says otherwise from a loop.
-const MAX_GENERATIONS: usize = 4;
+/// Child devices have no children of their own. The bound guards against cycles.
+const MAX_DEVICE_DEPTH: usize = 4;
 
 fn area_of<'a>(id: &str, devices: &HashMap<&str, &'a DeviceEntry>) -> Option<&'a str> {
     let mut device = *devices.get(id)?;
-    for _ in 0..MAX_GENERATIONS {
+    for _ in 0..MAX_DEVICE_DEPTH {
         if let Some(area) = device.area_id.as_deref() {
             return Some(area);
         }
@@ -173,7 +176,8 @@ fn area_of<'a>(id: &str, devices: &HashMap<&str, &'a DeviceEntry>) -> Option<&'a
     None
 }
 
-/// An area's name as the contract bounds names: Home Assistant's have no bound.
+/// The area's name cut to the API's rules for names, or its id if nothing is left. Home Assistant
+/// does not bound names.
 fn name(entry: &AreaEntry) -> Option<AreaName> {
     let fitted = |text: &str| -> Option<AreaName> {
         let clean = |c: char| if c.is_control() { ' ' } else { c };
@@ -196,17 +200,17 @@ mod tests {
         }
     }
 
-    fn ids(rooms: &[Mirrored]) -> Vec<(String, Vec<String>)> {
-        let show = |room: &Mirrored| {
-            let ids = room.entity_ids.iter().map(ToString::to_string).collect();
-            (room.id.to_string(), ids)
+    fn ids(areas: &[Mirrored]) -> Vec<(String, Vec<String>)> {
+        let show = |area: &Mirrored| {
+            let ids = area.entity_ids.iter().map(ToString::to_string).collect();
+            (area.id.to_string(), ids)
         };
-        rooms.iter().map(show).collect()
+        areas.iter().map(show).collect()
     }
 
     #[test]
-    fn an_entity_is_where_it_says_or_its_device_or_its_parent() {
-        let house = registries(
+    fn entity_area_falls_back_to_device_and_parent() {
+        let registries = registries(
             json!([{"area_id": "k", "name": "Kitchen"}, {"area_id": "h", "name": "Hall", "x": 1}]),
             json!([
                 {"id": "parent", "area_id": "k"},
@@ -230,7 +234,7 @@ mod tests {
         );
         let text = |id: &str| id.to_owned();
         assert_eq!(
-            ids(&house.rooms()),
+            ids(&registries.mirrored_areas()),
             [
                 (text("k"), vec![text("light.child"), text("light.device")]),
                 (text("h"), vec![text("light.moved"), text("light.own")]),
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_long_form_says_the_same() {
+    fn disabled_and_hidden_entities_are_left_out() {
         let entities: Vec<EntityEntry> = serde_json::from_value(json!([
             {"entity_id": "light.a", "area_id": "k", "device_id": null, "hidden_by": null,
              "disabled_by": null, "labels": []},
@@ -248,19 +252,19 @@ mod tests {
             {"ei": "light.d", "ai": "k", "hb": true},
         ]))
         .unwrap();
-        let shown: Vec<_> = entities.iter().map(EntityEntry::is_shown).collect();
+        let shown: Vec<_> = entities.iter().map(EntityEntry::is_visible).collect();
         assert_eq!(shown, [true, false, false, false]);
     }
 
     #[test]
-    fn an_entry_without_its_id_spoils_the_list() {
+    fn entry_without_id_makes_list_unreadable() {
         assert!(serde_json::from_value::<Vec<AreaEntry>>(json!([{"name": "x"}])).is_err());
         assert!(serde_json::from_value::<Vec<EntityEntry>>(json!([{"ai": "k"}])).is_err());
         assert!(serde_json::from_value::<Vec<DeviceEntry>>(json!({})).is_err());
     }
 
     #[test]
-    fn names_are_fitted_to_the_contract() {
+    fn area_names_are_cleaned_and_truncated() {
         let named = |name: &str| {
             let entry = AreaEntry {
                 area_id: "living".into(),
@@ -274,12 +278,15 @@ mod tests {
     }
 
     #[test]
-    fn a_very_large_area_is_cut() {
+    fn very_large_area_is_truncated() {
         let entities: Vec<_> = (0..MAX_ENTITIES + 7)
             .map(|n| json!({"ei": format!("sensor.n{n}"), "ai": "k"}))
             .collect();
         let areas = json!([{"area_id": "k", "name": "K"}]);
-        let house = registries(areas, json!([]), entities.into());
-        assert_eq!(house.rooms()[0].entity_ids.len(), MAX_ENTITIES);
+        let registries = registries(areas, json!([]), entities.into());
+        assert_eq!(
+            registries.mirrored_areas()[0].entity_ids.len(),
+            MAX_ENTITIES
+        );
     }
 }

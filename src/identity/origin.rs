@@ -6,7 +6,7 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST, HeaderValue, ORIGIN, VARY,
 };
 
-use crate::config::{Config, Origin};
+use crate::config::{Config, WebOrigin};
 use crate::http::{ListenerKind, Response};
 
 /// Where a request comes from, as far as a browser says.
@@ -38,7 +38,7 @@ pub(crate) fn site_of(
     let Ok(origin) = origin.to_str() else {
         return Site::Foreign;
     };
-    let Ok(origin) = origin.parse::<Origin>() else {
+    let Ok(origin) = origin.parse::<WebOrigin>() else {
         return Site::Foreign;
     };
     if own_origin(headers, listener).is_some_and(|own| own == origin) {
@@ -51,7 +51,7 @@ pub(crate) fn site_of(
 }
 
 /// The origin of our own pages as the browser sees it.
-fn own_origin(headers: &HeaderMap, listener: ListenerKind) -> Option<Origin> {
+fn own_origin(headers: &HeaderMap, listener: ListenerKind) -> Option<WebOrigin> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let host = headers.get(HOST)?.to_str().ok()?;
     let (scheme, host) = match listener {
@@ -86,7 +86,7 @@ fn is_allowed(origin: &HeaderValue, config: &Config) -> bool {
     let origin = origin
         .to_str()
         .ok()
-        .and_then(|text| text.parse::<Origin>().ok());
+        .and_then(|text| text.parse::<WebOrigin>().ok());
     origin.is_some_and(|origin| config.cors_origins.contains(&origin))
 }
 

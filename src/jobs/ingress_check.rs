@@ -19,13 +19,13 @@ pub(crate) async fn run(app: Arc<App>) {
     if !app.ingress.verify_admin || !app.home.is_configured() {
         return;
     }
-    let mut links = app.home.links();
+    let mut connections = app.home.connections();
     let mut beat = tokio::time::interval(REPEAT);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = beat.tick() => {}
-            link = links.next() => match link {
+            connection = connections.next() => match connection {
                 Some(_) => {}
                 None => return,
             },

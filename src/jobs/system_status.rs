@@ -1,4 +1,4 @@
-//! Tells `system_status` on change and every minute, for as long as the daemon runs.
+//! Publishes `system_status` on every change of the status and once a minute.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,62 +6,63 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::app::App;
-use crate::system::{Status, system_status};
+use crate::system::{HealthStatus, system_status};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
 
-/// How often the process is looked at. That the store takes no more writes is heard at once.
-const LOOK: Duration = Duration::from_secs(5);
-/// How often it is told although nothing changed (contract section 5).
-const TELL: Duration = Duration::from_secs(60);
+/// Interval between two measurements. A store failure is reported at once.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
+/// Interval of publishing an unchanged status (`docs/protocol.md#event-types`).
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Serves until the daemon stops.
+/// Runs until the daemon stops.
 pub(crate) async fn run(app: Arc<App>) {
-    let mut told = Told::default();
+    let mut last = LastPublished::default();
     let mut broken = app.store.watch_broken();
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(MEASURE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let is_change = tokio::select! {
-            _ = look.tick() => false,
+            _ = ticks.tick() => false,
             changed = broken.changed() => match changed {
                 Ok(()) => true,
-                // The writer is gone, and the daemon with it.
+                // The store's writer has stopped, so the daemon is stopping.
                 Err(_) => return,
             },
             () = app.shutdown.begun() => return,
         };
-        // In a quiet house nothing else would find out that it can write again. One that can is not
-        // tried: at rest nothing is written.
+        // Without this probe an idle server would not notice that its store can write again. A
+        // working store is not probed: an idle server writes nothing.
         if !is_change && !app.store.is_writable() {
             app.store.probe().await;
         }
-        let vitals = app.vitals();
-        if told.tells(vitals.status(), Instant::now()) {
-            let event = system_status(&vitals);
+        let health = app.system_health();
+        if last.should_publish(health.status(), Instant::now()) {
+            let event = system_status(&health);
             app.hub.publish(Event::ephemeral(event, Timestamp::now()));
         }
     }
 }
 
-/// What was told last, and when.
+/// The last published status and its time.
 #[derive(Debug, Default)]
-struct Told(Option<(Status, Instant)>);
+struct LastPublished(Option<(HealthStatus, Instant)>);
 
-impl Told {
-    /// Whether it is time to tell, whatever there is to tell: at the look that is nearest.
+impl LastPublished {
+    /// Whether a minute has passed, rounded to the nearest measurement.
     fn is_due(&self, now: Instant) -> bool {
-        self.0.is_none_or(|(_, at)| now + LOOK / 2 >= at + TELL)
+        self.0
+            .is_none_or(|(_, at)| now + MEASURE_INTERVAL / 2 >= at + PUBLISH_INTERVAL)
     }
 
-    /// Whether this status is to be told now; if so it counts as told.
-    fn tells(&mut self, status: Status, now: Instant) -> bool {
+    /// Whether to publish this status now. If so, it is recorded as published.
+    fn should_publish(&mut self, status: HealthStatus, now: Instant) -> bool {
         let is_new = self.0.is_none_or(|(last, _)| last != status);
-        let tells = is_new || self.is_due(now);
-        if tells {
+        let is_published = is_new || self.is_due(now);
+        if is_published {
             self.0 = Some((status, now));
         }
-        tells
+        is_published
     }
 }
 
@@ -70,23 +71,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_on_change_and_every_minute_and_not_between() {
-        let mut told = Told::default();
+    fn status_is_published_on_change_and_every_minute() {
+        let mut last = LastPublished::default();
         let start = Instant::now();
         let steps = [
-            (0, Status::Healthy, true),
-            (5, Status::Healthy, false),
-            (55, Status::Healthy, false),
-            (60, Status::Healthy, true),
-            (65, Status::Unhealthy, true),
-            (70, Status::Unhealthy, false),
-            (75, Status::Healthy, true),
-            (130, Status::Healthy, false),
-            (135, Status::Healthy, true),
+            (0, HealthStatus::Healthy, true),
+            (5, HealthStatus::Healthy, false),
+            (55, HealthStatus::Healthy, false),
+            (60, HealthStatus::Healthy, true),
+            (65, HealthStatus::Unhealthy, true),
+            (70, HealthStatus::Unhealthy, false),
+            (75, HealthStatus::Healthy, true),
+            (130, HealthStatus::Healthy, false),
+            (135, HealthStatus::Healthy, true),
         ];
-        for (seconds, status, tells) in steps {
+        for (seconds, status, expected) in steps {
             let now = start + Duration::from_secs(seconds);
-            assert_eq!(told.tells(status, now), tells, "after {seconds} s");
+            assert_eq!(
+                last.should_publish(status, now),
+                expected,
+                "after {seconds} s"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::position::ResumePosition;
 use crate::authentication::AuthError;
 use crate::commands::Reported;
-use crate::entities::Asked as CallFields;
+use crate::entities::ServiceCall as CallFields;
 use crate::help::Asked as HelpFields;
 use crate::http::{ApiError, Fields};
 use crate::messages::Status;

@@ -6,7 +6,7 @@ use super::calls::FinishedCall;
 use super::codec::RequestMark;
 use super::command::EntityCommand;
 use super::connection::Connection;
-use crate::entities::{self, Asked};
+use crate::entities::{self, ServiceCall};
 use wallcast_core::audit::Actor;
 use wallcast_core::entity_id::EntityId;
 
@@ -28,7 +28,7 @@ impl Connection {
         let Some((namespace, session)) = self.live(index) else {
             return;
         };
-        let states = self.app.entities.states_for(session.subject());
+        let states = self.app.entities.snapshot_for(session.subject());
         self.send_event(namespace, &states);
         self.count_answer(namespace);
         if mark.is_some() {
@@ -37,7 +37,13 @@ impl Connection {
         }
     }
 
-    fn call(&mut self, index: usize, entity: EntityId, asked: Asked, mark: Option<RequestMark>) {
+    fn call(
+        &mut self,
+        index: usize,
+        entity: EntityId,
+        asked: ServiceCall,
+        mark: Option<RequestMark>,
+    ) {
         let Some((namespace, session)) = self.live(index) else {
             return;
         };
@@ -50,7 +56,8 @@ impl Connection {
         let actor = Actor::new(session.subject(), self.peer.shown());
         // What was begun is finished, also when the connection ends meanwhile.
         tokio::spawn(async move {
-            let called = entities::call(&app, session.subject(), &actor, entity, asked).await;
+            let called =
+                entities::call_service(&app, session.subject(), &actor, entity, asked).await;
             calls.finish(FinishedCall {
                 namespace,
                 mark,

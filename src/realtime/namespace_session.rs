@@ -106,7 +106,7 @@ impl NamespaceSession {
         match &self.state {
             SessionState::Live(subscription) if !subscription.is_behind() => {
                 let session = subscription.session();
-                session.outbox().is_snapshot_due() && app.entities.send_states(session)
+                session.outbox().is_snapshot_due() && app.entities.queue_snapshot(session)
             }
             _ => false,
         }

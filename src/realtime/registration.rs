@@ -178,7 +178,7 @@ pub(super) async fn enter_as(
                 request.address,
                 request.writer,
             ));
-            if entities.concerns(session.subject())
+            if entities.receives_states(session.subject())
                 && EventType::ENTITY_STATES.is_delivered_in(request.namespace)
             {
                 session.outbox().request_snapshot();

@@ -191,7 +191,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// its name only once nobody else may use it.
 fn bind_local(data_dir: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt as _;
-    let socket = ControlPath::of(data_dir)?;
+    let socket = ControlPath::in_folder(data_dir)?;
     let unnamed = socket.as_path().with_extension("new");
     match std::fs::remove_file(&unnamed) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,24 +1,24 @@
-//! `system_status` (contract section 5), built here and nowhere else.
+//! Builds the event `system_status` (`docs/protocol.md#event-types`).
 
 use serde_json::json;
 
-use super::Vitals;
+use super::SystemHealth;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 
-/// Seed 1's shape, with the numbers behind its texts.
-pub fn system_status(vitals: &Vitals) -> NewEvent {
+/// The texts that the status board shows, with the numbers behind them.
+pub fn system_status(health: &SystemHealth) -> NewEvent {
     let data = json!({
-        "status": vitals.status().as_str(),
+        "status": health.status().as_str(),
         "details": {
-            "uptime": vitals.uptime_text(),
-            "uptime_seconds": vitals.uptime.as_secs(),
-            "memory_usage": vitals.memory_text(),
-            "memory_bytes": vitals.memory,
-            "memory_limit_bytes": vitals.memory_limit,
-            "database": if vitals.is_writable { "connected" } else { "not writable" },
-            "connections": vitals.sockets,
-            "max_connections": vitals.max_sockets,
-            "clients": vitals.sessions,
+            "uptime": health.uptime_text(),
+            "uptime_seconds": health.uptime.as_secs(),
+            "memory_usage": health.memory_text(),
+            "memory_bytes": health.memory,
+            "memory_limit_bytes": health.memory_limit,
+            "database": if health.is_writable { "connected" } else { "not writable" },
+            "connections": health.sockets,
+            "max_connections": health.max_sockets,
+            "clients": health.sessions,
             "version": env!("CARGO_PKG_VERSION"),
         },
     });

@@ -1,8 +1,8 @@
-//! How the daemon itself is: its uptime, its memory, whether its store takes writes. Tells it as
-//! `system_status` (contract section 5), and keeps nothing.
+//! Health of the daemon process: uptime, memory, and whether the store takes writes. Publishes it
+//! as `system_status` (`docs/protocol.md#event-types`).
 
 mod event;
-mod process;
+mod memory;
 
 use std::time::{Duration, Instant};
 
@@ -10,31 +10,30 @@ use wallcast_core::clock::Timestamp;
 
 pub use event::system_status;
 
-/// Of the memory there is, or of the sockets there may be, so much is nearly all.
-const NEARLY_ALL_PERCENT: u64 = 90;
+/// From this share of the memory limit or of the connection limit, the status is degraded.
+const DEGRADED_PERCENT: u64 = 90;
 
-/// The running process.
+/// Start time and memory limit of the process.
 #[derive(Debug)]
 pub struct System {
     started: Instant,
     started_at: Timestamp,
-    /// The memory that it may use, in bytes, where the system says so.
+    /// In bytes; `None` if the system does not report it.
     memory_limit: Option<u64>,
 }
 
-/// How well it goes.
+/// Overall health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// As it should.
+pub enum HealthStatus {
     Healthy,
-    /// Everything works, but something is nearly used up.
+    /// Everything works, but memory or connections are almost used up.
     Degraded,
-    /// The store takes no writes.
+    /// The store does not accept writes.
     Unhealthy,
 }
 
-impl Status {
-    /// The word on the wire.
+impl HealthStatus {
+    /// The value in events and in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -44,83 +43,76 @@ impl Status {
     }
 }
 
-/// The process at one moment.
+/// Measurements of the process at one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Vitals {
-    /// Whether the store takes writes.
+pub struct SystemHealth {
+    /// Whether the store accepts writes.
     pub is_writable: bool,
-    /// Since when it runs.
     pub uptime: Duration,
-    /// Memory that the process has, in bytes; 0 where the system does not say.
+    /// Resident memory in bytes; 0 if the system does not report it.
     pub memory: u64,
-    /// The memory there is for it, in bytes: the machine's, or its container's if that is less.
+    /// Memory available to the process in bytes: the machine's, or its container's limit if lower.
     pub memory_limit: Option<u64>,
-    /// Open sockets.
     pub sockets: usize,
-    /// Sockets there may be.
     pub max_sockets: usize,
-    /// Sessions that have proven who they are.
+    /// Authenticated sessions.
     pub sessions: usize,
 }
 
 impl System {
-    /// The process, which starts now.
+    /// Starts the uptime clock and reads the memory limit.
     pub fn start() -> Self {
         Self {
             started: Instant::now(),
             started_at: Timestamp::now(),
-            memory_limit: process::memory_limit(),
+            memory_limit: memory::memory_limit(),
         }
     }
 
-    /// How long it has been running.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Memory that the process has, in bytes; 0 where the system does not say.
+    /// Resident memory in bytes; 0 if the system does not report it.
     pub fn memory(&self) -> u64 {
-        process::memory().unwrap_or(0)
+        memory::memory().unwrap_or(0)
     }
 
-    /// The memory that it may use, in bytes, where the system says so.
+    /// In bytes; `None` if the system does not report it.
     pub fn memory_limit(&self) -> Option<u64> {
         self.memory_limit
     }
 
-    /// When it started.
     pub fn started_at(&self) -> Timestamp {
         self.started_at
     }
 }
 
-impl Vitals {
-    /// What they come to.
-    pub fn status(&self) -> Status {
-        let sockets = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let is_nearly = |used: u64, all: u64| {
-            used.saturating_mul(100) >= all.saturating_mul(NEARLY_ALL_PERCENT)
-        };
+impl SystemHealth {
+    pub fn status(&self) -> HealthStatus {
+        let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let is_degraded =
+            |used: u64, all: u64| used.saturating_mul(100) >= all.saturating_mul(DEGRADED_PERCENT);
         if !self.is_writable {
-            Status::Unhealthy
+            HealthStatus::Unhealthy
         } else if self
             .memory_limit
-            .is_some_and(|all| is_nearly(self.memory, all))
-            || is_nearly(sockets(self.sockets), sockets(self.max_sockets))
+            .is_some_and(|all| is_degraded(self.memory, all))
+            || is_degraded(as_u64(self.sockets), as_u64(self.max_sockets))
         {
-            Status::Degraded
+            HealthStatus::Degraded
         } else {
-            Status::Healthy
+            HealthStatus::Healthy
         }
     }
 
-    /// Hours and minutes, as seed 1 shows them: `2h 30m`.
+    /// Hours and minutes: `2h 30m`.
     pub fn uptime_text(&self) -> String {
         let minutes = self.uptime.as_secs() / 60;
         format!("{}h {}m", minutes / 60, minutes % 60)
     }
 
-    /// The part of the memory there is that the process has, rounded up: `45%`.
+    /// Used share of the memory limit, rounded up: `45%`.
     pub fn memory_text(&self) -> String {
         let all = self.memory_limit.unwrap_or(0).max(1);
         let percent = match self.memory_limit {
@@ -135,8 +127,8 @@ impl Vitals {
 mod tests {
     use super::*;
 
-    fn vitals() -> Vitals {
-        Vitals {
+    fn health() -> SystemHealth {
+        SystemHealth {
             is_writable: true,
             uptime: Duration::from_secs(2 * 3600 + 30 * 60 + 59),
             memory: 45 << 20,
@@ -148,40 +140,40 @@ mod tests {
     }
 
     #[test]
-    fn shows_what_seed_1_shows() {
-        assert_eq!(vitals().uptime_text(), "2h 30m");
-        assert_eq!(vitals().memory_text(), "45%");
-        let long = Vitals {
+    fn texts_match_the_board_format() {
+        assert_eq!(health().uptime_text(), "2h 30m");
+        assert_eq!(health().memory_text(), "45%");
+        let long = SystemHealth {
             uptime: Duration::from_secs(100 * 3600),
             memory: 1,
-            ..vitals()
+            ..health()
         };
         assert_eq!(long.uptime_text(), "100h 0m");
         assert_eq!(long.memory_text(), "1%");
-        let unknown = Vitals {
+        let unknown = SystemHealth {
             memory_limit: None,
-            ..vitals()
+            ..health()
         };
         assert_eq!(unknown.memory_text(), "0%");
     }
 
     #[test]
-    fn is_unhealthy_without_its_store_and_degraded_when_something_is_nearly_used_up() {
-        assert_eq!(vitals().status(), Status::Healthy);
-        let memory = Vitals {
+    fn status_follows_store_memory_and_sockets() {
+        assert_eq!(health().status(), HealthStatus::Healthy);
+        let memory = SystemHealth {
             memory: 90 << 20,
-            ..vitals()
+            ..health()
         };
-        let sockets = Vitals {
+        let sockets = SystemHealth {
             sockets: 9,
-            ..vitals()
+            ..health()
         };
-        assert_eq!(memory.status(), Status::Degraded);
-        assert_eq!(sockets.status(), Status::Degraded);
-        let store = Vitals {
+        assert_eq!(memory.status(), HealthStatus::Degraded);
+        assert_eq!(sockets.status(), HealthStatus::Degraded);
+        let store = SystemHealth {
             is_writable: false,
             ..memory
         };
-        assert_eq!(store.status(), Status::Unhealthy);
+        assert_eq!(store.status(), HealthStatus::Unhealthy);
     }
 }

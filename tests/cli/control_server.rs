@@ -21,7 +21,7 @@ pub(crate) struct ControlServer {
 impl ControlServer {
     /// Listens in the data folder. Each request gets the next of these responses (status and body), then 500.
     pub(crate) fn start(data_dir: &Path, responses: &[(&str, &str)]) -> Self {
-        let path = ControlPath::of(data_dir).unwrap();
+        let path = ControlPath::in_folder(data_dir).unwrap();
         let listener = UnixListener::bind(path.as_path()).unwrap();
         let requests: Arc<Mutex<Vec<ReceivedRequest>>> = Arc::default();
         let received = Arc::clone(&requests);

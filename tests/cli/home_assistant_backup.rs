@@ -104,7 +104,7 @@ async fn start_in_copy_of_stopped_daemon_uses_its_database() {
     let restored = start_in(copy).await;
     assert_eq!(areas(&restored).await, ["Kitchen", "Later"]);
     assert_ne!(epoch(&restored).await, old);
-    assert!(restored.log().contains("the house was restored"));
+    assert!(restored.log().contains("instance restored"));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ fn help_shows_each_option_with_its_default() {
     let text = help.stdout();
     for row in wallcast::config::options::ROWS {
         let flag = format!("--{}", row.name.replace('_', "-"));
-        let default = format!("[default: {}]", row.fallback);
+        let default = format!("[default: {}]", row.default);
         let shown = text.lines().skip_while(|line| !line.contains(&flag)).nth(1);
         assert!(
             shown.is_some_and(|line| line.ends_with(&default)),

@@ -108,7 +108,9 @@ async fn restore_brings_back_data_and_tokens_in_a_new_epoch() {
         lines[0].contains(", 1 client), made 20") && lines[0].ends_with('Z'),
         "{result:?}"
     );
-    let kept = lines[1].strip_prefix("the old house is kept in ").unwrap();
+    let kept = lines[1]
+        .strip_prefix("the previous database is kept in ")
+        .unwrap();
     assert!(
         lines[2].contains("`wallcast token revoke JTI`"),
         "{result:?}"
@@ -157,7 +159,7 @@ async fn restore_brings_back_data_and_tokens_in_a_new_epoch() {
         &row[0],
         "Kitchen wall",
         &format!("client:{}", tablet.id),
-        "tokens that stand again: 2;",
+        "tokens valid again: 2;",
     ] {
         assert!(detail.contains(part), "{part}: {detail}");
     }
@@ -167,7 +169,7 @@ async fn restore_brings_back_data_and_tokens_in_a_new_epoch() {
     .await;
     let warned = log.lines().filter(|line| line.contains("WARN"));
     let warned: Vec<&str> = warned
-        .filter(|line| line.contains("stands again"))
+        .filter(|line| line.contains("token valid again"))
         .collect();
     assert_eq!(warned.len(), 2, "{log}");
     assert!(warned.iter().any(|line| line.contains(&row[0])), "{log}");
@@ -177,7 +179,7 @@ async fn restore_brings_back_data_and_tokens_in_a_new_epoch() {
     let daemon = daemon.restart().await;
     assert_eq!(position(&daemon, &tablet).await.0, new_epoch);
     audit(&daemon).await;
-    assert!(!daemon.log().contains("stands again"));
+    assert!(!daemon.log().contains("token valid again"));
 
     // The data from before the restore can be restored in the same way.
     let kept = kept.to_owned();

@@ -240,7 +240,7 @@ fn watch_reconnects_and_resumes_after_a_drop() {
 fn watch_ends_after_a_refused_handshake() {
     for (status, part) in [
         (401, "the token is not accepted (401"),
-        (403, "this token may not listen there (403"),
+        (403, "this token may not connect there (403"),
         (
             429,
             "too many connections from this address; wait a minute (429",

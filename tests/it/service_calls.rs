@@ -482,7 +482,7 @@ async fn call_with_idempotency_key_is_made_once() {
         .await
         .expect(200);
     assert_eq!(home.calls().len(), 3);
-    assert!(!home.daemon.log().contains("was not kept"));
+    assert!(!home.daemon.log().contains("lock state not saved"));
 }
 
 #[tokio::test]

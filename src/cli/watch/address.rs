@@ -1,4 +1,5 @@
-//! Where to connect, and from which event on. An address that carries a secret is none.
+//! The address to connect to and the position to resume from. Rejects an address that contains a
+//! secret.
 
 use std::{fmt, str::FromStr};
 
@@ -8,60 +9,58 @@ use serde_json::Value;
 
 use super::print::Frame;
 
-/// A WebSocket address of Wallcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    /// Whether TLS guards the line.
+pub(super) struct ServerAddress {
+    /// Whether to connect with TLS.
     pub(super) is_secure: bool,
-    /// A name or an address, without brackets.
+    /// A host name or IP address; IPv6 without brackets.
     pub(super) host: String,
-    /// The TCP port.
     pub(super) port: u16,
-    /// Path and query, beginning with `/`.
+    /// Path and query.
     path: String,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotAnAddress {
+pub(super) enum AddressError {
     #[error("not an address such as homeassistant.local or wss://homeassistant.local:8443/ws")]
     Malformed,
-    #[error("only wss, https, ws and http lead to a Wallcast")]
+    #[error("the scheme must be wss, https, ws or http")]
     Scheme,
     #[error("a token never belongs in a URL: use --token-file or WALLCAST_TOKEN")]
     Secret,
 }
 
-/// Where a host that is named without a scheme listens.
+/// The port if neither scheme nor port is given.
 const DEFAULT_PORT: u16 = 8443;
 
-impl FromStr for Address {
-    type Err = NotAnAddress;
+impl FromStr for ServerAddress {
+    type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+    fn from_str(text: &str) -> Result<Self, AddressError> {
         let (is_secure, default_port, rest) = match text.split_once("://") {
             None => (true, DEFAULT_PORT, text),
             Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
                 "wss" | "https" => (true, 443, rest),
                 "ws" | "http" => (false, 80, rest),
-                _ => return Err(NotAnAddress::Scheme),
+                _ => return Err(AddressError::Scheme),
             },
         };
         let uri: Uri = format!("http://{rest}")
             .parse()
-            .map_err(|_| NotAnAddress::Malformed)?;
-        let authority = uri.authority().ok_or(NotAnAddress::Malformed)?;
+            .map_err(|_| AddressError::Malformed)?;
+        let authority = uri.authority().ok_or(AddressError::Malformed)?;
         if authority.as_str().contains('@') {
-            return Err(NotAnAddress::Secret);
+            return Err(AddressError::Secret);
         }
         let has_port = authority.as_str() != authority.host();
         let port = match authority.port_u16() {
             Some(port) => port,
-            None if has_port => return Err(NotAnAddress::Malformed),
+            None if has_port => return Err(AddressError::Malformed),
             None => default_port,
         };
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         if host.is_empty() {
-            return Err(NotAnAddress::Malformed);
+            return Err(AddressError::Malformed);
         }
         Ok(Self {
             is_secure,
@@ -72,13 +71,13 @@ impl FromStr for Address {
     }
 }
 
-fn path(uri: &Uri) -> Result<String, NotAnAddress> {
+fn path(uri: &Uri) -> Result<String, AddressError> {
     let query = uri.query().unwrap_or_default();
     let is_secret = |key: &str| {
         ["token", "access_token", "sessionid"].contains(&key.to_ascii_lowercase().as_str())
     };
     if form_urlencoded::parse(query.as_bytes()).any(|(key, _)| is_secret(&key)) {
-        return Err(NotAnAddress::Secret);
+        return Err(AddressError::Secret);
     }
     let path = match uri.path() {
         "" | "/" => "/ws",
@@ -90,18 +89,17 @@ fn path(uri: &Uri) -> Result<String, NotAnAddress> {
     })
 }
 
-impl Address {
-    /// The URL of the next connection, which resumes behind what was seen.
-    pub(super) fn url(&self, position: &Position) -> String {
-        let Some(seen) = &position.seen else {
+impl ServerAddress {
+    /// The URL of the next connection, with the resume position if there is one.
+    pub(super) fn url(&self, position: &ResumePosition) -> String {
+        let Some(last) = &position.last_event else {
             return self.to_string();
         };
-        let joint = if self.path.contains('?') { '&' } else { '?' };
-        let epoch = utf8_percent_encode(&seen.epoch, NON_ALPHANUMERIC);
-        format!("{self}{joint}since={}&epoch={epoch}", seen.id)
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        let epoch = utf8_percent_encode(&last.epoch, NON_ALPHANUMERIC);
+        format!("{self}{separator}since={}&epoch={epoch}", last.id)
     }
 
-    /// Host and port as a URL has them.
     pub(super) fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -111,45 +109,46 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_secure { "wss" } else { "ws" };
         write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
-/// How far the events were seen. Contract, sections 4.2 and 4.4.
+/// The last event received (`docs/protocol.md#replay`).
 #[derive(Default)]
-pub(super) struct Position {
-    seen: Option<Seen>,
+pub(super) struct ResumePosition {
+    last_event: Option<LastEvent>,
 }
 
-struct Seen {
+struct LastEvent {
     epoch: String,
     id: u64,
 }
 
-impl Position {
-    /// Moves on with a frame: a greeting of a new epoch starts over, everything with an id goes forward.
+impl ResumePosition {
+    /// Advances the position by a frame. A welcome with another epoch starts over; any other event
+    /// with an id moves it forward.
     pub(super) fn advance(&mut self, frame: &Frame) {
-        let last = frame.data("lastEventId").and_then(Value::as_u64);
-        match (frame.kind(), &mut self.seen) {
-            ("connection" | "connected", seen) => {
+        let latest_id = frame.data("lastEventId").and_then(Value::as_u64);
+        match (frame.event_type(), &mut self.last_event) {
+            ("connection" | "connected", last) => {
                 let epoch = frame.data("epoch").and_then(Value::as_str);
-                let is_new = |epoch: &str| seen.as_ref().is_none_or(|seen| seen.epoch != epoch);
-                if let (Some(epoch), Some(id)) = (epoch, last)
+                let is_new = |epoch: &str| last.as_ref().is_none_or(|last| last.epoch != epoch);
+                if let (Some(epoch), Some(id)) = (epoch, latest_id)
                     && is_new(epoch)
                 {
-                    *seen = Some(Seen {
+                    *last = Some(LastEvent {
                         epoch: epoch.to_owned(),
                         id,
                     });
                 }
             }
-            ("heartbeat", Some(seen)) => seen.id = seen.id.max(last.unwrap_or(0)),
-            // Behind a gap there is nothing to wait for: on from what the server has now.
-            ("resync_required", Some(seen)) => seen.id = last.unwrap_or(seen.id),
-            (_, Some(seen)) => seen.id = seen.id.max(frame.id().unwrap_or(0)),
+            ("heartbeat", Some(last)) => last.id = last.id.max(latest_id.unwrap_or(0)),
+            // After a gap, continue from the server's latest event.
+            ("resync_required", Some(last)) => last.id = latest_id.unwrap_or(last.id),
+            (_, Some(last)) => last.id = last.id.max(frame.id().unwrap_or(0)),
             (_, None) => {}
         }
     }
@@ -157,11 +156,11 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, Frame, NotAnAddress, Position};
+    use super::{AddressError, Frame, ResumePosition, ServerAddress};
 
     #[test]
-    fn every_form_leads_to_one_url() {
-        for (said, meant) in [
+    fn every_form_gives_a_websocket_url() {
+        for (text, expected) in [
             ("homeassistant.local", "wss://homeassistant.local:8443/ws"),
             (
                 "homeassistant.local:9000",
@@ -184,31 +183,31 @@ mod tests {
                 "wss://ha.local:8443/ws?since=4",
             ),
         ] {
-            assert_eq!(said.parse::<Address>().unwrap().to_string(), meant);
+            assert_eq!(text.parse::<ServerAddress>().unwrap().to_string(), expected);
         }
     }
 
     #[test]
-    fn refuses_secrets_and_nonsense() {
+    fn secrets_and_malformed_addresses_are_refused() {
         for (text, error) in [
-            ("", NotAnAddress::Malformed),
-            ("wss://", NotAnAddress::Malformed),
-            ("ha.local:x", NotAnAddress::Malformed),
-            ("ha.local:99999", NotAnAddress::Malformed),
-            ("ftp://ha.local", NotAnAddress::Scheme),
-            ("wss://ha.local/ws?token=x", NotAnAddress::Secret),
-            ("wss://ha.local/ws?%74oken=x", NotAnAddress::Secret),
-            ("wss://ha.local/ws?a=b&sessionId=x", NotAnAddress::Secret),
-            ("wss://me:secret@ha.local/ws", NotAnAddress::Secret),
+            ("", AddressError::Malformed),
+            ("wss://", AddressError::Malformed),
+            ("ha.local:x", AddressError::Malformed),
+            ("ha.local:99999", AddressError::Malformed),
+            ("ftp://ha.local", AddressError::Scheme),
+            ("wss://ha.local/ws?token=x", AddressError::Secret),
+            ("wss://ha.local/ws?%74oken=x", AddressError::Secret),
+            ("wss://ha.local/ws?a=b&sessionId=x", AddressError::Secret),
+            ("wss://me:secret@ha.local/ws", AddressError::Secret),
         ] {
-            assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
+            assert_eq!(text.parse::<ServerAddress>(), Err(error), "{text:?}");
         }
     }
 
     #[test]
-    fn the_next_connection_resumes() {
-        let address: Address = "ws://h:1/ws".parse().unwrap();
-        let mut position = Position::default();
+    fn url_resumes_after_the_last_event() {
+        let address: ServerAddress = "ws://h:1/ws".parse().unwrap();
+        let mut position = ResumePosition::default();
         let frames = [
             (r#"{"type":"area_added","id":1}"#, "ws://h:1/ws"),
             (

@@ -1,4 +1,5 @@
-//! One connection: TCP, TLS that verifies, WebSocket handshake with the token in its header. It decides about no retry.
+//! Opens one connection: TCP, verified TLS, and the WebSocket handshake with the token in a header.
+//! Does not retry.
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
@@ -18,30 +19,28 @@ use tokio_tungstenite::{
     tungstenite::{Error as WsError, client::IntoClientRequest, http},
 };
 
-use super::address::{Address, Position};
+use super::address::{ResumePosition, ServerAddress};
 use crate::cli::{CliError, output};
 
-/// A byte stream of either kind.
-pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line for T {}
+/// A TCP or TLS stream.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
-/// An open WebSocket.
-pub(super) type Socket = WebSocketStream<Box<dyn Line>>;
+pub(super) type Socket = WebSocketStream<Box<dyn ByteStream>>;
 
-/// Everything that each connection of one `watch` shares.
+/// What all connections of one `watch` share.
 pub(super) struct Connector {
-    address: Address,
+    address: ServerAddress,
     token: header::HeaderValue,
     tls: TlsConnector,
 }
 
-/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("{authority} cannot be reached: {cause}")]
     Unreachable { authority: String, cause: String },
     #[error(
-        "the certificate of {authority} is not trusted ({cause}); on a network you trust, fetch its authority once with \
+        "the certificate of {authority} is not trusted ({cause}); on a network you trust, download its authority once with \
          `curl -k https://{authority}/ca.crt -o wallcast-ca.crt` and pass --ca wallcast-ca.crt"
     )]
     Untrusted { authority: String, cause: String },
@@ -49,7 +48,7 @@ pub(super) enum ConnectError {
         "the certificate of {authority} is for other names; use one of its names, or add this one to tls_names"
     )]
     OtherNames { authority: String },
-    #[error("refused by {authority}: {}", refusal(*status, text))]
+    #[error("refused by {authority}: {}", refusal_text(*status, text))]
     Refused {
         authority: String,
         status: StatusCode,
@@ -57,20 +56,20 @@ pub(super) enum ConnectError {
     },
 }
 
-/// How long connecting may take, handshakes included.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Time limit for connecting, handshakes included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Connector {
-    /// Trusts the system's authorities and, if named, those of the file.
+    /// Trusts the system's authorities and those in the file `ca`.
     pub(super) fn new(
-        address: Address,
+        address: ServerAddress,
         token: header::HeaderValue,
         ca: Option<&Path>,
     ) -> Result<Self, CliError> {
         let is_local = ["localhost", "127.0.0.1", "::1"].contains(&address.host.as_str());
         if !address.is_secure && !is_local {
             output::note(&format!(
-                "warning: the token goes to {} in the clear",
+                "warning: the token is sent to {} unencrypted",
                 address.authority()
             ));
         }
@@ -87,35 +86,36 @@ impl Connector {
         })
     }
 
-    /// Where it connects to.
-    pub(super) fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &ServerAddress {
         &self.address
     }
 
     /// Opens one connection that resumes at the position.
-    pub(super) async fn connect(&self, position: &Position) -> Result<Socket, ConnectError> {
-        match tokio::time::timeout(PATIENCE, self.open(position)).await {
+    pub(super) async fn connect(&self, position: &ResumePosition) -> Result<Socket, ConnectError> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, self.open(position)).await {
             Ok(opened) => opened,
-            Err(_) => Err(self.unreachable(format!("no answer within {} s", PATIENCE.as_secs()))),
+            Err(_) => {
+                Err(self.unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))
+            }
         }
     }
 
-    async fn open(&self, position: &Position) -> Result<Socket, ConnectError> {
+    async fn open(&self, position: &ResumePosition) -> Result<Socket, ConnectError> {
         let url = self.address.url(position);
         let mut request = url
             .into_client_request()
             .map_err(|error| self.unreachable(error))?;
         let headers = request.headers_mut();
         headers.insert(header::AUTHORIZATION, self.token.clone());
-        let line = self.line().await?;
-        match client_async(request, line).await {
+        let stream = self.connect_stream().await?;
+        match client_async(request, stream).await {
             Ok((socket, _)) => Ok(socket),
             Err(WsError::Http(response)) => Err(self.refused(&response)),
             Err(error) => Err(self.unreachable(error)),
         }
     }
 
-    async fn line(&self) -> Result<Box<dyn Line>, ConnectError> {
+    async fn connect_stream(&self) -> Result<Box<dyn ByteStream>, ConnectError> {
         let host = self.address.host.as_str();
         let tcp = TcpStream::connect((host, self.address.port))
             .await
@@ -126,7 +126,7 @@ impl Connector {
         let name =
             ServerName::try_from(host.to_owned()).map_err(|error| self.unreachable(error))?;
         let tls = self.tls.connect(name, tcp).await;
-        let tls = tls.map_err(|error| self.broken_tls(&error))?;
+        let tls = tls.map_err(|error| self.tls_error(&error))?;
         Ok(Box::new(tls))
     }
 
@@ -137,7 +137,7 @@ impl Connector {
         }
     }
 
-    fn broken_tls(&self, error: &io::Error) -> ConnectError {
+    fn tls_error(&self, error: &io::Error) -> ConnectError {
         let authority = self.address.authority();
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         match inner {
@@ -165,8 +165,9 @@ impl Connector {
 }
 
 impl ConnectError {
-    /// Whether the same attempt may succeed later: a server that is away or overloaded, not one that says no.
-    pub(super) fn is_passing(&self) -> bool {
+    /// Whether a later attempt may succeed: the server is unreachable or overloaded, rather than
+    /// refusing.
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Untrusted { .. } | Self::OtherNames { .. } => false,
@@ -175,10 +176,10 @@ impl ConnectError {
     }
 }
 
-fn refusal(status: StatusCode, text: &str) -> String {
+fn refusal_text(status: StatusCode, text: &str) -> String {
     let meaning = match status {
         StatusCode::UNAUTHORIZED => "the token is not accepted",
-        StatusCode::FORBIDDEN => "this token may not listen there",
+        StatusCode::FORBIDDEN => "this token may not connect there",
         StatusCode::NOT_FOUND => "no Wallcast listens at this path",
         StatusCode::TOO_MANY_REQUESTS => "too many connections from this address; wait a minute",
         StatusCode::SERVICE_UNAVAILABLE => "it cannot take more connections now",
@@ -193,26 +194,26 @@ fn refusal(status: StatusCode, text: &str) -> String {
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, CliError> {
     let mut roots = RootCertStore::empty();
-    // A system without authorities is fine: then --ca alone decides.
+    // Errors are ignored: on a system without authorities, only `ca` is trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let Some(path) = ca else {
         return Ok(roots);
     };
-    let wrong = |cause: &dyn std::fmt::Display| {
+    let invalid = |cause: &dyn std::fmt::Display| {
         CliError::Usage(format!("--ca {}: {cause}", path.display()))
     };
-    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let bytes = std::fs::read(path).map_err(|error| invalid(&error))?;
     let certificates: Vec<CertificateDer<'static>> = if bytes.starts_with(b"\x30") {
         vec![CertificateDer::from(bytes)]
     } else {
         let pem = CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>();
-        pem.map_err(|error| wrong(&error))?
+        pem.map_err(|error| invalid(&error))?
     };
     if certificates.is_empty() {
-        return Err(wrong(&"there is no certificate in it"));
+        return Err(invalid(&"it contains no certificate"));
     }
     for certificate in certificates {
-        roots.add(certificate).map_err(|error| wrong(&error))?;
+        roots.add(certificate).map_err(|error| invalid(&error))?;
     }
     Ok(roots)
 }

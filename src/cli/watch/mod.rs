@@ -1,9 +1,9 @@
-//! `wallcast watch`: a terminal client. It connects as any client does, prints what it is told, and comes back after a drop.
-//! It never puts a token into a URL, an argument or its output.
+//! `wallcast watch`: a terminal client. Connects like any client, prints the events, and reconnects
+//! after a disconnection. It never puts the token into a URL, an argument or its output.
 
 mod address;
+mod close;
 mod connect;
-mod ending;
 mod print;
 mod token;
 
@@ -14,9 +14,9 @@ use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use self::{
-    address::{Address, Position},
+    address::{ResumePosition, ServerAddress},
+    close::{AfterClose, after_close},
     connect::{Connector, Socket},
-    ending::{Ending, after_close},
     print::{Frame, Printer},
 };
 use super::{CliError, api::block_on, output};
@@ -24,24 +24,26 @@ use crate::config::Environment;
 use crate::pause::Pause;
 
 #[derive(Args)]
-pub(super) struct Watch {
-    /// Where Wallcast listens: a host name, or an address such as wss://homeassistant.local:8443/ws/help
-    url: Address,
-    /// File that holds the token, or - for standard input; without it the environment's WALLCAST_TOKEN counts
+pub(super) struct WatchCommand {
+    /// Address of Wallcast: a host name, or a URL such as wss://homeassistant.local:8443/ws/help
+    url: ServerAddress,
+    /// File with the token, or - for standard input; without it, WALLCAST_TOKEN from the
+    /// environment is used
     #[arg(long, value_name = "FILE|-")]
     token_file: Option<PathBuf>,
-    /// Certificate authority to trust besides the system's: what Wallcast serves at /ca.crt
+    /// Certificate authority to trust besides the system's: the file that Wallcast serves at
+    /// /ca.crt
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Print each frame as it came
+    /// Print each frame as received
     #[arg(long)]
     json: bool,
 }
 
-/// The server pings every 54 s; twice that and nothing heard is a dead line.
-const LONGEST_SILENCE: Duration = Duration::from_secs(110);
+/// The server pings every 54 s: after about two intervals without a frame the connection is dead.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(110);
 
-impl Watch {
+impl WatchCommand {
     pub(super) fn run(self, environment: &Environment) -> Result<(), CliError> {
         let token = token::read(self.token_file.as_deref(), environment)?;
         let connector = Connector::new(self.url, token, self.ca.as_deref())?;
@@ -52,51 +54,54 @@ impl Watch {
         };
         block_on(async {
             tokio::select! {
-                ended = follow(&connector, printer) => ended,
+                result = watch(&connector, printer) => result,
                 _ = tokio::signal::ctrl_c() => Ok(()),
             }
         })?
     }
 }
 
-/// Connects and prints until it must not come back. A first connection that fails ends it: the address is likely wrong.
-async fn follow(connector: &Connector, printer: Printer) -> Result<(), CliError> {
-    let mut position = Position::default();
+/// Connects, prints and reconnects until the server ends it for good. If the first connection
+/// fails, the command ends, because the address is likely wrong.
+async fn watch(connector: &Connector, printer: Printer) -> Result<(), CliError> {
+    let mut position = ResumePosition::default();
     let mut pause = Pause::default();
     let mut was_connected = false;
     loop {
-        let why = match Box::pin(connector.connect(&position)).await {
+        let reason = match Box::pin(connector.connect(&position)).await {
             Ok(mut socket) => {
                 was_connected = true;
                 output::note(&format!("connected to {}", connector.address()));
-                match listen(&mut socket, printer, &mut position, &mut pause).await? {
-                    Ending::ComeBack(why) => why,
-                    Ending::Final(why) => return Err(CliError::Failed(why)),
+                match print_events(&mut socket, printer, &mut position, &mut pause).await? {
+                    AfterClose::Reconnect(reason) => reason,
+                    AfterClose::Stop(reason) => return Err(CliError::Failed(reason)),
                 }
             }
-            Err(error) if was_connected && error.is_passing() => error.to_string(),
+            Err(error) if was_connected && error.is_temporary() => error.to_string(),
             Err(error) => return Err(CliError::Failed(error.to_string())),
         };
         let wait = pause.next();
         output::note(&format!(
-            "{why}; trying again in {:.1} s",
+            "{reason}; trying again in {:.1} s",
             wait.as_secs_f64()
         ));
         tokio::time::sleep(wait).await;
     }
 }
 
-/// Prints one connection to its end.
-async fn listen(
+/// Prints the frames of one connection until it ends.
+async fn print_events(
     socket: &mut Socket,
     printer: Printer,
-    position: &mut Position,
+    position: &mut ResumePosition,
     pause: &mut Pause,
-) -> Result<Ending, CliError> {
+) -> Result<AfterClose, CliError> {
     loop {
-        let Ok(next) = tokio::time::timeout(LONGEST_SILENCE, socket.next()).await else {
-            let seconds = LONGEST_SILENCE.as_secs();
-            return Ok(Ending::ComeBack(format!("nothing heard for {seconds} s")));
+        let Ok(next) = tokio::time::timeout(SILENCE_TIMEOUT, socket.next()).await else {
+            let seconds = SILENCE_TIMEOUT.as_secs();
+            return Ok(AfterClose::Reconnect(format!(
+                "nothing received for {seconds} s"
+            )));
         };
         match next {
             Some(Ok(Message::Text(text))) => {
@@ -106,10 +111,12 @@ async fn listen(
                 printer.print(&text, &frame)?;
             }
             Some(Ok(Message::Close(close))) => return Ok(after_close(close)),
-            // Pings are answered by the library; we are sent no binary frames.
+            // The library answers pings; the server sends no binary frames.
             Some(Ok(_)) => {}
             None | Some(Err(WsError::ConnectionClosed)) => return Ok(after_close(None)),
-            Some(Err(error)) => return Ok(Ending::ComeBack(format!("connection lost: {error}"))),
+            Some(Err(error)) => {
+                return Ok(AfterClose::Reconnect(format!("connection lost: {error}")));
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a frame says, and the line that shows it.
+//! Parses a frame and formats it as one line.
 
 use std::time::Duration;
 
@@ -9,44 +9,42 @@ use crate::cli::{
     output::{self, printable},
 };
 
-/// One frame of the server, read leniently: what is no object has no parts.
+/// One frame of the server. Lenient: text that is not a JSON object counts as empty.
 pub(super) struct Frame(Value);
 
-/// How frames are shown.
+/// Output format.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Printer {
-    /// Time, type and short data.
+    /// Time, type and truncated data.
     Lines,
-    /// The frame as it came.
+    /// The frame as received.
     Raw,
 }
 
-/// Longer data is cut: one event is one line, and a terminal is not endless.
-const LONGEST_DATA: usize = 200;
+/// Maximum characters of data in a line, so that one event takes a few terminal rows at most.
+const MAX_DATA_CHARS: usize = 200;
 
 impl Frame {
     pub(super) fn parse(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap_or_default())
     }
 
-    /// The event's type; empty if it has none.
-    pub(super) fn kind(&self) -> &str {
+    /// The event's type; empty if missing.
+    pub(super) fn event_type(&self) -> &str {
         self.0.get("type").and_then(Value::as_str).unwrap_or("")
     }
 
-    /// The durable event's id.
     pub(super) fn id(&self) -> Option<u64> {
         self.0.get("id").and_then(Value::as_u64)
     }
 
-    /// One key of the data.
     pub(super) fn data(&self, key: &str) -> Option<&Value> {
         self.0.get("data")?.get(key)
     }
 
-    /// How long a server that shuts down wants to be left alone.
+    /// The delay that a server requests when it shuts down.
     pub(super) fn reconnect_after(&self) -> Option<Duration> {
-        let is_shutdown = self.kind() == "server_shutdown";
+        let is_shutdown = self.event_type() == "server_shutdown";
         let wait = self.data("reconnectAfterMs").and_then(Value::as_u64);
         wait.filter(|_| is_shutdown).map(Duration::from_millis)
     }
@@ -58,7 +56,7 @@ impl Frame {
             .and_then(Value::as_str)
             .unwrap_or("-");
         let mut data = self.0.get("data").cloned().unwrap_or_default();
-        // A paired tablet is sent its token; a screen full of events is no place for it.
+        // `pairing_completed` contains the token, which must not appear on a screen.
         if let Some(token) = data.get_mut("token") {
             *token = "***".into();
         }
@@ -66,21 +64,21 @@ impl Frame {
             Value::Null => String::new(),
             data => data.to_string(),
         };
-        let mut short: String = text.chars().take(LONGEST_DATA).collect();
+        let mut short: String = text.chars().take(MAX_DATA_CHARS).collect();
         if short.len() < text.len() {
             short.push('…');
         }
-        let line = format!("{time}  {:<22}  {short}", self.kind());
+        let line = format!("{time}  {:<22}  {short}", self.event_type());
         printable(line.trim_end())
     }
 }
 
 impl Printer {
-    /// Prints one frame as one line.
     pub(super) fn print(self, text: &str, frame: &Frame) -> Result<(), CliError> {
         output::line(&match self {
             Self::Lines => frame.line(),
-            // Control characters stand only between JSON's parts: a space says the same.
+            // JSON has control characters only as whitespace between its parts, so a space is
+            // equivalent.
             Self::Raw => printable(text),
         })
     }
@@ -91,7 +89,7 @@ mod tests {
     use super::Frame;
 
     #[test]
-    fn a_line_is_short_and_harmless() {
+    fn line_is_short_and_hides_tokens() {
         let line = |text: &str| Frame::parse(text).line();
         assert_eq!(
             line(r#"{"type":"pong","timestamp":"2026-01-01T00:00:00.000Z","data":{"a":1}}"#),

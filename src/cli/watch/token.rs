@@ -1,4 +1,5 @@
-//! The token that `watch` shows: from a file, standard input or the environment, never from an argument.
+//! Reads the token of `watch` from a file, standard input or the environment, never from an
+//! argument.
 
 use std::{
     fs::File,
@@ -10,10 +11,10 @@ use hyper::header::HeaderValue;
 
 use crate::{cli::CliError, config::Environment};
 
-/// A token is about 300 bytes; whoever names a bigger file named the wrong one.
-const LONGEST_TOKEN: u64 = 8 * 1024;
+/// Maximum size of a token file in bytes. A token has about 300, so a larger file is the wrong one.
+const MAX_TOKEN_BYTES: u64 = 8 * 1024;
 
-/// Reads the token into the value of an `Authorization` header, which is marked sensitive.
+/// Reads the token and returns an `Authorization` header value, marked as sensitive.
 pub(super) fn read(
     file: Option<&Path>,
     environment: &Environment,
@@ -44,14 +45,14 @@ pub(super) fn read(
             Ok(header)
         }
         _ => Err(CliError::Usage(format!(
-            "{place} holds no token: one line, as wallcast token create prints it"
+            "{place} contains no token: one line, as wallcast token create prints it"
         ))),
     }
 }
 
 fn read_all(source: impl Read, place: &str) -> Result<String, CliError> {
     let mut text = String::new();
-    let mut bounded = source.take(LONGEST_TOKEN);
+    let mut bounded = source.take(MAX_TOKEN_BYTES);
     let read = bounded.read_to_string(&mut text);
     read.map_err(|error| unreadable(place, &error))?;
     Ok(text)
@@ -67,7 +68,7 @@ mod tests {
     use crate::config::Environment;
 
     #[test]
-    fn the_file_wins_over_the_environment() {
+    fn token_file_wins_over_environment() {
         let environment = Environment::new([("WALLCAST_TOKEN".into(), "from-env\n".into())]);
         assert_eq!(read(None, &environment).unwrap(), "Bearer from-env");
         let folder = tempfile::tempdir().unwrap();
@@ -79,11 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_showing_it() {
+    fn invalid_token_is_refused_without_showing_it() {
         for text in ["", " \n", "two words", "a\u{e9}", "line\nline"] {
             let environment = Environment::new([("WALLCAST_TOKEN".into(), text.into())]);
             let line = read(None, &environment).unwrap_err().to_string();
-            assert!(line.starts_with("WALLCAST_TOKEN holds no token"), "{line}");
+            assert!(
+                line.starts_with("WALLCAST_TOKEN contains no token"),
+                "{line}"
+            );
         }
         assert!(read(None, &Environment::default()).is_err());
     }

@@ -1,20 +1,20 @@
-//! Which enabled areas hold which of the wanted entities, as of the last commit.
+//! Which enabled areas contain which visible entities, as of the last commit.
 
 use std::collections::HashMap;
 
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::AreaId;
 
-/// Areas and their entities, both ways. Knows nothing of disabled areas.
+/// Entities by area and areas by entity. Disabled areas are not in it.
 #[derive(Debug, Default)]
-pub(super) struct View {
+pub(super) struct AreaIndex {
     entities: HashMap<AreaId, Vec<EntityId>>,
     areas: HashMap<EntityId, Vec<AreaId>>,
 }
 
-impl View {
-    /// The area has these entities from now on, or none.
-    pub(super) fn show(&mut self, area: &AreaId, entities: Vec<EntityId>) {
+impl AreaIndex {
+    /// Replaces the entities of an area. An empty list removes it.
+    pub(super) fn set(&mut self, area: &AreaId, entities: Vec<EntityId>) {
         for entity in self.entities.remove(area).unwrap_or_default() {
             if let Some(holders) = self.areas.get_mut(&entity) {
                 holders.retain(|holder| holder != area);
@@ -32,7 +32,7 @@ impl View {
                     holders.push(area.clone());
                     holders.sort_unstable();
                 }
-                // Of a large house most are in one area alone.
+                // Most entities of a large home are in exactly one area.
                 None => {
                     self.areas.insert(entity.clone(), vec![area.clone()]);
                 }
@@ -41,12 +41,12 @@ impl View {
         self.entities.insert(area.clone(), entities);
     }
 
-    /// The areas that hold an entity, by their ids.
+    /// The areas that contain an entity, by ascending id.
     pub(super) fn areas_of(&self, entity: &EntityId) -> &[AreaId] {
         self.areas.get(entity).map_or(&[], Vec::as_slice)
     }
 
-    /// The entities of an area, and all areas of each.
+    /// The entities of an area, each with all areas that contain it.
     pub(super) fn entities_in(
         &self,
         area: &AreaId,
@@ -65,25 +65,25 @@ mod tests {
     }
 
     #[test]
-    fn an_entity_is_in_each_area_that_shows_it_and_in_no_other() {
+    fn index_tracks_entities_in_several_areas() {
         let (kitchen, hall) = ("kitchen".parse().unwrap(), "hall".parse().unwrap());
         let lamp = "light.lamp".parse().unwrap();
-        let mut view = View::default();
-        view.show(&kitchen, ids(&["light.lamp", "light.oven"]));
-        view.show(&hall, ids(&["light.lamp"]));
-        assert_eq!(view.areas_of(&lamp), [hall.clone(), kitchen.clone()]);
-        view.show(&kitchen, ids(&["light.oven"]));
-        assert_eq!(view.areas_of(&lamp), std::slice::from_ref(&hall));
-        let seen: Vec<_> = view
+        let mut index = AreaIndex::default();
+        index.set(&kitchen, ids(&["light.lamp", "light.oven"]));
+        index.set(&hall, ids(&["light.lamp"]));
+        assert_eq!(index.areas_of(&lamp), [hall.clone(), kitchen.clone()]);
+        index.set(&kitchen, ids(&["light.oven"]));
+        assert_eq!(index.areas_of(&lamp), std::slice::from_ref(&hall));
+        let seen: Vec<_> = index
             .entities_in(&kitchen)
             .map(|(id, _)| id.clone())
             .collect();
         assert_eq!(seen, ids(&["light.oven"]));
-        view.show(&hall, Vec::new());
-        assert!(view.areas_of(&lamp).is_empty() && view.entities_in(&hall).next().is_none());
-        view.show(&kitchen, Vec::new());
+        index.set(&hall, Vec::new());
+        assert!(index.areas_of(&lamp).is_empty() && index.entities_in(&hall).next().is_none());
+        index.set(&kitchen, Vec::new());
         assert!(
-            view.areas.is_empty() && view.entities.is_empty(),
+            index.areas.is_empty() && index.entities.is_empty(),
             "nothing is left"
         );
     }

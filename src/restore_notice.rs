@@ -1,5 +1,5 @@
-//! The first start after a restore: the admin is told which tokens stand again, in the audit and in
-//! the log (contract section 9). It ends no token: which of them are wanted is the admin's to say.
+//! After a restore, writes to the log and the audit which tokens are valid again
+//! (`docs/protocol.md#backup-and-restore`). Revokes none: the admin decides which are still wanted.
 
 use crate::tokens::{self, Standing};
 use wallcast_core::audit::{self, Actor};
@@ -7,26 +7,27 @@ use wallcast_core::clock::Timestamp;
 use wallcast_core::store::mark::{self, Restored};
 use wallcast_core::store::{Store, StoreError};
 
-/// Tokens that are named at most, each a line in the log; `wallcast token list` has them all.
-const NAMED: usize = 100;
+/// Maximum tokens listed; `wallcast token list` shows all.
+const MAX_LISTED: usize = 100;
 
-/// Tells of a restore that nobody was told of yet. Killed in between, it tells at the next start.
+/// Reports a restore that has not been reported yet. If the process is killed meanwhile, the next
+/// start reports it again.
 ///
 /// # Errors
-/// The store's.
-pub(crate) async fn tell(store: &Store) -> Result<(), StoreError> {
-    let look = |db: &rusqlite::Connection| match mark::restored(db)? {
+/// Fails if the store cannot be read or written.
+pub(crate) async fn report(store: &Store) -> Result<(), StoreError> {
+    let unreported = |db: &rusqlite::Connection| match mark::restored(db)? {
         Some(restored) => {
-            let standing = tokens::standing(db, Timestamp::now())?;
-            Ok::<_, StoreError>(Some((restored, standing)))
+            let valid = tokens::standing(db, Timestamp::now())?;
+            Ok::<_, StoreError>(Some((restored, valid)))
         }
         None => Ok(None),
     };
-    let Some((restored, standing)) = store.read(look).await? else {
+    let Some((restored, valid)) = store.read(unreported).await? else {
         return Ok(());
     };
-    warn(&restored, &standing);
-    let text = detail(&restored, &standing);
+    log_restore(&restored, &valid);
+    let text = audit_detail(&restored, &valid);
     store
         .write(move |tx| {
             let actor = Actor {
@@ -40,38 +41,38 @@ pub(crate) async fn tell(store: &Store) -> Result<(), StoreError> {
         .await
 }
 
-fn warn(restored: &Restored, standing: &[Standing]) {
+fn log_restore(restored: &Restored, tokens: &[Standing]) {
     tracing::warn!(
         snapshot = restored.made_at,
         old_epoch = restored.old_epoch,
         new_epoch = restored.new_epoch,
-        tokens = standing.len(),
-        "the house was restored from a snapshot: revoke the tokens that shall not stand again"
+        tokens = tokens.len(),
+        "instance restored from a backup: revoke the tokens that should not be valid again"
     );
-    for token in standing.iter().take(NAMED) {
+    for token in tokens.iter().take(MAX_LISTED) {
         tracing::warn!(
             jti = %token.jti,
             role = token.role,
             subject = token.subject,
             name = token.name,
             expires = %token.expires_at,
-            "a token stands again"
+            "token valid again"
         );
     }
-    if standing.len() > NAMED {
-        tracing::warn!("more tokens stand again: see wallcast token list");
+    if tokens.len() > MAX_LISTED {
+        tracing::warn!("more tokens are valid again: see wallcast token list");
     }
 }
 
-fn detail(restored: &Restored, standing: &[Standing]) -> String {
+fn audit_detail(restored: &Restored, tokens: &[Standing]) -> String {
     let mut text = format!(
-        "snapshot of {}, epoch {} became {}; tokens that stand again: {}",
+        "snapshot of {}, epoch {} became {}; tokens valid again: {}",
         restored.made_at,
         restored.old_epoch,
         restored.new_epoch,
-        standing.len()
+        tokens.len()
     );
-    for token in standing.iter().take(NAMED) {
+    for token in tokens.iter().take(MAX_LISTED) {
         let Standing {
             jti,
             role,
@@ -81,7 +82,7 @@ fn detail(restored: &Restored, standing: &[Standing]) -> String {
         } = token;
         text.push_str(&format!("; {jti} {name:?} {role}:{subject}"));
     }
-    if standing.len() > NAMED {
+    if tokens.len() > MAX_LISTED {
         text.push_str("; and more");
     }
     text
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_audit_names_a_bounded_number_of_tokens() {
+    fn audit_detail_lists_a_bounded_number_of_tokens() {
         let restored = Restored {
             made_at: "2026-01-01T00:00:00.000Z".to_owned(),
             old_epoch: "old".to_owned(),
@@ -106,11 +107,11 @@ mod tests {
             expires_at: Timestamp::now(),
         };
         let jti = token.jti.clone();
-        let one = detail(&restored, std::slice::from_ref(&token));
+        let one = audit_detail(&restored, std::slice::from_ref(&token));
         assert!(one.contains("epoch old became new") && one.contains("again: 1;"));
         assert!(one.ends_with(&format!("; {jti} \"Wall \\\"1\\\"\" client:client_1")));
-        let many = detail(&restored, &vec![token; NAMED + 1]);
-        assert_eq!(many.matches(jti.as_str()).count(), NAMED);
+        let many = audit_detail(&restored, &vec![token; MAX_LISTED + 1]);
+        assert_eq!(many.matches(jti.as_str()).count(), MAX_LISTED);
         assert!(many.contains("again: 101;") && many.ends_with("and more"));
     }
 }

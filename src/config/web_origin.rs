@@ -1,37 +1,36 @@
-//! A web origin (RFC 6454): what `cors_origins` is made of and what a browser's `Origin` header says.
+//! Web origins (RFC 6454), for `cors_origins` and the browser's `Origin` header.
 
 use std::{fmt, str::FromStr};
 
-/// `scheme://host[:port]` in the form that browsers send: lower case, without the scheme's own port.
+/// `scheme://host[:port]` as browsers send it: lower case, without the scheme's default port.
 ///
-/// Two origins are the same if and only if they compare equal. `null` and `*` are none.
+/// Two origins are the same if and only if they compare equal. `null` and `*` are not origins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(String);
+pub struct WebOrigin(String);
 
-/// The text is no `scheme://host[:port]`.
+/// The text is not `scheme://host[:port]`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an origin such as https://panel.example:8443")]
-pub struct NotAnOrigin;
+pub struct ParseOriginError;
 
-impl Origin {
-    /// The origin as a browser writes it.
+impl WebOrigin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FromStr for Origin {
-    type Err = NotAnOrigin;
+impl FromStr for WebOrigin {
+    type Err = ParseOriginError;
 
-    fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+    fn from_str(text: &str) -> Result<Self, ParseOriginError> {
         let text = text.to_ascii_lowercase();
-        let (scheme, authority) = text.split_once("://").ok_or(NotAnOrigin)?;
+        let (scheme, authority) = text.split_once("://").ok_or(ParseOriginError)?;
         if !is_scheme(scheme) {
-            return Err(NotAnOrigin);
+            return Err(ParseOriginError);
         }
         let (host, port) = split_port(authority)?;
         if !is_host(host) {
-            return Err(NotAnOrigin);
+            return Err(ParseOriginError);
         }
         let port = port.filter(|port| default_port(scheme) != Some(*port));
         Ok(Self(match port {
@@ -41,14 +40,14 @@ impl FromStr for Origin {
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), NotAnOrigin> {
-    // The colons of an IPv6 address stand inside its brackets.
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), ParseOriginError> {
+    // The colons of an IPv6 address are inside brackets.
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
             if port.bytes().all(|byte| byte.is_ascii_digit()) {
-                Ok((host, Some(port.parse().map_err(|_| NotAnOrigin)?)))
+                Ok((host, Some(port.parse().map_err(|_| ParseOriginError)?)))
             } else {
-                Err(NotAnOrigin)
+                Err(ParseOriginError)
             }
         }
         _ => Ok((authority, None)),
@@ -63,7 +62,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// RFC 3986, section 3.1. Apps in a web view bring schemes of their own, such as `capacitor`.
+/// RFC 3986, section 3.1. Web view apps use their own schemes, such as `capacitor`.
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|byte| {
@@ -83,7 +82,7 @@ fn is_host(text: &str) -> bool {
         })
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for WebOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -91,11 +90,11 @@ impl fmt::Display for Origin {
 
 #[cfg(test)]
 mod tests {
-    use super::Origin;
+    use super::WebOrigin;
 
     #[test]
-    fn is_written_as_browsers_do() {
-        for (said, meant) in [
+    fn origin_is_normalized_like_in_browsers() {
+        for (text, expected) in [
             ("https://Panel.Example", "https://panel.example"),
             ("https://panel.example:443", "https://panel.example"),
             ("http://panel.example:80", "http://panel.example"),
@@ -104,12 +103,12 @@ mod tests {
             ("http://[::1]", "http://[::1]"),
             ("capacitor://localhost", "capacitor://localhost"),
         ] {
-            assert_eq!(said.parse::<Origin>().unwrap().as_str(), meant);
+            assert_eq!(text.parse::<WebOrigin>().unwrap().as_str(), expected);
         }
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn malformed_origins_are_refused() {
         for text in [
             "",
             "*",
@@ -128,7 +127,7 @@ mod tests {
             "https://[::1",
             "https://*.example",
         ] {
-            assert!(text.parse::<Origin>().is_err(), "{text:?} was taken");
+            assert!(text.parse::<WebOrigin>().is_err(), "{text:?} was accepted");
         }
     }
 }

@@ -1,53 +1,53 @@
-//! How a command ends badly: its one line and its exit code.
+//! The error of a command: its one line on stderr and its exit code.
 
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-use super::{api::ApiError, output::printable};
+use super::{api::ApiClientError, output::printable};
 use crate::{config::OptionError, daemon::StartError};
 use wallcast_core::store::{backup::BackupError, restore::RestoreError};
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// An option is unknown or wrong. Exit code 2.
     #[error(transparent)]
     Option(#[from] OptionError),
-    /// The command was wrongly typed. Exit code 2.
+    /// Wrong usage. Exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// The daemon could not start or run. Exit code 1, or 2 where an option is to blame.
+    /// The daemon could not start or run. Exit code 2 if an option has to be changed, otherwise 1.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The API could not be asked, or refused. Exit code 1.
+    /// The API was not reachable or refused the request. Exit code 1.
     #[error(transparent)]
-    Api(#[from] ApiError),
-    /// There is no backup. Exit code 1.
+    Api(#[from] ApiClientError),
+    /// No backup was made. Exit code 1.
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// Nothing was restored. Exit code 1.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// Anything else, in words. Exit code 1.
+    /// Anything else. Exit code 1.
     #[error("{0}")]
     Failed(String),
-    /// The reader of our output went away (`| head`). Nobody is left to be told: silent, exit code 0.
+    /// The reader of stdout went away (`| head`). Silent, exit code 0.
     #[error("standard output was closed")]
     OutputClosed,
-    /// The output cannot be written. Exit code 1.
+    /// Stdout cannot be written. Exit code 1.
     #[error("standard output cannot be written: {0}")]
     Output(io::Error),
 }
 
 impl CliError {
-    /// Prints the one line on stderr and gives the exit code.
+    /// Prints the error as one line on stderr and returns the exit code.
     pub fn report(&self) -> ExitCode {
         if matches!(self, Self::OutputClosed) {
             return ExitCode::SUCCESS;
         }
-        // A closed stderr leaves nobody to tell either.
+        // Ignored: if stderr is closed, nothing can be reported.
         let _ = writeln!(io::stderr(), "wallcast: {}", printable(&self.to_string()));
         ExitCode::from(self.code())
     }

@@ -1,15 +1,14 @@
-//! The memory of this process and the memory there is for it, as Linux tells them. Elsewhere
-//! nothing is known.
+//! Memory use and memory limit of this process on Linux. Returns `None` on other systems.
 
 use std::fs;
 use std::path::Path;
 
-/// Bytes of memory that this process has (`VmRSS`, proc(5)).
+/// Resident memory in bytes (`VmRSS`, proc(5)).
 pub(super) fn memory() -> Option<u64> {
     kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 
-/// The least of the machine's memory and what the control groups of this process allow, in bytes.
+/// The lower of the machine's memory and the limits of the process's control groups, in bytes.
 pub(super) fn memory_limit() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| kibibytes(&text, "MemTotal:"));
@@ -20,15 +19,15 @@ pub(super) fn memory_limit() -> Option<u64> {
         .min()
 }
 
-/// A line of `/proc` such as `VmRSS:   1234 kB`, in bytes.
+/// Reads a line such as `VmRSS:   1234 kB`, in bytes.
 fn kibibytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(number.saturating_mul(1024))
 }
 
-/// The least limit of the process's group and of those above it (cgroups(7)). A container sees its
-/// own group as the root.
+/// The lowest limit of the process's control group and its ancestors (cgroups(7)). A container sees
+/// its own group as the root.
 fn group_limit(root: &Path, groups: &str) -> Option<u64> {
     let mut limits = Vec::new();
     for line in groups.lines() {
@@ -45,7 +44,7 @@ fn group_limit(root: &Path, groups: &str) -> Option<u64> {
                 .ancestors()
                 .take_while(|above| above.starts_with(&top))
                 .filter_map(|above| fs::read_to_string(above.join(file)).ok())
-                // `max` is no number, and no limit.
+                // `max` means no limit, and does not parse as a number.
                 .filter_map(|text| text.trim().parse::<u64>().ok()),
         );
     }
@@ -57,21 +56,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_memory_and_there_is_more() {
+    fn memory_is_below_its_limit() {
         let (memory, limit) = (memory().unwrap(), memory_limit().unwrap());
         assert!(memory > 1 << 20, "{memory}");
         assert!(limit > memory, "{limit}");
     }
 
     #[test]
-    fn reads_lines_of_proc() {
+    fn kibibytes_reads_proc_lines() {
         let text = "VmPeak:\t  100 kB\nVmRSS:\t   12 kB\n";
         assert_eq!(kibibytes(text, "VmRSS:"), Some(12 * 1024));
         assert_eq!(kibibytes(text, "VmSwap:"), None);
     }
 
     #[test]
-    fn the_least_limit_on_the_way_up_counts() {
+    fn lowest_group_limit_applies() {
         let root = tempfile::tempdir().unwrap();
         let inner = root.path().join("docker/abc");
         fs::create_dir_all(&inner).unwrap();

@@ -1,4 +1,5 @@
-//! Where a daemon and the command line beside it meet: `DATA_DIR/wallcast.sock`. It neither binds nor connects.
+//! The path of the control socket `DATA_DIR/wallcast.sock`, over which the command line reaches a
+//! running daemon. Neither binds nor connects.
 
 use std::{
     fs::File,
@@ -7,26 +8,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The socket's name in the data folder.
 const FILE_NAME: &str = "wallcast.sock";
 
-/// The longest path that a Unix socket address holds on Linux (`sun_path` without its closing zero).
-const LONGEST_PATH: usize = 107;
+/// Maximum length of a Unix socket path on Linux (`sun_path` without the terminating zero).
+const MAX_PATH_BYTES: usize = 107;
 
-/// A path to the control socket that fits into a socket address. It works while the value lives.
+/// A path to the control socket that fits a socket address. Valid while this value lives.
 #[derive(Debug)]
 pub struct ControlPath {
     path: PathBuf,
-    /// Keeps the folder's descriptor open that a shortened path goes through.
+    /// Keeps the descriptor open that a shortened path goes through.
     _folder: Option<File>,
 }
 
 impl ControlPath {
-    /// The path in this data folder; one that is too long goes through the opened folder,
-    /// which must exist then.
-    pub fn of(data_dir: &Path) -> io::Result<Self> {
+    /// The socket path in a data folder. If it is too long, the path goes through `/proc/self/fd`,
+    /// and the folder must exist.
+    pub fn in_folder(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join(FILE_NAME);
-        if path.as_os_str().as_bytes().len() <= LONGEST_PATH {
+        if path.as_os_str().as_bytes().len() <= MAX_PATH_BYTES {
             return Ok(Self {
                 path,
                 _folder: None,
@@ -40,7 +40,6 @@ impl ControlPath {
         })
     }
 
-    /// The path to bind or to connect to.
     pub fn as_path(&self) -> &Path {
         &self.path
     }
@@ -53,14 +52,14 @@ mod tests {
     use super::ControlPath;
 
     #[test]
-    fn a_folder_of_any_depth_works() {
+    fn control_path_works_at_any_depth() {
         let root = tempfile::tempdir().unwrap();
         for depth in [1, 60] {
             let folder = root.path().join("deep/".repeat(depth));
             std::fs::create_dir_all(&folder).unwrap();
-            let server = ControlPath::of(&folder).unwrap();
+            let server = ControlPath::in_folder(&folder).unwrap();
             let _listener = UnixListener::bind(server.as_path()).unwrap();
-            let client = ControlPath::of(&folder).unwrap();
+            let client = ControlPath::in_folder(&folder).unwrap();
             UnixStream::connect(client.as_path()).unwrap();
             assert!(folder.join("wallcast.sock").exists());
         }
