@@ -133,7 +133,12 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     ));
     tokio::spawn(jobs::expiry::run(app.clone()));
     tokio::spawn(home::run(app.home.clone(), app.shutdown.clone()));
-    tokio::spawn(entities::run(app.clone()));
+    tokio::spawn(entities::run(
+        app.entities.clone(),
+        app.home.clone(),
+        app.store.clone(),
+        app.shutdown.clone(),
+    ));
     tokio::spawn(jobs::ingress_check::run(app.clone()));
     tokio::spawn(home::board_status::run(
         app.home.clone(),

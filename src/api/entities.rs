@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::entities::{ServiceCall, rows};
+use crate::entities::rows;
 use crate::http::{ApiError, Reply, Request, page};
+use crate::service_calls::ServiceCall;
 use wallcast_core::entity_id::EntityId;
 
 /// `GET /api/entities`: a client gets the entities of its enabled areas, an admin all cached ones.
@@ -31,6 +32,6 @@ pub(super) async fn call(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let entity = request.parameter("id").parse();
     let entity: EntityId = entity.map_err(|_| ApiError::forbidden())?;
     let call = ServiceCall::from_fields(&mut request.fields()?)?;
-    let response = crate::entities::call_service(&app, &subject, &actor, entity, call).await?;
+    let response = crate::service_calls::call_service(&app, &subject, &actor, entity, call).await?;
     request.done(&app.store, Reply::ok(&response)).await
 }

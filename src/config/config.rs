@@ -7,7 +7,7 @@ use hyper::Uri;
 use rustls::pki_types::ServerName;
 use tracing::level_filters::LevelFilter;
 
-use crate::entities::allowed::AllowedService;
+use crate::home_services::AllowedService;
 
 use super::{
     IpNet, OptionError, Provenance, RawOptions, Secret, WebOrigin,

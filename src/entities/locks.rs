@@ -2,17 +2,16 @@
 //! is also a locker (`docs/protocol.md#lockers`).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::state::EntityState;
-use crate::app::App;
 use crate::lockers;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::LockerId;
-use wallcast_core::store::StoreError;
+use wallcast_core::store::{Store, StoreError};
 
 /// Delay before writing again after the store refused a write.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -42,12 +41,12 @@ impl LockStates {
     }
 
     /// Writes queued states to the store until the future is dropped.
-    pub(super) async fn save_loop(&self, app: &Arc<App>) {
+    pub(super) async fn save_loop(&self, store: &Store) {
         loop {
             self.recorded.notified().await;
             while let Some((locker, state)) = self.with(BTreeMap::pop_first) {
                 let (id, new_state) = (locker.clone(), state.clone());
-                let saved = app.store.write(move |tx| {
+                let saved = store.write(move |tx| {
                     lockers::mirror::report(tx, &id, new_state)?;
                     Ok::<_, StoreError>(())
                 });

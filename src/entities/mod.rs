@@ -6,13 +6,10 @@
 //! commit before the hub does, so no session gets a state through an area that was just disabled,
 //! deleted or unassigned.
 
-pub mod allowed;
 mod area_index;
-mod call;
 mod events;
 mod locks;
 pub(crate) mod rows;
-mod services;
 mod snapshot;
 mod state;
 mod subscription_plan;
@@ -31,8 +28,8 @@ use wallcast_core::hub::Hub;
 use wallcast_core::ids::AreaId;
 use wallcast_core::store::{CommitListener, Effects};
 
-pub use call::{ServiceCall, ServiceCallResponse, call_service, permitted_services};
 pub use rows::is_in_enabled_area;
+pub(crate) use snapshot::DeviceClass;
 pub use subscriptions::run;
 
 use area_index::AreaIndex;

@@ -25,7 +25,7 @@ enum EntityScope {
 
 /// An entity's `device_class` attribute.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum DeviceClass {
+pub(crate) enum DeviceClass {
     /// No state of the entity is cached.
     Unknown,
     /// From the cached state; `None` if the entity has no device class.
@@ -104,7 +104,7 @@ impl Entities {
         states.map(|(_, json)| json).collect()
     }
 
-    pub(super) fn device_class(&self, entity: &EntityId) -> DeviceClass {
+    pub(crate) fn device_class(&self, entity: &EntityId) -> DeviceClass {
         match self.cache().states.get(entity) {
             Some(Some(state)) => DeviceClass::Known(state.device_class()),
             _ => DeviceClass::Unknown,

@@ -12,13 +12,13 @@ use super::area_index::AreaIndex;
 use super::state::StateUpdate;
 use super::subscription_plan::{self, SubscriptionId};
 use super::{Entities, SyncStage, rows};
-use crate::app::App;
-use crate::home::{EventSubscription, HomeConnection, HomeError};
+use crate::home::{EventSubscription, HomeAssistant, HomeConnection, HomeError};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::Topic;
 use wallcast_core::ids::AreaId;
-use wallcast_core::store::StoreError;
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Store, StoreError};
 
 /// Time to collect further changes before the subscriptions are adjusted.
 const COLLECT_CHANGES: Duration = Duration::from_millis(50);
@@ -36,51 +36,49 @@ struct SubscriptionChanges {
 }
 
 /// Runs until the daemon stops.
-pub async fn run(app: Arc<App>) {
+pub async fn run(entities: Arc<Entities>, home: HomeAssistant, store: Store, shutdown: Shutdown) {
     tokio::select! {
-        () = serve_connections(&app) => {}
-        () = app.entities.lock_states.save_loop(&app) => {}
-        () = app.shutdown.begun() => {}
+        () = serve_connections(&entities, &home, &store) => {}
+        () = entities.lock_states.save_loop(&store) => {}
+        () = shutdown.begun() => {}
     }
 }
 
-async fn serve_connections(app: &Arc<App>) {
-    let mut connections = app.home.connections();
+async fn serve_connections(entities: &Arc<Entities>, home: &HomeAssistant, store: &Store) {
+    let mut connections = home.connections();
     while let Some(connection) = connections.next().await {
-        app.entities.on_connected();
+        entities.on_connected();
         tokio::select! {
-            () = serve(app, &connection) => {}
+            () = serve(entities, store, &connection) => {}
             () = connection.closed() => {}
         }
-        app.entities.on_disconnected();
+        entities.on_disconnected();
     }
 }
 
-async fn serve(app: &Arc<App>, connection: &HomeConnection) {
+async fn serve(entities: &Arc<Entities>, store: &Store, connection: &HomeConnection) {
     let mut open = OpenSubscriptions::new();
     loop {
-        let entities = app.entities.clone();
+        let cache = entities.clone();
         // Read at a commit boundary, so that no commit falls between the read and the update of the
         // cache.
-        let changes = app.store.read_at_commit(move |db, _| {
+        let changes = store.read_at_commit(move |db, _| {
             let visible = rows::visible_entities(db)?;
             let areas = rows::areas_containing(db, &visible)?;
-            Ok::<_, StoreError>(entities.update_visibility(visible, areas))
+            Ok::<_, StoreError>(cache.update_visibility(visible, areas))
         });
         let is_complete = match changes.await {
-            Ok(changes) => {
-                change_subscriptions(&app.entities, connection, &mut open, changes).await
-            }
+            Ok(changes) => change_subscriptions(entities, connection, &mut open, changes).await,
             Err(error) => {
                 tracing::warn!(%error, "visible entities not read from the store");
                 false
             }
         };
         if is_complete {
-            app.entities.visibility_changed.notified().await;
+            entities.visibility_changed.notified().await;
         } else {
             tokio::select! {
-                () = app.entities.visibility_changed.notified() => {}
+                () = entities.visibility_changed.notified() => {}
                 () = sleep(RETRY_AFTER) => {}
             }
         }

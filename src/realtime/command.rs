@@ -3,11 +3,11 @@
 use super::position::ResumePosition;
 use crate::authentication::AuthError;
 use crate::commands::Reported;
-use crate::entities::ServiceCall as CallFields;
 use crate::help::Asked as HelpFields;
 use crate::http::{ApiError, Fields};
 use crate::messages::Status;
 use crate::rooms::RoomNamed;
+use crate::service_calls::ServiceCall as CallFields;
 use wallcast_core::auth::Principal;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{EventId, EventType};

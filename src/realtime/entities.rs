@@ -6,7 +6,8 @@ use super::calls::FinishedCall;
 use super::codec::RequestMark;
 use super::command::EntityCommand;
 use super::connection::Connection;
-use crate::entities::{self, ServiceCall};
+use crate::service_calls;
+use crate::service_calls::ServiceCall;
 use wallcast_core::audit::Actor;
 use wallcast_core::entity_id::EntityId;
 
@@ -57,7 +58,7 @@ impl Connection {
         // What was begun is finished, also when the connection ends meanwhile.
         tokio::spawn(async move {
             let called =
-                entities::call_service(&app, session.subject(), &actor, entity, asked).await;
+                service_calls::call_service(&app, session.subject(), &actor, entity, asked).await;
             calls.finish(FinishedCall {
                 namespace,
                 mark,

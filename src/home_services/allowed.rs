@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use super::services::{self, Service};
+use super::catalog::{self, Service};
 use wallcast_core::entity_id::EntityId;
 
 /// One entry of the option.
@@ -27,13 +27,13 @@ impl FromStr for AllowedService {
 
     fn from_str(text: &str) -> Result<Self, UnknownService> {
         let (domain, name) = text.split_once('.').ok_or(UnknownService)?;
-        let domain = services::domain(domain).ok_or(UnknownService)?;
+        let domain = catalog::domain(domain).ok_or(UnknownService)?;
         if name == "*" {
             return Ok(Self::Domain(domain));
         }
         // A service name wins over an entity id: locks are often named `lock.lock`, and reading
         // that as an entity id would also allow `unlock`.
-        match services::find(domain, name) {
+        match catalog::find(domain, name) {
             Some(service) => Ok(Self::Service(domain, service.name)),
             None => text.parse().map(Self::Entity).map_err(|_| UnknownService),
         }
@@ -56,7 +56,7 @@ impl AllowedService {
 }
 
 /// Whether any entry allows the service on the entity.
-pub(super) fn allows(
+pub(crate) fn allows(
     list: &[AllowedService],
     entity: &EntityId,
     domain: &str,
@@ -67,7 +67,7 @@ pub(super) fn allows(
 }
 
 /// Whether any entry is this entity's id.
-pub(super) fn names(list: &[AllowedService], entity: &EntityId) -> bool {
+pub(crate) fn names(list: &[AllowedService], entity: &EntityId) -> bool {
     list.iter().any(|entry| entry.names(entity))
 }
 
@@ -78,7 +78,7 @@ mod tests {
     fn allowed(list: &[&str], entity: &str, service: &str) -> bool {
         let list: Vec<AllowedService> = list.iter().map(|text| text.parse().unwrap()).collect();
         let entity: EntityId = entity.parse().unwrap();
-        let service = services::find(entity.domain(), service).unwrap();
+        let service = catalog::find(entity.domain(), service).unwrap();
         allows(&list, &entity, entity.domain(), service)
     }
 

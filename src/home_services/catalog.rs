@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 
 /// A service of a domain.
 #[derive(Debug)]
-pub(super) struct Service {
-    pub(super) name: &'static str,
+pub(crate) struct Service {
+    pub name: &'static str,
     keys: &'static [DataKey],
     /// `domain.*` does not include it: `allowed_services` must contain `domain.service`.
-    pub(super) needs_own_entry: bool,
+    pub needs_own_entry: bool,
 }
 
 /// A data key and the values that it accepts.
@@ -261,18 +261,18 @@ const DOMAINS: &[(&str, &[Service])] = &[
     ),
 ];
 
-pub(super) fn domain(name: &str) -> Option<&'static str> {
+pub(crate) fn domain(name: &str) -> Option<&'static str> {
     let found = DOMAINS.iter().find(|(domain, _)| *domain == name);
     found.map(|(domain, _)| *domain)
 }
 
 /// All listed services of a domain; empty if the domain is not listed.
-pub(super) fn in_domain(name: &str) -> &'static [Service] {
+pub(crate) fn in_domain(name: &str) -> &'static [Service] {
     let found = DOMAINS.iter().find(|(domain, _)| *domain == name);
     found.map_or(&[], |(_, services)| services)
 }
 
-pub(super) fn find(domain: &str, name: &str) -> Option<&'static Service> {
+pub(crate) fn find(domain: &str, name: &str) -> Option<&'static Service> {
     let (_, services) = DOMAINS.iter().find(|(name, _)| *name == domain)?;
     services.iter().find(|service| service.name == name)
 }
@@ -282,7 +282,7 @@ impl Service {
     ///
     /// # Errors
     /// A sentence naming the first key that is not accepted, and why.
-    pub(super) fn check(&self, data: &Map<String, Value>) -> Result<(), String> {
+    pub(crate) fn check(&self, data: &Map<String, Value>) -> Result<(), String> {
         for (key, value) in data {
             let Some((_, value_type)) = self.keys.iter().find(|(known, _)| known == key) else {
                 let known: Vec<_> = self.keys.iter().map(|(key, _)| *key).collect();

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::allowed;
-use super::services::{self, Service};
-use super::snapshot::DeviceClass;
 use crate::app::App;
+use crate::entities::{self, DeviceClass};
 use crate::home::HomeError;
+use crate::home_services;
+use crate::home_services::catalog::{self, Service};
 use crate::http::{ApiError, Fields};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::Subject;
@@ -25,7 +25,7 @@ const ACCESS_COVER_CLASSES: &[&str] = &["garage", "gate", "door"];
 
 /// A requested call. Nothing in it has been checked against permissions.
 #[derive(Debug)]
-pub struct ServiceCall {
+pub(crate) struct ServiceCall {
     service: ServiceName,
     data: Map<String, Value>,
 }
@@ -39,7 +39,7 @@ struct ServiceName {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ServiceCallResponse {
+pub(crate) struct ServiceCallResponse {
     success: bool,
     entity_id: EntityId,
     service: String,
@@ -50,7 +50,7 @@ impl ServiceCall {
     ///
     /// # Errors
     /// 422 naming the field.
-    pub fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
+    pub(crate) fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let service: String = fields.required("service")?;
         Ok(Self {
             service: service.parse().map_err(|()| {
@@ -91,7 +91,7 @@ impl FromStr for ServiceName {
 /// 403, without saying whether the entity exists; 422 naming the field; 502 with Home Assistant's
 /// message; 503 while it is not connected; 504 if it does not answer in time (it may still have
 /// acted).
-pub async fn call_service(
+pub(crate) async fn call_service(
     app: &App,
     subject: &Subject,
     actor: &Actor,
@@ -102,7 +102,7 @@ pub async fn call_service(
     let (caller, target) = (subject.clone(), entity.clone());
     let may_control = app
         .store
-        .read(move |db| Ok::<_, StoreError>(super::rows::may_control(db, &caller, &target)?));
+        .read(move |db| Ok::<_, StoreError>(entities::rows::may_control(db, &caller, &target)?));
     if !may_control.await? {
         return Err(ApiError::forbidden());
     }
@@ -141,9 +141,9 @@ pub async fn call_service(
 
 /// Services that `allowed_services` allows on this entity. The caller checks whether the subject
 /// may control it.
-pub fn permitted_services(app: &App, entity: &EntityId) -> Vec<&'static str> {
+pub(crate) fn permitted_services(app: &App, entity: &EntityId) -> Vec<&'static str> {
     let domain = entity.domain();
-    services::in_domain(domain)
+    catalog::in_domain(domain)
         .iter()
         .map(|service| service.name)
         .filter(|name| allowed_service(app, entity, domain, name).is_ok())
@@ -158,8 +158,8 @@ fn allowed_service(
     name: &str,
 ) -> Result<&'static Service, ApiError> {
     let list = &app.config.allowed_services;
-    let service = services::find(domain, name)
-        .filter(|service| allowed::allows(list, entity, domain, service))
+    let service = catalog::find(domain, name)
+        .filter(|service| home_services::allows(list, entity, domain, service))
         .ok_or_else(not_allowed)?;
     if domain != entity.domain() {
         let rule = format!("service must be of the domain {}", entity.domain());
@@ -172,7 +172,7 @@ fn allowed_service(
                 class.is_some_and(|c| ACCESS_COVER_CLASSES.contains(&c.as_str()))
             }
         };
-    if is_access_cover && !allowed::names(list, entity) {
+    if is_access_cover && !home_services::names(list, entity) {
         return Err(not_allowed());
     }
     Ok(service)
