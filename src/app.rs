@@ -12,7 +12,7 @@ use crate::http::{ListenerKind, Request};
 use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimit};
 use crate::pairing::Pairings;
 use crate::system::{System, SystemHealth};
-use crate::tokens::FirstUses;
+use crate::tokens::FirstUseTimes;
 use local_tls::Certificates;
 use realtime_protocol::websocket;
 use wallcast_core::auth::Signer;
@@ -34,7 +34,7 @@ pub struct App {
     /// Pairings that wait.
     pub pairings: Arc<Pairings>,
     /// When tokens were first used.
-    pub first_uses: Arc<FirstUses>,
+    pub first_uses: Arc<FirstUseTimes>,
     /// How far tablets are.
     pub acks: Arc<Acks>,
     /// Ends commands and unread messages at their time.

@@ -1,7 +1,7 @@
 //! After a restore, writes to the log and the audit which tokens are valid again
 //! (`docs/protocol.md#backup-and-restore`). Revokes none: the admin decides which are still wanted.
 
-use crate::tokens::{self, Standing};
+use crate::tokens::{self, ActiveToken};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::store::mark::{self, Restored};
@@ -18,7 +18,7 @@ const MAX_LISTED: usize = 100;
 pub(crate) async fn report(store: &Store) -> Result<(), StoreError> {
     let unreported = |db: &rusqlite::Connection| match mark::restored(db)? {
         Some(restored) => {
-            let valid = tokens::standing(db, Timestamp::now())?;
+            let valid = tokens::active(db, Timestamp::now())?;
             Ok::<_, StoreError>(Some((restored, valid)))
         }
         None => Ok(None),
@@ -41,7 +41,7 @@ pub(crate) async fn report(store: &Store) -> Result<(), StoreError> {
         .await
 }
 
-fn log_restore(restored: &Restored, tokens: &[Standing]) {
+fn log_restore(restored: &Restored, tokens: &[ActiveToken]) {
     tracing::warn!(
         snapshot = restored.made_at,
         old_epoch = restored.old_epoch,
@@ -64,7 +64,7 @@ fn log_restore(restored: &Restored, tokens: &[Standing]) {
     }
 }
 
-fn audit_detail(restored: &Restored, tokens: &[Standing]) -> String {
+fn audit_detail(restored: &Restored, tokens: &[ActiveToken]) -> String {
     let mut text = format!(
         "snapshot of {}, epoch {} became {}; tokens valid again: {}",
         restored.made_at,
@@ -73,7 +73,7 @@ fn audit_detail(restored: &Restored, tokens: &[Standing]) -> String {
         tokens.len()
     );
     for token in tokens.iter().take(MAX_LISTED) {
-        let Standing {
+        let ActiveToken {
             jti,
             role,
             subject,
@@ -99,7 +99,7 @@ mod tests {
             old_epoch: "old".to_owned(),
             new_epoch: "new".to_owned(),
         };
-        let token = Standing {
+        let token = ActiveToken {
             jti: wallcast_core::ids::Jti::random(),
             role: "client".to_owned(),
             subject: "client_1".to_owned(),

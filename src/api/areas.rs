@@ -7,7 +7,8 @@ use hyper::StatusCode;
 use crate::app::App;
 use crate::areas::wire::AreaJson;
 use crate::areas::{
-    AreaError, AreaName, AreaPatch, EntityId, MAX_ENTITIES, Orphans, Switch, without_repeats,
+    AreaError, AreaName, AreaPatch, DeleteMirrored, EnabledChange, EntityId, MAX_ENTITIES,
+    deduplicate,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::ids::AreaId;
@@ -90,7 +91,7 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
     let patch = AreaPatch {
         name: body.optional("name")?,
         entity_ids: entity_ids(&mut body)?,
-        enabled: body.optional("isEnabled")?.map(Switch::Set),
+        enabled: body.optional("isEnabled")?.map(EnabledChange::Set),
     };
     apply(&app, &request, patch).await
 }
@@ -98,7 +99,7 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
 /// `PATCH /api/areas/{id}/toggle`: an empty body flips, `{isEnabled}` sets.
 pub(super) async fn toggle(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let asked = request.fields()?.optional("isEnabled")?;
-    let enabled = Some(asked.map_or(Switch::Flip, Switch::Set));
+    let enabled = Some(asked.map_or(EnabledChange::Toggle, EnabledChange::Set));
     apply(
         &app,
         &request,
@@ -114,13 +115,13 @@ pub(super) async fn toggle(app: Arc<App>, request: Request) -> Result<Reply, Api
 pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = area_id(&request)?;
-    let orphans = match app.home.is_configured() {
-        true => Orphans::Stay,
-        false => Orphans::Go,
+    let mirrored = match app.home.is_configured() {
+        true => DeleteMirrored::Refuse,
+        false => DeleteMirrored::Allow,
     };
     request
         .write(&app.store, move |tx| {
-            crate::areas::delete(tx, &id, orphans, &actor)?;
+            crate::areas::delete(tx, &id, mirrored, &actor)?;
             Ok::<_, ApiError>(Reply::no_content())
         })
         .await
@@ -147,7 +148,7 @@ fn area_id(request: &Request) -> Result<AreaId, ApiError> {
 fn entity_ids(body: &mut Fields) -> Result<Option<Vec<EntityId>>, ApiError> {
     let ids = body
         .optional::<Vec<EntityId>>("entityIds")?
-        .map(without_repeats);
+        .map(deduplicate);
     if ids.as_ref().is_some_and(|ids| ids.len() > MAX_ENTITIES) {
         let message = format!("entityIds has more than {MAX_ENTITIES} entities");
         return Err(ApiError::field("entityIds", message));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::app::App;
-use crate::broadcast::{Audience, Broadcast, BroadcastError};
+use crate::broadcast::{Broadcast, BroadcastError, Recipients};
 use crate::http::{ApiError, Fields, Reply, Request};
-use crate::rooms::RoomNamed;
+use crate::rooms::RoomRef;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Namespace;
 use wallcast_core::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
@@ -28,15 +28,15 @@ pub(crate) async fn broadcast(app: Arc<App>, request: Request) -> Result<Reply, 
             .ok_or_else(|| ApiError::field("type", "type (or event) is required"))?,
     };
     let broadcast = Broadcast {
-        kind,
+        event_type: kind,
         data: body.required("data")?,
-        audience: audience(&mut body)?,
+        recipients: audience(&mut body)?,
     };
     let hub = app.hub.clone();
     request
         .write(&app.store, move |tx| {
-            let message_type = broadcast.kind.clone();
-            let sessions = crate::broadcast::tell(tx, &hub, broadcast, &actor)?;
+            let message_type = broadcast.event_type.clone();
+            let sessions = crate::broadcast::publish(tx, &hub, broadcast, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&json!({
                 "success": true,
                 "data": {
@@ -51,43 +51,43 @@ pub(crate) async fn broadcast(app: Arc<App>, request: Request) -> Result<Reply, 
 }
 
 /// The one audience that a body names; everyone if it names none.
-fn audience(body: &mut Fields) -> Result<Audience, ApiError> {
+fn audience(body: &mut Fields) -> Result<Recipients, ApiError> {
     let namespace: Option<Namespace> = body.optional("namespace")?;
     let room: Option<RoomName> = body.optional("room")?;
     let of_namespace = match (namespace, room) {
         (namespace, Some(room)) => {
             let namespace = namespace.unwrap_or(Namespace::Main);
-            Some(("room", Audience::Room(namespace, room)))
+            Some(("room", Recipients::Room(namespace, room)))
         }
-        (Some(namespace), None) => Some(("namespace", Audience::Namespace(namespace))),
+        (Some(namespace), None) => Some(("namespace", Recipients::Namespace(namespace))),
         (None, None) => None,
     };
     let organization: Option<OrganizationId> = body.optional("organizationId")?;
     let tenant: Option<TenantId> = body.optional("tenantId")?;
     let of_board = match (organization, tenant) {
         (Some(organization), Some(tenant)) => {
-            Some(("tenantId", Audience::Both(organization, tenant)))
+            Some(("tenantId", Recipients::Both(organization, tenant)))
         }
         (Some(organization), None) => {
-            Some(("organizationId", Audience::Organization(organization)))
+            Some(("organizationId", Recipients::Organization(organization)))
         }
-        (None, Some(tenant)) => Some(("tenantId", Audience::Tenant(tenant))),
+        (None, Some(tenant)) => Some(("tenantId", Recipients::Tenant(tenant))),
         (None, None) => None,
     };
-    let area: Option<RoomNamed> = body.optional("roomId")?;
+    let area: Option<RoomRef> = body.optional("roomId")?;
     let client: Option<ClientId> = body.optional("clientId")?;
     let user: Option<UserId> = body.optional("userId")?;
     let mut named = [
         of_namespace,
         of_board,
-        area.map(|room| ("roomId", Audience::Area(room))),
-        client.map(|id| ("clientId", Audience::Client(id))),
-        user.map(|id| ("userId", Audience::User(id))),
+        area.map(|room| ("roomId", Recipients::Area(room))),
+        client.map(|id| ("clientId", Recipients::Client(id))),
+        user.map(|id| ("userId", Recipients::User(id))),
     ]
     .into_iter()
     .flatten();
     match (named.next(), named.next()) {
-        (first, None) => Ok(first.map_or(Audience::All, |(_, audience)| audience)),
+        (first, None) => Ok(first.map_or(Recipients::All, |(_, audience)| audience)),
         (_, Some((field, _))) => Err(ApiError::field(
             field,
             "Name one audience: a namespace (and room), an organisation (and tenant), a room_id, a clientId or a userId",
@@ -101,7 +101,7 @@ impl From<BroadcastError> for ApiError {
         match error {
             BroadcastError::UnknownRoom(_) => Self::field("roomId", message),
             BroadcastError::UnknownClient(_) => Self::field("clientId", message),
-            BroadcastError::Unheard(..) => Self::field("type", message),
+            BroadcastError::NotDelivered(..) => Self::field("type", message),
             BroadcastError::Store(error) => error.into(),
         }
     }

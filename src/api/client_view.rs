@@ -114,7 +114,7 @@ fn look(db: &Connection, principal: &Principal, client: Client) -> Result<Found,
     let lockers = lockers::page(db, Some(&of), None, MAX_LOCKERS)?;
     Ok(Found {
         topics: open.map(|span| span.topic.to_string()).collect(),
-        has_token: tokens::has_standing(db, &principal.subject, Timestamp::now())?,
+        has_token: tokens::has_active(db, &principal.subject, Timestamp::now())?,
         lockers: lockers.into_iter().map(LockerJson::from).collect(),
         client: with_areas(db, client)?,
     })

@@ -32,9 +32,9 @@ fn show(app: &App, token: &Token) -> Value {
         "organizationId": token.organization_id,
         "tenantId": token.tenant_id,
         "createdAt": token.issued_at,
-        "expiresAt": token.expires_at.min(token.stands_until),
+        "expiresAt": token.expires_at.min(token.valid_until),
         "revokedAt": token.revoked_at,
-        "firstUsedAt": app.first_uses.known(&token.jti, token.first_used_at),
+        "firstUsedAt": app.first_uses.first_use(&token.jti, token.first_used_at),
         "createdBy": token.created_by,
     })
 }

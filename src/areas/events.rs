@@ -1,52 +1,50 @@
-//! The five events of an area (contract section 5), built here and nowhere else.
+//! Builds the events about areas; no other module does.
 
 use serde_json::json;
 
-use super::{Area, Source};
+use super::area::{Area, AreaSource};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 use wallcast_core::ids::ClientId;
 
-/// What happened to an area.
+/// A change of an area of which its clients and admins are notified.
 #[derive(Clone, Copy, Debug)]
 pub enum AreaEvent<'a> {
-    /// This client has it now.
+    /// The area was assigned to this client.
     Added(&'a ClientId),
-    /// It is gone.
-    Removed(Removal<'a>),
-    /// Name or entities changed.
+    Removed(AreaRemoval<'a>),
+    /// Its name or entities changed.
     Updated,
-    /// Switched on.
     Enabled,
-    /// Switched off.
     Disabled,
 }
 
-/// How an area went.
+/// The reason of an `area_removed` event.
 #[derive(Clone, Copy, Debug)]
-pub enum Removal<'a> {
-    /// From this client alone.
+pub enum AreaRemoval<'a> {
+    /// The area was taken from this client; other clients keep it.
     Unassigned(&'a ClientId),
-    /// From everyone.
+    /// The area was deleted, for every client.
     Deleted,
 }
 
 impl AreaEvent<'_> {
-    /// The event, addressed to whom it concerns and to admins.
+    /// Addressed to admins and to the clients that the change affects.
     pub fn build(self, area: &Area, now: Timestamp) -> NewEvent {
-        let (kind, message) = match self {
+        let is_mirrored = area.source == AreaSource::HomeAssistant;
+        let (event_type, message) = match self {
             Self::Added(_) => (EventType::AREA_ADDED, "Area has been assigned by admin"),
-            Self::Removed(Removal::Unassigned(_)) => {
+            Self::Removed(AreaRemoval::Unassigned(_)) => {
                 (EventType::AREA_REMOVED, "Area has been unassigned by admin")
             }
-            Self::Removed(Removal::Deleted) if area.source == Source::HomeAssistant => (
+            Self::Removed(AreaRemoval::Deleted) if is_mirrored => (
                 EventType::AREA_REMOVED,
                 "Area has been deleted in Home Assistant",
             ),
-            Self::Removed(Removal::Deleted) => {
+            Self::Removed(AreaRemoval::Deleted) => {
                 (EventType::AREA_REMOVED, "Area has been deleted by admin")
             }
-            Self::Updated if area.source == Source::HomeAssistant => (
+            Self::Updated if is_mirrored => (
                 EventType::AREA_UPDATED,
                 "Area has been updated in Home Assistant",
             ),
@@ -54,8 +52,8 @@ impl AreaEvent<'_> {
             Self::Enabled => (EventType::AREA_ENABLED, "Area has been enabled by admin"),
             Self::Disabled => (EventType::AREA_DISABLED, "Area has been disabled by admin"),
         };
-        let concerned = match self {
-            Self::Added(client) | Self::Removed(Removal::Unassigned(client)) => {
+        let topic = match self {
+            Self::Added(client) | Self::Removed(AreaRemoval::Unassigned(client)) => {
                 Topic::Client(client.clone())
             }
             _ => Topic::Area(area.id.clone()),
@@ -70,11 +68,40 @@ impl AreaEvent<'_> {
         });
         if let (Self::Removed(removal), Some(data)) = (self, data.as_object_mut()) {
             let reason = match removal {
-                Removal::Unassigned(_) => "unassigned",
-                Removal::Deleted => "deleted",
+                AreaRemoval::Unassigned(_) => "unassigned",
+                AreaRemoval::Deleted => "deleted",
             };
             data.insert("reason".to_owned(), reason.into());
         }
-        NewEvent::new(kind, &data, vec![concerned, Topic::Admins])
+        NewEvent::new(event_type, &data, vec![topic, Topic::Admins])
     }
+}
+
+/// The `action` of a `room_updated` event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RoomAction {
+    Created,
+    /// The area's name or entities changed.
+    Updated,
+    Deleted,
+}
+
+impl RoomAction {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// `room_updated`, which calls the area a room and names it by its integer id.
+pub(super) fn room_updated(area: &Area, action: RoomAction, topics: Vec<Topic>) -> NewEvent {
+    let data = json!({
+        "room_id": area.room_id,
+        "room_name": area.name,
+        "action": action.as_str(),
+    });
+    NewEvent::new(EventType::ROOM_UPDATED, &data, topics)
 }

@@ -1,8 +1,8 @@
-//! The SQL of areas and of who has them.
+//! SQL of areas and of their assignments to clients.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Area, AreaName, Source};
+use super::area::{Area, AreaName, AreaSource};
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::{AreaId, ClientId};
 use wallcast_core::store::row_limit;
@@ -15,12 +15,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Area> {
     Ok(Area {
         room_id: row.get(0)?,
         id: row.get(1)?,
-        name: AreaName(row.get(2)?),
+        name: AreaName::from_stored(row.get(2)?),
         is_enabled: row.get(3)?,
-        source: if source == Source::HomeAssistant.as_str() {
-            Source::HomeAssistant
+        source: if source == AreaSource::HomeAssistant.as_str() {
+            AreaSource::HomeAssistant
         } else {
-            Source::Local
+            AreaSource::Local
         },
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
@@ -31,7 +31,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Area> {
     })
 }
 
-/// A column that SQLite made with `json_group_array`.
+/// Reads a column that the query built with `json_group_array`.
 fn texts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
     let json: String = row.get(column)?;
     serde_json::from_str(&json).map_err(|error| {
@@ -39,10 +39,6 @@ fn texts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
     })
 }
 
-/// One area.
-///
-/// # Errors
-/// SQLite's.
 pub fn find(connection: &Connection, id: &AreaId) -> rusqlite::Result<Option<Area>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM areas a WHERE a.id = ?1"))?
@@ -50,23 +46,7 @@ pub fn find(connection: &Connection, id: &AreaId) -> rusqlite::Result<Option<Are
         .optional()
 }
 
-/// One area by its room id.
-///
-/// # Errors
-/// SQLite's.
-pub fn find_by_room(connection: &Connection, room_id: i64) -> rusqlite::Result<Option<Area>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM areas a WHERE a.room_id = ?1"
-        ))?
-        .query_row([room_id], read)
-        .optional()
-}
-
-/// Areas by their room id, at most `limit`, after the room `after`; only those of `client` if given.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` areas with a room id above `after`, in order of the room id; with `client`, only its areas.
 pub fn page(
     connection: &Connection,
     client: Option<&ClientId>,
@@ -91,31 +71,22 @@ pub fn page(
     }
 }
 
-/// Every area that comes from Home Assistant.
-///
-/// # Errors
-/// SQLite's.
+/// Every area that comes from Home Assistant, in order of the room id.
 pub fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Area>> {
     connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM areas a WHERE a.source = ?1 ORDER BY a.room_id"
         ))?
-        .query_map([Source::HomeAssistant.as_str()], read)?
+        .query_map([AreaSource::HomeAssistant.as_str()], read)?
         .collect()
 }
 
-/// Every area of a client.
-///
-/// # Errors
-/// SQLite's.
+/// Every area that is assigned to the client.
 pub fn of_client(connection: &Connection, client: &ClientId) -> rusqlite::Result<Vec<Area>> {
     page(connection, Some(client), 0, usize::MAX)
 }
 
-/// Which clients have the area. Asked for where it is shown and no more: there may be thousands.
-///
-/// # Errors
-/// SQLite's.
+/// The clients that have the area: possibly thousands, so `Area` does not carry them.
 pub(super) fn clients_of(
     connection: &Connection,
     area: &AreaId,
@@ -126,10 +97,6 @@ pub(super) fn clients_of(
         .collect()
 }
 
-/// Whether the client has the area.
-///
-/// # Errors
-/// SQLite's.
 pub fn is_assigned(
     connection: &Connection,
     area: &AreaId,

@@ -1,15 +1,15 @@
-//! An area as JSON, for whoever shows one.
+//! An area as JSON, in answers, events and snapshots.
 
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{Area, AreaName, rows};
+use super::area::{Area, AreaName};
+use super::rows;
 use wallcast_core::auth::Principal;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::{AreaId, ClientId};
 
-/// An area on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AreaJson {
@@ -19,7 +19,7 @@ pub struct AreaJson {
     entity_ids: Vec<EntityId>,
     is_enabled: bool,
     source: &'static str,
-    /// For admins alone.
+    /// Only admins get it.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_ids: Option<Vec<ClientId>>,
     created_at: Timestamp,
@@ -27,7 +27,7 @@ pub struct AreaJson {
 }
 
 impl AreaJson {
-    /// As a tablet sees it.
+    /// Without `clientIds`.
     pub fn for_client(area: Area) -> Self {
         Self {
             id: area.id,
@@ -42,10 +42,7 @@ impl AreaJson {
         }
     }
 
-    /// As an admin sees it.
-    ///
-    /// # Errors
-    /// SQLite's.
+    /// With `clientIds`.
     pub fn for_admin(connection: &Connection, area: Area) -> rusqlite::Result<Self> {
         let client_ids = Some(rows::clients_of(connection, &area.id)?);
         Ok(Self {
@@ -54,10 +51,7 @@ impl AreaJson {
         })
     }
 
-    /// As this caller may see it.
-    ///
-    /// # Errors
-    /// SQLite's.
+    /// With `clientIds` if the caller is an admin.
     pub fn shown_to(
         connection: &Connection,
         principal: &Principal,
@@ -69,7 +63,7 @@ impl AreaJson {
         }
     }
 
-    /// Its place in a list.
+    /// The cursor of a list of areas.
     pub(crate) fn room_id(&self) -> i64 {
         self.room_id
     }

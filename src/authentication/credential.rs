@@ -109,14 +109,14 @@ pub(crate) fn authenticate(
     if token.revoked_at.is_some() {
         return Err(AuthError::Revoked);
     }
-    let expires_at = token.expires_at.min(token.stands_until);
+    let expires_at = token.expires_at.min(token.valid_until);
     if expires_at <= now {
         return Err(AuthError::Expired);
     }
     let first_use = token.first_used_at.is_none().then(|| FirstUse {
         jti: token.jti.clone(),
         at: now,
-        ends_pairing: token.is_asked_for(now),
+        ends_pairing: token.has_open_pairing(now),
     });
     let mut principal = Principal {
         subject: token.subject,

@@ -1,21 +1,21 @@
-//! The event of a broadcast, built here and nowhere else.
+//! Builds the event of a broadcast; no other module does.
 
 use serde_json::{Map, Value, json};
 
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 
-/// The data as it was given; seed 2's own types wrap it as they always do, with the inner type
-/// `manual` (contract section 5).
+/// Custom types carry the data as it is. The status board's types wrap it like their own events, with the inner type
+/// `manual` (`docs/protocol.md#broadcast`).
 pub(super) fn broadcast(
-    kind: EventType,
+    event_type: EventType,
     data: Map<String, Value>,
     topics: Vec<Topic>,
     now: Timestamp,
 ) -> NewEvent {
-    if kind.is_custom() {
-        return NewEvent::new(kind, &data, topics);
+    if event_type.is_custom() {
+        return NewEvent::new(event_type, &data, topics);
     }
     let data = json!({ "type": "manual", "data": data, "timestamp": now });
-    NewEvent::new(kind, &data, topics)
+    NewEvent::new(event_type, &data, topics)
 }

@@ -1,59 +1,54 @@
-//! Broadcasts (seeds 1, 2 and 3): an admin tells an event of a type of its own, and to whom.
+//! Broadcasts: an admin publishes an event of a custom type, or one of the status board's, to chosen recipients
+//! (`docs/protocol.md#broadcast`).
 //!
-//! Durable, as every message that a person sends: a tablet that slept gets it when it is back.
+//! Broadcasts are durable: a client that is offline receives them when it resumes.
 
 mod events;
 
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 
-use crate::areas;
 use crate::clients;
-use crate::rooms::RoomNamed;
+use crate::rooms::{self, RoomRef};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::event::{EventType, Namespace, Topic};
 use wallcast_core::hub::Hub;
 use wallcast_core::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
 use wallcast_core::store::{StoreError, WriteTx};
 
-/// What an admin has to tell.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
-    /// A custom type, or one of seed 2's three.
-    pub kind: EventType,
-    /// Its data.
+    /// A custom type, or one of the status board's three.
+    pub event_type: EventType,
     pub data: Map<String, Value>,
-    /// For whom.
-    pub audience: Audience,
+    pub recipients: Recipients,
 }
 
-/// Whom a broadcast is for.
+/// The sessions that receive a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// Every session that has proven who it is.
+pub enum Recipients {
+    /// Every authenticated session.
     All,
-    /// Every session of a namespace (seed 3).
+    /// Every session of a namespace.
     Namespace(Namespace),
-    /// The sessions of a namespace that are in a room (seed 3).
+    /// The sessions of a namespace that have joined a room.
     Room(Namespace, RoomName),
-    /// Whoever has the area, and whoever subscribed its room (seeds 0 and 1); any other room of `/`
-    /// by its name.
-    Area(RoomNamed),
-    /// One client, in all its sessions (seed 0).
+    /// The clients that have an area and the sessions that have joined its room. A name that is no area's means a room
+    /// of the namespace `/`.
+    Area(RoomRef),
+    /// All sessions of a client.
     Client(ClientId),
-    /// One person, in all its sessions.
+    /// All sessions of a user.
     User(UserId),
-    /// An organisation's sessions (seed 2).
+    /// The sessions that see the organisation's status board.
     Organization(OrganizationId),
-    /// A tenant's.
     Tenant(TenantId),
-    /// Those that have both.
+    /// The sessions that belong to both.
     Both(OrganizationId, TenantId),
 }
 
-impl Audience {
-    /// Whether a board of seed 2 is for these.
-    fn is_of_a_board(&self) -> bool {
+impl Recipients {
+    fn is_board(&self) -> bool {
         matches!(
             self,
             Self::Organization(_) | Self::Tenant(_) | Self::Both(..)
@@ -61,19 +56,16 @@ impl Audience {
     }
 }
 
-/// Why nothing was told.
 #[derive(Debug, thiserror::Error)]
 pub enum BroadcastError {
-    /// No area has this number.
+    /// No area has this integer id.
     #[error("There is no room {0}")]
     UnknownRoom(i64),
-    /// There is no such client.
     #[error("There is no client {0}")]
     UnknownClient(ClientId),
-    /// A namespace of seed 3 would not let its sessions hear it.
-    #[error("{0} is not heard in {path}; use a type of your own", path = .1.path())]
-    Unheard(EventType, Namespace),
-    /// The store failed.
+    /// The namespace has a fixed set of event types, and this one is not among them.
+    #[error("{path} does not deliver events of type {0}; use a custom type", path = .1.path())]
+    NotDelivered(EventType, Namespace),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -84,72 +76,72 @@ impl From<rusqlite::Error> for BroadcastError {
     }
 }
 
-/// Tells it, and says how many sessions are there to hear it now.
+/// Publishes the broadcast and returns how many sessions are open now that receive it.
 ///
 /// # Errors
-/// [`BroadcastError`]; then nobody is told.
-pub fn tell(
+/// [`BroadcastError`]; nothing is published then.
+pub fn publish(
     tx: &mut WriteTx<'_>,
     hub: &Hub,
     broadcast: Broadcast,
     actor: &Actor,
 ) -> Result<usize, BroadcastError> {
     let Broadcast {
-        kind,
+        event_type,
         data,
-        audience,
+        recipients,
     } = broadcast;
-    if let Audience::Namespace(namespace) | Audience::Room(namespace, _) = audience
-        && !kind.is_delivered_in(namespace)
+    if let Recipients::Namespace(namespace) | Recipients::Room(namespace, _) = recipients
+        && !event_type.is_delivered_in(namespace)
     {
-        return Err(BroadcastError::Unheard(kind, namespace));
+        return Err(BroadcastError::NotDelivered(event_type, namespace));
     }
-    let is_of_a_board = audience.is_of_a_board();
-    let mut topics = topics(tx.connection(), audience)?;
-    if is_of_a_board && !kind.is_custom() {
-        // Admins hear of every board (contract section 5).
+    let is_board = recipients.is_board();
+    let mut topics = topics(tx.connection(), recipients)?;
+    if is_board && !event_type.is_custom() {
+        // Admins receive the board events of every organisation.
         topics.push(Topic::Admins);
     }
-    let shown: Vec<_> = topics.iter().map(Topic::to_string).collect();
+    let target: Vec<_> = topics.iter().map(Topic::to_string).collect();
     audit::record(
         tx,
         actor,
         "event.broadcast",
-        Some(&shown.join(",")),
-        kind.as_str(),
+        Some(&target.join(",")),
+        event_type.as_str(),
     )?;
-    let sessions = hub.audience(&kind, &topics);
-    tx.publish(events::broadcast(kind, data, topics, tx.now()))?;
+    let sessions = hub.audience(&event_type, &topics);
+    tx.publish(events::broadcast(event_type, data, topics, tx.now()))?;
     Ok(sessions)
 }
 
-fn topics(db: &Connection, audience: Audience) -> Result<Vec<Topic>, BroadcastError> {
-    let topic = match audience {
-        Audience::All => Topic::All,
-        Audience::Namespace(namespace) => Topic::Namespace(namespace),
-        Audience::Room(namespace, room) => Topic::Room(namespace, room),
-        Audience::Area(room) => return room_topics(db, room),
-        Audience::Client(id) => match clients::find(db, &id)? {
+fn topics(db: &Connection, recipients: Recipients) -> Result<Vec<Topic>, BroadcastError> {
+    let topic = match recipients {
+        Recipients::All => Topic::All,
+        Recipients::Namespace(namespace) => Topic::Namespace(namespace),
+        Recipients::Room(namespace, room) => Topic::Room(namespace, room),
+        Recipients::Area(room) => return room_topics(db, room),
+        Recipients::Client(id) => match clients::find(db, &id)? {
             Some(client) => Topic::Client(client.id),
             None => return Err(BroadcastError::UnknownClient(id)),
         },
-        Audience::User(id) => Topic::User(id),
-        Audience::Organization(id) => Topic::Organization(id),
-        Audience::Tenant(id) => Topic::Tenant(id),
-        Audience::Both(organization, tenant) => Topic::Both(organization, tenant),
+        Recipients::User(id) => Topic::User(id),
+        Recipients::Organization(id) => Topic::Organization(id),
+        Recipients::Tenant(id) => Topic::Tenant(id),
+        Recipients::Both(organization, tenant) => Topic::Both(organization, tenant),
     };
     Ok(vec![topic])
 }
 
-fn room_topics(db: &Connection, room: RoomNamed) -> Result<Vec<Topic>, BroadcastError> {
+fn room_topics(db: &Connection, room: RoomRef) -> Result<Vec<Topic>, BroadcastError> {
     let (area, name) = match room {
-        RoomNamed::Number(number) => {
-            let area = areas::find_by_room(db, number)?;
+        RoomRef::Number(number) => {
+            let area = rooms::area_by_number(db, number)?;
             let area = area.ok_or(BroadcastError::UnknownRoom(number))?;
-            let name = area.id.as_str().parse().ok();
-            (Some(area.id), name)
+            let name = area.as_str().parse().ok();
+            (Some(area), name)
         }
-        RoomNamed::Name(name) => (name.as_str().parse().ok(), Some(name)),
+        RoomRef::Name(name) => (name.as_str().parse().ok(), Some(name)),
     };
     let room = name.map(|name| Topic::Room(Namespace::Main, name));
     Ok(area.map(Topic::Area).into_iter().chain(room).collect())

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{CliError, backup::summary_text, output, progress::ProgressLine};
 use crate::{
     config::Config,
-    tokens::{self, Standing},
+    tokens::{self, ActiveToken},
 };
 use wallcast_core::{
     clock::Timestamp,
@@ -27,7 +27,7 @@ impl RestoreCommand {
     pub(super) fn run(self, config: &Config) -> Result<(), CliError> {
         let source = restore::open(&self.file)?;
         let valid_tokens = source
-            .read(|db| tokens::standing(db, Timestamp::now()))
+            .read(|db| tokens::active(db, Timestamp::now()))
             .map_err(|error| RestoreError::Unreadable {
                 file: self.file.clone(),
                 cause: error.into(),
@@ -52,7 +52,7 @@ impl RestoreCommand {
     }
 }
 
-fn list_tokens(tokens: &[Standing]) -> Result<(), CliError> {
+fn list_tokens(tokens: &[ActiveToken]) -> Result<(), CliError> {
     if tokens.is_empty() {
         return print("the backup contains no valid token");
     }

@@ -1,7 +1,7 @@
-//! How far each tablet has acknowledged its events (contract 4.5, `ack`).
+//! The newest event that each client has acknowledged with an `ack` message.
 //!
-//! Written together once a second at most: a tablet may acknowledge every event. What a kill loses of
-//! it a tablet's next acknowledgement makes good.
+//! Acknowledgements are collected in memory and written at most once a second, because a client may acknowledge every
+//! event. If the process is killed, the last second of them is lost; the client's next acknowledgement replaces it.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use wallcast_core::ids::ClientId;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Collected, Store};
 
-/// Acknowledgements that are not written yet.
+/// Acknowledgements that are not yet in the database.
 #[derive(Debug, Default)]
 pub struct Acks(Collected<ClientId, EventId>);
 
 impl Acks {
-    /// The tablet has done everything up to and with this event. An older one changes nothing.
-    pub fn note(&self, client: &ClientId, id: EventId) {
+    /// Records that the client has handled every event up to and including `id`. An older id changes nothing.
+    pub fn record(&self, client: &ClientId, id: EventId) {
         let newest = |known: Option<EventId>| known.map_or(id, |known| known.max(id));
         self.0.note(client.clone(), newest);
     }
 
-    /// How far a tablet is, of which the store knows `stored`.
+    /// The newest acknowledged event, given the one that the database holds.
     pub fn newest(&self, client: &ClientId, stored: Option<EventId>) -> Option<EventId> {
         self.0.get(client).max(stored)
     }
 
-    /// Writes what was noted, until the daemon stops.
+    /// Writes collected acknowledgements until shutdown.
     pub async fn run(self: Arc<Self>, store: Store, shutdown: Shutdown) {
         self.0.run(&store, shutdown, rows::set_acked).await;
     }

@@ -1,8 +1,8 @@
-//! The events about a client that admins hear (contract section 5).
+//! Builds the events about clients, which only admins receive.
 
 use serde_json::json;
 
-use super::{Client, ClientName};
+use super::client::{Client, ClientName};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Announcement, EventType, NewEvent, Topic};
 use wallcast_core::ids::ClientId;
@@ -17,14 +17,14 @@ pub(super) fn client_revoked(client: &Client, reason: &str, now: Timestamp) -> N
     NewEvent::new(EventType::CLIENT_REVOKED, &data, vec![Topic::Admins])
 }
 
-/// `client_online` or `client_offline`, by the number of sessions that are left.
+/// `client_offline` if no session is open, else `client_online`.
 pub(super) fn presence(
     id: &ClientId,
     name: &ClientName,
     sessions: usize,
     last_seen_at: Timestamp,
 ) -> NewEvent {
-    let kind = if sessions > 0 {
+    let event_type = if sessions > 0 {
         EventType::CLIENT_ONLINE
     } else {
         EventType::CLIENT_OFFLINE
@@ -35,11 +35,11 @@ pub(super) fn presence(
         "sessions": sessions,
         "lastSeenAt": last_seen_at,
     });
-    NewEvent::new(kind, &data, vec![Topic::Admins])
+    NewEvent::new(event_type, &data, vec![Topic::Admins])
 }
 
-/// `wallcast_client_online` or `_offline`, for Home Assistant's bus.
-pub(super) fn announced(client: &Client, sessions: usize, now: Timestamp) -> Announcement {
+/// `wallcast_client_online` or `wallcast_client_offline` for Home Assistant's event bus.
+pub(super) fn announcement(client: &Client, sessions: usize, now: Timestamp) -> Announcement {
     let name = match sessions {
         0 => Announcement::CLIENT_OFFLINE,
         _ => Announcement::CLIENT_ONLINE,

@@ -1,115 +1,37 @@
-//! Paired tablets: what an admin knows and decides of each.
+//! Clients: paired tablets and what admins set for each: name, areas, organisation, tenant, kiosk, active or not.
+//!
+//! A client authenticates with tokens, which [`crate::tokens`] stores. An inactive client keeps its tokens, but they
+//! are rejected; revoking a client invalidates them for good. Deleting a client revokes it first.
 
 mod acks;
+mod client;
 mod events;
 pub mod presence;
 pub(crate) mod rows;
 
-use std::str::FromStr;
-
 use rusqlite::Connection;
-use serde::{Serialize, Serializer};
 
 use crate::access::entitlement::affiliation;
-use crate::areas::{self, Area, InvalidName, checked_name};
+use crate::areas::{self, Area};
 use crate::board::Audience;
-use crate::http::text_fields;
 use crate::{rooms, tokens};
 use wallcast_core::audit::{self, Actor};
-use wallcast_core::auth::Subject;
-use wallcast_core::clock::Timestamp;
+use wallcast_core::auth::{Principal, Subject};
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
-use wallcast_core::event::{EventId, Topic};
+use wallcast_core::event::Topic;
 use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
-use wallcast_core::store::ClientMoved;
-use wallcast_core::store::{StoreError, WriteTx};
+use wallcast_core::store::{ClientMoved, StoreError, WriteTx};
 
 pub use acks::Acks;
+pub use client::{Client, ClientName};
 pub use rows::{at_kiosk, find, page};
 
-/// A paired tablet as the store knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// Its id, which is also its tokens' `sub`.
-    pub id: ClientId,
-    /// Its name.
-    pub name: ClientName,
-    /// False while an admin refuses its tokens.
-    pub is_active: bool,
-    /// Seed 2's organisation.
-    pub organization_id: Option<OrganizationId>,
-    /// Seed 2's tenant.
-    pub tenant_id: Option<TenantId>,
-    /// Seed 3's kiosk.
-    pub kiosk_id: Option<KioskId>,
-    /// What the tablet says it is.
-    pub platform: Option<String>,
-    /// When it was paired first.
-    pub created_at: Timestamp,
-    /// When its last session ended.
-    pub last_seen_at: Option<Timestamp>,
-    /// How far it has acknowledged events.
-    pub last_acked_event_id: Option<EventId>,
-}
-
-impl Client {
-    /// Whose board it sees.
-    pub fn audience(&self) -> Audience {
-        Audience {
-            organization_id: self.organization_id.clone(),
-            tenant_id: self.tenant_id.clone(),
-        }
-    }
-
-    /// The kiosk that it stands at, after which its own room is named: the client's id while that is
-    /// unset (contract 4.5).
-    pub fn kiosk(&self) -> KioskId {
-        self.kiosk_id
-            .clone()
-            .unwrap_or_else(|| KioskId::of_client(&self.id))
-    }
-}
-
-/// A name of 1 to 100 characters, as an area's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientName(String);
-
-impl FromStr for ClientName {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        checked_name(text).map(Self)
-    }
-}
-
-impl ClientName {
-    /// The name of a tablet that brought none.
-    pub fn unnamed() -> Self {
-        Self("Tablet".to_owned())
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Serialize for ClientName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-/// Why a change to clients was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// There is no such client.
     #[error("there is no such client")]
     UnknownClient,
-    /// There is no such area.
     #[error("there is no area {0}")]
     UnknownArea(AreaId),
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -120,43 +42,28 @@ impl From<rusqlite::Error> for ClientError {
     }
 }
 
-/// What is to change of a client; what is left out stays, `Some(None)` clears.
+/// Fields to change: `None` keeps the old value, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct ClientPatch {
-    /// A new name.
     pub name: Option<ClientName>,
-    /// Whether its tokens are taken.
     pub is_active: Option<bool>,
-    /// Its organisation.
     pub organization_id: Option<Option<OrganizationId>>,
-    /// Its tenant.
     pub tenant_id: Option<Option<TenantId>>,
-    /// Its kiosk.
     pub kiosk_id: Option<Option<KioskId>>,
 }
 
-/// A client together with its areas.
 #[derive(Clone, Debug)]
 pub struct ClientWithAreas {
-    /// The client.
     pub client: Client,
-    /// Its areas, whole.
     pub areas: Vec<Area>,
 }
 
-/// Reads a client's areas beside it.
-///
-/// # Errors
-/// SQLite's.
 pub fn with_areas(db: &Connection, client: Client) -> rusqlite::Result<ClientWithAreas> {
     let areas = areas::of_client(db, &client.id)?;
     Ok(ClientWithAreas { client, areas })
 }
 
-/// Makes a client without areas or tokens.
-///
-/// # Errors
-/// SQLite's.
+/// Creates an active client without areas and tokens.
 pub fn create(
     tx: &mut WriteTx<'_>,
     name: ClientName,
@@ -178,19 +85,19 @@ pub fn create(
     Ok(client)
 }
 
-/// The client, or [`ClientError::UnknownClient`].
+/// Reads a client that must exist.
 ///
 /// # Errors
-/// That, or SQLite's.
+/// [`ClientError::UnknownClient`] if it does not.
 pub fn expect(db: &Connection, id: &ClientId) -> Result<Client, ClientError> {
     rows::find(db, id)?.ok_or(ClientError::UnknownClient)
 }
 
-/// Changes a client. Deactivating it ends its sessions; another organisation or tenant changes
-/// what it hears from this event on.
+/// Changes a client. Deactivating it ends its sessions. A new organisation or tenant changes which events its open
+/// sessions receive from now on.
 ///
 /// # Errors
-/// [`ClientError`].
+/// [`ClientError::UnknownClient`].
 pub fn change(
     tx: &mut WriteTx<'_>,
     id: &ClientId,
@@ -214,9 +121,9 @@ pub fn change(
     }
     rows::save(tx.connection(), &after)?;
     let subject = Subject::Client(id.clone());
-    move_to(tx, &subject, &before.audience(), &after.audience());
+    move_subscriptions(tx, &subject, &before.audience(), &after.audience());
     if before.audience() != after.audience() {
-        resettle(tx, &subject, &after);
+        notify_of_move(tx, &subject, &after);
     }
     let kiosk = before.kiosk();
     if kiosk != after.kiosk() {
@@ -235,8 +142,8 @@ pub fn change(
     Ok(after)
 }
 
-/// Has a client listen on the topics of its organisation and tenant, and no longer on others.
-fn move_to(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, to: &Audience) {
+/// Moves a client's subscriptions from the topics of one organisation and tenant to those of another.
+fn move_subscriptions(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, to: &Audience) {
     let (from, to) = (affiliation(from), affiliation(to));
     for topic in from.iter().filter(|topic| !to.contains(topic)) {
         tx.leave(subject.clone(), topic.clone());
@@ -246,8 +153,8 @@ fn move_to(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, to: &Audien
     }
 }
 
-/// Has its open sessions say where a client belongs now.
-fn resettle(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
+/// Updates the client's open sessions, which carry its organisation and tenant.
+fn notify_of_move(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
     tx.move_sessions(ClientMoved {
         subject: subject.clone(),
         organization: client.organization_id.clone(),
@@ -255,10 +162,10 @@ fn resettle(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
     });
 }
 
-/// Makes `area_ids` the client's areas: tells of what is new and what is gone, and nothing else.
+/// Replaces the client's areas. Publishes `area_added` and `area_removed` only for the differences.
 ///
 /// # Errors
-/// [`ClientError`].
+/// [`ClientError::UnknownClient`] and [`ClientError::UnknownArea`].
 pub fn set_areas(
     tx: &mut WriteTx<'_>,
     id: &ClientId,
@@ -277,10 +184,10 @@ pub fn set_areas(
     Ok(())
 }
 
-/// Gives the client one more area.
+/// Assigns one more area; an area that the client has already stays assigned.
 ///
 /// # Errors
-/// [`ClientError`].
+/// [`ClientError::UnknownClient`] and [`ClientError::UnknownArea`].
 pub fn add_area(tx: &mut WriteTx<'_>, id: &ClientId, area: &AreaId) -> Result<(), ClientError> {
     expect(tx.connection(), id)?;
     let area = find_area(tx.connection(), area)?;
@@ -291,7 +198,7 @@ pub fn add_area(tx: &mut WriteTx<'_>, id: &ClientId, area: &AreaId) -> Result<()
 /// Takes an area from the client.
 ///
 /// # Errors
-/// [`ClientError`], [`ClientError::UnknownArea`] also when the client does not have it.
+/// [`ClientError::UnknownClient`]; [`ClientError::UnknownArea`] also if the client does not have the area.
 pub fn remove_area(tx: &mut WriteTx<'_>, id: &ClientId, area: &AreaId) -> Result<(), ClientError> {
     expect(tx.connection(), id)?;
     let found = find_area(tx.connection(), area)?;
@@ -306,10 +213,11 @@ fn find_area(db: &Connection, id: &AreaId) -> Result<Area, ClientError> {
     areas::find(db, id)?.ok_or_else(|| ClientError::UnknownArea(id.clone()))
 }
 
-/// Revokes every token of the client and ends its sessions, a barrier (contract 6.2).
+/// Revokes every token of the client and ends its sessions. When the transaction has committed, no session of the client
+/// receives another event (`docs/protocol.md#revocation`).
 ///
 /// # Errors
-/// [`ClientError`].
+/// [`ClientError::UnknownClient`].
 pub fn revoke(
     tx: &mut WriteTx<'_>,
     id: &ClientId,
@@ -330,17 +238,17 @@ pub fn revoke(
     Ok(client)
 }
 
-/// Revokes the client and forgets it with its assignments.
+/// Revokes the client, then deletes it with its assignments.
 ///
 /// # Errors
-/// [`ClientError`].
+/// [`ClientError::UnknownClient`].
 pub fn delete(tx: &mut WriteTx<'_>, id: &ClientId, actor: &Actor) -> Result<(), ClientError> {
     let client = revoke(tx, id, "deleted", actor)?;
     let subject = Subject::Client(id.clone());
     for area in areas::of_client(tx.connection(), id)? {
         tx.leave(subject.clone(), Topic::Area(area.id));
     }
-    move_to(tx, &subject, &client.audience(), &Audience::default());
+    move_subscriptions(tx, &subject, &client.audience(), &Audience::default());
     rows::delete(tx.connection(), id)?;
     tx.change_audience();
     audit::record(
@@ -353,21 +261,15 @@ pub fn delete(tx: &mut WriteTx<'_>, id: &ClientId, actor: &Actor) -> Result<(), 
     Ok(())
 }
 
-text_fields!(ClientName);
-
-/// Whether `principal` may be told of an organisation (seed 2's `join-organization`): an admin of
-/// any, anyone else of its own.
-///
-/// # Errors
-/// SQLite's.
+/// Whether `join-organization` may subscribe `principal` to an organisation: an admin to any, others to their own.
 pub fn may_join(
     connection: &Connection,
-    principal: &wallcast_core::auth::Principal,
+    principal: &Principal,
     organization: &OrganizationId,
 ) -> rusqlite::Result<bool> {
     let own = match &principal.subject {
         Subject::Admin(_) => return Ok(true),
-        // As the store has it now: the session may be older.
+        // From the database, because the session may be older than the client's latest change.
         Subject::Client(id) => find(connection, id)?.and_then(|client| client.organization_id),
         Subject::User(_) => principal.organization_id.clone(),
         Subject::Pairing(_) => None,

@@ -1,8 +1,8 @@
-//! The SQL of clients.
+//! SQL of clients.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Client, ClientName};
+use super::client::{Client, ClientName};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::{ClientId, KioskId};
@@ -14,7 +14,7 @@ const COLUMNS: &str = "id, name, is_active, organization_id, tenant_id, kiosk_id
 fn read(row: &Row<'_>) -> rusqlite::Result<Client> {
     Ok(Client {
         id: row.get(0)?,
-        name: ClientName(row.get(1)?),
+        name: ClientName::from_stored(row.get(1)?),
         is_active: row.get(2)?,
         organization_id: row.get(3)?,
         tenant_id: row.get(4)?,
@@ -26,10 +26,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Client> {
     })
 }
 
-/// One client.
-///
-/// # Errors
-/// SQLite's.
 pub fn find(connection: &Connection, id: &ClientId) -> rusqlite::Result<Option<Client>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM clients WHERE id = ?1"))?
@@ -37,10 +33,7 @@ pub fn find(connection: &Connection, id: &ClientId) -> rusqlite::Result<Option<C
         .optional()
 }
 
-/// Clients by their id, at most `limit`, after the one named.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` clients in order of their id, starting after `after`.
 pub fn page(
     connection: &Connection,
     after: Option<&str>,
@@ -54,11 +47,7 @@ pub fn page(
         .collect()
 }
 
-/// The clients at a kiosk, by their id, at most `limit`. One without a kiosk of its own is a kiosk by
-/// itself.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` clients of a kiosk, in order of their id. A client without a kiosk is one by itself.
 pub fn at_kiosk(
     connection: &Connection,
     kiosk: &KioskId,
@@ -74,7 +63,6 @@ pub fn at_kiosk(
         .collect()
 }
 
-/// Remembers when the client's last session ended.
 pub(super) fn set_last_seen(
     connection: &Connection,
     id: &ClientId,
@@ -86,7 +74,7 @@ pub(super) fn set_last_seen(
     Ok(())
 }
 
-/// Remembers how far the client has acknowledged events; never goes back.
+/// Stores the newest acknowledged event. An older one than stored changes nothing.
 pub(super) fn set_acked(
     connection: &Connection,
     id: &ClientId,
@@ -101,7 +89,7 @@ pub(super) fn set_acked(
     Ok(())
 }
 
-/// Adds a client, or keeps what may change of one that is there.
+/// Inserts a client, or updates the columns that can change.
 pub(super) fn save(connection: &Connection, client: &Client) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(

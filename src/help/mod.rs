@@ -301,12 +301,12 @@ pub fn shown_to(
 ///
 /// # Errors
 /// SQLite's.
-pub fn forget_resolved(
+pub fn delete_resolved(
     tx: &mut WriteTx<'_>,
     before: Timestamp,
     at_most: usize,
 ) -> rusqlite::Result<usize> {
-    rows::forget_resolved(tx.connection(), before, at_most)
+    rows::delete_resolved(tx.connection(), before, at_most)
 }
 
 text_fields!(PhotoUrl, Status);

@@ -131,7 +131,7 @@ pub(super) fn forget_beyond(
     Ok(())
 }
 
-pub(super) fn forget_resolved(
+pub(super) fn delete_resolved(
     connection: &Connection,
     before: Timestamp,
     at_most: usize,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::areas::Area;
-use crate::areas::mirror::{self, Mirrored};
+use crate::areas::mirror::{self, MirroredArea};
 use crate::lockers;
 use wallcast_core::ids::{AreaId, KioskId, LockerId};
 use wallcast_core::store::{Store, StoreError};
@@ -14,7 +14,7 @@ const BATCH_ENTITIES: usize = 2_000;
 /// The changes to make.
 #[derive(Debug, Default)]
 pub(super) struct MirrorPlan {
-    pub(super) changed: Vec<Mirrored>,
+    pub(super) changed: Vec<MirroredArea>,
     pub(super) removed: Vec<AreaId>,
     lockers: BTreeMap<LockerId, KioskId>,
     /// Totals for the log.
@@ -24,7 +24,7 @@ pub(super) struct MirrorPlan {
 
 impl MirrorPlan {
     /// Compares the stored areas with those of Home Assistant.
-    pub(super) fn new(stored: Vec<Area>, areas: Vec<Mirrored>) -> Self {
+    pub(super) fn new(stored: Vec<Area>, areas: Vec<MirroredArea>) -> Self {
         let mut plan = Self {
             areas: areas.len(),
             entities: areas.iter().map(|area| area.entity_ids.len()).sum(),
@@ -45,7 +45,8 @@ impl MirrorPlan {
             }
         }
         let stored: BTreeMap<&AreaId, &Area> = stored.iter().map(|area| (&area.id, area)).collect();
-        let is_changed = |area: &Mirrored| !stored.get(&area.id).is_some_and(|old| area.is(old));
+        let is_changed =
+            |area: &MirroredArea| !stored.get(&area.id).is_some_and(|old| area.matches(old));
         plan.changed = areas.into_iter().filter(is_changed).collect();
         plan
     }
@@ -77,7 +78,7 @@ pub(super) async fn apply(store: &Store, plan: MirrorPlan) -> Result<(), StoreEr
         store
             .write(move |tx| {
                 for id in removed_now {
-                    mirror::forget(tx, &id)?;
+                    mirror::delete(tx, &id)?;
                 }
                 for area in batch {
                     let id = area.id.clone();

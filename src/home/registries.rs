@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{HomeConnection, HomeError};
 use crate::areas::AreaName;
-use crate::areas::mirror::Mirrored;
+use crate::areas::mirror::MirroredArea;
 use wallcast_core::entity_id::EntityId;
 
 /// Time limit for one registry; a large one on a slow machine takes long.
@@ -121,7 +121,7 @@ impl EntityEntry {
 impl Registries {
     /// The areas with their entities. An entity's area is its own, else its device's, else that of
     /// the device's parent.
-    pub(super) fn mirrored_areas(&self) -> Vec<Mirrored> {
+    pub(super) fn mirrored_areas(&self) -> Vec<MirroredArea> {
         let mut entities_by_area: BTreeMap<&str, Vec<EntityId>> = BTreeMap::new();
         for area in &self.areas {
             entities_by_area.insert(&area.area_id, Vec::new());
@@ -146,7 +146,7 @@ impl Registries {
                 entity_ids.sort_unstable();
                 entity_ids.dedup();
                 entity_ids.truncate(MAX_ENTITIES);
-                Some(Mirrored {
+                Some(MirroredArea {
                     id: entry.area_id.parse().ok()?,
                     name: name(entry)?,
                     entity_ids,
@@ -200,8 +200,8 @@ mod tests {
         }
     }
 
-    fn ids(areas: &[Mirrored]) -> Vec<(String, Vec<String>)> {
-        let show = |area: &Mirrored| {
+    fn ids(areas: &[MirroredArea]) -> Vec<(String, Vec<String>)> {
+        let show = |area: &MirroredArea| {
             let ids = area.entity_ids.iter().map(ToString::to_string).collect();
             (area.id.to_string(), ids)
         };

@@ -173,7 +173,7 @@ impl App {
             return;
         };
         if !ends_pairing {
-            self.first_uses.note(jti, at);
+            self.first_uses.record(jti, at);
             return;
         }
         let noted = self.store.write(move |tx| {

@@ -182,7 +182,7 @@ pub(crate) fn unread(db: &Connection, party: &Party, now: Timestamp) -> rusqlite
 /// None for admins, who say it, and for who has no token.
 pub(super) fn since(db: &Connection, party: &Party) -> rusqlite::Result<Option<Timestamp>> {
     match party.subject() {
-        Some(subject) => tokens::known_since(db, &subject),
+        Some(subject) => tokens::first_issued_at(db, &subject),
         None => Ok(None),
     }
 }

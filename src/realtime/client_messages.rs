@@ -76,7 +76,7 @@ impl Connection {
         if let Some(Subject::Client(client)) = entry.subject()
             && EventType::COMMAND.is_delivered_in(namespace)
         {
-            self.app.acks.note(client, id);
+            self.app.acks.record(client, id);
         }
         // The other namespaces hear of no messages.
         if namespace == Namespace::Main

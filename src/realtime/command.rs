@@ -6,7 +6,7 @@ use crate::commands::Reported;
 use crate::help::Asked as HelpFields;
 use crate::http::{ApiError, Fields};
 use crate::messages::Status;
-use crate::rooms::RoomNamed;
+use crate::rooms::RoomRef;
 use crate::service_calls::ServiceCall as CallFields;
 use wallcast_core::auth::Principal;
 use wallcast_core::entity_id::EntityId;
@@ -83,7 +83,7 @@ impl Authenticate {
 /// What a session asks of a room.
 #[derive(Debug)]
 pub(super) struct RoomCommand {
-    pub(super) room: RoomNamed,
+    pub(super) room: RoomRef,
     pub(super) wish: Wish,
 }
 

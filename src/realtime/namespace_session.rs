@@ -127,7 +127,7 @@ impl NamespaceSession {
         app.hub.unregister(session);
         if has_rooms {
             let (store, hub, id) = (app.store.clone(), app.hub.clone(), session.id().clone());
-            tokio::spawn(rooms::note_session(store, hub, id));
+            tokio::spawn(rooms::record_session_state(store, hub, id));
         }
     }
 

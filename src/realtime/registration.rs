@@ -206,7 +206,7 @@ pub(super) async fn enter_as(
     app.note_first_use(first_use).await;
     if app.hub.is_in_rooms(&entered.session) {
         let id = entered.session.id().clone();
-        rooms::note_session(app.store.clone(), app.hub.clone(), id).await;
+        rooms::record_session_state(app.store.clone(), app.hub.clone(), id).await;
     }
     Ok(entered)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::codec::RequestMark;
 use super::command::RoomCommand;
 use super::connection::Connection;
-use crate::rooms::{self, RoomError, RoomNamed};
+use crate::rooms::{self, RoomError, RoomRef};
 
 impl Connection {
     /// Enters or leaves a room; told once it is stored, so that a recovered session has it again.
@@ -21,11 +21,11 @@ impl Connection {
         let RoomCommand { room, wish } = command;
         let (kind, key) = wish.answer();
         let named = match &room {
-            RoomNamed::Name(name) => json!(name),
-            RoomNamed::Number(number) => json!(number),
+            RoomRef::Name(name) => json!(name),
+            RoomRef::Number(number) => json!(number),
         };
         let changed = self.app.store.write(move |tx| match wish.enters() {
-            true => rooms::enter(tx, &session, &room),
+            true => rooms::join(tx, &session, &room),
             false => rooms::leave(tx, &session, &room),
         });
         match changed.await {

@@ -1,46 +1,46 @@
-//! Rooms inside a namespace (seeds 1 and 3): which a session may enter, and entering and leaving.
+//! Rooms: topics that a session joins and leaves by request (`docs/protocol.md#rooms`).
 //!
-//! A room is a topic that sessions listen on one by one. An area's room has the area's id as its
-//! name; a kiosk's room the kiosk's id.
+//! An area's room is named after the area's id, a kiosk's room after the kiosk's id. Admins may join any room, a
+//! client those of its areas and its kiosk. Areas and clients call this module when a client loses one of them; it
+//! must not import them.
+
+mod rows;
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use serde_json::json;
 
 use crate::access::entitlement;
-use crate::areas::{self, Area};
-use crate::clients::{self, Client};
 use crate::http::{FromField, from_text};
 use wallcast_core::auth::Subject;
-use wallcast_core::event::{EventType, Namespace, NewEvent, Topic};
+use wallcast_core::event::{Namespace, Topic};
 use wallcast_core::history::{self, Span};
 use wallcast_core::hub::{Hub, Session};
 use wallcast_core::ids::{ConnectionId, RoomName};
 use wallcast_core::store::{Store, StoreError, WriteTx};
 
-/// Rooms that one session may be in.
+pub use rows::area_by_number;
+
+/// The most rooms that one session may be in.
 pub const MAX_ROOMS: usize = 64;
 
-/// A room as a peer names it.
+/// A room as a client's message or an API request refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoomNamed {
-    /// By name.
+pub enum RoomRef {
     Name(RoomName),
-    /// By an area's integer id (seed 1).
+    /// An area's integer id.
     Number(i64),
 }
 
-/// Why a room was not entered.
 #[derive(Debug, thiserror::Error)]
 pub enum RoomError {
-    /// It is not the principal's, or not there: nothing tells which.
+    /// The principal may not join the room, or the room does not exist. The error does not say which, so that
+    /// nobody can probe for rooms.
     #[error("You may not enter this room")]
     Forbidden,
     /// The session is in [`MAX_ROOMS`] already.
     #[error("A session may be in 64 rooms; leave one first")]
     TooMany,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -51,70 +51,21 @@ impl From<rusqlite::Error> for RoomError {
     }
 }
 
-/// What happened to an area, in seed 1's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoomAction {
-    /// It is new.
-    Created,
-    /// Name or entities changed.
-    Updated,
-    /// It is gone.
-    Deleted,
-}
-
-impl RoomAction {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Deleted => "deleted",
-        }
-    }
-}
-
-/// Tells `room_updated` (seed 1): of a change whoever is in the area's room, which costs nothing
-/// while nobody is; of a room that comes or goes every admin and whoever has the area.
-///
-/// # Errors
-/// SQLite's.
-pub fn tell(tx: &mut WriteTx<'_>, area: &Area, action: RoomAction) -> rusqlite::Result<()> {
-    let topics = match action {
-        RoomAction::Updated => match Topic::room(Namespace::Main, area.id.as_str()) {
-            Some(room) if history::is_anyone_in(tx.connection(), &room)? => vec![room],
-            _ => return Ok(()),
-        },
-        RoomAction::Created | RoomAction::Deleted => {
-            vec![Topic::Area(area.id.clone()), Topic::Admins]
-        }
-    };
-    let data = json!({
-        "room_id": area.room_id,
-        "room_name": area.name,
-        "action": action.as_str(),
-    });
-    tx.publish(NewEvent::new(EventType::ROOM_UPDATED, &data, topics))?;
-    Ok(())
-}
-
-/// Remembers of a session with rooms whether it is open or when it ended. Asks the hub on the
-/// writer's thread, so that an end and a recovery may be noted in either order.
-pub async fn note_session(store: Store, hub: Arc<Hub>, id: ConnectionId) {
-    let noted = store.write(move |tx| {
+/// Stores whether a session with rooms is open or when it ended. The writer thread asks the hub for the current state,
+/// so it does not matter in which order the end of a session and its recovery are recorded.
+pub async fn record_session_state(store: Store, hub: Arc<Hub>, id: ConnectionId) {
+    let written = store.write(move |tx| {
         let ended = hub.session(&id).is_none().then(|| tx.now());
         history::set_session_end(tx.connection(), &id, ended)?;
         Ok::<_, StoreError>(())
     });
-    if let Err(error) = noted.await {
-        // The next start counts it as ended.
-        tracing::debug!(%error, "whether a session with rooms is open was not stored");
+    if let Err(error) = written.await {
+        // The next start marks the session as ended.
+        tracing::debug!(%error, "cannot store the state of a session with rooms");
     }
 }
 
-/// Counts sessions that a kill cut off as ended now; writes only if there are any.
-///
-/// # Errors
-/// The store's.
+/// Marks sessions that were open when the process was killed as ended now. Without any it writes nothing.
 pub async fn end_cut_off_sessions(store: &Store) -> Result<(), StoreError> {
     let is_any = store
         .read(|db| Ok::<_, StoreError>(history::was_any_session_cut_off(db)?))
@@ -130,17 +81,14 @@ pub async fn end_cut_off_sessions(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A principal loses a room with all its sessions, in every namespace, unless it may still enter it
-/// for another reason: an area may be its kiosk as well. Call after the change.
-///
-/// # Errors
-/// SQLite's.
+/// Removes all sessions of a principal from a room, in every namespace, if it may no longer join it: an area's id can
+/// also be the client's kiosk. The caller must have written the change to assignments or kiosk before.
 pub fn expel(tx: &mut WriteTx<'_>, subject: &Subject, room: &str) -> rusqlite::Result<()> {
-    // What is no room's name was never entered.
+    // Nobody can have joined a room whose name is not valid.
     let Ok(name) = room.parse::<RoomName>() else {
         return Ok(());
     };
-    if !may_enter(tx.connection(), subject, &name)? {
+    if !may_join(tx.connection(), subject, &name)? {
         for namespace in Namespace::ALL {
             tx.expel(subject.clone(), Topic::Room(namespace, name.clone()));
         }
@@ -148,14 +96,14 @@ pub fn expel(tx: &mut WriteTx<'_>, subject: &Subject, room: &str) -> rusqlite::R
     Ok(())
 }
 
-/// Has a session enter a room of its namespace, if its principal may.
+/// Joins a session to a room of its namespace. A session that is in the room already stays in it.
 ///
 /// # Errors
-/// [`RoomError`].
-pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Result<(), RoomError> {
+/// [`RoomError::Forbidden`] and [`RoomError::TooMany`].
+pub fn join(tx: &mut WriteTx<'_>, session: &Session, room: &RoomRef) -> Result<(), RoomError> {
     let db = tx.connection();
     let name = resolve(db, room)?.ok_or(RoomError::Forbidden)?;
-    if !may_enter(db, session.subject(), &name)? {
+    if !may_join(db, session.subject(), &name)? {
         return Err(RoomError::Forbidden);
     }
     let topic = Topic::Room(session.namespace(), name);
@@ -171,11 +119,8 @@ pub fn enter(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
     Ok(())
 }
 
-/// Has a session leave a room of its namespace; one in which it is not is left already.
-///
-/// # Errors
-/// [`RoomError::Store`].
-pub fn leave(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Result<(), RoomError> {
+/// Removes a session from a room of its namespace. It succeeds also if the session is not in the room.
+pub fn leave(tx: &mut WriteTx<'_>, session: &Session, room: &RoomRef) -> Result<(), RoomError> {
     if let Some(name) = resolve(tx.connection(), room)? {
         let topic = Topic::Room(session.namespace(), name);
         tx.leave_room(session.in_room(topic));
@@ -183,11 +128,8 @@ pub fn leave(tx: &mut WriteTx<'_>, session: &Session, room: &RoomNamed) -> Resul
     Ok(())
 }
 
-/// Has a session take over the rooms of an old one of the same principal, as in `resume`: it hears
-/// what was told there meanwhile, and what comes.
-///
-/// # Errors
-/// The store's.
+/// Moves the rooms of an earlier session of the same principal to `session`, as `resume` does. The session's history
+/// then includes the events published to those rooms in between.
 pub fn take_over(
     tx: &mut WriteTx<'_>,
     session: &Session,
@@ -201,17 +143,17 @@ pub fn take_over(
     Ok(())
 }
 
-fn resolve(db: &Connection, room: &RoomNamed) -> rusqlite::Result<Option<RoomName>> {
+fn resolve(db: &Connection, room: &RoomRef) -> rusqlite::Result<Option<RoomName>> {
     match room {
-        RoomNamed::Name(name) => Ok(Some(name.clone())),
-        RoomNamed::Number(number) => {
-            let area: Option<Area> = areas::find_by_room(db, *number)?;
-            Ok(area.and_then(|area| area.id.as_str().parse().ok()))
+        RoomRef::Name(name) => Ok(Some(name.clone())),
+        RoomRef::Number(number) => {
+            let area = area_by_number(db, *number)?;
+            Ok(area.and_then(|id| id.as_str().parse().ok()))
         }
     }
 }
 
-impl FromField for RoomNamed {
+impl FromField for RoomRef {
     fn from_field(value: serde_json::Value) -> Result<Self, String> {
         match value.as_i64() {
             Some(number) => Ok(Self::Number(number)),
@@ -220,26 +162,15 @@ impl FromField for RoomNamed {
     }
 }
 
-/// Whether `subject` may enter a room (contract 4.5): an admin any, a client those of its areas
-/// and its kiosk's.
-///
-/// # Errors
-/// SQLite's.
-pub fn may_enter(
+/// Whether `subject` may join a room: an admin any, a client those of its areas and its kiosk, others none.
+pub fn may_join(
     connection: &Connection,
     subject: &Subject,
     room: &RoomName,
 ) -> rusqlite::Result<bool> {
     match subject {
         Subject::Admin(_) => Ok(true),
-        Subject::Client(id) => {
-            let has_area = match room.as_str().parse() {
-                Ok(area) => areas::is_assigned(connection, &area, id)?,
-                Err(_) => false,
-            };
-            let is_own = |client: Client| client.kiosk().as_str() == room.as_str();
-            Ok(has_area || clients::find(connection, id)?.is_some_and(is_own))
-        }
+        Subject::Client(id) => rows::is_room_of_client(connection, room, id),
         Subject::User(_) | Subject::Pairing(_) => Ok(false),
     }
 }
@@ -253,7 +184,6 @@ mod tests {
     use wallcast_core::ids::UserId;
     use wallcast_core::store::DataFolder;
 
-    /// Whether the session counts as ended.
     async fn has_ended(store: &Store) -> bool {
         let read = store.read(|db| {
             let ended: bool = db.query_row(
@@ -267,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_that_came_back_counts_as_open_however_late_its_end_is_noted() {
+    async fn late_end_of_recovered_session_keeps_it_open() {
         let folder = tempfile::tempdir().unwrap();
         let held = DataFolder::claim(folder.path()).unwrap();
         let hub = Arc::new(Hub::new());
@@ -284,25 +214,29 @@ mod tests {
             hub.register(session.clone(), &[], &[], usize::MAX);
             session
         };
-        let note = || note_session(store.clone(), hub.clone(), "conn_1".parse().unwrap());
+        let record_state =
+            || record_session_state(store.clone(), hub.clone(), "conn_1".parse().unwrap());
 
         let first = open();
-        let entering = first.clone();
-        let entered =
-            store.write(move |tx| enter(tx, &entering, &RoomNamed::Name("any".parse().unwrap())));
-        entered.await.unwrap();
+        let joining = first.clone();
+        let joined =
+            store.write(move |tx| join(tx, &joining, &RoomRef::Name("any".parse().unwrap())));
+        joined.await.unwrap();
         assert!(hub.is_in_rooms(&first) && !has_ended(&store).await);
 
         hub.unregister(&first);
-        note().await;
+        record_state().await;
         assert!(has_ended(&store).await);
         let again = open();
-        note().await;
-        assert!(!has_ended(&store).await, "it is open again");
-        note().await;
-        assert!(!has_ended(&store).await, "the old end comes late");
+        record_state().await;
+        assert!(!has_ended(&store).await, "the session is open again");
+        record_state().await;
+        assert!(
+            !has_ended(&store).await,
+            "the first session's end is recorded late"
+        );
         hub.unregister(&again);
-        note().await;
+        record_state().await;
         assert!(has_ended(&store).await);
         let spans = store.read(|db| {
             let id = "conn_1".parse().unwrap();

@@ -1,8 +1,8 @@
-//! The SQL of tokens and session ids.
+//! SQL of tokens and session ids.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{PairingAnswer, Standing, Token};
+use super::token::{ActiveToken, PairingAnswer, Token};
 use wallcast_core::auth::{Role, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{Jti, PairingId};
@@ -36,7 +36,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
         tenant_id: row.get(6)?,
         issued_at: row.get(7)?,
         expires_at: row.get(8)?,
-        stands_until: row.get(9)?,
+        valid_until: row.get(9)?,
         revoked_at: row.get(10)?,
         first_used_at: row.get(11)?,
         created_by: row.get(12)?,
@@ -56,18 +56,12 @@ fn find_where(
         .optional()
 }
 
-/// The token of that identity, revoked or not.
-///
-/// # Errors
-/// SQLite's.
+/// The token may be revoked or expired.
 pub fn find(connection: &Connection, jti: &Jti) -> rusqlite::Result<Option<Token>> {
     find_where(connection, "jti = ?1", [jti])
 }
 
-/// The token behind a session id.
-///
-/// # Errors
-/// SQLite's.
+/// The token to which a session id is bound.
 pub fn find_by_session(
     connection: &Connection,
     hash: &[u8; 32],
@@ -79,10 +73,7 @@ pub fn find_by_session(
     )
 }
 
-/// The answer to a pairing, while it may still be asked for.
-///
-/// # Errors
-/// SQLite's.
+/// The token that completed a pairing, while the tablet may still ask for it again.
 pub fn find_unused_by_pairing(
     connection: &Connection,
     pairing: &PairingId,
@@ -95,10 +86,7 @@ pub fn find_unused_by_pairing(
     )
 }
 
-/// The answer to a code and claim, while it may still be asked for.
-///
-/// # Errors
-/// SQLite's.
+/// The token that completed the pairing with this code and claim, while the tablet may still ask for it again.
 pub fn find_by_claim(
     connection: &Connection,
     claim_hash: &[u8; 32],
@@ -111,11 +99,7 @@ pub fn find_by_claim(
     )
 }
 
-/// Tokens from newest to oldest, at most `limit`, after the one named by `after` (its issue time
-/// and identity).
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` tokens from newest to oldest, starting after the one with the issue time and `jti` of `after`.
 pub fn page(
     connection: &Connection,
     after: Option<&(i64, String)>,
@@ -131,12 +115,9 @@ pub fn page(
         .collect()
 }
 
-/// Every token that is neither revoked nor expired, from newest to oldest. It also reads a database
-/// of an older schema, such as a backup before its first start.
-///
-/// # Errors
-/// SQLite's.
-pub fn standing(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Standing>> {
+/// Every active token from newest to oldest. The query works with every schema version, because it also reads a
+/// restored backup before the first start has migrated it.
+pub fn active(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<ActiveToken>> {
     connection
         .prepare(
             "SELECT jti, role, subject, name, min(expires_at, stands_until) FROM tokens
@@ -144,7 +125,7 @@ pub fn standing(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec
              ORDER BY issued_at DESC, jti DESC",
         )?
         .query_map([now], |row| {
-            Ok(Standing {
+            Ok(ActiveToken {
                 jti: row.get(0)?,
                 role: row.get(1)?,
                 subject: row.get(2)?,
@@ -155,11 +136,8 @@ pub fn standing(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec
         .collect()
 }
 
-/// Whether any token of a principal stands.
-///
-/// # Errors
-/// SQLite's.
-pub fn has_standing(
+/// Whether a principal has a token that is neither revoked nor expired.
+pub fn has_active(
     connection: &Connection,
     subject: &Subject,
     now: Timestamp,
@@ -174,11 +152,8 @@ pub fn has_standing(
         })
 }
 
-/// Since when a principal has tokens, as far as they are kept.
-///
-/// # Errors
-/// SQLite's.
-pub fn known_since(
+/// The issue time of the oldest token of a principal that is still in the database.
+pub fn first_issued_at(
     connection: &Connection,
     subject: &Subject,
 ) -> rusqlite::Result<Option<Timestamp>> {
@@ -206,7 +181,7 @@ pub(super) fn insert(connection: &Connection, token: &Token) -> rusqlite::Result
             token.tenant_id,
             token.issued_at,
             token.expires_at,
-            token.stands_until,
+            token.valid_until,
             token.revoked_at,
             token.first_used_at,
             token.created_by,
@@ -252,8 +227,8 @@ pub(super) fn revoke_all(
     Ok(())
 }
 
-/// The token stands until then, and `successor` in its place.
-pub(super) fn supersede(
+/// Shortens the validity of a refreshed token and links the token that replaces it.
+pub(super) fn set_successor(
     connection: &Connection,
     jti: &Jti,
     until: Timestamp,
@@ -265,7 +240,7 @@ pub(super) fn supersede(
     Ok(())
 }
 
-/// Binds a session id to a token, and lets go of its oldest ones beyond `keep`.
+/// Binds a session id to a token and deletes the oldest ones beyond `keep`.
 pub(super) fn insert_session(
     connection: &Connection,
     hash: &[u8; 32],
@@ -286,7 +261,7 @@ pub(super) fn insert_session(
     Ok(())
 }
 
-/// Every session id of one token goes on with another.
+/// Binds every session id of one token to another.
 pub(super) fn move_sessions(connection: &Connection, old: &Jti, new: &Jti) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE auth_sessions SET jti = ?2 WHERE jti = ?1")?
@@ -301,8 +276,8 @@ pub(super) fn delete_session(connection: &Connection, hash: &[u8; 32]) -> rusqli
     Ok(())
 }
 
-/// Forgets at most `at_most` tokens that ended before then, with their session ids.
-pub(super) fn forget_ended(
+/// The session ids are deleted by the foreign key.
+pub(super) fn delete_ended(
     connection: &Connection,
     before: Timestamp,
     at_most: usize,

@@ -1,7 +1,7 @@
 //! One table over every role and every kind of topic: who hears, who may enter, who may join.
 
 use crate::clients::may_join;
-use crate::rooms::may_enter;
+use crate::rooms::may_join as may_join_room;
 use crate::{areas, clients};
 use std::sync::Arc;
 use wallcast_core::ids::{OrganizationId, RoomName};
@@ -169,8 +169,9 @@ async fn each_role_enters_its_rooms_and_joins_its_organisation_and_no_others() {
     ];
     for (name, expected) in rooms {
         let room: RoomName = house.named(name).parse().unwrap();
-        let enters =
-            move |db: &Connection, principal: &Principal| may_enter(db, &principal.subject, &room);
+        let enters = move |db: &Connection, principal: &Principal| {
+            may_join_room(db, &principal.subject, &room)
+        };
         house.row(name, expected, enters).await;
     }
     #[rustfmt::skip]
