@@ -10,7 +10,7 @@ use crate::expiry::Expiry;
 use crate::home::HomeAssistant;
 use crate::http::{ListenerKind, Request};
 use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimit};
-use crate::pairing::Pairings;
+use crate::pairing::PairingRegistry;
 use crate::system::{System, SystemHealth};
 use crate::tokens::FirstUseTimes;
 use local_tls::Certificates;
@@ -32,7 +32,7 @@ pub struct App {
     /// Signs tokens.
     pub signer: Signer,
     /// Pairings that wait.
-    pub pairings: Arc<Pairings>,
+    pub pairings: Arc<PairingRegistry>,
     /// When tokens were first used.
     pub first_uses: Arc<FirstUseTimes>,
     /// How far tablets are.

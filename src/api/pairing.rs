@@ -11,7 +11,10 @@ use crate::app::App;
 use crate::clients::{self, ClientError};
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use crate::pairing::registry::{self, RegistryFull};
-use crate::pairing::{Guess, Issuer, PairingError, Tablet, Terms, Waiting, events, expiry};
+use crate::pairing::{
+    ClientSettings, DeviceInfo, PairingError, PairingRequest, RedeemResult, TokenIssuer, events,
+    expiry,
+};
 use crate::tokens::{self, PairingAnswer};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::{Claims, Role, Subject};
@@ -59,7 +62,7 @@ pub(super) async fn request(app: Arc<App>, request: Request) -> Result<Reply, Ap
     let ttl = app.pairing_ttl_seconds();
     let waiting = app
         .pairings
-        .wait(tablet, request.peer().address, now, ttl)?;
+        .open_request(tablet, request.peer().address, now, ttl)?;
     let token = app
         .signer
         .sign(&Claims {
@@ -80,7 +83,7 @@ pub(super) async fn request(app: Arc<App>, request: Request) -> Result<Reply, Ap
         Ok::<_, ApiError>(())
     });
     if let Err(error) = told.await {
-        app.pairings.forget(&waiting.id);
+        app.pairings.remove_request(&waiting.id);
         return Err(error);
     }
     tracing::info!(pairing = %waiting.id, from = %request.peer().shown(), "a tablet asks to be paired");
@@ -98,15 +101,15 @@ pub(super) async fn request(app: Arc<App>, request: Request) -> Result<Reply, Ap
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<(i64, String)> = page::cursor(&request)?;
-    let key = |waiting: &Waiting| (waiting.created_at.unix_ms(), waiting.id.to_string());
-    let mut open = app.pairings.open(Timestamp::now());
+    let key = |waiting: &PairingRequest| (waiting.created_at.unix_ms(), waiting.id.to_string());
+    let mut open = app.pairings.open_requests(Timestamp::now());
     open.retain(|waiting| after.as_ref().is_none_or(|after| key(waiting) > *after));
     Ok(page::reply("requests", open, limit, key, |waiting| {
         show(&waiting)
     }))
 }
 
-fn show(waiting: &Waiting) -> Value {
+fn show(waiting: &PairingRequest) -> Value {
     let status = if waiting.denied.is_some() {
         "denied"
     } else {
@@ -116,8 +119,8 @@ fn show(waiting: &Waiting) -> Value {
         "pairingId": waiting.id,
         "status": status,
         "code": waiting.code,
-        "name": waiting.tablet.name,
-        "platform": waiting.tablet.platform,
+        "name": waiting.device.name,
+        "platform": waiting.device.platform,
         "address": waiting.address,
         "createdAt": waiting.created_at,
         "expiresAt": waiting.expires_at,
@@ -144,7 +147,7 @@ pub(super) async fn poll(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let signer = app.signer.clone();
     let completed = app
         .store
-        .read(move |db| crate::pairing::granted(db, &signer, &id, Timestamp::now()))
+        .read(move |db| crate::pairing::find_completed(db, &signer, &id, Timestamp::now()))
         .await?
         .ok_or_else(|| ApiError::not_found("pairing"))?;
     let mut answer = if is_own {
@@ -160,8 +163,8 @@ pub(super) async fn poll(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
 /// `POST /api/pairing/requests/{id or code}/approve`
 pub(super) async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
-    let terms = Terms {
-        revives: true,
+    let terms = ClientSettings {
+        reactivate: true,
         ..terms(&mut request.fields()?)?
     };
     let waiting = take(&app, &request)?;
@@ -170,7 +173,7 @@ pub(super) async fn approve(app: Arc<App>, request: Request) -> Result<Reply, Ap
         until: waiting.expires_at,
         claim_hash: None,
     };
-    let (issuer, tablet) = (app.issuer(), waiting.tablet.clone());
+    let (issuer, tablet) = (app.issuer(), waiting.device.clone());
     let house = app.clone();
     let granted = request
         .write(&app.store, move |tx| {
@@ -184,11 +187,11 @@ pub(super) async fn approve(app: Arc<App>, request: Request) -> Result<Reply, Ap
         .await;
     match granted {
         Ok(reply) => {
-            app.pairings.forget(&waiting.id);
+            app.pairings.remove_request(&waiting.id);
             Ok(reply)
         }
         Err(error) => {
-            app.pairings.put_back(waiting);
+            app.pairings.release(waiting);
             Err(error.into())
         }
     }
@@ -229,7 +232,7 @@ pub(super) async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
         })
         .await;
     let denied = told.is_ok().then_some(reason);
-    app.pairings.put_back(Waiting { denied, ..waiting });
+    app.pairings.release(PairingRequest { denied, ..waiting });
     told
 }
 
@@ -250,7 +253,7 @@ pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiE
     let terms = app.store.read(move |db| checked(db, terms)).await?;
     let offer = app
         .pairings
-        .offer(terms, actor.clone(), Timestamp::now(), ttl)?;
+        .create_code(terms, actor.clone(), Timestamp::now(), ttl)?;
     let id = offer.id.clone();
     app.store
         .write(move |tx| {
@@ -258,7 +261,7 @@ pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiE
             Ok::<_, ApiError>(())
         })
         .await
-        .inspect_err(|_| app.pairings.withdraw(&offer.id))?;
+        .inspect_err(|_| app.pairings.remove_code(&offer.id))?;
     let url = format!("{}/pair#{}", app.public_url(&request), offer.code);
     Ok(Reply::created(&json!({
         "pairingId": offer.id,
@@ -271,9 +274,9 @@ pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiE
 
 /// An offer's terms if everything that they name is there. A client that is inactive already is
 /// offered knowingly.
-fn checked(db: &Connection, mut terms: Terms) -> Result<Terms, PairingError> {
+fn checked(db: &Connection, mut terms: ClientSettings) -> Result<ClientSettings, PairingError> {
     if let Some(id) = &terms.client_id {
-        terms.revives = !clients::expect(db, id)?.is_active;
+        terms.reactivate = !clients::expect(db, id)?.is_active;
     }
     for id in terms.area_ids.iter().flatten() {
         if crate::areas::find(db, id)?.is_none() {
@@ -299,7 +302,7 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
         ));
     }
     let claim_hash =
-        claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", registry::normal(&code))));
+        claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", registry::normalize_code(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
     let taken = Arc::new(Mutex::new(None));
@@ -310,29 +313,33 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
         .write(move |tx| {
             let now = tx.now();
             if let Some(hash) = &claim_hash
-                && let Some(completed) =
-                    crate::pairing::granted_to_claim(tx.connection(), &issuer.signer, hash, now)?
+                && let Some(completed) = crate::pairing::find_completed_by_claim(
+                    tx.connection(),
+                    &issuer.signer,
+                    hash,
+                    now,
+                )?
             {
                 return Ok(Ok(completed));
             }
             let guess = pairings.redeem(&code, address, now);
             *taking.lock().unwrap_or_else(PoisonError::into_inner) = Some(guess.clone());
             match guess {
-                Guess::TooMany(wait) => {
+                RedeemResult::RateLimited(wait) => {
                     Ok(Err(ApiError::too_many("Too many wrong codes; wait", wait)))
                 }
-                Guess::Wrong(died) => {
-                    expiry::tell(tx, &died)?;
+                RedeemResult::Rejected(died) => {
+                    expiry::publish_ended(tx, &died)?;
                     Ok(Err(invalid_code()))
                 }
-                Guess::Right(offer) => {
+                RedeemResult::Accepted(offer) => {
                     let answer = PairingAnswer {
                         id: offer.id.clone(),
                         until: offer.expires_at,
                         claim_hash,
                     };
-                    let by = offer.offered_by;
-                    let Some(terms) = still_there(tx.connection(), offer.terms)? else {
+                    let by = offer.created_by;
+                    let Some(terms) = still_there(tx.connection(), offer.settings)? else {
                         return Ok(Err(invalid_code()));
                     };
                     let completed = crate::pairing::grant(tx, &issuer, answer, terms, tablet, &by)?;
@@ -346,7 +353,7 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
         .inspect_err(|_: &PairingError| {
             let guess = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(guess) = guess {
-                app.pairings.take_back(guess);
+                app.pairings.undo_redeem(guess);
             }
         })?;
     match outcome {
@@ -363,9 +370,12 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
 
 /// An offer's terms without areas that were deleted meanwhile; none when its client was, or was
 /// made inactive since.
-fn still_there(db: &Connection, mut terms: Terms) -> Result<Option<Terms>, PairingError> {
+fn still_there(
+    db: &Connection,
+    mut terms: ClientSettings,
+) -> Result<Option<ClientSettings>, PairingError> {
     if let Some(id) = &terms.client_id
-        && !clients::find(db, id)?.is_some_and(|client| client.is_active || terms.revives)
+        && !clients::find(db, id)?.is_some_and(|client| client.is_active || terms.reactivate)
     {
         return Ok(None);
     }
@@ -389,9 +399,9 @@ fn invalid_code() -> ApiError {
     )
 }
 
-fn take(app: &App, request: &Request) -> Result<Waiting, ApiError> {
+fn take(app: &App, request: &Request) -> Result<PairingRequest, ApiError> {
     app.pairings
-        .take(request.parameter("id"), Timestamp::now())
+        .reserve(request.parameter("id"), Timestamp::now())
         .ok_or_else(|| ApiError::not_found("open pairing request"))
 }
 
@@ -405,7 +415,7 @@ fn record(
     audit::record(tx, actor, action, Some(id.as_str()), detail)
 }
 
-fn tablet(body: &mut Fields) -> Result<Tablet, ApiError> {
+fn tablet(body: &mut Fields) -> Result<DeviceInfo, ApiError> {
     let platform: Option<String> = body.optional("platform")?;
     if platform
         .as_ref()
@@ -416,21 +426,21 @@ fn tablet(body: &mut Fields) -> Result<Tablet, ApiError> {
             "platform has at most 100 characters and no control characters",
         ));
     }
-    Ok(Tablet {
+    Ok(DeviceInfo {
         name: body.optional("name")?,
         platform,
     })
 }
 
-fn terms(body: &mut Fields) -> Result<Terms, ApiError> {
-    Ok(Terms {
+fn terms(body: &mut Fields) -> Result<ClientSettings, ApiError> {
+    Ok(ClientSettings {
         name: body.optional("name")?,
         area_ids: body.optional("areaIds")?,
         organization_id: body.optional("organizationId")?,
         tenant_id: body.optional("tenantId")?,
         kiosk_id: body.optional("kioskId")?,
         client_id: body.optional("clientId")?,
-        revives: false,
+        reactivate: false,
     })
 }
 
@@ -448,8 +458,8 @@ fn qr_svg(url: &str) -> String {
 
 impl App {
     /// How a granted token is signed.
-    fn issuer(&self) -> Issuer {
-        Issuer {
+    fn issuer(&self) -> TokenIssuer {
+        TokenIssuer {
             signer: self.signer.clone(),
             ttl_seconds: self.client_token_seconds(),
         }

@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::error::AuthError;
-use crate::pairing::Pairings;
+use crate::pairing::PairingRegistry;
 use crate::{clients, tokens};
 use wallcast_core::auth::{Claims, Principal, Signer, Subject};
 use wallcast_core::clock::Timestamp;
@@ -85,7 +85,7 @@ pub(crate) fn present(signer: &Signer, credential: &Credential) -> Result<Presen
 /// Why not.
 pub(crate) fn authenticate(
     connection: &Connection,
-    pairings: &Pairings,
+    pairings: &PairingRegistry,
     presented: &Presented,
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
@@ -143,12 +143,12 @@ pub(crate) fn authenticate(
 /// A `pairingToken` stands while its request waits, or while its answer may still be asked for.
 fn pairing_grant(
     connection: &Connection,
-    pairings: &Pairings,
+    pairings: &PairingRegistry,
     id: wallcast_core::ids::PairingId,
     claims: &Claims,
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
-    let stands = pairings.is_waiting(&id, now)
+    let stands = pairings.has_request(&id, now)
         || tokens::find_unused_by_pairing(connection, &id, now)?.is_some();
     if !stands {
         return Err(AuthError::Expired);

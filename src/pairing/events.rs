@@ -1,26 +1,28 @@
-//! The events of pairing (contract section 5). A token is in one of them only, which is never
-//! stored and goes to the waiting tablet alone.
+//! Builds the events of pairing. Only `pairing_completed` to the waiting tablet carries a token, and that event is never
+//! stored.
 
 use serde_json::{Map, Value, json};
 
-use super::{Completed, Waiting};
+use super::completed::CompletedPairing;
+use super::registry::PairingRequest;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Announcement, EventType, NewEvent, Topic};
 use wallcast_core::ids::PairingId;
 
-pub(crate) fn requested(waiting: &Waiting) -> NewEvent {
+pub(crate) fn requested(request: &PairingRequest) -> NewEvent {
     let data = json!({
-        "pairingId": waiting.id,
-        "code": waiting.code,
-        "name": waiting.tablet.name,
-        "platform": waiting.tablet.platform,
-        "expiresAt": waiting.expires_at,
+        "pairingId": request.id,
+        "code": request.code,
+        "name": request.device.name,
+        "platform": request.device.platform,
+        "expiresAt": request.expires_at,
     });
     NewEvent::new(EventType::PAIRING_REQUESTED, &data, vec![Topic::Admins])
 }
 
+/// `data` is the tablet's answer, or what admins may see of it.
 pub(super) fn completed(
-    completed: &Completed,
+    completed: &CompletedPairing,
     now: Timestamp,
     mut data: Map<String, Value>,
     topic: Topic,
@@ -31,14 +33,15 @@ pub(super) fn completed(
     NewEvent::new(EventType::PAIRING_COMPLETED, &data, vec![topic])
 }
 
-pub(crate) fn ended(kind: EventType, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
+/// `pairing_denied` or `pairing_expired`.
+pub(crate) fn ended(event_type: EventType, id: &PairingId, reason: &str, topic: Topic) -> NewEvent {
     let data = json!({ "pairingId": id, "reason": reason });
-    NewEvent::new(kind, &data, vec![topic])
+    NewEvent::new(event_type, &data, vec![topic])
 }
 
-/// `wallcast_client_paired`, for Home Assistant's bus.
-pub(super) fn announced(completed: &Completed, now: Timestamp) -> Announcement {
-    let Completed { client, areas, .. } = completed;
+/// `wallcast_client_paired` for Home Assistant's event bus.
+pub(super) fn announcement(completed: &CompletedPairing, now: Timestamp) -> Announcement {
+    let CompletedPairing { client, areas, .. } = completed;
     let data = json!({
         "pairing_id": completed.pairing_id,
         "client_id": client.id,

@@ -1,29 +1,30 @@
-//! Ends what has waited too long, and tells admins and the waiting tablet.
+//! Ends pairings that have expired: notifies admins and closes the waiting tablet's sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Over, Pairings, events};
+use super::events;
+use super::registry::{EndedPairing, PairingRegistry};
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::event::{EventType, Topic};
 use wallcast_core::store::{Store, StoreError, WriteTx};
 
-/// The pause after a store that could not keep what was to be told.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// The pause after a failed write.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Serves for ever; asleep while nothing waits.
-pub async fn run(store: Store, pairings: Arc<Pairings>) {
+/// Never returns; sleeps until the next pairing expires.
+pub async fn run(store: Store, pairings: Arc<PairingRegistry>) {
     loop {
-        let over = pairings.take_over(Timestamp::now());
-        if !over.is_empty() {
-            let telling = over.clone();
-            let told = store.write(move |tx| Ok::<_, StoreError>(tell(tx, &telling)?));
-            if let Err(error) = told.await {
-                tracing::warn!(%error, "pairings that are over could not be told; trying again");
-                pairings.tell_later(over);
-                tokio::time::sleep(AGAIN_AFTER).await;
+        let ended = pairings.take_ended(Timestamp::now());
+        if !ended.is_empty() {
+            let written = ended.clone();
+            let written = store.write(move |tx| Ok::<_, StoreError>(publish_ended(tx, &written)?));
+            if let Err(error) = written.await {
+                tracing::warn!(%error, "cannot publish ended pairings; retrying");
+                pairings.requeue_ended(ended);
+                tokio::time::sleep(RETRY_AFTER).await;
                 continue;
             }
         }
@@ -41,20 +42,17 @@ pub async fn run(store: Store, pairings: Arc<Pairings>) {
     }
 }
 
-/// Tells that these pairings are over and closes the sockets that wait for them.
-///
-/// # Errors
-/// SQLite's.
-pub fn tell(tx: &mut WriteTx<'_>, over: &[Over]) -> rusqlite::Result<()> {
-    for Over { id, reason } in over {
+/// Publishes `pairing_expired` for these pairings and ends the sessions that wait for them.
+pub fn publish_ended(tx: &mut WriteTx<'_>, ended: &[EndedPairing]) -> rusqlite::Result<()> {
+    for EndedPairing { id, reason } in ended {
         tx.publish(events::ended(
             EventType::PAIRING_EXPIRED,
             id,
             reason,
             Topic::Admins,
         ))?;
-        let waiting = Topic::Pairing(id.clone());
-        let final_event = events::ended(EventType::PAIRING_EXPIRED, id, reason, waiting);
+        let topic = Topic::Pairing(id.clone());
+        let final_event = events::ended(EventType::PAIRING_EXPIRED, id, reason, topic);
         let filter = SessionFilter::Subject(Subject::Pairing(id.clone()));
         tx.end_sessions(filter, DisconnectReason::Unauthenticated, Some(final_event));
     }

@@ -1,63 +1,36 @@
-//! How a tablet becomes a client: it asks and an admin approves, or an admin offers a code and
-//! the tablet brings it (contract 6.2).
+//! Pairing: how a tablet becomes a client (`docs/protocol.md#pairing`).
 //!
-//! What is open lives in memory alone (`registry`). What was granted stands in the store as the claims
-//! of a token, so that a lost answer can be given again, byte for byte, until its first use.
+//! Either the tablet requests it and shows a code, and an admin approves or denies the request; or an admin creates a
+//! code of six digits, and the tablet redeems it. Open requests and codes live only in memory, in [`registry`], and are
+//! lost at a restart. A completed pairing is stored as the claims of its token: until the token's first use, a tablet
+//! that lost the answer can ask again and gets the same token.
 
+mod completed;
 pub(crate) mod events;
 pub mod expiry;
 pub(crate) mod registry;
+mod settings;
 
 use rusqlite::Connection;
-use serde_json::{Map, Value, json};
 
-use crate::areas::{Area, AreaJson};
 use crate::clients::{self, Client, ClientError, ClientName, ClientPatch};
 use crate::tokens::{self, NewToken, PairingAnswer, Token};
 use wallcast_core::audit::Actor;
-use wallcast_core::auth::Signer;
+use wallcast_core::auth::{Signer, Subject};
 use wallcast_core::clock::Timestamp;
-use wallcast_core::event::Topic;
-use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, PairingId, TenantId};
+use wallcast_core::event::{NewEvent, Topic};
+use wallcast_core::ids::PairingId;
 use wallcast_core::store::{StoreError, WriteTx};
 
-pub use registry::{Guess, Offer, Over, Pairings, Waiting};
+pub use completed::CompletedPairing;
+pub use registry::{EndedPairing, PairingCode, PairingRegistry, PairingRequest, RedeemResult};
+pub use settings::{ClientSettings, DeviceInfo};
 
-/// What an admin decides of a new client; what is left out stays as it is, or empty.
-#[derive(Clone, Debug, Default)]
-pub struct Terms {
-    /// The client's name; else the tablet's own.
-    pub name: Option<ClientName>,
-    /// Its areas.
-    pub area_ids: Option<Vec<AreaId>>,
-    /// Its organisation.
-    pub organization_id: Option<OrganizationId>,
-    /// Its tenant.
-    pub tenant_id: Option<TenantId>,
-    /// Its kiosk.
-    pub kiosk_id: Option<KioskId>,
-    /// The client that this tablet was before.
-    pub client_id: Option<ClientId>,
-    /// Whether that client, if it is inactive, becomes active again: whoever decides knows it.
-    pub revives: bool,
-}
-
-/// What the tablet says of itself.
-#[derive(Clone, Debug, Default)]
-pub struct Tablet {
-    /// A name for itself.
-    pub name: Option<ClientName>,
-    /// What it is: at most 100 characters.
-    pub platform: Option<String>,
-}
-
-/// Why a pairing could not be granted.
 #[derive(Debug, thiserror::Error)]
 pub enum PairingError {
-    /// `clientId` or an area is unknown.
+    /// The settings name a client or an area that does not exist.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The token could not be signed.
     #[error("the token could not be signed: {0}")]
     Sign(#[from] jsonwebtoken::errors::Error),
 }
@@ -74,92 +47,48 @@ impl From<StoreError> for PairingError {
     }
 }
 
-/// A granted pairing, as its tablet is told of it.
+/// Signs the tokens of completed pairings.
 #[derive(Clone, Debug)]
-pub struct Completed {
-    /// Which pairing.
-    pub pairing_id: PairingId,
-    /// Who the tablet now is.
-    pub client: Client,
-    /// What it now has.
-    pub areas: Vec<Area>,
-    /// The signed token.
-    pub token: String,
-    /// When that ends.
-    pub expires_at: Timestamp,
-}
-
-impl Completed {
-    /// `{clientId, clientName, token, assignedAreas, expiresAt}`, what the tablet needs.
-    pub fn answer(&self) -> Map<String, Value> {
-        let mut answer = self.without_token();
-        answer.insert("token".to_owned(), self.token.as_str().into());
-        answer
-    }
-
-    /// The same as admins may see it.
-    pub(crate) fn without_token(&self) -> Map<String, Value> {
-        let areas = self
-            .areas
-            .iter()
-            .cloned()
-            .map(AreaJson::for_client)
-            .collect::<Vec<_>>();
-        let shown = json!({
-            "clientId": self.client.id,
-            "clientName": self.client.name,
-            "assignedAreas": areas,
-            "expiresAt": self.expires_at,
-        });
-        match shown {
-            Value::Object(object) => object,
-            _ => Map::new(),
-        }
-    }
-}
-
-/// How a granted token is signed and for how long it stands.
-#[derive(Clone, Debug)]
-pub struct Issuer {
-    /// The house's signer.
+pub struct TokenIssuer {
     pub signer: Signer,
-    /// The token's life in seconds (`client_token_days`).
+    /// From the option `client_token_days`.
     pub ttl_seconds: i64,
 }
 
-/// Makes the tablet a client, or the old client again (active again, if the terms say so), and tells the waiting tablet and admins.
+/// Completes a pairing: creates a client, or pairs an existing one again, issues its token, and notifies the waiting
+/// tablet, admins and Home Assistant. Pairing a client again revokes its earlier tokens.
 ///
 /// # Errors
-/// [`PairingError`].
+/// [`PairingError`] if the settings name an unknown client or area, or signing fails.
 pub fn grant(
     tx: &mut WriteTx<'_>,
-    issuer: &Issuer,
+    issuer: &TokenIssuer,
     answer: PairingAnswer,
-    terms: Terms,
-    tablet: Tablet,
+    settings: ClientSettings,
+    device: DeviceInfo,
     actor: &Actor,
-) -> Result<Completed, PairingError> {
-    let id = match &terms.client_id {
+) -> Result<CompletedPairing, PairingError> {
+    let id = match &settings.client_id {
         Some(id) => clients::revoke(tx, id, "paired again", actor)?.id,
         None => {
-            let name = terms.name.clone().or(tablet.name);
+            let name = settings.name.clone().or(device.name);
             clients::create(tx, name.unwrap_or_else(ClientName::unnamed), None)?.id
         }
     };
     let patch = ClientPatch {
-        name: terms.name,
-        is_active: terms.revives.then_some(true),
-        organization_id: terms.organization_id.map(Some),
-        tenant_id: terms.tenant_id.map(Some),
-        kiosk_id: terms.kiosk_id.map(Some),
+        name: settings.name,
+        is_active: settings.reactivate.then_some(true),
+        organization_id: settings.organization_id.map(Some),
+        tenant_id: settings.tenant_id.map(Some),
+        kiosk_id: settings.kiosk_id.map(Some),
     };
-    let client = clients::change(tx, &id, patch, tablet.platform)?;
-    if let Some(area_ids) = &terms.area_ids {
+    let client = clients::change(tx, &id, patch, device.platform)?;
+    if let Some(area_ids) = &settings.area_ids {
         clients::set_areas(tx, &id, area_ids)?;
     }
     let pairing_id = answer.id.clone();
     let new = NewToken {
-        subject: wallcast_core::auth::Subject::Client(id),
+        subject: Subject::Client(id),
         name: client.name.as_str().to_owned(),
         ttl_seconds: issuer.ttl_seconds,
         email: None,
@@ -175,57 +104,49 @@ pub fn grant(
         completed.without_token(),
         Topic::Admins,
     ))?;
-    tx.announce(events::announced(&completed, now));
-    let waiting = Topic::Pairing(pairing_id);
-    tx.tell(events::completed(
-        &completed,
-        now,
-        completed.answer(),
-        waiting,
-    ));
+    tx.announce(events::announcement(&completed, now));
+    tx.tell(completed_event(&completed, now));
     Ok(completed)
 }
 
-/// The answer of a pairing that was granted and whose token was not used yet.
-///
-/// # Errors
-/// [`PairingError`].
-pub fn granted(
+/// The completed pairing with this id, as long as its token is unused.
+pub fn find_completed(
     db: &Connection,
     signer: &Signer,
     id: &PairingId,
     now: Timestamp,
-) -> Result<Option<Completed>, PairingError> {
+) -> Result<Option<CompletedPairing>, PairingError> {
     match tokens::find_unused_by_pairing(db, id, now)? {
-        Some(token) => again(db, signer, &token).map(Some),
+        Some(token) => completed_from(db, signer, &token).map(Some),
         None => Ok(None),
     }
 }
 
-/// The answer that the same code and claim got before.
-///
-/// # Errors
-/// [`PairingError`].
-pub fn granted_to_claim(
+/// The pairing that this code and claim completed before, as long as its token is unused.
+pub fn find_completed_by_claim(
     db: &Connection,
     signer: &Signer,
     claim_hash: &[u8; 32],
     now: Timestamp,
-) -> Result<Option<Completed>, PairingError> {
+) -> Result<Option<CompletedPairing>, PairingError> {
     match tokens::find_by_claim(db, claim_hash, now)? {
-        Some(token) => again(db, signer, &token).map(Some),
+        Some(token) => completed_from(db, signer, &token).map(Some),
         None => Ok(None),
     }
 }
 
-fn again(db: &Connection, signer: &Signer, token: &Token) -> Result<Completed, PairingError> {
+fn completed_from(
+    db: &Connection,
+    signer: &Signer,
+    token: &Token,
+) -> Result<CompletedPairing, PairingError> {
     let unknown = || PairingError::from(ClientError::UnknownClient);
     let pairing_id = token
         .pairing
         .as_ref()
         .map(|answer| answer.id.clone())
         .ok_or_else(unknown)?;
-    let wallcast_core::auth::Subject::Client(id) = &token.subject else {
+    let Subject::Client(id) = &token.subject else {
         return Err(unknown());
     };
     let client = clients::expect(db, id)?;
@@ -238,9 +159,9 @@ fn completed(
     pairing_id: &PairingId,
     client: Client,
     token: &Token,
-) -> Result<Completed, PairingError> {
+) -> Result<CompletedPairing, PairingError> {
     let found = clients::with_areas(db, client)?;
-    Ok(Completed {
+    Ok(CompletedPairing {
         pairing_id: pairing_id.clone(),
         client: found.client,
         areas: found.areas,
@@ -249,8 +170,8 @@ fn completed(
     })
 }
 
-/// The event that tells a waiting tablet of its grant, for a socket that opens late.
-pub fn completed_event(completed: &Completed, now: Timestamp) -> wallcast_core::event::NewEvent {
-    let waiting = Topic::Pairing(completed.pairing_id.clone());
-    events::completed(completed, now, completed.answer(), waiting)
+/// `pairing_completed` for the waiting tablet. A tablet that connects after the approval receives it as well.
+pub fn completed_event(completed: &CompletedPairing, now: Timestamp) -> NewEvent {
+    let topic = Topic::Pairing(completed.pairing_id.clone());
+    events::completed(completed, now, completed.answer(), topic)
 }

@@ -1,5 +1,7 @@
-//! The registry at which pairings wait: open requests of tablets and open codes of admins, in memory,
-//! with the limits that keep strangers from filling or guessing them.
+//! Open pairings: requests of tablets and codes of admins, held in memory.
+//!
+//! Anybody in the network can request a pairing or try a code, so the registry limits the number of open requests per
+//! address and in all, and the number of wrong codes (`docs/protocol.md#pairing`).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -9,393 +11,385 @@ use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 
-use super::{Tablet, Terms};
+use super::settings::{ClientSettings, DeviceInfo};
+use wallcast_core::audit::Actor;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{Jti, PairingId};
 use wallcast_core::limits::ConnectionLimits;
 use wallcast_core::random;
 
-/// Open requests of one address (contract 6.2).
-const OPEN_OF_ONE: usize = 3;
-/// Open requests in all (contract 6.2).
-const OPEN_IN_ALL: usize = 20;
-/// Open codes in all: far more than an admin needs at once.
-const OFFERS_IN_ALL: usize = 20;
-/// Wrong codes of one address within [`GUESS_WINDOW`] (contract 6.2).
-const WRONG_OF_ONE: usize = 5;
-/// Wrong codes in all since the oldest open code was made (contract 6.2).
-const WRONG_IN_ALL: usize = 20;
-/// How long an address's wrong codes are held against it.
-const GUESS_WINDOW_MS: i64 = 5 * 60 * 1000;
-/// Addresses whose wrong codes are remembered.
-const MAX_GUESSERS: usize = 4096;
-/// Letters and digits that nobody mistakes for one another.
+const MAX_REQUESTS_PER_ADDRESS: usize = 3;
+const MAX_REQUESTS: usize = 20;
+/// Far more than an admin needs at once.
+const MAX_CODES: usize = 20;
+/// An address that sends this many wrong codes within [`WRONG_CODE_WINDOW_MS`] must wait.
+const MAX_WRONG_PER_ADDRESS: usize = 5;
+/// This many wrong codes from all addresses since the oldest open code was created invalidate every open code. A code
+/// has only six digits, and an attacker may have many addresses.
+const MAX_WRONG: usize = 20;
+const WRONG_CODE_WINDOW_MS: i64 = 5 * 60 * 1000;
+/// The most addresses whose wrong codes are remembered, to bound memory.
+const MAX_ADDRESSES: usize = 4096;
+/// Without 0, O, 1, I and L, which people confuse.
 const CODE_ALPHABET: &[u8] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 
-/// A tablet that waits.
+/// A tablet's request, which waits for an admin's decision.
 #[derive(Clone, Debug)]
-pub struct Waiting {
-    /// Its pairing.
+pub struct PairingRequest {
     pub id: PairingId,
-    /// What it shows, `XXXX-XXXX`.
+    /// `XXXX-XXXX`; the tablet shows it, so that the admin approves the right request.
     pub code: String,
-    /// What it says of itself.
-    pub tablet: Tablet,
-    /// The identity of its `pairingToken`.
+    pub device: DeviceInfo,
+    /// The `jti` of the `pairingToken` with which the tablet waits.
     pub jti: Jti,
-    /// Where it asked from.
     pub address: Option<IpAddr>,
-    /// When it asked.
     pub created_at: Timestamp,
-    /// When it stops waiting.
     pub expires_at: Timestamp,
-    /// Why an admin refused it, once one has.
+    /// The reason, once an admin has denied the request.
     pub denied: Option<String>,
-    /// Whether an admin's decision is being written just now.
-    pub is_taken: bool,
+    /// Whether an admin's decision is being written.
+    pub is_reserved: bool,
 }
 
-/// A code that an admin offers.
+/// A code that an admin created for a tablet to redeem.
 #[derive(Clone, Debug)]
-pub struct Offer {
-    /// Its pairing.
+pub struct PairingCode {
     pub id: PairingId,
     /// Six digits.
     pub code: String,
-    /// What the admin decided beforehand.
-    pub terms: Terms,
-    /// Who offers it.
-    pub offered_by: wallcast_core::audit::Actor,
-    /// When it was made.
+    pub settings: ClientSettings,
+    pub created_by: Actor,
     pub created_at: Timestamp,
-    /// When it dies.
     pub expires_at: Timestamp,
 }
 
-/// A pairing that came to nothing.
+/// A request or code that ended without a paired client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Over {
-    /// Which one.
+pub struct EndedPairing {
     pub id: PairingId,
-    /// Why, in a word for programs.
+    /// The `reason` of the `pairing_expired` event.
     pub reason: &'static str,
 }
 
-/// What came of a brought code.
 #[derive(Clone, Debug)]
-pub enum Guess {
-    /// It is this offer, which is used up now.
-    Right(Box<Offer>),
-    /// It is none, or used, or expired: nobody learns which. These codes died of it.
-    Wrong(Vec<Over>),
-    /// This address has guessed too often.
-    TooMany(Duration),
+pub enum RedeemResult {
+    /// The code is right, and is used up now.
+    Accepted(Box<PairingCode>),
+    /// The code is wrong, used or expired; the answer must not say which. The wrong attempt invalidated these codes.
+    Rejected(Vec<EndedPairing>),
+    /// The address has sent too many wrong codes and must wait this long.
+    RateLimited(Duration),
 }
 
-/// Too many are open.
 #[derive(Debug)]
 pub struct RegistryFull(
-    /// How long to wait before asking again.
+    /// How long until a place becomes free.
     pub Duration,
 );
 
-/// The registry; share it by `Arc`.
+/// The open pairings; share it by `Arc`.
 #[derive(Debug, Default)]
-pub struct Pairings {
-    registry: Mutex<PairingRegistry>,
+pub struct PairingRegistry {
+    state: Mutex<RegistryState>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct PairingRegistry {
-    waiting: HashMap<PairingId, Waiting>,
-    offers: HashMap<PairingId, Offer>,
-    /// Off the registry, and nobody was told of it yet.
-    untold: Vec<Over>,
-    /// Wrong codes by address, and in all.
-    guesses: HashMap<IpAddr, VecDeque<Timestamp>>,
+struct RegistryState {
+    requests: HashMap<PairingId, PairingRequest>,
+    codes: HashMap<PairingId, PairingCode>,
+    /// Removed from the two maps, but their events are not published yet.
+    ended: Vec<EndedPairing>,
+    wrong_by_address: HashMap<IpAddr, VecDeque<Timestamp>>,
+    /// Wrong codes of all addresses.
     wrong: VecDeque<Timestamp>,
 }
 
-impl Pairings {
-    /// A tablet begins to wait.
+impl PairingRegistry {
+    /// Opens a request of a tablet.
     ///
     /// # Errors
-    /// [`RegistryFull`] beyond 3 of one address or 20 in all.
-    pub fn wait(
+    /// [`RegistryFull`] if 3 requests of the address, or 20 in all, are open.
+    pub fn open_request(
         &self,
-        tablet: Tablet,
+        device: DeviceInfo,
         address: Option<IpAddr>,
         now: Timestamp,
         ttl_seconds: i64,
-    ) -> Result<Waiting, RegistryFull> {
-        let mut registry = self.registry();
-        let mut open: Vec<_> = registry
-            .waiting
+    ) -> Result<PairingRequest, RegistryFull> {
+        let mut state = self.state();
+        let mut open: Vec<_> = state
+            .requests
             .values()
-            .filter(|w| w.is_open(now))
+            .filter(|request| request.is_open(now))
             .collect();
-        open.sort_by_key(|w| w.expires_at);
+        open.sort_by_key(|request| request.expires_at);
         let own: Vec<_> = open
             .iter()
-            .filter(|w| w.address.map(counted) == address.map(counted))
+            .filter(|request| request.address.map(rate_limit_key) == address.map(rate_limit_key))
             .collect();
         let first_free = match (own.first(), open.first()) {
-            (Some(own_first), _) if own.len() >= OPEN_OF_ONE => Some(own_first.expires_at),
-            (_, Some(first)) if open.len() >= OPEN_IN_ALL => Some(first.expires_at),
+            (Some(own_first), _) if own.len() >= MAX_REQUESTS_PER_ADDRESS => {
+                Some(own_first.expires_at)
+            }
+            (_, Some(first)) if open.len() >= MAX_REQUESTS => Some(first.expires_at),
             _ => None,
         };
         if let Some(at) = first_free {
             return Err(RegistryFull(until(now, at)));
         }
         let expires_at = now.plus_seconds(ttl_seconds).whole_seconds();
-        let code = fresh_code(
-            |code| registry.waiting.values().any(|w| w.code == code),
+        let code = unused_code(
+            |code| state.requests.values().any(|request| request.code == code),
             || {
-                let drawn = random::code(8, CODE_ALPHABET);
-                let (left, right) = drawn.split_at(4);
+                let letters = random::code(8, CODE_ALPHABET);
+                let (left, right) = letters.split_at(4);
                 format!("{left}-{right}")
             },
         );
-        let waiting = Waiting {
+        let request = PairingRequest {
             id: PairingId::random(),
             code,
-            tablet,
+            device,
             jti: Jti::random(),
             address,
             created_at: now,
             expires_at,
             denied: None,
-            is_taken: false,
+            is_reserved: false,
         };
-        registry.waiting.insert(waiting.id.clone(), waiting.clone());
-        drop(registry);
+        state.requests.insert(request.id.clone(), request.clone());
+        drop(state);
         self.changed.notify_one();
-        Ok(waiting)
+        Ok(request)
     }
 
-    /// Whether a pairing's token still opens anything here.
-    pub fn is_waiting(&self, id: &PairingId, now: Timestamp) -> bool {
-        self.registry()
-            .waiting
+    /// Whether the request exists, open or denied, so that its `pairingToken` is still accepted.
+    pub fn has_request(&self, id: &PairingId, now: Timestamp) -> bool {
+        self.state()
+            .requests
             .get(id)
-            .is_some_and(|w| w.expires_at > now)
+            .is_some_and(|request| request.expires_at > now)
     }
 
-    /// The request of that id, open or denied.
-    pub fn find(&self, id: &PairingId) -> Option<Waiting> {
-        self.registry().waiting.get(id).cloned()
+    /// The request may be open or denied.
+    pub fn find(&self, id: &PairingId) -> Option<PairingRequest> {
+        self.state().requests.get(id).cloned()
     }
 
-    /// Open requests, the oldest first.
-    pub fn open(&self, now: Timestamp) -> Vec<Waiting> {
-        let registry = self.registry();
-        let mut open: Vec<_> = registry
-            .waiting
+    /// Open requests, oldest first.
+    pub fn open_requests(&self, now: Timestamp) -> Vec<PairingRequest> {
+        let state = self.state();
+        let mut open: Vec<_> = state
+            .requests
             .values()
-            .filter(|w| w.is_open(now))
+            .filter(|request| request.is_open(now))
             .cloned()
             .collect();
         open.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         open
     }
 
-    /// Takes the open request of that id or code in hand, so that one admin alone decides it. It
-    /// stays on the registry, where its tablet finds it pending, until [`Self::put_back`] or
-    /// [`Self::forget`].
-    pub fn take(&self, id_or_code: &str, now: Timestamp) -> Option<Waiting> {
-        let mut registry = self.registry();
-        let code = normal(id_or_code);
-        let waiting = registry
-            .waiting
-            .values_mut()
-            .find(|w| w.is_open(now) && (w.id.as_str() == id_or_code || normal(&w.code) == code))?;
-        waiting.is_taken = true;
-        Some(waiting.clone())
+    /// Reserves the open request with this id or code, so that only one admin decides it. The tablet still sees it as
+    /// pending. The caller must call [`Self::release`] or [`Self::remove_request`] afterwards.
+    pub fn reserve(&self, id_or_code: &str, now: Timestamp) -> Option<PairingRequest> {
+        let mut state = self.state();
+        let code = normalize_code(id_or_code);
+        let request = state.requests.values_mut().find(|request| {
+            request.is_open(now)
+                && (request.id.as_str() == id_or_code || normalize_code(&request.code) == code)
+        })?;
+        request.is_reserved = true;
+        Some(request.clone())
     }
 
-    /// Clears a request off the registry: the store knows the rest, or nobody ever heard of it.
-    pub fn forget(&self, id: &PairingId) {
-        self.registry().waiting.remove(id);
+    /// Removes a request that was approved, or that could not be published.
+    pub fn remove_request(&self, id: &PairingId) {
+        self.state().requests.remove(id);
     }
 
-    /// Lays a request back, undecided or denied, so that its tablet can still ask.
-    pub fn put_back(&self, waiting: Waiting) {
-        let waiting = Waiting {
-            is_taken: false,
-            ..waiting
+    /// Ends a reservation. The tablet can then read that its request is still open, or denied.
+    pub fn release(&self, request: PairingRequest) {
+        let request = PairingRequest {
+            is_reserved: false,
+            ..request
         };
-        self.registry().waiting.insert(waiting.id.clone(), waiting);
+        self.state().requests.insert(request.id.clone(), request);
         self.changed.notify_one();
     }
 
-    /// An admin offers a code of six digits.
+    /// Creates a code of six digits.
     ///
     /// # Errors
-    /// [`RegistryFull`] beyond 20.
-    pub fn offer(
+    /// [`RegistryFull`] if 20 codes are open.
+    pub fn create_code(
         &self,
-        terms: Terms,
-        offered_by: wallcast_core::audit::Actor,
+        settings: ClientSettings,
+        created_by: Actor,
         now: Timestamp,
         ttl_seconds: i64,
-    ) -> Result<Offer, RegistryFull> {
-        let mut registry = self.registry();
-        registry.offers.retain(|_, offer| offer.expires_at > now);
-        if registry.offers.len() >= OFFERS_IN_ALL {
-            let first = registry
-                .offers
+    ) -> Result<PairingCode, RegistryFull> {
+        let mut state = self.state();
+        state.codes.retain(|_, code| code.expires_at > now);
+        if state.codes.len() >= MAX_CODES {
+            let first = state
+                .codes
                 .values()
-                .map(|o| o.expires_at)
+                .map(|code| code.expires_at)
                 .min()
                 .unwrap_or(now);
             return Err(RegistryFull(until(now, first)));
         }
-        let code = fresh_code(
-            |code| registry.offers.values().any(|offer| offer.code == code),
+        let code = unused_code(
+            |code| state.codes.values().any(|open| open.code == code),
             || random::code(6, b"0123456789"),
         );
-        let offer = Offer {
+        let code = PairingCode {
             id: PairingId::random(),
             code,
-            terms,
-            offered_by,
+            settings,
+            created_by,
             created_at: now,
             expires_at: now.plus_seconds(ttl_seconds).whole_seconds(),
         };
-        registry.offers.insert(offer.id.clone(), offer.clone());
-        drop(registry);
+        state.codes.insert(code.id.clone(), code.clone());
+        drop(state);
         self.changed.notify_one();
-        Ok(offer)
+        Ok(code)
     }
 
-    /// Takes back an offer that nobody was told of.
-    pub fn withdraw(&self, id: &PairingId) {
-        self.registry().offers.remove(id);
+    /// Removes a code that could not be audited, before any admin has seen it.
+    pub fn remove_code(&self, id: &PairingId) {
+        self.state().codes.remove(id);
     }
 
-    /// A tablet brings a code.
-    pub fn redeem(&self, code: &str, address: Option<IpAddr>, now: Timestamp) -> Guess {
-        let mut registry = self.registry();
-        let guesser = address.map(counted);
-        if let Some(wait) = guesser.and_then(|address| registry.must_wait(address, now)) {
-            return Guess::TooMany(wait);
+    /// Uses up the code if it is open; otherwise counts a wrong attempt of the address.
+    pub fn redeem(&self, code: &str, address: Option<IpAddr>, now: Timestamp) -> RedeemResult {
+        let mut state = self.state();
+        let address = address.map(rate_limit_key);
+        if let Some(wait) = address.and_then(|address| state.must_wait(address, now)) {
+            return RedeemResult::RateLimited(wait);
         }
-        let code = normal(code);
+        let code = normalize_code(code);
         let mut found = None;
-        for offer in registry.offers.values() {
-            // Every open code is compared in full, so that time tells nothing.
-            if bool::from(offer.code.as_bytes().ct_eq(code.as_bytes())) && offer.expires_at > now {
-                found = Some(offer.id.clone());
+        for open in state.codes.values() {
+            // Every open code is compared, in constant time, so that the duration reveals nothing about a code.
+            if bool::from(open.code.as_bytes().ct_eq(code.as_bytes())) && open.expires_at > now {
+                found = Some(open.id.clone());
             }
         }
-        match found.and_then(|id| registry.offers.remove(&id)) {
-            Some(offer) => Guess::Right(Box::new(offer)),
-            None => Guess::Wrong(registry.note_wrong(guesser, now)),
+        match found.and_then(|id| state.codes.remove(&id)) {
+            Some(code) => RedeemResult::Accepted(Box::new(code)),
+            None => RedeemResult::Rejected(state.record_wrong(address, now)),
         }
     }
 
-    /// What came of a brought code could not be kept: an offer is good again, and of codes that
-    /// died of it people are told later.
-    pub fn take_back(&self, guess: Guess) {
-        match guess {
-            Guess::Right(offer) => {
-                self.registry().offers.insert(offer.id.clone(), *offer);
+    /// Undoes [`Self::redeem`] after a failed write: an accepted code is open again. Codes that the attempt invalidated
+    /// stay invalid, and their events are published later.
+    pub fn undo_redeem(&self, result: RedeemResult) {
+        match result {
+            RedeemResult::Accepted(code) => {
+                self.state().codes.insert(code.id.clone(), *code);
                 self.changed.notify_one();
             }
-            Guess::Wrong(died) => self.tell_later(died),
-            Guess::TooMany(_) => {}
+            RedeemResult::Rejected(invalidated) => self.requeue_ended(invalidated),
+            RedeemResult::RateLimited(_) => {}
         }
     }
 
-    /// Keeps what could not be told for the next [`Self::take_over`].
-    pub fn tell_later(&self, over: Vec<Over>) {
-        self.registry().untold.extend(over);
+    /// Keeps pairings whose events could not be published for the next [`Self::take_ended`].
+    pub fn requeue_ended(&self, ended: Vec<EndedPairing>) {
+        self.state().ended.extend(ended);
         self.changed.notify_one();
     }
 
-    /// Takes away what is over and to be told: requests that expired undecided, codes that nobody
-    /// brought in time, and what could not be told before.
-    pub fn take_over(&self, now: Timestamp) -> Vec<Over> {
-        let mut registry = self.registry();
-        let mut over = std::mem::take(&mut registry.untold);
+    /// Removes and returns the pairings whose end must be published: expired requests that nobody decided, expired codes,
+    /// and those of [`Self::requeue_ended`].
+    pub fn take_ended(&self, now: Timestamp) -> Vec<EndedPairing> {
+        let mut state = self.state();
+        let mut ended = std::mem::take(&mut state.ended);
         let mut expired = |id: &PairingId| {
-            over.push(Over {
+            ended.push(EndedPairing {
                 id: id.clone(),
                 reason: "expired",
             });
         };
-        registry.waiting.retain(|id, waiting| {
-            let has_expired = waiting.expires_at <= now;
-            if has_expired && waiting.denied.is_none() && !waiting.is_taken {
+        state.requests.retain(|id, request| {
+            let has_expired = request.expires_at <= now;
+            if has_expired && request.denied.is_none() && !request.is_reserved {
                 expired(id);
             }
             !has_expired
         });
-        registry.offers.retain(|id, offer| {
-            let has_expired = offer.expires_at <= now;
+        state.codes.retain(|id, code| {
+            let has_expired = code.expires_at <= now;
             if has_expired {
                 expired(id);
             }
             !has_expired
         });
-        over
+        ended
     }
 
-    /// When something expires next.
+    /// When the next request or code expires.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        let registry = self.registry();
-        let waiting = registry.waiting.values().map(|w| w.expires_at);
-        waiting
-            .chain(registry.offers.values().map(|o| o.expires_at))
+        let state = self.state();
+        let requests = state.requests.values().map(|request| request.expires_at);
+        requests
+            .chain(state.codes.values().map(|code| code.expires_at))
             .min()
     }
 
-    /// Waits until something was laid on the registry.
+    /// Waits until a request, a code or an ended pairing was added.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    fn registry(&self) -> MutexGuard<'_, PairingRegistry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, RegistryState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
+impl PairingRequest {
     fn is_open(&self, now: Timestamp) -> bool {
-        self.denied.is_none() && !self.is_taken && self.expires_at > now
+        self.denied.is_none() && !self.is_reserved && self.expires_at > now
     }
 }
 
-impl PairingRegistry {
-    /// How long this address must wait before it may bring another code.
+impl RegistryState {
+    /// How long this address must wait before its next attempt.
     fn must_wait(&mut self, address: IpAddr, now: Timestamp) -> Option<Duration> {
-        let times = self.guesses.get_mut(&address)?;
-        forget_old(times, now);
-        if times.len() < WRONG_OF_ONE {
+        let times = self.wrong_by_address.get_mut(&address)?;
+        remove_old(times, now);
+        if times.len() < MAX_WRONG_PER_ADDRESS {
             return None;
         }
         let oldest = times.front().copied()?;
         Some(until(
             now,
-            Timestamp::from_unix_ms(oldest.unix_ms() + GUESS_WINDOW_MS),
+            Timestamp::from_unix_ms(oldest.unix_ms() + WRONG_CODE_WINDOW_MS),
         ))
     }
 
-    /// Remembers a wrong code; returns the codes that die of it.
-    fn note_wrong(&mut self, guesser: Option<IpAddr>, now: Timestamp) -> Vec<Over> {
-        if let Some(address) = guesser {
-            if self.guesses.len() >= MAX_GUESSERS {
-                self.guesses.retain(|_, times| {
-                    forget_old(times, now);
+    /// Counts a wrong code; returns the codes that it invalidated.
+    fn record_wrong(&mut self, address: Option<IpAddr>, now: Timestamp) -> Vec<EndedPairing> {
+        if let Some(address) = address {
+            if self.wrong_by_address.len() >= MAX_ADDRESSES {
+                self.wrong_by_address.retain(|_, times| {
+                    remove_old(times, now);
                     !times.is_empty()
                 });
             }
-            if self.guesses.len() < MAX_GUESSERS || self.guesses.contains_key(&address) {
-                self.guesses.entry(address).or_default().push_back(now);
+            if self.wrong_by_address.len() < MAX_ADDRESSES
+                || self.wrong_by_address.contains_key(&address)
+            {
+                self.wrong_by_address
+                    .entry(address)
+                    .or_default()
+                    .push_back(now);
             }
         }
-        let Some(oldest) = self.offers.values().map(|offer| offer.created_at).min() else {
+        let Some(oldest) = self.codes.values().map(|code| code.created_at).min() else {
             self.wrong.clear();
             return Vec::new();
         };
@@ -403,29 +397,29 @@ impl PairingRegistry {
             self.wrong.pop_front();
         }
         self.wrong.push_back(now);
-        if self.wrong.len() < WRONG_IN_ALL {
+        if self.wrong.len() < MAX_WRONG {
             return Vec::new();
         }
         self.wrong.clear();
-        let died = self.offers.drain().map(|(id, _)| Over {
+        let invalidated = self.codes.drain().map(|(id, _)| EndedPairing {
             id,
             reason: "too_many_attempts",
         });
-        died.collect()
+        invalidated.collect()
     }
 }
 
-fn forget_old(times: &mut VecDeque<Timestamp>, now: Timestamp) {
+fn remove_old(times: &mut VecDeque<Timestamp>, now: Timestamp) {
     while times
         .front()
-        .is_some_and(|at| at.unix_ms() + GUESS_WINDOW_MS <= now.unix_ms())
+        .is_some_and(|at| at.unix_ms() + WRONG_CODE_WINDOW_MS <= now.unix_ms())
     {
         times.pop_front();
     }
 }
 
-/// One home network's worth of addresses counts as one guesser.
-fn counted(address: IpAddr) -> IpAddr {
+/// The address, or its network, by which attempts are counted.
+fn rate_limit_key(address: IpAddr) -> IpAddr {
     ConnectionLimits::counted_as(address)
 }
 
@@ -433,18 +427,18 @@ fn until(now: Timestamp, then: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(then.unix_ms() - now.unix_ms()).unwrap_or(0))
 }
 
-/// A code as people type it: any case, with or without dashes and spaces.
-pub(crate) fn normal(code: &str) -> String {
+/// Removes differences in how people type a code: letter case, dashes and spaces.
+pub(crate) fn normalize_code(code: &str) -> String {
     code.chars()
         .filter(|c| !c.is_whitespace() && *c != '-')
         .map(|c| c.to_ascii_uppercase())
         .collect()
 }
 
-fn fresh_code(taken: impl Fn(&str) -> bool, draw: impl Fn() -> String) -> String {
+fn unused_code(is_used: impl Fn(&str) -> bool, generate: impl Fn() -> String) -> String {
     loop {
-        let code = draw();
-        if !taken(&code) {
+        let code = generate();
+        if !is_used(&code) {
             return code;
         }
     }

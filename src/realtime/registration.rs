@@ -142,7 +142,7 @@ pub(super) async fn enter_as(
                 _ => Vec::new(),
             };
             let granted = match &principal.subject {
-                Subject::Pairing(id) => pairing::granted(db, &signer, id, now)
+                Subject::Pairing(id) => pairing::find_completed(db, &signer, id, now)
                     .map_err(not_granted)?
                     .map(|done| Event::ephemeral(pairing::completed_event(&done, now), now)),
                 _ => None,

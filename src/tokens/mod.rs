@@ -1,8 +1,9 @@
 //! Tokens and session ids: issuing, refreshing and revoking them (`docs/protocol.md#tokens`).
 //!
 //! A token is a signed JWT. The database holds its claims and its `jti`, not the token itself. A session id is a random
-//! string bound to a token, for browsers that cannot keep a token; the database holds only its SHA-256. Refreshing a
-//! token issues a new one; the old one stays valid for a minute, so that requests under way do not fail.
+//! string bound to a token, for web pages, which should not hold a token where scripts can read it; the database holds
+//! only its SHA-256. Refreshing a token issues a new one; the old one stays valid for a minute, so that requests under
+//! way do not fail.
 
 mod first_use;
 mod rows;
