@@ -107,7 +107,7 @@ fn look(db: &Connection, principal: &Principal, client: Client) -> Result<Found,
     let last = history::last_id(db)?;
     let spans = entitlement::spans_in(db, principal, Namespace::Main, last)?;
     let open = spans.iter().filter(|span| span.until.is_none());
-    let of = lockers::Of {
+    let of = lockers::LockerViewer {
         client: client.id.clone(),
         kiosk: client.kiosk(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 
 use crate::app::App;
-use crate::help::{Asked, HelpError, HelpJson, HelpRequest};
+use crate::help::{HelpError, HelpFields, HelpJson, HelpRequest};
 use crate::http::{ApiError, Reply, Request, page};
 
 impl From<HelpError> for ApiError {
@@ -61,7 +61,7 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
     let (principal, actor) = (request.principal()?.clone(), request.actor()?);
     let mut body = request.fields()?;
     let kiosk = body.optional("kioskId")?;
-    let asked = Asked::from_fields(&mut body)?;
+    let asked = HelpFields::from_fields(&mut body)?;
     request
         .write(&app.store, move |tx| {
             let help = crate::help::request(tx, asked, kiosk, &principal, &actor)?;

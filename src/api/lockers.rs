@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::clients;
 use crate::http::{ApiError, Reply, Request, page};
-use crate::lockers::{Locker, LockerError, LockerPatch, Of, State};
+use crate::lockers::{Locker, LockerError, LockerPatch, LockerState, LockerViewer};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{ClientId, KioskId, LockerId};
 
@@ -19,7 +19,7 @@ use wallcast_core::ids::{ClientId, KioskId, LockerId};
 pub(super) struct LockerJson {
     id: LockerId,
     kiosk_id: KioskId,
-    state: State,
+    state: LockerState,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -92,7 +92,7 @@ pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
                 return found.ok_or_else(|| ApiError::not_found("locker"));
             };
             match found {
-                Some(locker) if crate::lockers::sees(db, &of(db, &client)?, &locker.id)? => {
+                Some(locker) if crate::lockers::is_visible(db, &of(db, &client)?, &locker.id)? => {
                     Ok(locker)
                 }
                 _ => Err(ApiError::forbidden()),
@@ -146,9 +146,9 @@ pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, Api
         .await
 }
 
-fn of(db: &Connection, client: &ClientId) -> Result<Of, ApiError> {
+fn of(db: &Connection, client: &ClientId) -> Result<LockerViewer, ApiError> {
     let client = clients::expect(db, client)?;
-    Ok(Of {
+    Ok(LockerViewer {
         kiosk: client.kiosk(),
         client: client.id,
     })

@@ -20,7 +20,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// locks.
 #[derive(Debug, Default)]
 pub(super) struct LockStates {
-    unsaved: Mutex<BTreeMap<LockerId, lockers::State>>,
+    unsaved: Mutex<BTreeMap<LockerId, lockers::LockerState>>,
     recorded: Notify,
 }
 
@@ -36,7 +36,7 @@ impl LockStates {
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<LockerId, lockers::State>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<LockerId, lockers::LockerState>) -> T) -> T {
         act(&mut self.unsaved.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

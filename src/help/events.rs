@@ -1,16 +1,16 @@
-//! `help_requested` and `help_status_updated` (contract section 5), built here and nowhere else.
+//! Builds `help_requested` and `help_status_updated`; no other module does.
 
 use serde::Serialize;
 use serde_json::json;
 
-use super::{HelpJson, HelpRequest};
+use super::help_request::HelpRequest;
+use super::wire::HelpJson;
 use crate::clients::ClientName;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
 
-/// The whole request, and when this was told.
 #[derive(Serialize)]
-struct Told {
+struct HelpEventData {
     #[serde(flatten)]
     help: HelpJson,
     timestamp: Timestamp,
@@ -24,19 +24,19 @@ pub(super) fn status_updated(help: &HelpRequest, now: Timestamp) -> NewEvent {
     build(EventType::HELP_STATUS_UPDATED, help, now)
 }
 
-/// Told to admins and to the room of the kiosk in `/ws/help`.
-fn build(kind: EventType, help: &HelpRequest, now: Timestamp) -> NewEvent {
+/// Addressed to admins and, in `/ws/help`, to the room of the kiosk.
+fn build(event_type: EventType, help: &HelpRequest, now: Timestamp) -> NewEvent {
     let room = Topic::room(Namespace::Help, help.kiosk_id.as_str());
     let topics = [Topic::Admins].into_iter().chain(room).collect();
-    let data = Told {
+    let data = HelpEventData {
         help: help.clone().into(),
         timestamp: now,
     };
-    NewEvent::new(kind, &data, topics)
+    NewEvent::new(event_type, &data, topics)
 }
 
-/// `wallcast_help_requested`, for Home Assistant's bus.
-pub(super) fn announced(
+/// `wallcast_help_requested` for Home Assistant's event bus.
+pub(super) fn announcement(
     help: &HelpRequest,
     name: Option<&ClientName>,
     now: Timestamp,
@@ -46,9 +46,9 @@ pub(super) fn announced(
         "client_id": help.client_id,
         "client_name": name,
         "kiosk_id": help.kiosk_id,
-        "category": help.asked.category,
-        "note": help.asked.note,
-        "locker_no": help.asked.locker_no,
+        "category": help.fields.category,
+        "note": help.fields.note,
+        "locker_no": help.fields.locker_no,
     });
     Announcement::new(Announcement::HELP_REQUESTED, data, now)
 }

@@ -1,187 +1,44 @@
-//! Help requests of kiosks (seed 3): asked for by a tablet, taken care of by admins.
+//! Help requests of kiosks: a person asks at a tablet, admins acknowledge and resolve (`docs/protocol.md#help-requests`).
+//!
+//! A client sees and changes only its own requests. Each may have 50 open at a time; of more than 1000 the oldest
+//! resolved ones are deleted.
 
 mod events;
+mod help_request;
 mod rows;
 mod wire;
 
-use std::fmt;
-use std::str::FromStr;
-
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use serde::{Serialize, Serializer};
-
 use crate::clients::{self, ClientError};
-use crate::http::text_fields;
-use crate::text::{Line, Prose};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::{Principal, Subject};
 use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::{ClientId, KioskId};
+use wallcast_core::ids::KioskId;
 use wallcast_core::store::{StoreError, WriteTx};
 
+pub use help_request::{HelpFields, HelpRequest, HelpStatus};
 pub use rows::{find, page};
 pub use wire::HelpJson;
 
-/// Requests of one tablet that may wait to be resolved.
+/// The most unresolved requests of one client.
 pub const MAX_OPEN: usize = 50;
-/// Requests of one tablet that are kept; of more the oldest resolved ones go.
+/// The most requests that are kept of one client.
 const MAX_KEPT: usize = 1000;
-/// Bytes of a photo's URL.
-const MAX_URL_BYTES: usize = 2048;
 
-/// What kind of help, such as `access_issue`.
-pub type Category = Line<64>;
-/// What somebody wrote beside it.
-pub type Note = Prose<1000>;
-
-/// A help request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HelpRequest {
-    /// Its number, 1 or more.
-    pub id: i64,
-    /// The tablet that asked; none where an admin did on a kiosk's behalf.
-    pub client_id: Option<ClientId>,
-    /// What was asked.
-    pub asked: Asked,
-    /// The kiosk that asks.
-    pub kiosk_id: KioskId,
-    /// How far it is.
-    pub status: Status,
-    /// When it was asked.
-    pub created_at: Timestamp,
-    /// When its status last changed.
-    pub updated_at: Timestamp,
-}
-
-/// What whoever asks for help says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// What kind of help.
-    pub category: Category,
-    /// More about it.
-    pub note: Option<Note>,
-    /// The number on the locker.
-    pub locker_no: Option<i64>,
-    /// A picture of it.
-    pub photo_url: Option<PhotoUrl>,
-}
-
-/// How far a help request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Nobody has seen it.
-    Open,
-    /// Somebody is on it.
-    Acknowledged,
-    /// It is over.
-    Resolved,
-}
-
-/// Text that is no status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a status is open, acknowledged or resolved")]
-pub struct InvalidStatus;
-
-impl Status {
-    /// The word on the wire and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Acknowledged => "acknowledged",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
-impl FromStr for Status {
-    type Err = InvalidStatus;
-
-    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
-        [Self::Open, Self::Acknowledged, Self::Resolved]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(InvalidStatus)
-    }
-}
-
-impl rusqlite::ToSql for Status {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.as_str().into())
-    }
-}
-
-impl FromSql for Status {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value
-            .as_str()?
-            .parse()
-            .map_err(|_| FromSqlError::InvalidType)
-    }
-}
-
-/// An `http` or `https` URL: what a browser may be given to load, and nothing that it would run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PhotoUrl(String);
-
-/// Text that is no such URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a photo is an http or https URL of at most 2048 bytes")]
-pub struct InvalidUrl;
-
-impl PhotoUrl {
-    /// The URL as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn from_stored(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl FromStr for PhotoUrl {
-    type Err = InvalidUrl;
-
-    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
-        let url: hyper::Uri = text.parse().map_err(|_| InvalidUrl)?;
-        let has_host = url.host().is_some_and(|host| !host.is_empty());
-        match url.scheme_str() {
-            Some("http" | "https") if has_host && text.len() <= MAX_URL_BYTES => {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(InvalidUrl),
-        }
-    }
-}
-
-impl fmt::Display for PhotoUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Serialize for PhotoUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-/// Why a help request was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum HelpError {
-    /// It is not the caller's to ask for, or not there: nothing tells which.
+    /// The caller may not do this, or the request does not exist. The error does not say which, so that clients cannot
+    /// probe for requests of others.
     #[error("You may not do this")]
     Forbidden,
-    /// There is no such request.
+    /// Only admins get this error; clients get `Forbidden`.
     #[error("There is no such help request")]
     Unknown,
-    /// An admin asked for no kiosk.
-    #[error("kioskId is required: an admin asks on a kiosk's behalf")]
+    /// An admin did not name the kiosk.
+    #[error("kioskId is required when an admin asks")]
     NoKiosk,
-    /// [`MAX_OPEN`] wait already.
-    #[error("50 help requests of this tablet wait already; resolve one first")]
+    /// [`MAX_OPEN`] requests of the client are not resolved.
+    #[error("50 help requests of this tablet are open already; resolve one first")]
     TooMany,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -201,13 +58,14 @@ impl From<ClientError> for HelpError {
     }
 }
 
-/// Asks for help at `kiosk`, which for a tablet can only be its own.
+/// Creates a help request and publishes it to admins, the kiosk and Home Assistant. A client asks for its own kiosk; an
+/// admin must name one.
 ///
 /// # Errors
-/// [`HelpError`].
+/// [`HelpError::Forbidden`] for another kiosk and for other principals, [`HelpError::NoKiosk`], [`HelpError::TooMany`].
 pub fn request(
     tx: &mut WriteTx<'_>,
-    asked: Asked,
+    fields: HelpFields,
     kiosk: Option<KioskId>,
     principal: &Principal,
     actor: &Actor,
@@ -231,15 +89,15 @@ pub fn request(
     let mut help = HelpRequest {
         id: 0,
         client_id,
-        asked,
+        fields,
         kiosk_id,
-        status: Status::Open,
+        status: HelpStatus::Open,
         created_at: tx.now(),
         updated_at: tx.now(),
     };
     help.id = rows::insert(db, &help)?;
     match &help.client_id {
-        Some(client) => rows::forget_beyond(db, client, MAX_KEPT)?,
+        Some(client) => rows::delete_beyond(db, client, MAX_KEPT)?,
         None => audit::record(
             tx,
             actor,
@@ -249,19 +107,19 @@ pub fn request(
         )?,
     }
     tx.publish(events::requested(&help, tx.now()))?;
-    tx.announce(events::announced(&help, name.as_ref(), tx.now()));
+    tx.announce(events::announcement(&help, name.as_ref(), tx.now()));
     Ok(help)
 }
 
-/// Sets how far a request is and tells of it; one that is as far already tells nothing. A tablet
-/// may do so with its own.
+/// Sets the status of a request and publishes a change of it. Without `status`, or with the status that the request
+/// has, nothing is published. A client may change its own requests.
 ///
 /// # Errors
-/// [`HelpError`].
+/// As [`shown_to`]. An `id` of `None` counts as a request that does not exist.
 pub fn set_status(
     tx: &mut WriteTx<'_>,
     id: Option<i64>,
-    status: Option<Status>,
+    status: Option<HelpStatus>,
     principal: &Principal,
     actor: &Actor,
 ) -> Result<HelpRequest, HelpError> {
@@ -280,10 +138,10 @@ pub fn set_status(
     Ok(help)
 }
 
-/// A request as far as the caller may see it: an admin any, a tablet its own.
+/// Returns the request if the caller may see it: an admin any, a client its own.
 ///
 /// # Errors
-/// [`HelpError::Forbidden`] or [`HelpError::Unknown`].
+/// [`HelpError::Unknown`] to an admin, [`HelpError::Forbidden`] to others.
 pub fn shown_to(
     principal: &Principal,
     found: Option<HelpRequest>,
@@ -297,41 +155,11 @@ pub fn shown_to(
         .ok_or(HelpError::Forbidden)
 }
 
-/// Forgets at most `at_most` requests that were resolved before then, and says how many.
-///
-/// # Errors
-/// SQLite's.
+/// Deletes at most `at_most` requests that were resolved before `before`. Returns how many.
 pub fn delete_resolved(
     tx: &mut WriteTx<'_>,
     before: Timestamp,
     at_most: usize,
 ) -> rusqlite::Result<usize> {
     rows::delete_resolved(tx.connection(), before, at_most)
-}
-
-text_fields!(PhotoUrl, Status);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_photo_is_something_that_a_browser_loads_and_does_not_run() {
-        for good in ["https://nas.local/p/1.jpg?x=1", "http://10.0.0.2:8080/a"] {
-            assert_eq!(good.parse::<PhotoUrl>().unwrap().as_str(), good);
-        }
-        let long = format!("https://a/{}", "x".repeat(MAX_URL_BYTES));
-        for bad in [
-            "",
-            "/photo.jpg",
-            "javascript:alert(1)",
-            "data:image/png;base64,AA==",
-            "ftp://a/b",
-            "https://",
-            "https://a/b c",
-            &long,
-        ] {
-            assert_eq!(bad.parse::<PhotoUrl>(), Err(InvalidUrl), "{bad}");
-        }
-    }
 }

@@ -1,8 +1,8 @@
-//! The SQL of help requests.
+//! SQL of help requests.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Asked, HelpRequest, PhotoUrl};
+use super::help_request::{HelpFields, HelpRequest, PhotoUrl};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::ClientId;
 use wallcast_core::store::row_limit;
@@ -15,7 +15,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<HelpRequest> {
         id: row.get(0)?,
         client_id: row.get(1)?,
         kiosk_id: row.get(2)?,
-        asked: Asked {
+        fields: HelpFields {
             locker_no: row.get(3)?,
             category: row.get(4)?,
             note: row.get(5)?,
@@ -27,10 +27,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<HelpRequest> {
     })
 }
 
-/// One request.
-///
-/// # Errors
-/// SQLite's.
 pub fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<HelpRequest>> {
     connection
         .prepare_cached(&format!(
@@ -40,11 +36,7 @@ pub fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<HelpReq
         .optional()
 }
 
-/// Requests from newest to oldest, at most `limit`, older than `before`; only those of `client` if
-/// given.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` requests with an id below `before`, newest first; with `client`, only its own.
 pub fn page(
     connection: &Connection,
     client: Option<&ClientId>,
@@ -70,7 +62,7 @@ pub fn page(
     }
 }
 
-/// How many requests of a client are not resolved, counted to `at_most`.
+/// How many requests of a client are not resolved; stops counting at `at_most`.
 pub(super) fn count_open(
     connection: &Connection,
     client: &ClientId,
@@ -97,10 +89,10 @@ pub(super) fn insert(connection: &Connection, help: &HelpRequest) -> rusqlite::R
         .execute(params![
             help.client_id,
             help.kiosk_id,
-            help.asked.locker_no,
-            help.asked.category,
-            help.asked.note,
-            help.asked.photo_url.as_ref().map(PhotoUrl::as_str),
+            help.fields.locker_no,
+            help.fields.category,
+            help.fields.note,
+            help.fields.photo_url.as_ref().map(PhotoUrl::as_str),
             help.status,
             help.created_at,
             help.updated_at,
@@ -115,8 +107,8 @@ pub(super) fn set_status(connection: &Connection, help: &HelpRequest) -> rusqlit
     Ok(())
 }
 
-/// Forgets what is resolved and older than the newest `keep` of a client.
-pub(super) fn forget_beyond(
+/// Deletes resolved requests of a client that are older than its newest `keep`.
+pub(super) fn delete_beyond(
     connection: &Connection,
     client: &ClientId,
     keep: usize,

@@ -1,16 +1,15 @@
-//! A help request as JSON, as seed 3 has it: in events, answers and lists alike.
+//! The JSON of a help request, the same in events, answers and lists.
 
 use serde::Serialize;
 
-use super::{Asked, Category, HelpRequest, Note, PhotoUrl};
+use super::help_request::{Category, HelpFields, HelpRequest, Note, PhotoUrl};
 use crate::http::{ApiError, Fields};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::KioskId;
 
-/// The number on a locker at most.
 const MAX_LOCKER_NO: i64 = 1_000_000_000;
 
-/// A help request on the wire. What is not known is left out.
+/// Fields without a value are left out.
 #[derive(Serialize)]
 pub struct HelpJson {
     id: i64,
@@ -31,21 +30,21 @@ impl From<HelpRequest> for HelpJson {
         Self {
             id: help.id,
             kiosk_id: help.kiosk_id,
-            locker_no: help.asked.locker_no,
-            category: help.asked.category,
-            note: help.asked.note,
-            photo_url: help.asked.photo_url,
+            locker_no: help.fields.locker_no,
+            category: help.fields.category,
+            note: help.fields.note,
+            photo_url: help.fields.photo_url,
             status: help.status.as_str(),
             created_at: help.created_at,
         }
     }
 }
 
-impl Asked {
-    /// What a body or message asks for: `{category, note?, locker_no?, photo_url?}`.
+impl HelpFields {
+    /// Reads `{category, note?, locker_no?, photo_url?}` from a body or message.
     ///
     /// # Errors
-    /// 422 that names the field.
+    /// 422 with the name of the invalid field.
     pub fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let locker_no: Option<i64> = fields.optional("lockerNo")?;
         if locker_no.is_some_and(|number| !(0..=MAX_LOCKER_NO).contains(&number)) {

@@ -1,13 +1,13 @@
-//! `locker_state_changed` (contract section 5, seed 3), built here and nowhere else.
+//! Builds `locker_state_changed`; no other module does.
 
 use serde_json::json;
 
-use super::{Locker, State};
+use super::locker::{Locker, LockerState};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, Namespace, NewEvent, Topic};
 
-/// Told to admins and to the room of the locker's kiosk in `/ws/lockers`.
-pub(super) fn state_changed(locker: &Locker, old: &State, now: Timestamp) -> NewEvent {
+/// Addressed to admins and, in `/ws/lockers`, to the room of the locker's kiosk.
+pub(super) fn state_changed(locker: &Locker, old: &LockerState, now: Timestamp) -> NewEvent {
     let data = json!({
         "lockerId": locker.id,
         "oldState": old,

@@ -1,20 +1,19 @@
-//! Locks of mirrored areas as lockers, each with its area as its kiosk (contract 6.5). Where they are
-//! is decided by the mirror, how they are by their entities' states; no admin changes either here.
+//! Mirrors the locks of Home Assistant's areas as lockers (`docs/protocol.md#lockers`).
+//!
+//! A mirrored locker's kiosk is its area, and its state is the state of the lock's entity. Admins cannot change either.
 
 use std::collections::BTreeMap;
 
-use super::{Locker, State, keep, rows};
+use super::locker::{Locker, LockerState};
+use super::{rows, save_changes};
 use wallcast_core::ids::{KioskId, LockerId};
 use wallcast_core::store::WriteTx;
 
-/// What a lock says as long as nobody has heard of it.
+/// The state of a lock until Home Assistant has reported one.
 const UNKNOWN: &str = "unknown";
 
-/// Makes the lockers that are Home Assistant's be these and no others, and tells nobody: no state
-/// changes by it. A locker of an admin's keeps its id.
-///
-/// # Errors
-/// SQLite's.
+/// Replaces the set of mirrored lockers. It publishes nothing, because no state changes. If an admin created a locker
+/// with the id of a lock, the admin's locker stays.
 pub fn put(tx: &mut WriteTx<'_>, mut wanted: BTreeMap<LockerId, KioskId>) -> rusqlite::Result<()> {
     for before in rows::mirrored(tx.connection())? {
         match wanted.remove(&before.id) {
@@ -23,18 +22,18 @@ pub fn put(tx: &mut WriteTx<'_>, mut wanted: BTreeMap<LockerId, KioskId>) -> rus
                     kiosk_id,
                     ..before.clone()
                 };
-                keep(tx, &before, &mut locker)?;
+                save_changes(tx, &before, &mut locker)?;
             }
             None => {
                 rows::delete(tx.connection(), &before.id)?;
             }
         }
     }
-    let Ok(state) = UNKNOWN.parse::<State>() else {
+    let Ok(state) = UNKNOWN.parse::<LockerState>() else {
         return Ok(());
     };
     if !wanted.is_empty() {
-        // Their states may be known already.
+        // Their states may be in memory already and are stored as soon as they are visible.
         tx.change_audience();
     }
     for (id, kiosk_id) in wanted {
@@ -51,13 +50,9 @@ pub fn put(tx: &mut WriteTx<'_>, mut wanted: BTreeMap<LockerId, KioskId>) -> rus
     Ok(())
 }
 
-/// Notes what a lock says of itself, and tells it if it is news: not the first word of one of which
-/// nobody had heard. Anything that is no mirrored locker of an enabled area is passed over, since
-/// nothing is told of others; once its area is enabled the lock is reported again.
-///
-/// # Errors
-/// SQLite's.
-pub fn report(tx: &mut WriteTx<'_>, id: &LockerId, state: State) -> rusqlite::Result<()> {
+/// Stores a lock's state and publishes a change. The first state of a new locker is stored without an event. Locks that
+/// are not mirrored, or whose area is disabled, are skipped; enabling the area reports its locks again.
+pub fn report(tx: &mut WriteTx<'_>, id: &LockerId, state: LockerState) -> rusqlite::Result<()> {
     let Some(before) = rows::find(tx.connection(), id)?.filter(|locker| locker.is_mirrored) else {
         return Ok(());
     };
@@ -69,7 +64,7 @@ pub fn report(tx: &mut WriteTx<'_>, id: &LockerId, state: State) -> rusqlite::Re
         ..before.clone()
     };
     if before.state.as_str() != UNKNOWN {
-        return keep(tx, &before, &mut locker);
+        return save_changes(tx, &before, &mut locker);
     }
     locker.updated_at = tx.now();
     rows::update(tx.connection(), &locker)

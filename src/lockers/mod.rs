@@ -1,59 +1,37 @@
-//! Lockers of kiosks (seed 3), and the event that tells of a new state.
+//! Lockers of kiosks, each with a state such as `open` (`docs/protocol.md#lockers`).
+//!
+//! Admins create lockers and set their states. Locks of Home Assistant's areas are mirrored as lockers that only Home
+//! Assistant changes. Every new state is published to admins and to the clients of the locker's kiosk.
 
 mod events;
+mod locker;
 pub mod mirror;
 mod rows;
 
-use crate::text::Line;
 use wallcast_core::audit::{self, Actor};
-use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{KioskId, LockerId};
 use wallcast_core::store::{StoreError, WriteTx};
 
-pub use rows::{Of, find, page, sees};
+pub use locker::{Locker, LockerState, LockerViewer};
+pub use rows::{find, is_visible, page};
 
-/// What a locker says of itself, such as `open` or `closed`.
-pub type State = Line<64>;
-
-/// A locker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Locker {
-    /// Its id.
-    pub id: LockerId,
-    /// Where it stands.
-    pub kiosk_id: KioskId,
-    /// Its state.
-    pub state: State,
-    /// Whether it is a lock of Home Assistant's, which alone says where and how it is.
-    pub is_mirrored: bool,
-    /// When it was made known.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-}
-
-/// What is to change; what is left out stays.
+/// Fields to change; `None` keeps the old value.
 #[derive(Clone, Debug, Default)]
 pub struct LockerPatch {
-    /// A new state.
-    pub state: Option<State>,
-    /// Another kiosk.
+    pub state: Option<LockerState>,
     pub kiosk_id: Option<KioskId>,
 }
 
-/// Why a locker was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum LockerError {
-    /// Its id is another's.
-    #[error("There is a locker {0} already; choose another id or change that one")]
+    /// The id is taken.
+    #[error("Locker {0} exists already; choose another id or change that locker")]
     Taken(LockerId),
-    /// There is no such locker.
     #[error("There is no such locker")]
     Unknown,
-    /// It is a lock of Home Assistant's.
-    #[error("This locker is a lock of Home Assistant's: change it there")]
+    /// Only Home Assistant changes a mirrored lock.
+    #[error("This locker is a lock of Home Assistant: change it there")]
     Mirrored,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -64,15 +42,15 @@ impl From<rusqlite::Error> for LockerError {
     }
 }
 
-/// Makes a locker known. Tells nobody: its state did not change.
+/// Creates a locker, without an event.
 ///
 /// # Errors
-/// [`LockerError`].
+/// [`LockerError::Taken`].
 pub fn create(
     tx: &mut WriteTx<'_>,
     id: Option<LockerId>,
     kiosk_id: KioskId,
-    state: State,
+    state: LockerState,
     actor: &Actor,
 ) -> Result<Locker, LockerError> {
     let locker = Locker {
@@ -86,22 +64,22 @@ pub fn create(
     if !rows::insert(tx.connection(), &locker)? {
         return Err(LockerError::Taken(locker.id));
     }
-    let at = locker.kiosk_id.as_str();
-    audit::record(tx, actor, "locker.create", Some(locker.id.as_str()), at)?;
+    let detail = locker.kiosk_id.as_str();
+    audit::record(tx, actor, "locker.create", Some(locker.id.as_str()), detail)?;
     Ok(locker)
 }
 
-/// Changes a locker and tells of a new state; a change that changes nothing tells nothing.
+/// Changes a locker and publishes its new state, if the state changed.
 ///
 /// # Errors
-/// [`LockerError`].
+/// [`LockerError::Unknown`] and [`LockerError::Mirrored`].
 pub fn change(
     tx: &mut WriteTx<'_>,
     id: &LockerId,
     patch: LockerPatch,
     actor: &Actor,
 ) -> Result<Locker, LockerError> {
-    let before = own(tx, id)?;
+    let before = find_local(tx, id)?;
     let mut locker = Locker {
         state: patch.state.unwrap_or_else(|| before.state.clone()),
         kiosk_id: patch.kiosk_id.unwrap_or_else(|| before.kiosk_id.clone()),
@@ -109,12 +87,16 @@ pub fn change(
     };
     let detail = locker.state.as_str();
     audit::record(tx, actor, "locker.change", Some(id.as_str()), detail)?;
-    keep(tx, &before, &mut locker)?;
+    save_changes(tx, &before, &mut locker)?;
     Ok(locker)
 }
 
-/// Stores what changed of a locker, and tells a new state.
-fn keep(tx: &mut WriteTx<'_>, before: &Locker, locker: &mut Locker) -> rusqlite::Result<()> {
+/// Stores the difference between `before` and `locker`, and publishes a new state.
+fn save_changes(
+    tx: &mut WriteTx<'_>,
+    before: &Locker,
+    locker: &mut Locker,
+) -> rusqlite::Result<()> {
     if locker == before {
         return Ok(());
     }
@@ -126,8 +108,8 @@ fn keep(tx: &mut WriteTx<'_>, before: &Locker, locker: &mut Locker) -> rusqlite:
     Ok(())
 }
 
-/// A locker that is not Home Assistant's.
-fn own(tx: &WriteTx<'_>, id: &LockerId) -> Result<Locker, LockerError> {
+/// Reads a locker that admins may change.
+fn find_local(tx: &WriteTx<'_>, id: &LockerId) -> Result<Locker, LockerError> {
     match rows::find(tx.connection(), id)? {
         None => Err(LockerError::Unknown),
         Some(locker) if locker.is_mirrored => Err(LockerError::Mirrored),
@@ -135,12 +117,12 @@ fn own(tx: &WriteTx<'_>, id: &LockerId) -> Result<Locker, LockerError> {
     }
 }
 
-/// Forgets a locker and tells nobody.
+/// Deletes a locker, without an event.
 ///
 /// # Errors
-/// [`LockerError`].
+/// [`LockerError::Unknown`] and [`LockerError::Mirrored`].
 pub fn delete(tx: &mut WriteTx<'_>, id: &LockerId, actor: &Actor) -> Result<(), LockerError> {
-    let locker = own(tx, id)?;
+    let locker = find_local(tx, id)?;
     rows::delete(tx.connection(), &locker.id)?;
     audit::record(tx, actor, "locker.delete", Some(id.as_str()), "")?;
     Ok(())

@@ -1,9 +1,9 @@
-//! The SQL of lockers.
+//! SQL of lockers.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
-use super::Locker;
-use wallcast_core::ids::{ClientId, KioskId, LockerId};
+use super::locker::{Locker, LockerViewer};
+use wallcast_core::ids::LockerId;
 use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "id, kiosk_id, state, is_mirrored, created_at, updated_at";
@@ -19,10 +19,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Locker> {
     })
 }
 
-/// One locker.
-///
-/// # Errors
-/// SQLite's.
 pub fn find(connection: &Connection, id: &LockerId) -> rusqlite::Result<Option<Locker>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM lockers WHERE id = ?1"))?
@@ -30,65 +26,53 @@ pub fn find(connection: &Connection, id: &LockerId) -> rusqlite::Result<Option<L
         .optional()
 }
 
-/// Whose lockers: those of its kiosk, and the locks of its areas, whose kiosks these are.
-#[derive(Clone, Debug)]
-pub struct Of {
-    /// The tablet.
-    pub client: ClientId,
-    /// Where it stands.
-    pub kiosk: KioskId,
-}
-
-/// A tablet sees nothing of a disabled area.
-const OF_TABLET: &str = "(
+/// The condition under which a client sees a locker. The kiosk of a mirrored locker is its area.
+const IS_VISIBLE: &str = "(
     CASE WHEN is_mirrored THEN EXISTS (
         SELECT 1 FROM areas a WHERE a.id = kiosk_id AND a.is_enabled AND (
             a.id = :kiosk OR EXISTS (
                 SELECT 1 FROM client_areas m WHERE m.area_id = a.id AND m.client_id = :client)))
     ELSE kiosk_id = :kiosk END)";
 
-/// Whether a tablet sees a locker.
-///
-/// # Errors
-/// SQLite's.
-pub fn sees(connection: &Connection, of: &Of, id: &LockerId) -> rusqlite::Result<bool> {
+pub fn is_visible(
+    connection: &Connection,
+    viewer: &LockerViewer,
+    id: &LockerId,
+) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
-            "SELECT EXISTS (SELECT 1 FROM lockers WHERE id = :id AND {OF_TABLET})"
+            "SELECT EXISTS (SELECT 1 FROM lockers WHERE id = :id AND {IS_VISIBLE})"
         ))?
         .query_row(
-            named_params! { ":id": id, ":kiosk": of.kiosk, ":client": of.client },
+            named_params! { ":id": id, ":kiosk": viewer.kiosk, ":client": viewer.client },
             |row| row.get(0),
         )
 }
 
-/// Lockers by their id, at most `limit`, after the one named; only those that a tablet sees if given.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` lockers in order of their id, starting after `after`; with `viewer`, only those visible to it.
 pub fn page(
     connection: &Connection,
-    of: Option<&Of>,
+    viewer: Option<&LockerViewer>,
     after: Option<&str>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Locker>> {
     let after = after.unwrap_or_default();
     let limit = row_limit(limit);
-    match of {
+    match viewer {
         None => connection
             .prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM lockers WHERE id > ?1 ORDER BY id LIMIT ?2"
             ))?
             .query_map(params![after, limit], read)?
             .collect(),
-        Some(of) => connection
+        Some(viewer) => connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM lockers WHERE id > :after AND {OF_TABLET}
+                "SELECT {COLUMNS} FROM lockers WHERE id > :after AND {IS_VISIBLE}
                  ORDER BY id LIMIT :limit"
             ))?
             .query_map(
                 named_params! {
-                    ":after": after, ":limit": limit, ":kiosk": of.kiosk, ":client": of.client,
+                    ":after": after, ":limit": limit, ":kiosk": viewer.kiosk, ":client": viewer.client,
                 },
                 read,
             )?
@@ -96,7 +80,7 @@ pub fn page(
     }
 }
 
-/// Whether a lock of Home Assistant's is in an area that is enabled.
+/// Whether the area of a mirrored locker is enabled.
 pub(super) fn is_in_enabled_area(connection: &Connection, id: &LockerId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -106,7 +90,6 @@ pub(super) fn is_in_enabled_area(connection: &Connection, id: &LockerId) -> rusq
         .query_row([id], |row| row.get(0))
 }
 
-/// Every locker that is a lock of Home Assistant's.
 pub(super) fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Locker>> {
     connection
         .prepare_cached(&format!(
@@ -116,7 +99,7 @@ pub(super) fn mirrored(connection: &Connection) -> rusqlite::Result<Vec<Locker>>
         .collect()
 }
 
-/// False when its id is taken.
+/// False if the id is taken.
 pub(super) fn insert(connection: &Connection, locker: &Locker) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(

@@ -3,7 +3,7 @@
 use super::position::ResumePosition;
 use crate::authentication::AuthError;
 use crate::commands::Reported;
-use crate::help::Asked as HelpFields;
+use crate::help::HelpFields;
 use crate::http::{ApiError, Fields};
 use crate::messages::Status;
 use crate::rooms::RoomRef;
