@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::access::Audience;
 use crate::areas::{InvalidName, checked_name};
-use crate::board::Audience;
 use crate::http::text_fields;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;

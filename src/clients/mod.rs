@@ -11,9 +11,9 @@ pub(crate) mod rows;
 
 use rusqlite::Connection;
 
+use crate::access::Audience;
 use crate::access::entitlement::affiliation;
 use crate::areas::{self, Area};
-use crate::board::Audience;
 use crate::{rooms, tokens};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::{Principal, Subject};

@@ -1,7 +1,7 @@
 //! Lockers of kiosks, each with a state such as `open` (`docs/protocol.md#lockers`).
 //!
 //! Admins create lockers and set their states. Locks of Home Assistant's areas are mirrored as lockers that only Home
-//! Assistant changes. Every new state is published to admins and to the clients of the locker's kiosk.
+//! Assistant changes. Every new state is published to admins and to the room of the locker's kiosk.
 
 mod events;
 mod locker;
