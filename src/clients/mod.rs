@@ -213,8 +213,8 @@ fn find_area(db: &Connection, id: &AreaId) -> Result<Area, ClientError> {
     areas::find(db, id)?.ok_or_else(|| ClientError::UnknownArea(id.clone()))
 }
 
-/// Revokes every token of the client and ends its sessions. When the transaction has committed, no session of the client
-/// receives another event (`docs/protocol.md#revocation`).
+/// Revokes every token of the client and ends its sessions. After the commit no session of the client receives another
+/// event (`docs/protocol.md#revocation`).
 ///
 /// # Errors
 /// [`ClientError::UnknownClient`].

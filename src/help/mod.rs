@@ -1,4 +1,5 @@
-//! Help requests of kiosks: a person asks at a tablet, admins acknowledge and resolve (`docs/protocol.md#help-requests`).
+//! Help requests of kiosks: a person asks at a tablet, admins acknowledge and resolve
+//! (`docs/protocol.md#help-requests`).
 //!
 //! A client sees and changes only its own requests. Each may have 50 open at a time; of more than 1000 the oldest
 //! resolved ones are deleted.

@@ -1,5 +1,5 @@
-//! Builds the events of pairing. Only `pairing_completed` to the waiting tablet carries a token, and that event is never
-//! stored.
+//! Builds the events of pairing. Only `pairing_completed` to the waiting tablet carries a token, and that event is
+//! never stored.
 
 use serde_json::{Map, Value, json};
 

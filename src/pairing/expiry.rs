@@ -19,9 +19,9 @@ pub async fn run(store: Store, pairings: Arc<PairingRegistry>) {
     loop {
         let ended = pairings.take_ended(Timestamp::now());
         if !ended.is_empty() {
-            let written = ended.clone();
-            let written = store.write(move |tx| Ok::<_, StoreError>(publish_ended(tx, &written)?));
-            if let Err(error) = written.await {
+            let batch = ended.clone();
+            let published = store.write(move |tx| Ok::<_, StoreError>(publish_ended(tx, &batch)?));
+            if let Err(error) = published.await {
                 tracing::warn!(%error, "cannot publish ended pairings; retrying");
                 pairings.requeue_ended(ended);
                 tokio::time::sleep(RETRY_AFTER).await;

@@ -303,8 +303,8 @@ impl PairingRegistry {
         self.changed.notify_one();
     }
 
-    /// Removes and returns the pairings whose end must be published: expired requests that nobody decided, expired codes,
-    /// and those of [`Self::requeue_ended`].
+    /// Removes and returns the pairings whose end must be published: expired requests that nobody decided, expired
+    /// codes, and those of [`Self::requeue_ended`].
     pub fn take_ended(&self, now: Timestamp) -> Vec<EndedPairing> {
         let mut state = self.state();
         let mut ended = std::mem::take(&mut state.ended);

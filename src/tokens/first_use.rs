@@ -1,8 +1,8 @@
 //! When each token was first used, for the list of tokens that admins see.
 //!
 //! Times are collected in memory and written at most once a second, so opening a connection never waits for the disk.
-//! If the process is killed, the last second of them is lost; the token's next use counts as its first then. Tokens that
-//! complete a pairing are the exception: [`super::mark_first_use`] stores their first use at once.
+//! If the process is killed, the last second of them is lost; the token's next use then counts as its first. Tokens
+//! that complete a pairing are the exception: [`super::mark_first_use`] stores their first use at once.
 
 use std::sync::Arc;
 

@@ -120,9 +120,9 @@ pub fn token_revoked(client_id: &str, reason: &str, now: Timestamp) -> NewEvent 
 /// The credential of a refresh request, which decides what moves to the new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshedBy {
-    /// The answer carries the new token. Session ids and open sessions stay with the old one.
+    /// With the token itself: the answer carries the new one. Session ids and open sessions stay with the old one.
     Token,
-    /// The answer carries no token. Session ids and open sessions move to the new one.
+    /// With a session id: the answer carries no token. Session ids and open sessions move to the new one.
     SessionId,
 }
 
