@@ -1,4 +1,5 @@
-//! Every act of an admin: who, what, when and from where (contract section 3).
+//! The audit log: which admin changed what, when, and from which address.
+//! Each entry is written in the transaction of the change that it records.
 
 use rusqlite::{Connection, params};
 
@@ -6,17 +7,17 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::store::{WriteTx, row_limit};
 
-/// Who acts, and from where.
+/// The principal that makes a change.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// The principal, as `role:id`.
+    /// The principal as `role:id`.
     pub who: String,
-    /// An address, or `local` on the command line's socket.
+    /// The peer's IP address, or `local` on the command line's socket.
     pub address: String,
 }
 
 impl Actor {
-    /// A proven principal, and where it speaks from.
+    /// The actor for an authenticated principal that connects from `address`.
     pub fn new(subject: &Subject, address: String) -> Self {
         Self {
             who: subject.to_string(),
@@ -25,29 +26,29 @@ impl Actor {
     }
 }
 
-/// One kept act.
+/// One entry of the audit log.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its place in the record.
+    /// Rising row id, used as the cursor of [`page`].
     pub id: i64,
-    /// When.
+    /// When the change was made.
     pub at: Timestamp,
-    /// Who, as `role:id`.
+    /// The principal as `role:id`.
     pub actor: String,
-    /// What, as `thing.verb`.
+    /// What was done, as `thing.verb`.
     pub action: String,
-    /// On which thing.
+    /// The id of the thing that was changed.
     pub target: Option<String>,
-    /// From where.
+    /// The peer's IP address, or `local`.
     pub address: String,
-    /// In a few words, never a secret.
+    /// A short description without secrets.
     pub detail: String,
 }
 
-/// Keeps an act in the transaction of the change that it made.
+/// Appends an entry in the transaction of the change. `detail` must not contain a secret.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn record(
     tx: &WriteTx<'_>,
     actor: &Actor,
@@ -71,10 +72,10 @@ pub fn record(
     Ok(())
 }
 
-/// Acts from newest to oldest, at most `limit`, older than the entry `before`.
+/// Reads at most `limit` entries with an id below `before`, newest first.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn page(
     connection: &Connection,
     before: Option<i64>,
@@ -102,11 +103,15 @@ pub fn page(
         .collect()
 }
 
-/// Forgets at most `at_most` acts from before then, and says how many.
+/// Deletes at most `at_most` entries older than `before`. Returns how many were deleted.
 ///
 /// # Errors
-/// SQLite's.
-pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqlite::Result<usize> {
+/// If the database fails.
+pub fn delete_before(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
     tx.connection()
         .prepare_cached(
             "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1 LIMIT ?2)",

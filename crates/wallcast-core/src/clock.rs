@@ -1,4 +1,4 @@
-//! Wall-clock time as Wallcast stores and tells it: UTC, in whole milliseconds.
+//! Wall-clock time as the store and the wire formats use it: UTC, whole milliseconds.
 
 use std::fmt;
 
@@ -10,16 +10,17 @@ use time::macros::format_description;
 const RFC3339_MS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// The latest second an RFC 3339 year of four digits can tell (9999-12-31T23:59:59Z).
+/// The last second that RFC 3339's four-digit year can express: 9999-12-31T23:59:59Z.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// A moment in UTC with millisecond precision. Shown and serialised as RFC 3339 with `Z`
-/// (contract section 1); stored as milliseconds since 1970.
+/// A moment in UTC with millisecond precision, between 1970 and the year 9999.
+///
+/// Formatted and serialised as RFC 3339 with `Z`; stored as milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The present moment.
+    /// The current time of the system clock. A clock before 1970 reads as 1970.
     pub fn now() -> Self {
         let since_epoch = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -27,27 +28,27 @@ impl Timestamp {
         Self::from_unix_ms(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// From milliseconds since 1970, clamped to what RFC 3339 can tell.
+    /// Converts milliseconds since the Unix epoch, clamped to the years 1970 to 9999.
     pub fn from_unix_ms(ms: i64) -> Self {
         Self(ms.clamp(0, LAST_SECOND * 1000))
     }
 
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     pub fn unix_ms(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since 1970, as JWT claims count them.
+    /// Whole seconds since the Unix epoch, the unit of JWT claims.
     pub fn unix_seconds(self) -> i64 {
         self.0 / 1000
     }
 
-    /// This moment, `seconds` later.
+    /// Adds `seconds`, which may be negative. The result is clamped like [`Timestamp::from_unix_ms`].
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self::from_unix_ms(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
-    /// This moment cut to whole seconds, so that a stored expiry and a JWT's agree.
+    /// Truncates to whole seconds, so that an expiry in the store equals the same expiry in a JWT.
     pub fn whole_seconds(self) -> Self {
         Self(self.0 / 1000 * 1000)
     }
@@ -84,13 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_milliseconds_and_z() {
+    fn display_has_milliseconds_and_z() {
         let moment = Timestamp::from_unix_ms(1_705_314_600_007);
         assert_eq!(moment.to_string(), "2024-01-15T10:30:00.007Z");
     }
 
     #[test]
-    fn stays_within_four_digit_years() {
+    fn timestamp_past_year_9999_is_clamped() {
         assert_eq!(
             Timestamp::from_unix_ms(i64::MAX).to_string(),
             "9999-12-31T23:59:59.000Z"

@@ -1,32 +1,33 @@
-//! Every way in which Wallcast ends a session, and what it tells the other side to do next.
+//! The reasons for which Wallcast ends a session, and which sessions a change ends.
 
 use crate::auth::Subject;
 use crate::event::Event;
 use crate::ids::Jti;
 
-/// Why a session is ended (contract 4.2): the close code says whether to come back.
+/// Why a session is ended. The close code tells the client whether it may reconnect
+/// (`docs/protocol.md#close-codes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DisconnectReason {
-    /// Come back: an admin asked for it, or something here went wrong.
+    /// Reconnect: an admin requested it, or Wallcast failed.
     TryAgain,
-    /// Come back: the peer took nothing for ten seconds.
+    /// Reconnect: the peer accepted no data for ten seconds.
     Stalled,
-    /// Come back: the daemon stops.
+    /// Reconnect: the daemon is stopping.
     Shutdown,
-    /// The token is wrong or has ended.
+    /// The token is invalid or has expired.
     Unauthenticated,
     /// The token was revoked.
     Revoked,
-    /// No token came in time.
+    /// The client sent no valid token in time.
     AuthTimeout,
-    /// A newer session took this one's place.
+    /// A newer session of the same client replaced this one.
     Superseded,
-    /// The client was deactivated.
+    /// An admin deactivated the client.
     Inactive,
 }
 
 impl DisconnectReason {
-    /// The WebSocket close code (RFC 6455 section 7.4, and 4000 to 4499 as contract 4.2 has them).
+    /// The WebSocket close code: 1001 of RFC 6455 section 7.4, or 4000 to 4499 of Wallcast's own.
     pub fn code(self) -> u16 {
         match self {
             Self::Shutdown => 1001,
@@ -40,7 +41,7 @@ impl DisconnectReason {
         }
     }
 
-    /// The close reason, which is also the `code` of the last `error` on Socket.IO.
+    /// The close reason on the wire, and the `code` of the final `error` event on Socket.IO.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Shutdown => "server_shutdown",
@@ -54,7 +55,7 @@ impl DisconnectReason {
         }
     }
 
-    /// The sentence for a person.
+    /// An English sentence for the person in front of the client.
     pub fn message(self) -> &'static str {
         match self {
             Self::Shutdown => "Wallcast is restarting; connect again in a moment",
@@ -68,28 +69,28 @@ impl DisconnectReason {
         }
     }
 
-    /// Whether the other side must not come back without a new token.
+    /// Whether the client may reconnect only with another token.
     pub fn is_final(self) -> bool {
         self.code() >= 4400
     }
 }
 
-/// Sessions to be ended after a commit, and the last thing they are told.
+/// Ends sessions after a commit, with an optional final event.
 #[derive(Debug)]
 pub struct EndSessions {
-    /// Whose sessions.
+    /// Which sessions.
     pub filter: SessionFilter,
-    /// Why, which decides the close code.
+    /// Determines the close code and the close reason.
     pub reason: DisconnectReason,
-    /// A last event before the close.
+    /// The last event that the sessions receive before the close.
     pub final_event: Option<Event>,
 }
 
-/// A choice of sessions.
+/// Selects sessions of one principal.
 #[derive(Debug, Clone)]
 pub enum SessionFilter {
-    /// Every session of a principal.
+    /// All sessions of the principal.
     Subject(Subject),
-    /// The principal's sessions that were opened with this token.
+    /// The principal's sessions that use this token.
     Token(Subject, Jti),
 }

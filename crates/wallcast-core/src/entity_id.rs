@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// Home Assistant's `domain.object_id`, each of a-z, 0-9 and underscores.
+/// Home Assistant's `domain.object_id`: both parts are of a-z, 0-9 and underscores, at most 255 bytes in all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntityId(Arc<str>);
 
-/// Text that is no entity id.
+/// The text is not an entity id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an entity id is domain.object_id in a-z, 0-9 and underscores")]
 pub struct InvalidEntityId;
@@ -36,7 +36,7 @@ impl FromStr for EntityId {
 }
 
 impl EntityId {
-    /// An id that was parsed before it was stored.
+    /// Wraps an id that was validated before it was stored.
     pub fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
@@ -46,7 +46,7 @@ impl EntityId {
         &self.0
     }
 
-    /// What is before the dot.
+    /// The part before the dot, such as `light`.
     pub fn domain(&self) -> &str {
         self.0.split_once('.').map_or("", |(domain, _)| domain)
     }

@@ -1,4 +1,4 @@
-//! The ids of things, as types that cannot be mixed up.
+//! Typed ids, so that the id of one kind of thing cannot be passed for another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use serde::{Serialize, Serializer};
 
 use crate::random;
 
-/// Longest id that is taken from outside, in bytes.
+/// Longest id that is accepted from outside, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// A text that cannot be an id: empty, longer than 128 bytes, or with white space or control characters.
+/// The text is not an id: it is empty, longer than 128 bytes, or contains white space or control characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id is 1 to 128 bytes without white space or control characters")]
 pub struct InvalidId;
@@ -31,7 +31,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// A new random id with this kind's prefix and 128 bits behind it.
+            /// Draws a new id: the type's prefix and 128 random bits.
             pub fn random() -> Self {
                 Self(format!(concat!($prefix, "{}"), random::text::<16>()).into())
             }
@@ -90,99 +90,99 @@ id!(
     "client_"
 );
 id!(
-    /// A person of seed 4, `user_…` or any id a token names.
+    /// A person who uses the messages, `user_…`, or the user id in a token's claims.
     UserId,
     "user_"
 );
 id!(
-    /// A tablet's wish to be paired or an admin's offer to pair one, `pairing_…`.
+    /// A pairing that a tablet requested or an admin offered, `pairing_…`.
     PairingId,
     "pairing_"
 );
 id!(
-    /// The identity of one token (RFC 7519 section 4.1.7).
+    /// The `jti` claim, which identifies one token (RFC 7519 section 4.1.7).
     Jti,
     ""
 );
 id!(
-    /// A room inside a namespace: an area's id, a kiosk's, or any other name.
+    /// The name of a room within a namespace: an area id, a kiosk id, or any other name.
     RoomName,
     "room_"
 );
 id!(
-    /// One open session as it is told to the outside; never a credential.
+    /// The public id of one session. It is not a credential.
     ConnectionId,
     "conn_"
 );
 id!(
-    /// A tenant's organisation (seed 2), named by the admin.
+    /// An organisation of the status board; the admin chooses the id.
     OrganizationId,
     "org_"
 );
 id!(
-    /// A tenant inside an organisation (seed 2), named by the admin.
+    /// A tenant of the status board; the admin chooses the id.
     TenantId,
     "tenant_"
 );
 id!(
-    /// The kiosk a tablet stands at (seed 3), named by the admin.
+    /// The kiosk that a tablet is mounted at; the admin chooses the id.
     KioskId,
     "kiosk_"
 );
 id!(
-    /// A locker of a kiosk (seed 3), `locker_…` or the id that it brings.
+    /// A locker of a kiosk, `locker_…` or the id that its creator chose.
     LockerId,
     "locker_"
 );
 id!(
-    /// What a tablet is to do (seed 3), `command_…`.
+    /// A command to a tablet, `command_…`.
     CommandId,
     "command_"
 );
 
 impl KioskId {
-    /// The kiosk of a tablet that has no other (contract 4.5).
+    /// The kiosk of a tablet for which the admin chose none: it has the client's id (`docs/protocol.md#rooms`).
     pub fn of_client(client: &ClientId) -> Self {
         Self(client.0.clone())
     }
 }
 
 id!(
-    /// A service of the status board (seed 2), `service_…`, or the name of one of Wallcast's own.
+    /// A service on the status board, `service_…`, or the name of one that Wallcast maintains itself.
     ServiceId,
     "service_"
 );
 id!(
-    /// An incident of the status board (seed 2), `incident_…`.
+    /// An incident on the status board, `incident_…`.
     IncidentId,
     "incident_"
 );
 
 impl ServiceId {
-    /// The service that is the house's own database.
+    /// The service that shows the state of Wallcast's database.
     pub fn database() -> Self {
         Self("database".into())
     }
 
-    /// The service that is Home Assistant.
+    /// The service that shows the state of Home Assistant.
     pub fn home_assistant() -> Self {
         Self("homeassistant".into())
     }
 }
 
 id!(
-    /// A message of seed 4.
+    /// A message in a conversation, `message_…`.
     MessageId,
     "message_"
 );
 id!(
-    /// What two sides write each other on one platform.
+    /// A conversation between two parties on one platform, `conversation_…`.
     ConversationId,
     "conversation_"
 );
 
 impl UserId {
-    /// A new random id for an admin, `admin_…`.
+    /// Draws a new id for an admin, `admin_…`.
     pub fn random_admin() -> Self {
         Self(format!("admin_{}", random::text::<16>()).into())
     }
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_refuse_what_could_hide_in_a_log_or_a_path() {
+    fn id_with_white_space_or_control_characters_is_rejected() {
         for bad in ["", " ", "a b", "line\nbreak", "nul\0", &"x".repeat(129)] {
             assert_eq!(bad.parse::<AreaId>(), Err(InvalidId), "{bad:?}");
         }

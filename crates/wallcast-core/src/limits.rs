@@ -1,32 +1,33 @@
-//! How many new sockets an address may open before it has proven a token (seed 0: ten a minute).
+//! Limits how many sockets an address may open per minute before they authenticate.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The length of the window that is counted.
+/// The sliding window in which sockets are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered at once; beyond it, windows that have passed are dropped first.
+/// Addresses in the table. When it is full, addresses without a socket in the window are dropped first.
 const MAX_ADDRESSES: usize = 8192;
 
-/// Counts unproven sockets by address. Cheap to clone.
+/// Counts unauthenticated sockets per address. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ConnectionLimits {
+pub struct AddressLimit {
     per_minute: usize,
     opened: Arc<Mutex<HashMap<IpAddr, VecDeque<Instant>>>>,
 }
 
-/// A counted socket; [`Place::give_back`] when it proves a token.
+/// One counted socket. Call [`AddressPermit::release`] once it authenticates; if the permit is dropped
+/// instead, the socket counts until it leaves the window.
 #[derive(Debug)]
-pub struct Place {
-    limits: ConnectionLimits,
+pub struct AddressPermit {
+    limits: AddressLimit,
     address: IpAddr,
     opened_at: Instant,
 }
 
-impl ConnectionLimits {
-    /// A limit of `per_minute` unproven sockets in any 60 seconds.
+impl AddressLimit {
+    /// Allows `per_minute` unauthenticated sockets per address in any 60 seconds.
     pub fn new(per_minute: usize) -> Self {
         Self {
             per_minute,
@@ -34,12 +35,12 @@ impl ConnectionLimits {
         }
     }
 
-    /// Counts one more socket of this address.
+    /// Counts one more socket of `address`.
     ///
     /// # Errors
-    /// How long to wait when there is no place left.
-    pub fn take(&self, address: IpAddr, now: Instant) -> Result<Place, Duration> {
-        let address = Self::counted_as(address);
+    /// How long to wait before the next attempt, if the limit is reached or the table is full.
+    pub fn acquire(&self, address: IpAddr, now: Instant) -> Result<AddressPermit, Duration> {
+        let address = Self::limit_key(address);
         let mut opened = self.lock();
         if opened.len() >= MAX_ADDRESSES && !opened.contains_key(&address) {
             opened.retain(|_, times| times.back().is_some_and(|last| now - *last < WINDOW));
@@ -59,15 +60,16 @@ impl ConnectionLimits {
             return Err(WINDOW.saturating_sub(now.saturating_duration_since(oldest)));
         }
         times.push_back(now);
-        Ok(Place {
+        Ok(AddressPermit {
             limits: self.clone(),
             address,
             opened_at: now,
         })
     }
 
-    /// An IPv6 /64 counts as one address: it is one customer's (contract section 8).
-    pub fn counted_as(address: IpAddr) -> IpAddr {
+    /// The address under which `address` is counted. An IPv6 /64 counts as one address, because one
+    /// customer usually owns all of it.
+    pub fn limit_key(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V6(v6) => {
                 let network = u128::from(v6) & (u128::MAX << 64);
@@ -82,9 +84,9 @@ impl ConnectionLimits {
     }
 }
 
-impl Place {
-    /// The socket proved a token: it no longer counts.
-    pub fn give_back(self) {
+impl AddressPermit {
+    /// Stops counting the socket, because it has authenticated.
+    pub fn release(self) {
         let mut opened = self.limits.lock();
         if let Some(times) = opened.get_mut(&self.address) {
             if let Some(at) = times.iter().position(|time| *time == self.opened_at) {
@@ -104,39 +106,43 @@ mod tests {
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 1, 7));
 
     #[test]
-    fn ten_a_minute_and_again_a_minute_later() {
-        let limits = ConnectionLimits::new(10);
+    fn acquire_at_limit_fails_until_window_passes() {
+        let limits = AddressLimit::new(10);
         let start = Instant::now();
         for _ in 0..10 {
-            limits.take(HOME, start).unwrap();
+            limits.acquire(HOME, start).unwrap();
         }
-        assert!(limits.take(HOME, start + Duration::from_secs(59)).is_err());
-        limits.take(HOME, start + WINDOW).unwrap();
+        assert!(
+            limits
+                .acquire(HOME, start + Duration::from_secs(59))
+                .is_err()
+        );
+        limits.acquire(HOME, start + WINDOW).unwrap();
     }
 
     #[test]
-    fn a_proven_socket_gives_its_place_back() {
-        let limits = ConnectionLimits::new(1);
+    fn released_permit_does_not_count() {
+        let limits = AddressLimit::new(1);
         let now = Instant::now();
         for _ in 0..20 {
-            limits.take(HOME, now).unwrap().give_back();
+            limits.acquire(HOME, now).unwrap().release();
         }
-        let _unproven = limits.take(HOME, now).unwrap();
-        assert!(limits.take(HOME, now).is_err());
+        let _unauthenticated = limits.acquire(HOME, now).unwrap();
+        assert!(limits.acquire(HOME, now).is_err());
     }
 
     #[test]
-    fn an_ipv6_network_is_one_address() {
-        let limits = ConnectionLimits::new(1);
+    fn ipv6_network_counts_as_one_address() {
+        let limits = AddressLimit::new(1);
         let now = Instant::now();
-        limits.take("2001:db8::1".parse().unwrap(), now).unwrap();
-        assert!(limits.take("2001:db8::2".parse().unwrap(), now).is_err());
+        limits.acquire("2001:db8::1".parse().unwrap(), now).unwrap();
+        assert!(limits.acquire("2001:db8::2".parse().unwrap(), now).is_err());
         limits
-            .take("2001:db8:0:1::1".parse().unwrap(), now)
+            .acquire("2001:db8:0:1::1".parse().unwrap(), now)
             .unwrap();
         limits
-            .take("::ffff:192.168.1.7".parse().unwrap(), now)
+            .acquire("::ffff:192.168.1.7".parse().unwrap(), now)
             .unwrap();
-        assert!(limits.take(HOME, now).is_err());
+        assert!(limits.acquire(HOME, now).is_err());
     }
 }

@@ -1,23 +1,23 @@
-//! Stopping in order: everyone hears of it, and the last one out is waited for.
+//! Graceful shutdown: signals every task that the daemon is stopping and waits for work in progress.
 
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-/// Tells that the daemon stops, and knows who is still at work. Cheap to clone.
+/// Signals that the daemon is stopping, and hands out guards for work in progress. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     begun: watch::Sender<bool>,
     work: mpsc::WeakSender<()>,
 }
 
-/// Keeps the daemon from exiting while it is held.
+/// Delays the exit of the daemon until it is dropped.
 #[derive(Clone, Debug)]
-pub struct Busy {
+pub struct WorkGuard {
     _work: Option<mpsc::Sender<()>>,
 }
 
-/// The other end, for the one who stops the daemon.
+/// Starts the shutdown. There is one per [`channel`].
 #[derive(Debug)]
 pub struct Stopper {
     begun: watch::Sender<bool>,
@@ -25,7 +25,7 @@ pub struct Stopper {
     done: mpsc::Receiver<()>,
 }
 
-/// A stop signal and its one stopper.
+/// Creates a shutdown signal and its only [`Stopper`].
 pub fn channel() -> (Shutdown, Stopper) {
     let (begun, _) = watch::channel(false);
     let (work, done) = mpsc::channel(1);
@@ -37,28 +37,29 @@ pub fn channel() -> (Shutdown, Stopper) {
 }
 
 impl Shutdown {
-    /// Waits until the stop begins.
+    /// Waits until the shutdown begins. Returns at once if it has. Cancel safe.
     pub async fn begun(&self) {
         let mut begun = self.begun.subscribe();
-        // The sender lives in this very handle, so waiting cannot fail.
+        // `self` holds a sender, so the channel cannot close while this waits.
         let _ = begun.wait_for(|begun| *begun).await;
     }
 
-    /// Whether the stop has begun.
+    /// Whether the shutdown has begun.
     pub fn has_begun(&self) -> bool {
         *self.begun.borrow()
     }
 
-    /// Marks a piece of work that is to be finished before the exit.
-    pub fn busy(&self) -> Busy {
-        Busy {
+    /// Registers work that must finish before the daemon exits. After the shutdown has begun the guard has no effect
+    /// unless other guards are still held.
+    pub fn work_guard(&self) -> WorkGuard {
+        WorkGuard {
             _work: self.work.upgrade(),
         }
     }
 }
 
 impl Stopper {
-    /// Begins the stop and waits for all work, at most `limit`. True when all of it was finished.
+    /// Begins the shutdown and waits at most `limit` until every [`WorkGuard`] is dropped. Returns whether all were.
     pub async fn stop(mut self, limit: Duration) -> bool {
         self.begun.send_replace(true);
         drop(self.work);
@@ -71,18 +72,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn waits_for_work_and_no_longer_than_the_limit() {
+    async fn stop_waits_for_guards_up_to_limit() {
         let (shutdown, stopper) = channel();
-        let busy = shutdown.busy();
+        let guard = shutdown.work_guard();
         let worker = tokio::spawn(async move {
             shutdown.begun().await;
-            drop(busy);
+            drop(guard);
         });
         assert!(stopper.stop(Duration::from_secs(60)).await);
         worker.await.unwrap();
 
         let (shutdown, stopper) = channel();
-        let _held = shutdown.busy();
+        let _held = shutdown.work_guard();
         assert!(!stopper.stop(Duration::from_millis(1)).await);
     }
 }

@@ -1,4 +1,4 @@
-//! JSON Web Tokens (RFC 7519), HS256 and nothing else, signed with the house's own key.
+//! JSON Web Tokens (RFC 7519) with HS256 as the only algorithm, signed with the server's own key.
 
 use std::sync::{Arc, Once};
 
@@ -12,41 +12,41 @@ use serde::{Deserialize, Serialize};
 
 use super::principal::{Role, Subject};
 
-/// Bytes of the signing key: 256 bits (contract section 3).
+/// Length of the signing key in bytes (256 bits).
 pub const KEY_BYTES: usize = 32;
 
-/// A token's claims (contract section 3). The same claims always make the same token.
+/// The claims of a token. Equal claims always give the same token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claims {
-    /// Who: a client's, user's, admin's or pairing's id.
+    /// The id of the admin, client, user or pairing.
     pub sub: String,
-    /// The same as `sub`.
+    /// Equal to `sub`; [`Signer::verify`] rejects a token in which it differs.
     pub username: String,
     /// `admin`, `client`, `user` or `pairing`.
     pub role: String,
-    /// The token's own identity, by which it is revoked.
+    /// Identifies the token, so that it can be revoked.
     pub jti: String,
-    /// Issued at, in seconds since 1970.
+    /// Issued at, in seconds since the Unix epoch.
     pub iat: i64,
-    /// Ends at, in seconds since 1970.
+    /// Expires at, in seconds since the Unix epoch.
     pub exp: i64,
     /// A person's mail address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub email: Option<String>,
-    /// Seed 2's organisation.
+    /// A person's organisation on the status board.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub organization_id: Option<String>,
-    /// Seed 2's tenant.
+    /// A person's tenant on the status board.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tenant_id: Option<String>,
 }
 
 impl Claims {
-    /// Whom the claims name.
+    /// The principal that the claims name.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] when role or id make no sense.
+    /// [`TokenError::Invalid`] if the role is unknown or `sub` is not an id.
     pub fn subject(&self) -> Result<Subject, TokenError> {
         let invalid = |_| TokenError::Invalid;
         match Role::parse(&self.role) {
@@ -59,18 +59,18 @@ impl Claims {
     }
 }
 
-/// Why a token was refused.
+/// Why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Its form, signature, algorithm or claims are wrong.
+    /// The format, signature, algorithm or claims are wrong.
     #[error("the token is not valid")]
     Invalid,
-    /// Its `exp` has passed.
+    /// `exp` has passed.
     #[error("the token has expired")]
     Expired,
 }
 
-/// Signs and checks tokens. Cheap to clone; never shows its key.
+/// Signs and verifies tokens. Cheap to clone; its `Debug` output hides the key.
 #[derive(Clone)]
 pub struct Signer(Arc<Keys>);
 
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// A signer with the house's key.
+    /// Creates a signer with the server's signing key.
     pub fn new(key: &[u8; KEY_BYTES]) -> Self {
         install_provider();
         let mut validation = Validation::new(Algorithm::HS256);
@@ -102,29 +102,31 @@ impl Signer {
         }))
     }
 
-    /// The token of these claims; deterministic (contract 6.2).
+    /// Signs the claims. The result depends on nothing but the claims and the key.
     ///
     /// # Errors
-    /// Only if the JSON or HMAC library fails.
+    /// If the JSON or HMAC library fails.
     pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.0.encoding)
     }
 
-    /// A MAC over a text that is no token's, as base64url. The text must hold a byte that no token
-    /// does, such as a NUL.
+    /// Computes an HMAC-SHA-256 over a text that is not a token, encoded as base64url.
+    ///
+    /// The text must contain a byte that cannot occur in a token, such as NUL: otherwise a MAC could serve as the
+    /// signature of a token.
     pub fn mac(&self, text: &str) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.0.mac, text.as_bytes()))
     }
 
-    /// Whether this is the text's [`Signer::mac`]; takes the same time whatever is wrong with it.
-    pub fn has_mac(&self, text: &str, mac: &str) -> bool {
+    /// Whether `mac` is the result of [`Signer::mac`] for `text`. Compares in constant time.
+    pub fn verify_mac(&self, text: &str, mac: &str) -> bool {
         URL_SAFE_NO_PAD
             .decode(mac)
             .is_ok_and(|mac| hmac::verify(&self.0.mac, text.as_bytes(), &mac).is_ok())
     }
 
-    /// The claims of a token whose signature and expiry are good. Whether its `jti` still stands
-    /// is the store's to say.
+    /// Checks the signature, the algorithm and `exp`, and returns the claims. Whether the `jti` is still active must be
+    /// checked against the store.
     ///
     /// # Errors
     /// [`TokenError::Expired`] or [`TokenError::Invalid`].
@@ -142,8 +144,7 @@ impl Signer {
     }
 }
 
-/// Gives the JWT library its cryptography: HMAC-SHA-256 from ring, so that no second
-/// cryptography library is linked.
+/// Gives the JWT library HMAC-SHA-256 from `ring`, so that no second cryptography library is linked.
 fn install_provider() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |algorithm, key| Ok(Box::new(Hs256::new(algorithm, key.as_bytes())?)),
@@ -155,7 +156,7 @@ fn install_provider() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         if PROVIDER.install_default().is_err() {
-            tracing::error!("another JWT provider was installed before ours");
+            tracing::error!("another JWT crypto provider is already installed");
         }
     });
 }
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_claims_make_the_same_token() {
+    fn equal_claims_sign_to_equal_tokens() {
         let signer = Signer::new(&[7; KEY_BYTES]);
         let claims = claims(60);
         let token = signer.sign(&claims).unwrap();
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_keys_algorithms_and_ended_tokens() {
+    fn verify_other_key_algorithm_or_expiry_fails() {
         let signer = Signer::new(&[7; KEY_BYTES]);
         let other = Signer::new(&[8; KEY_BYTES]).sign(&claims(60)).unwrap();
         assert_eq!(signer.verify(&other), Err(TokenError::Invalid));
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_missing_jti_and_a_second_name() {
+    fn verify_missing_jti_or_other_username_fails() {
         let signer = Signer::new(&[7; KEY_BYTES]);
         let mut nameless = claims(60);
         nameless.jti = String::new();

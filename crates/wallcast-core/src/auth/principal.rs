@@ -1,4 +1,4 @@
-//! The four kinds of principal (contract section 1) and what a token says of one.
+//! The four roles, and the identity that a token or a trusted connection proves.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use crate::clock::Timestamp;
 use crate::event::{Namespace, Topic};
 use crate::ids::{ClientId, Jti, OrganizationId, PairingId, TenantId, UserId};
 
-/// A token's role.
+/// The role of a principal (`docs/protocol.md#authentication`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Everything.
+    /// May do everything.
     Admin,
-    /// A paired tablet: itself and its areas.
+    /// A paired tablet: may act for itself and its areas.
     Client,
-    /// A person: its own messages and its organisation's board.
+    /// A person: may read and write its own messages and read its organisation's status board.
     User,
-    /// A tablet that waits to be paired.
+    /// A tablet that is waiting to be paired.
     Pairing,
 }
 
 impl Role {
-    /// The word in a token's `role` claim.
+    /// The value of a token's `role` claim.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -32,7 +32,7 @@ impl Role {
         }
     }
 
-    /// The role of that word.
+    /// The role with this `role` claim.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Admin, Self::Client, Self::User, Self::Pairing]
             .into_iter()
@@ -46,22 +46,21 @@ impl Serialize for Role {
     }
 }
 
-/// Which principal, whatever token it came with. The hub finds sessions by it, memberships are
-/// kept by it.
+/// Identifies a principal regardless of its token. Sessions and memberships are indexed by it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
-    /// An admin, by the name its token or Home Assistant gives it.
+    /// An admin, with the id from its token or from Home Assistant.
     Admin(UserId),
     /// A paired tablet.
     Client(ClientId),
     /// A person.
     User(UserId),
-    /// A tablet that waits to be paired.
+    /// A tablet that is waiting to be paired.
     Pairing(PairingId),
 }
 
 impl Subject {
-    /// The topic that every session of a namespace is subscribed to; none for a tablet that waits to be paired.
+    /// The topic to which every session of the namespace is subscribed. `None` for a tablet that is waiting to be paired.
     pub fn namespace_topic(&self, namespace: Namespace) -> Option<Topic> {
         match self {
             Self::Admin(_) | Self::Client(_) | Self::User(_) => Some(Topic::Namespace(namespace)),
@@ -69,7 +68,7 @@ impl Subject {
         }
     }
 
-    /// Its role.
+    /// The role.
     pub fn role(&self) -> Role {
         match self {
             Self::Admin(_) => Role::Admin,
@@ -79,7 +78,7 @@ impl Subject {
         }
     }
 
-    /// The id that a token's `sub` carries.
+    /// The id, as in a token's `sub` claim.
     pub fn id(&self) -> &str {
         match self {
             Self::Admin(id) | Self::User(id) => id.as_str(),
@@ -95,25 +94,25 @@ impl fmt::Display for Subject {
     }
 }
 
-/// A proven identity.
+/// An authenticated identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Who.
+    /// Whom the token names.
     pub subject: Subject,
-    /// The token it came with; none on ingress and on the command line's socket.
+    /// The token. `None` for admins on Home Assistant's ingress or the command line's socket.
     pub jti: Option<Jti>,
-    /// When the token ends.
+    /// When the token expires.
     pub expires_at: Option<Timestamp>,
-    /// The token's `email`.
+    /// The token's `email` claim.
     pub email: Option<String>,
-    /// The organisation: a client's own as the store has it, else the token's.
+    /// The organisation: a client's from the store, a person's from the token.
     pub organization_id: Option<OrganizationId>,
-    /// The tenant, likewise.
+    /// The tenant: a client's from the store, a person's from the token.
     pub tenant_id: Option<TenantId>,
 }
 
 impl Principal {
-    /// An admin who was identified without a token: by ingress or by the command line's socket.
+    /// An admin authenticated without a token: by Home Assistant's ingress or the command line's socket.
     pub fn local_admin(id: UserId) -> Self {
         Self {
             subject: Subject::Admin(id),
@@ -125,13 +124,13 @@ impl Principal {
         }
     }
 
-    /// Its role.
+    /// The role.
     pub fn role(&self) -> Role {
         self.subject.role()
     }
 
-    /// Whether an open session of this one may go on with the other's token: it is the same principal,
-    /// and listens on the same topics.
+    /// Whether an open session of `self` may continue with the token of `other`: both name the same principal and
+    /// give the same subscriptions. A client's organisation and tenant come from the store, so they need not match.
     pub fn has_same_access_as(&self, other: &Self) -> bool {
         self.subject == other.subject
             && (self.client_id().is_some()
@@ -139,7 +138,7 @@ impl Principal {
                     == (&other.organization_id, &other.tenant_id))
     }
 
-    /// The client's id, if it is one.
+    /// The client's id, if the principal is a client.
     pub fn client_id(&self) -> Option<&ClientId> {
         match &self.subject {
             Subject::Client(id) => Some(id),
@@ -147,7 +146,7 @@ impl Principal {
         }
     }
 
-    /// Whether it may do everything.
+    /// Whether the principal may do everything.
     pub fn is_admin(&self) -> bool {
         self.role() == Role::Admin
     }

@@ -1,17 +1,16 @@
-//! What automations outside the house's own sessions may want to know of: not an event of ours, and
-//! kept by nobody.
+//! Announcements for automations outside Wallcast. They are not events: they are neither stored nor sent to sessions.
 
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 
-/// Something that just happened, under the name that Home Assistant's bus knows it by (contract
-/// section 7). Never holds a secret.
+/// Something that happened, under its event name on Home Assistant's bus (`docs/protocol.md#home-assistant`).
+/// It never contains a secret.
 #[derive(Clone, Debug)]
 pub struct Announcement {
-    /// Its name there.
+    /// The event name on Home Assistant's bus.
     pub name: &'static str,
-    /// What it says, a JSON object in Home Assistant's snake case.
+    /// A JSON object with snake-case keys, as usual in Home Assistant.
     pub data: Value,
 }
 
@@ -22,12 +21,12 @@ impl Announcement {
     pub const CLIENT_ONLINE: &'static str = "wallcast_client_online";
     /// A tablet's last session ended.
     pub const CLIENT_OFFLINE: &'static str = "wallcast_client_offline";
-    /// A kiosk asks for help.
+    /// A kiosk requested help.
     pub const HELP_REQUESTED: &'static str = "wallcast_help_requested";
-    /// A command's outcome is known.
+    /// The outcome of a command is known.
     pub const COMMAND_APPLIED: &'static str = "wallcast_command_applied";
 
-    /// An announcement of what happened at `now`; `data` must be a JSON object.
+    /// Adds `timestamp` to `data`, which must be a JSON object.
     pub fn new(name: &'static str, mut data: Value, now: Timestamp) -> Self {
         if let Some(data) = data.as_object_mut() {
             data.insert("timestamp".to_owned(), json!(now));

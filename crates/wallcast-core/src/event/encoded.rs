@@ -1,4 +1,4 @@
-//! An event's bytes in each dialect, made at most once and then shared by every session.
+//! The encoded bytes of an event. Each dialect encodes on first use and all sessions share the result.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::{Event, EventType, Namespace};
 use crate::clock::Timestamp;
 
-/// The places where an event's frames are kept once made.
+/// The cached frames of one event.
 #[derive(Debug, Default)]
 pub(super) struct Encoded {
     json: OnceLock<Utf8Bytes>,
@@ -22,7 +22,7 @@ impl Encoded {
 
     pub(super) fn socketio(&self, event: &Event, namespace: Namespace) -> Utf8Bytes {
         match self.socketio.get(namespace.index()) {
-            Some(slot) => slot
+            Some(cached) => cached
                 .get_or_init(|| socketio(event, namespace).into())
                 .clone(),
             None => socketio(event, namespace).into(),
@@ -35,7 +35,7 @@ impl Encoded {
 }
 
 fn json(event: &Event) -> String {
-    let mut text = direct_json(&event.kind, &event.data, event.timestamp);
+    let mut text = direct_json(&event.event_type, &event.data, event.timestamp);
     if let Some(id) = event.id {
         text.pop();
         text.push_str(",\"id\":");
@@ -45,28 +45,28 @@ fn json(event: &Event) -> String {
     text
 }
 
-/// A JSON WebSocket frame `{"type","data","timestamp"}` (contract 4.2); `data` is JSON text.
-pub fn direct_json(kind: &EventType, data: &str, timestamp: Timestamp) -> String {
-    format!(r#"{{"type":"{kind}","data":{data},"timestamp":"{timestamp}"}}"#)
+/// Encodes a JSON WebSocket frame `{"type","data","timestamp"}` for one session; `data` is JSON text.
+pub fn direct_json(event_type: &EventType, data: &str, timestamp: Timestamp) -> String {
+    format!(r#"{{"type":"{event_type}","data":{data},"timestamp":"{timestamp}"}}"#)
 }
 
 fn sse(event: &Event) -> String {
-    let text = direct_sse(&event.kind, &event.data);
+    let text = direct_sse(&event.event_type, &event.data);
     match &event.position {
         Some(position) => format!("id: {position}\n{text}"),
         None => text,
     }
 }
 
-/// A server-sent event (contract 4.3) without an id; `data` is JSON text.
-pub fn direct_sse(kind: &EventType, data: &str) -> String {
-    // In JSON a line's end is white space wherever it may stand; here it would end the field.
+/// Encodes a server-sent event without an id for one session; `data` is JSON text.
+pub fn direct_sse(event_type: &EventType, data: &str) -> String {
+    // In JSON a line break can only be white space; in an event stream it would end the `data` field.
     let data = data.replace(['\n', '\r'], " ");
-    format!("event: {kind}\ndata: {data}\n\n")
+    format!("event: {event_type}\ndata: {data}\n\n")
 }
 
-/// `42["type",data]` with the offset as the last argument where the event moves the position
-/// (contract 4.1; Socket.IO protocol v5, EVENT).
+/// Encodes `42["type",data]`, with the position as last argument if the event has one
+/// (Socket.IO protocol v5, EVENT; `docs/protocol.md#connection-state-recovery`).
 fn socketio(event: &Event, namespace: Namespace) -> String {
     let mut text = String::with_capacity(event.data.len() + 96);
     text.push_str("42");
@@ -75,7 +75,7 @@ fn socketio(event: &Event, namespace: Namespace) -> String {
         text.push(',');
     }
     text.push_str("[\"");
-    text.push_str(event.kind.as_str());
+    text.push_str(event.event_type.as_str());
     text.push_str("\",");
     text.push_str(&event.data);
     if let Some(position) = &event.position {
@@ -94,7 +94,7 @@ mod tests {
 
     fn event() -> NewEvent {
         NewEvent {
-            kind: EventType::AREA_UPDATED,
+            event_type: EventType::AREA_UPDATED,
             data: r#"{"areaId":"a"}"#.into(),
             topics: vec![Topic::Admins],
             expires_at: None,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_durable_event_tells_its_id_in_each_dialect() {
+    fn durable_event_has_id_in_each_dialect() {
         let position = Position {
             epoch: Epoch::from_stored("e1"),
             id: EventId::new(7),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ephemeral_event_has_neither_id_nor_offset() {
+    fn ephemeral_event_has_neither_id_nor_offset() {
         let event = Event::ephemeral(event(), Timestamp::from_unix_ms(0));
         assert!(!event.as_json().contains("\"id\""));
         assert_eq!(
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn data_of_several_lines_is_one_line_of_a_stream() {
+    fn sse_multi_line_data_becomes_one_line() {
         assert_eq!(
             direct_sse(&EventType::PONG, "{\n\"a\":\r\n1}"),
             "event: pong\ndata: { \"a\":  1}\n\n"
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_made_once() {
+    fn each_dialect_is_encoded_once() {
         let event = Event::ephemeral(event(), Timestamp::from_unix_ms(0));
         assert_eq!(event.as_json().as_ptr(), event.as_json().as_ptr());
         assert_eq!(

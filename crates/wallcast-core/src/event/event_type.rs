@@ -1,34 +1,36 @@
-//! The types of events by name: contract section 5 and the custom ones a broadcast may bring.
+//! The event types of the protocol (`docs/protocol.md#event-types`) and the custom types of broadcasts.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::topic::Namespace;
 
-/// An event's type. Ours are constants; custom ones are `[a-z][a-z0-9_.-]{0,63}`, and they alone own
-/// their name.
+/// An event type. The built-in types are constants; a custom type matches `[a-z][a-z0-9_.-]{0,63}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EventType(Cow<'static, str>);
+pub struct EventType(
+    /// Borrowed for built-in types, owned for custom types; [`EventType::is_custom`] relies on it.
+    Cow<'static, str>,
+);
 
-/// A custom type that is malformed or one of our own or Socket.IO's reserved names.
+/// The name is malformed, or is a built-in type or a reserved name of Socket.IO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a custom type is a-z, then up to 63 of a-z 0-9 _ . -, and none of Wallcast's own or Socket.IO's reserved names"
 )]
 pub struct InvalidEventType;
 
-macro_rules! kinds {
+macro_rules! event_types {
     ($($(#[$doc:meta])* $constant:ident = $name:literal),* $(,)?) => {
         impl EventType {
             $($(#[$doc])* pub const $constant: Self = Self(Cow::Borrowed($name));)*
         }
 
-        /// Every type of our own.
-        const OURS: &[&str] = &[$($name),*];
+        /// Every built-in type.
+        const BUILT_IN: &[&str] = &[$($name),*];
     };
 }
 
-kinds! {
+event_types! {
     /// An area was assigned to a client.
     AREA_ADDED = "area_added",
     /// An area was unassigned or deleted.
@@ -39,156 +41,160 @@ kinds! {
     AREA_ENABLED = "area_enabled",
     /// An area was switched off.
     AREA_DISABLED = "area_disabled",
-    /// A client's tokens were revoked: the client's own last word.
+    /// A client's tokens were revoked: the final event for the client itself.
     TOKEN_REVOKED = "token_revoked",
-    /// A client's tokens were revoked: told to admins.
+    /// A client's tokens were revoked: the event for admins.
     CLIENT_REVOKED = "client_revoked",
-    /// A tablet asks to be paired.
+    /// A tablet requested to be paired.
     PAIRING_REQUESTED = "pairing_requested",
     /// A tablet was paired.
     PAIRING_COMPLETED = "pairing_completed",
-    /// A tablet's wish was refused.
+    /// An admin denied a pairing request.
     PAIRING_DENIED = "pairing_denied",
-    /// A tablet's wish or an admin's code ran out.
+    /// A pairing request or an admin's pairing code expired.
     PAIRING_EXPIRED = "pairing_expired",
     /// A client's first session opened.
     CLIENT_ONLINE = "client_online",
     /// A client's last session ended.
     CLIENT_OFFLINE = "client_offline",
-    /// Socket.IO's first words.
+    /// The welcome on Socket.IO.
     CONNECTED = "connected",
-    /// JSON WebSocket's first words.
+    /// The welcome on the JSON WebSocket.
     CONNECTION = "connection",
-    /// A session proved who it is.
+    /// A session authenticated.
     AUTHENTICATED = "authenticated",
-    /// A session's token was refused (seed 4).
+    /// A session's token was rejected.
     AUTH_ERROR = "auth_error",
-    /// A session's token was refused (seed 2, Socket.IO).
+    /// A session's token was rejected; sent on Socket.IO after `auth_error`.
     AUTHENTICATION_ERROR = "authentication-error",
-    /// Seed 1: the area of a room changed.
+    /// The area of a room changed.
     ROOM_UPDATED = "room_updated",
-    /// A session hears a room of seed 1.
+    /// The response to `subscribe_room`.
     ROOM_SUBSCRIBED = "room_subscribed",
-    /// It hears it no more.
+    /// The response to `unsubscribe_room`.
     ROOM_UNSUBSCRIBED = "room_unsubscribed",
-    /// A session is in a room of seed 3.
+    /// The response to `join_room`.
     ROOM_JOINED = "room_joined",
-    /// It is there no more.
+    /// The response to `leave_room`.
     ROOM_LEFT = "room_left",
-    /// Seed 2: a service of the status board changed.
+    /// A service on the status board changed.
     SERVICE_UPDATE = "service-update",
-    /// An incident changed.
+    /// An incident on the status board changed.
     INCIDENT_UPDATE = "incident-update",
-    /// The worst service of a board changed.
+    /// The overall status of a status board changed.
     STATUS_UPDATE = "status-update",
-    /// The answer to `join-organization`.
+    /// The response to `join-organization`.
     JOINED_ORGANIZATION = "joined-organization",
-    /// The answer to `leave-organization`.
+    /// The response to `leave-organization`.
     LEFT_ORGANIZATION = "left-organization",
-    /// A locker's state changed (seed 3).
+    /// A locker's state changed.
     LOCKER_STATE_CHANGED = "locker_state_changed",
-    /// A kiosk asks for help (seed 3).
+    /// A kiosk requested help.
     HELP_REQUESTED = "help_requested",
-    /// Somebody took care of it.
+    /// The status of a help request changed.
     HELP_STATUS_UPDATED = "help_status_updated",
-    /// A tablet is to do something (seed 3).
+    /// A command to a tablet.
     COMMAND = "command",
-    /// A command's outcome is known.
+    /// The outcome of a command is known.
     COMMAND_APPLIED = "command_applied",
-    /// An entity of Home Assistant has another state (seed 1).
+    /// The state of a Home Assistant entity changed.
     ENTITY_STATE_CHANGED = "entity_state_changed",
-    /// The newest states of all entities that a session may see.
+    /// The current states of all entities that a session may see: the snapshot.
     ENTITY_STATES = "entity_states",
-    /// Seed 4: a message.
+    /// A new message in a conversation.
     NEW_MESSAGE = "new_message",
-    /// Seed 4: a message was delivered or read.
+    /// A message was delivered or read.
     MESSAGE_STATUS_UPDATE = "message_status_update",
-    /// Seed 4: how many messages wait to be read.
+    /// The number of unread messages changed.
     UNREAD_COUNT_UPDATE = "unread_count_update",
-    /// Seed 4: a conversation has another last message, or others are read.
+    /// The last message or the unread count of a conversation changed.
     CONVERSATION_UPDATE = "conversation_update",
-    /// Somebody writes, or has stopped.
+    /// A person started or stopped typing.
     TYPING = "typing",
-    /// A person's first session opened or the last one ended.
+    /// A person's first session opened, or the last one ended.
     PRESENCE = "presence",
-    /// How the daemon is: on change and every minute.
+    /// The health of the daemon, on change and every minute.
     SYSTEM_STATUS = "system_status",
-    /// Sent every `heartbeat_seconds`.
+    /// Sent to every session each `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
-    /// The answer to `ping`.
+    /// The response to `ping`.
     PONG = "pong",
-    /// A message could not be acted on.
+    /// A client's message was rejected.
     ERROR = "error",
-    /// The answer to a message with a `requestId`.
+    /// The response to a message with a `requestId`.
     RESULT = "result",
-    /// What was missed cannot be told any more.
+    /// Missed events are no longer in the history (`docs/protocol.md#resync`).
     RESYNC_REQUIRED = "resync_required",
-    /// The daemon is about to stop.
+    /// The daemon is stopping.
     SERVER_SHUTDOWN = "server_shutdown",
 }
 
-/// Names of contract 4 and 5 that later systems use; a broadcast may not forge them either.
+/// Reserved event names of Socket.IO, which a broadcast must not forge either.
 const RESERVED: &[&str] = &["connect", "connect_error", "disconnect", "disconnecting"];
 
-/// The types of seed 2, which a manual broadcast may carry (contract section 5).
+/// The built-in types that a broadcast may send: those of the status board.
 const BROADCASTABLE: &[&str] = &["service-update", "incident-update", "status-update"];
 
 impl EventType {
-    /// The type of a stored event, as it was written.
+    /// The type of a stored event. The text is not validated.
     pub fn from_stored(name: &str) -> Self {
-        let mut known = OURS.iter().chain(RESERVED).chain(BROADCASTABLE);
+        let mut known = BUILT_IN.iter().chain(RESERVED).chain(BROADCASTABLE);
         match known.find(|known| **known == name) {
             Some(known) => Self(Cow::Borrowed(known)),
             None => Self(Cow::Owned(name.to_owned())),
         }
     }
 
-    /// A type that a broadcast names (contract section 5, last row).
+    /// Parses the type of a broadcast (`docs/protocol.md#broadcast`).
+    ///
+    /// # Errors
+    /// [`InvalidEventType`] unless it is a well-formed custom type or a type of the status board.
     pub fn custom(name: &str) -> Result<Self, InvalidEventType> {
-        let taken = OURS.contains(&name) || RESERVED.contains(&name);
-        if BROADCASTABLE.contains(&name) || (Self::could_be(name) && !taken) {
+        let taken = BUILT_IN.contains(&name) || RESERVED.contains(&name);
+        if BROADCASTABLE.contains(&name) || (Self::is_valid_name(name) && !taken) {
             Ok(Self::from_stored(name))
         } else {
             Err(InvalidEventType)
         }
     }
 
-    /// Whether it is none of the types of contract section 5: a broadcast brought it.
+    /// Whether the type is not built in, but was named by a broadcast.
     pub fn is_custom(&self) -> bool {
         matches!(self.0, Cow::Owned(_))
     }
 
-    /// Whether an event could have this type, ours or custom.
-    pub fn could_be(name: &str) -> bool {
+    /// Whether `name` is well-formed: `[a-z][a-z0-9_.-]{0,63}`.
+    pub fn is_valid_name(name: &str) -> bool {
         let mut bytes = name.bytes();
-        let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
-        let goes_on_well = bytes.all(|b| {
+        let first_is_valid = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+        let rest_is_valid = bytes.all(|b| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'-')
         });
-        starts_well && goes_on_well && name.len() <= 64
+        first_is_valid && rest_is_valid && name.len() <= 64
     }
 
-    /// The name on the wire. Needs no escaping in JSON.
+    /// The name on the wire. It needs no escaping in JSON.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a session of `namespace` is told events of this type. Those of seed 3 are narrow:
-    /// lockers, help and commands have a namespace each, and hear nothing else from topics but custom
-    /// types: whoever broadcasts one says whom it is for. A tablet is told its commands in `/ws/events`
-    /// as in `/`, so that one which speaks seed 3 alone gets them.
+    /// Whether sessions of `namespace` receive events of this type.
+    ///
+    /// The main namespace receives all. The kiosk namespaces receive only their own types, custom types (because a
+    /// broadcast names its recipients) and types that concern the session itself. Commands are delivered in
+    /// `/ws/events` as well as in `/`, so that a kiosk need not open the main namespace.
     pub fn is_delivered_in(&self, namespace: Namespace) -> bool {
         match namespace {
             Namespace::Main => true,
-            _ if self.is_custom() || self.concerns_the_session() => true,
+            _ if self.is_custom() || self.concerns_session() => true,
             Namespace::Lockers => self.as_str() == "locker_state_changed",
             Namespace::Help => matches!(self.as_str(), "help_requested" | "help_status_updated"),
             Namespace::Events => matches!(self.as_str(), "command" | "command_applied"),
         }
     }
 
-    /// Whether every session needs this type, whatever its namespace.
-    fn concerns_the_session(&self) -> bool {
+    /// Whether sessions of every namespace need this type.
+    fn concerns_session(&self) -> bool {
         matches!(
             self.as_str(),
             "heartbeat" | "token_revoked" | "server_shutdown" | "system_status"
@@ -207,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn custom_types_cannot_forge_ours() {
+    fn custom_with_built_in_or_malformed_name_fails() {
         for good in ["custom_notification", "a", "x.y-z_9", "service-update"] {
             assert_eq!(EventType::custom(good).unwrap().as_str(), good);
         }
@@ -227,23 +233,24 @@ mod tests {
     }
 
     #[test]
-    fn narrow_namespaces_hear_their_own_and_what_concerns_the_session() {
+    fn kiosk_namespace_receives_own_custom_and_session_types() {
         assert!(!EventType::AREA_UPDATED.is_delivered_in(Namespace::Lockers));
         assert!(EventType::AREA_UPDATED.is_delivered_in(Namespace::Main));
         assert!(EventType::HEARTBEAT.is_delivered_in(Namespace::Help));
-        for kind in [EventType::COMMAND, EventType::COMMAND_APPLIED] {
+        for event_type in [EventType::COMMAND, EventType::COMMAND_APPLIED] {
             assert!(
-                kind.is_delivered_in(Namespace::Events) && !kind.is_delivered_in(Namespace::Help)
+                event_type.is_delivered_in(Namespace::Events)
+                    && !event_type.is_delivered_in(Namespace::Help)
             );
         }
-        for kind in [
+        for event_type in [
             EventType::custom("alarm").unwrap(),
             EventType::from_stored("alarm"),
         ] {
-            assert!(kind.is_delivered_in(Namespace::Lockers));
+            assert!(event_type.is_delivered_in(Namespace::Lockers));
         }
-        for kind in ["service-update", "presence", "area_added"] {
-            assert!(!EventType::from_stored(kind).is_delivered_in(Namespace::Lockers));
+        for event_type in ["service-update", "presence", "area_added"] {
+            assert!(!EventType::from_stored(event_type).is_delivered_in(Namespace::Lockers));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What happened, as a value: an event, its id, its type and the topics it is addressed to.
+//! Events as values: type, JSON data, topics, id, and the encoded bytes for each dialect.
 //!
-//! Knows no session, no store and no socket. An event gets its id from `history`, is offered to
-//! the hub only after that, and never changes again.
+//! The module knows no session, store or socket. `history` assigns the id of a durable event before the hub
+//! publishes it; after that the event never changes.
 
 mod announcement;
 mod encoded;
@@ -23,27 +23,27 @@ pub use topic::{Namespace, Topic};
 use crate::clock::Timestamp;
 use encoded::Encoded;
 
-/// The place of a durable event in the order of commits; 0 stands before the first.
+/// The id of a durable event. Ids rise by one in commit order; 0 is before the first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct EventId(i64);
 
 impl EventId {
-    /// From SQLite's row id; never negative.
+    /// Wraps a row id of SQLite. Negative numbers become 0.
     pub fn new(id: i64) -> Self {
         Self(id.max(0))
     }
 
-    /// The id as the JSON integer that it is on the wire.
+    /// The id as the integer that is sent to clients.
     pub fn get(self) -> i64 {
         self.0
     }
 
-    /// The id before this one.
+    /// The preceding id; 0 stays 0.
     pub fn previous(self) -> Self {
         Self::new(self.0 - 1)
     }
 
-    /// The id that the next commit will give.
+    /// The id that the next durable event gets.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -55,7 +55,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// A text that is no event id.
+/// The text is not an event id or not a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event id is a whole number, 0 or more")]
 pub struct InvalidEventId;
@@ -83,33 +83,34 @@ impl rusqlite::types::FromSql for EventId {
     }
 }
 
-/// Which history an event id belongs to; another epoch means other ids (contract 4.4).
+/// Identifies one history. After a restore the epoch changes, so that an old position cannot match new ids
+/// (`docs/protocol.md#replay`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch(Arc<str>);
 
 impl Epoch {
-    /// A new random epoch, for a new house or a restored one.
+    /// Draws a new epoch, for a new or restored database.
     pub fn random() -> Self {
         Self(crate::random::text::<9>().into())
     }
 
-    /// From the store.
+    /// Wraps an epoch from the store or from a client's position.
     pub fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The epoch as text; holds no colon, so that `EPOCH:ID` parses one way.
+    /// The epoch as text. A generated epoch contains no colon.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A durable event's place in history: `EPOCH:ID`, the Socket.IO offset and SSE id (contract 1).
+/// A place in the history, formatted as `EPOCH:ID`: the Socket.IO offset and the SSE `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The history that the id belongs to.
+    /// The history to which the id belongs.
     pub epoch: Epoch,
-    /// The event.
+    /// The last event that the client has received.
     pub id: EventId,
 }
 
@@ -131,59 +132,59 @@ impl std::str::FromStr for Position {
     }
 }
 
-/// An event that a change is about to make durable; `history` gives it its id.
+/// An event before it is published. A durable one gets its id from `history`.
 #[derive(Debug)]
 pub struct NewEvent {
-    /// Its type.
-    pub kind: EventType,
-    /// Its data: the text of one JSON object.
+    /// The event type.
+    pub event_type: EventType,
+    /// One JSON object as text.
     pub data: String,
-    /// Whom it is for; several matching topics give one delivery.
+    /// The recipients. A session subscribed to several of the topics receives the event once.
     pub topics: Vec<Topic>,
-    /// From when on it is replayed to nobody.
+    /// From this moment on no replay includes the event.
     pub expires_at: Option<Timestamp>,
 }
 
 impl NewEvent {
-    /// An event whose data is `data` as JSON, which must be a JSON object.
-    pub fn new(kind: EventType, data: &impl Serialize, topics: Vec<Topic>) -> Self {
+    /// Serialises `data`, which must become a JSON object.
+    pub fn new(event_type: EventType, data: &impl Serialize, topics: Vec<Topic>) -> Self {
         Self {
-            kind,
+            event_type,
             data: to_json(data),
             topics,
             expires_at: None,
         }
     }
 
-    /// The same, of no use to whoever comes back after this moment (contract 4.4).
+    /// Sets the moment from which on no replay includes the event; `None` for never.
     pub fn expiring(mut self, at: Option<Timestamp>) -> Self {
         self.expires_at = at;
         self
     }
 }
 
-/// An event on its way to sessions. Cheap to share; each dialect's bytes are made once, on demand.
+/// A published event. Share it by `Arc`: each dialect encodes it once, on first use.
 #[derive(Debug)]
 pub struct Event {
-    kind: EventType,
+    event_type: EventType,
     data: String,
     timestamp: Timestamp,
     topics: Vec<Topic>,
     id: Option<EventId>,
-    /// Where a session that has heard this stands (also on heartbeats, which have no id).
+    /// The receiver's position after this event. Heartbeats have one too, although they have no id.
     position: Option<Position>,
-    /// Of the events of one key that wait for a session only the newest counts.
+    /// Of the queued events with the same key only the newest is delivered.
     conflation: Option<Arc<str>>,
-    /// When it was handed to the sessions; none while it was not, or when it was read from history.
+    /// When it was published; `None` before that, and for an event read from history.
     published: Option<Instant>,
     encoded: Encoded,
 }
 
 impl Event {
-    /// A committed event.
+    /// A committed event at its position in the history.
     pub fn durable(new: NewEvent, position: Position, timestamp: Timestamp) -> Self {
         Self {
-            kind: new.kind,
+            event_type: new.event_type,
             data: new.data,
             timestamp,
             topics: new.topics,
@@ -195,10 +196,10 @@ impl Event {
         }
     }
 
-    /// An event told only to who is there.
+    /// An event that is delivered to connected sessions only and is never stored.
     pub fn ephemeral(new: NewEvent, timestamp: Timestamp) -> Self {
         Self {
-            kind: new.kind,
+            event_type: new.event_type,
             data: new.data,
             timestamp,
             topics: new.topics,
@@ -210,93 +211,96 @@ impl Event {
         }
     }
 
-    /// The same, moving the hearer's position on although it is not stored itself.
+    /// Sets the position that receivers have reached with this event, for an event that is not stored itself.
     pub fn with_position(mut self, position: Position) -> Self {
         self.position = Some(position);
         self
     }
 
-    /// The same, leaving the hearer's position where it is.
+    /// Removes the position, so that the event does not change the receiver's position.
     pub fn without_position(mut self) -> Self {
         self.position = None;
         self
     }
 
-    /// The same as the newest state of `key`, such as an entity: it takes the place of an older one
-    /// that still waits for a session (contract 4.6). For ephemeral events alone.
+    /// Marks the event as the newest state of `key`, such as an entity id: it replaces an older one that is still
+    /// queued for a session (`docs/protocol.md#back-pressure`). For ephemeral events only.
     pub fn conflated_by(mut self, key: &str) -> Self {
         self.conflation = Some(key.into());
         self
     }
 
-    /// The same, handed to the sessions now: right after its commit, if it has one.
+    /// Sets the time of publication to now, for the latency metrics.
     pub fn published_now(mut self) -> Self {
         self.published = Some(Instant::now());
         self
     }
 
-    /// When it was handed to the sessions that were there; none for what is read from history.
+    /// When the event was published; `None` for an event read from history.
     pub fn published_at(&self) -> Option<Instant> {
         self.published
     }
 
-    /// Whether this is a newer state of what `older` tells.
+    /// Whether this is a newer state of the same key and type as `older`.
     pub fn replaces(&self, older: &Self) -> bool {
-        self.is_conflated() && self.conflation == older.conflation && self.kind == older.kind
+        self.is_conflated()
+            && self.conflation == older.conflation
+            && self.event_type == older.event_type
     }
 
-    /// Whether it tells a state of which only the newest counts.
+    /// Whether only the newest queued event of its key is delivered.
     pub fn is_conflated(&self) -> bool {
         self.conflation.is_some()
     }
 
-    /// Its type.
+    /// The event type.
     pub fn event_type(&self) -> &EventType {
-        &self.kind
+        &self.event_type
     }
 
-    /// Its data as JSON text.
+    /// The data as JSON text.
     pub fn data(&self) -> &str {
         &self.data
     }
 
-    /// Its id; none when ephemeral.
+    /// The id; `None` for an ephemeral event.
     pub fn id(&self) -> Option<EventId> {
         self.id
     }
 
-    /// When it was committed or made.
+    /// When the event was committed, or created if it is ephemeral.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 
-    /// Whom it is for.
+    /// The topics. Empty for an event read from history.
     pub fn topics(&self) -> &[Topic] {
         &self.topics
     }
 
-    /// Its JSON WebSocket text frame (contract 4.2), made once.
+    /// The text frame of the JSON WebSocket (`docs/protocol.md#json-websocket`), encoded once.
     pub fn as_json(&self) -> Utf8Bytes {
         self.encoded.json(self)
     }
 
-    /// Its Engine.IO packet for a Socket.IO namespace (contract 4.1), made once for each.
+    /// The Engine.IO packet for a Socket.IO namespace (`docs/protocol.md#socketio`), encoded once per namespace.
     pub fn as_socketio(&self, namespace: Namespace) -> Utf8Bytes {
         self.encoded.socketio(self, namespace)
     }
 
-    /// Its server-sent event (contract 4.3), made once.
+    /// The server-sent event (`docs/protocol.md#server-sent-events`), encoded once.
     pub fn as_sse(&self) -> Utf8Bytes {
         self.encoded.sse(self)
     }
 }
 
-/// JSON of a value whose serialisation cannot fail (string keys, no custom errors).
+/// Serialises a value of Wallcast's own types, which cannot fail: keys are strings and no type returns an error.
+/// Should it fail nevertheless, the error is logged and the result is `{}`.
 pub fn to_json(value: &impl Serialize) -> String {
     match serde_json::to_string(value) {
         Ok(json) => json,
         Err(error) => {
-            tracing::error!(%error, "a value of our own did not serialise");
+            tracing::error!(%error, "cannot serialise a value to JSON");
             "{}".into()
         }
     }

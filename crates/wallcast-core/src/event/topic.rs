@@ -1,4 +1,4 @@
-//! Where an event is addressed (contract section 1, "topic"), as a value and as the text in the store.
+//! Namespaces, and the topics to which events are published, with their text form in the store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::ids::{
     AreaId, ClientId, InvalidId, OrganizationId, PairingId, RoomName, TenantId, UserId,
 };
 
-/// A namespace of a connection: `/`, or one of seed 3's.
+/// A namespace of a connection: the main one, or one of the kiosk namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Namespace {
     /// `/` on Socket.IO; `/` and `/ws` on JSON WebSocket.
@@ -21,10 +21,10 @@ pub enum Namespace {
 }
 
 impl Namespace {
-    /// Every namespace; [`Namespace::index`] counts in this order.
+    /// Every namespace, in the order of [`Namespace::index`].
     pub const ALL: [Self; 4] = [Self::Main, Self::Lockers, Self::Help, Self::Events];
 
-    /// The Socket.IO name.
+    /// The namespace's name on Socket.IO.
     pub fn path(self) -> &'static str {
         match self {
             Self::Main => "/",
@@ -34,12 +34,12 @@ impl Namespace {
         }
     }
 
-    /// The namespace of that name, if there is one.
+    /// The namespace with this name.
     pub fn from_path(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|ns| ns.path() == path)
     }
 
-    /// Its place in [`Namespace::ALL`].
+    /// The index in [`Namespace::ALL`].
     pub fn index(self) -> usize {
         match self {
             Self::Main => 0,
@@ -50,16 +50,16 @@ impl Namespace {
     }
 }
 
-/// An address that sessions listen on. Who may listen is decided by `auth::entitlement` alone.
+/// A topic that sessions subscribe to. Which principal may subscribe to which topic is decided above this crate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
-    /// Every session that has proven who it is, waiting tablets excepted.
+    /// Every authenticated session, except those of tablets that are waiting to be paired.
     All,
-    /// Every admin's session.
+    /// Every session of an admin.
     Admins,
     /// One tablet.
     Client(ClientId),
-    /// Every tablet that has the area.
+    /// Every tablet to which the area is assigned.
     Area(AreaId),
     /// One person.
     User(UserId),
@@ -67,18 +67,18 @@ pub enum Topic {
     Organization(OrganizationId),
     /// Everyone in the tenant.
     Tenant(TenantId),
-    /// Everyone who is both in the organisation and in the tenant.
-    Both(OrganizationId, TenantId),
-    /// A tablet that waits to be paired.
+    /// Everyone who is in both the organisation and the tenant.
+    OrganizationTenant(OrganizationId, TenantId),
+    /// A tablet that is waiting to be paired.
     Pairing(PairingId),
-    /// Every session of a namespace that has proven who it is, waiting tablets excepted.
+    /// Every authenticated session of a namespace, except those of tablets that are waiting to be paired.
     Namespace(Namespace),
-    /// Sessions of a namespace that entered the room.
+    /// The sessions in a room of a namespace.
     Room(Namespace, RoomName),
 }
 
 impl Topic {
-    /// A room by its name; none where the name is no room's.
+    /// The topic of a room, or `None` if `name` is not a valid room name.
     pub fn room(namespace: Namespace, name: &str) -> Option<Self> {
         let name = name.parse().ok()?;
         Some(Self::Room(namespace, name))
@@ -95,8 +95,10 @@ impl fmt::Display for Topic {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Organization(id) => write!(f, "org:{id}"),
             Self::Tenant(id) => write!(f, "tenant:{id}"),
-            // No id has a space in it.
-            Self::Both(organization, tenant) => write!(f, "both:{organization} {tenant}"),
+            // Ids contain no space, so it separates them.
+            Self::OrganizationTenant(organization, tenant) => {
+                write!(f, "both:{organization} {tenant}")
+            }
             Self::Pairing(id) => write!(f, "pairing:{id}"),
             Self::Namespace(namespace) => write!(f, "namespace:{}", namespace.path()),
             Self::Room(namespace, name) => write!(f, "room:{}:{name}", namespace.path()),
@@ -104,9 +106,9 @@ impl fmt::Display for Topic {
     }
 }
 
-/// A stored topic that this version cannot read.
+/// A topic in the store that this version cannot parse.
 #[derive(Debug, thiserror::Error)]
-#[error("the topic {0:?} is of no known kind")]
+#[error("the topic {0:?} is not of a known type")]
 pub struct UnknownTopic(String);
 
 impl FromStr for Topic {
@@ -127,7 +129,7 @@ impl FromStr for Topic {
                 let (organization, tenant) = ids.split_once(' ').ok_or_else(unknown)?;
                 let organization = organization.parse().map_err(invalid)?;
                 let tenant = tenant.parse().map_err(invalid)?;
-                Ok(Self::Both(organization, tenant))
+                Ok(Self::OrganizationTenant(organization, tenant))
             }
             Some(("pairing", id)) => id.parse().map(Self::Pairing).map_err(invalid),
             Some(("namespace", path)) => Namespace::from_path(path)
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_survive_the_store() {
+    fn topic_text_round_trips() {
         for text in [
             "all",
             "admins",

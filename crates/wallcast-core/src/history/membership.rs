@@ -1,4 +1,4 @@
-//! Who listened on which topic, as intervals of event ids.
+//! Which principal was subscribed to which topic, as intervals of event ids.
 
 use std::str::FromStr as _;
 
@@ -7,19 +7,19 @@ use rusqlite::{Connection, Params, Statement, params};
 use crate::auth::Subject;
 use crate::event::{EventId, Topic};
 
-/// The events from `from` to `until` (both included; no `until` while it lasts) of one topic.
+/// The interval of events in which a topic was subscribed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The topic that was listened on.
+    /// The topic.
     pub topic: Topic,
-    /// The first event that was heard.
+    /// The first event of the interval.
     pub from: EventId,
-    /// The last one, once it is over.
+    /// The last event, inclusive; `None` while the interval is open.
     pub until: Option<EventId>,
 }
 
 impl Span {
-    /// A topic that was always listened on and still is.
+    /// An open interval from the start of the history.
     pub fn always(topic: Topic) -> Self {
         Self {
             topic,
@@ -28,21 +28,21 @@ impl Span {
         }
     }
 
-    /// Whether it lasts.
+    /// Whether the topic is still subscribed to.
     pub fn is_open(&self) -> bool {
         self.until.is_none()
     }
 
-    /// Whether an event of this id on this topic was heard.
+    /// Whether the interval includes an event of this id on this topic.
     pub fn covers(&self, topic: &Topic, id: EventId) -> bool {
         self.topic == *topic && self.from <= id && self.until.is_none_or(|until| id <= until)
     }
 }
 
-/// Begins an interval, unless one is open already.
+/// Starts an interval with `from` as its first event, unless one is open.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn open_membership(
     connection: &Connection,
     subject: &Subject,
@@ -61,10 +61,10 @@ pub fn open_membership(
     Ok(())
 }
 
-/// Ends the open interval, if there is one.
+/// Ends the open interval, if there is one, with `until` as its last event.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn close_membership(
     connection: &Connection,
     subject: &Subject,
@@ -80,10 +80,10 @@ pub fn close_membership(
     Ok(())
 }
 
-/// Every interval of a subject that is not over before `since`.
+/// The principal's intervals that are open or ended after `since`.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn spans_of(
     connection: &Connection,
     subject: &Subject,
@@ -96,7 +96,7 @@ pub fn spans_of(
     read_spans(&mut query, params![subject.to_string(), since])
 }
 
-/// The spans of a query for topic, first and last event.
+/// Reads the rows of a query for topic, first event and last event. Topics that cannot be parsed are logged and skipped.
 pub(super) fn read_spans(
     query: &mut Statement<'_>,
     parameters: impl Params,
@@ -109,17 +109,14 @@ pub(super) fn read_spans(
         let (text, from, until) = row?;
         match Topic::from_str(&text) {
             Ok(topic) => spans.push(Span { topic, from, until }),
-            Err(error) => tracing::error!(%error, "a membership in the store was passed over"),
+            Err(error) => tracing::error!(%error, "skipped a membership with an unknown topic"),
         }
     }
     Ok(spans)
 }
 
-/// Forgets at most `at_most` intervals that were over before the event `oldest`, and says how many.
-///
-/// # Errors
-/// SQLite's.
-pub(super) fn forget_memberships(
+/// Deletes at most `at_most` intervals that ended before the event `oldest`. Returns how many were deleted.
+pub(super) fn delete_memberships(
     connection: &Connection,
     oldest: EventId,
     at_most: usize,

@@ -1,7 +1,7 @@
-//! Durable events as SQLite keeps them, and who listened on which topic when.
+//! The durable events in SQLite, and which principal or session was subscribed to which topic at which event.
 //!
-//! The only giver of event ids. Memberships are intervals of event ids, so that a replay asks of
-//! each past event who was to be told when it was committed (contract 4.4).
+//! Only this module assigns event ids. Subscriptions are stored as intervals of event ids, so that a replay finds for
+//! each past event who was entitled to it when it was committed (`docs/protocol.md#replay`).
 
 mod membership;
 mod replay;
@@ -15,18 +15,18 @@ use rusqlite::{Connection, params};
 pub use membership::{Span, close_membership, open_membership, spans_of};
 pub use replay::{Backlog, MAX_BACKLOG, Page, backlog, replay};
 pub use rooms::{
-    MAX_ENDED_SESSIONS, close_room, close_room_of_all, end_cut_off_sessions, forget_rooms,
-    is_anyone_in, open_room, rooms_of, set_session_end, take_over_rooms, was_any_session_cut_off,
+    MAX_ENDED_SESSIONS, close_room, close_room_of_all, delete_old_rooms, end_interrupted_sessions,
+    has_interrupted_sessions, has_members, open_room, rooms_of, set_session_end, take_over_rooms,
 };
 pub use trim::trim;
 
 use crate::clock::Timestamp;
 use crate::event::{EventId, NewEvent};
 
-/// Writes the event and its topics; ids rise by one with each append that is kept.
+/// Inserts the event and its topics, and returns its id. Ids rise by one with each committed event.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn append(
     connection: &Connection,
     event: &NewEvent,
@@ -37,7 +37,7 @@ pub fn append(
             "INSERT INTO events (type, data, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![
-            event.kind.as_str(),
+            event.event_type.as_str(),
             event.data,
             at,
             event.expires_at
@@ -51,10 +51,10 @@ pub fn append(
     Ok(id)
 }
 
-/// The newest id ever given, also when its event was since dropped.
+/// The last id that was assigned, even if that event was deleted since; 0 if none was.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn last_id(connection: &Connection) -> rusqlite::Result<EventId> {
     connection.query_row(
         "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",
@@ -63,13 +63,13 @@ pub fn last_id(connection: &Connection) -> rusqlite::Result<EventId> {
     )
 }
 
-/// The id from which on the history is complete; the next one to be given while nothing is kept.
-/// What came after a position can be replayed if this is no later than the position's next id.
+/// The first id from which the history is complete. While the history is empty, it is the id that comes next.
+/// A position can be replayed if the id after it is not older than this.
 ///
-/// Ids have no gaps and [`trim`] takes the oldest alone, so the oldest event that is there says it.
+/// Ids have no gaps and [`trim`] deletes from the old end only, so this is the id of the oldest stored event.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn oldest_id(connection: &Connection) -> rusqlite::Result<EventId> {
     let kept: Option<EventId> = connection
         .prepare_cached("SELECT min(id) FROM events")?

@@ -1,4 +1,4 @@
-//! Reading on from a place in history: what a principal was to be told, in order, a page at a time.
+//! Reads the history from a position on: the events that a principal was entitled to, in order, page by page.
 
 use std::collections::BTreeSet;
 
@@ -8,26 +8,25 @@ use super::{Span, last_id};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, Event, EventId, EventType, NewEvent, Position};
 
-/// Bytes of event data after which a page is full.
+/// A page ends with the event that brings its data to this many bytes.
 const PAGE_BYTES: usize = 64 * 1024;
 
-/// A part of the history.
+/// One page of the history.
 #[derive(Debug)]
 pub struct Page {
-    /// The events, oldest first, each once however many topics match.
+    /// The events, oldest first. An event that matches several topics is included once.
     pub events: Vec<Event>,
-    /// How far the history was looked through.
+    /// The last event id that was considered; pass it as `after` for the next page.
     pub reached: EventId,
-    /// Whether nothing was left when the page was read.
+    /// Whether no further events matched when the page was read.
     pub is_last: bool,
 }
 
-/// The events after `after`, as far as `until` if that is given, that `spans` cover: at most
-/// `limit`, and no more than about 64 KiB.
-/// What is past its expiry is left out. Costs what it returns, not what is kept.
+/// Reads the events after `after`, up to `until` if given, that the `spans` include. A page has at most `limit` events
+/// and about 64 KiB of data. Expired events are omitted. The cost depends on the size of the page, not of the history.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn replay(
     connection: &Connection,
     epoch: &Epoch,
@@ -58,9 +57,9 @@ pub fn replay(
         }
         reached = id;
         let event = load.query_row(params![id, now], |row| {
-            let kind: String = row.get(0)?;
+            let event_type: String = row.get(0)?;
             let new = NewEvent {
-                kind: EventType::from_stored(&kind),
+                event_type: EventType::from_stored(&event_type),
                 data: row.get(1)?,
                 topics: Vec::new(),
                 expires_at: None,
@@ -71,7 +70,7 @@ pub fn replay(
             };
             Ok(Event::durable(new, position, row.get(2)?))
         });
-        // What is past its expiry is of no use any more.
+        // An expired event still counts as considered.
         let Some(event) = event.optional()? else {
             continue;
         };
@@ -88,22 +87,22 @@ pub fn replay(
     })
 }
 
-/// Events of a backlog that are counted at most.
+/// [`backlog`] counts to this number of events.
 pub const MAX_BACKLOG: usize = 1000;
 
-/// What somebody has not been through yet.
+/// The events that a client has not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many events, as far as they are counted.
+    /// How many there are, at most [`MAX_BACKLOG`].
     pub events: usize,
     /// When the oldest of them was committed.
     pub since: Option<Timestamp>,
 }
 
-/// How much `spans` cover after `after`; counts to [`MAX_BACKLOG`].
+/// Counts the events after `after` that the `spans` include, at most [`MAX_BACKLOG`].
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn backlog(
     connection: &Connection,
     spans: &[Span],
@@ -121,7 +120,7 @@ pub fn backlog(
     })
 }
 
-/// The first `limit` ids after `after` in any of the spans.
+/// The first `limit` event ids after `after` that any of the spans includes.
 fn ids(
     connection: &Connection,
     spans: &[Span],

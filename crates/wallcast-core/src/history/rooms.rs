@@ -1,4 +1,4 @@
-//! Which rooms each session was in, as intervals of event ids, kept under its connection id.
+//! Which rooms each session was in, as intervals of event ids, stored by connection id.
 
 use rusqlite::{Connection, params};
 
@@ -9,13 +9,15 @@ use crate::clock::Timestamp;
 use crate::event::{EventId, Topic};
 use crate::ids::ConnectionId;
 
-/// Sessions with rooms of one principal that are remembered after they ended.
+/// How many ended sessions with rooms are kept per principal.
 pub const MAX_ENDED_SESSIONS: usize = 64;
 
-/// A session enters a room: it hears the room's events from this one on.
+/// Starts the interval in which a session receives a room's events, with `from` as the first event.
+/// Does nothing if the session is in the room. Deletes the rooms of the principal's oldest ended sessions beyond
+/// [`MAX_ENDED_SESSIONS`].
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn open_room(
     connection: &Connection,
     session: &ConnectionId,
@@ -40,7 +42,7 @@ pub fn open_room(
     forget_oldest_sessions(connection, subject)
 }
 
-/// A principal may open sessions without end; only the last ones that ended keep their rooms.
+/// Bounds the table: a principal may open any number of sessions, but only the latest ended ones keep their rooms.
 fn forget_oldest_sessions(connection: &Connection, subject: &Subject) -> rusqlite::Result<()> {
     let most = i64::try_from(MAX_ENDED_SESSIONS).unwrap_or(i64::MAX);
     connection
@@ -53,10 +55,10 @@ fn forget_oldest_sessions(connection: &Connection, subject: &Subject) -> rusqlit
     Ok(())
 }
 
-/// A session leaves a room: this event is the last one that it hears there.
+/// Ends the open interval of a session in a room, with `until` as the last event that it receives there.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn close_room(
     connection: &Connection,
     session: &ConnectionId,
@@ -72,10 +74,10 @@ pub fn close_room(
     Ok(())
 }
 
-/// Every session of a principal leaves a room, those that are away too.
+/// Ends the open intervals of all sessions of a principal in a room, including disconnected sessions.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn close_room_of_all(
     connection: &Connection,
     subject: &Subject,
@@ -91,10 +93,10 @@ pub fn close_room_of_all(
     Ok(())
 }
 
-/// Has one session of a principal take over the rooms of another, intervals and all.
+/// Moves the room intervals of session `old` to session `new` of the same principal.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn take_over_rooms(
     connection: &Connection,
     subject: &Subject,
@@ -110,20 +112,20 @@ pub fn take_over_rooms(
     Ok(())
 }
 
-/// Whether any session is in the room, those that are away included.
+/// Whether any session is in the room, including disconnected sessions.
 ///
 /// # Errors
-/// SQLite's.
-pub fn is_anyone_in(connection: &Connection, room: &Topic) -> rusqlite::Result<bool> {
+/// If the database fails.
+pub fn has_members(connection: &Connection, room: &Topic) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM session_rooms WHERE topic = ?1 AND until_event IS NULL")?
         .exists([room.to_string()])
 }
 
-/// Every interval of a session that is not over before `since`.
+/// The session's room intervals that are open or ended after `since`.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn rooms_of(
     connection: &Connection,
     session: &ConnectionId,
@@ -136,10 +138,10 @@ pub fn rooms_of(
     read_spans(&mut query, params![session, since])
 }
 
-/// Remembers when a session with rooms ended, or that it is open again. Writes only what changes.
+/// Stores when a session with rooms ended; `None` if it is open again. Writes only rows that change.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn set_session_end(
     connection: &Connection,
     session: &ConnectionId,
@@ -154,21 +156,21 @@ pub fn set_session_end(
     Ok(())
 }
 
-/// Whether a kill cut off any session with rooms, for the daemon's start.
+/// Whether sessions with rooms are stored as open. At the daemon's start these were interrupted by a crash.
 ///
 /// # Errors
-/// SQLite's.
-pub fn was_any_session_cut_off(connection: &Connection) -> rusqlite::Result<bool> {
+/// If the database fails.
+pub fn has_interrupted_sessions(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM session_rooms WHERE ended_at IS NULL")?
         .exists([])
 }
 
-/// Counts sessions that a kill cut off as ended now, for the daemon's start.
+/// Stores `now` as the end of sessions that a crash interrupted. Call at the daemon's start only.
 ///
 /// # Errors
-/// SQLite's.
-pub fn end_cut_off_sessions(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+/// If the database fails.
+pub fn end_interrupted_sessions(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE session_rooms SET ended_at = ?1 WHERE ended_at IS NULL",
         [now],
@@ -176,12 +178,12 @@ pub fn end_cut_off_sessions(connection: &Connection, now: Timestamp) -> rusqlite
     Ok(())
 }
 
-/// Forgets rooms that were left before the oldest event that is kept, and those of sessions that
-/// ended before `time`. Returns how many rows that were, about `at_most`.
+/// Deletes at most `at_most` room intervals that ended before the oldest stored event or belong to sessions that ended
+/// before `time`. Returns how many were deleted.
 ///
 /// # Errors
-/// SQLite's.
-pub fn forget_rooms(
+/// If the database fails.
+pub fn delete_old_rooms(
     connection: &Connection,
     time: Timestamp,
     at_most: usize,

@@ -1,4 +1,4 @@
-//! Ids, memberships as intervals, and what a replay gives.
+//! Event ids, membership intervals, replays and trimming.
 
 use super::*;
 use crate::auth::Subject;
@@ -31,7 +31,7 @@ fn publish(db: &Connection, topics: &[Topic]) -> EventId {
     append(db, &event, Timestamp::from_unix_ms(5)).unwrap()
 }
 
-/// The tablet's intervals as `(from, until)`, those over before `since` left out.
+/// The tablet's intervals as `(from, until)`, without those that ended before `since`.
 fn intervals(db: &Connection, since: i64) -> Vec<(i64, Option<i64>)> {
     let spans = spans_of(db, &tablet(), id(since)).unwrap();
     let bounds = |span: Span| (span.from.get(), span.until.map(EventId::get));
@@ -39,7 +39,7 @@ fn intervals(db: &Connection, since: i64) -> Vec<(i64, Option<i64>)> {
 }
 
 #[test]
-fn ids_rise_by_one_and_are_never_given_twice() {
+fn append_ids_rise_by_one_and_are_never_reused() {
     let db = database();
     assert_eq!(last_id(&db).unwrap(), id(0));
     let ids = [(); 3].map(|()| publish(&db, &[Topic::All]).get());
@@ -50,7 +50,7 @@ fn ids_rise_by_one_and_are_never_given_twice() {
 }
 
 #[test]
-fn a_topic_that_is_named_twice_is_kept_once() {
+fn append_with_duplicate_topic_stores_it_once() {
     let db = database();
     publish(&db, &[Topic::All, area("kitchen"), Topic::All]);
     let kept: i64 = db
@@ -60,7 +60,7 @@ fn a_topic_that_is_named_twice_is_kept_once() {
 }
 
 #[test]
-fn a_span_covers_its_own_topic_from_its_first_event_to_its_last() {
+fn span_covers_its_topic_from_first_to_last_event() {
     let span = |until| Span {
         topic: area("kitchen"),
         from: id(3),
@@ -80,7 +80,7 @@ fn a_span_covers_its_own_topic_from_its_first_event_to_its_last() {
 }
 
 #[test]
-fn a_membership_is_opened_once_and_closed_once() {
+fn membership_opened_or_closed_twice_changes_once() {
     let db = database();
     let open = |from| open_membership(&db, &tablet(), &area("kitchen"), id(from)).unwrap();
     let close = |until| close_membership(&db, &tablet(), &area("kitchen"), id(until)).unwrap();
@@ -97,7 +97,7 @@ fn a_membership_is_opened_once_and_closed_once() {
 }
 
 #[test]
-fn a_membership_that_no_event_saw_is_empty_and_can_be_opened_again() {
+fn empty_membership_can_be_reopened() {
     let db = database();
     let kitchen = area("kitchen");
     open_membership(&db, &tablet(), &kitchen, id(8)).unwrap();
@@ -108,25 +108,25 @@ fn a_membership_that_no_event_saw_is_empty_and_can_be_opened_again() {
 }
 
 #[test]
-fn spans_that_were_over_before_a_position_do_not_matter_to_it() {
+fn spans_of_omits_spans_over_before_position() {
     let db = database();
     let kitchen = area("kitchen");
     open_membership(&db, &tablet(), &kitchen, id(2)).unwrap();
     close_membership(&db, &tablet(), &kitchen, id(6)).unwrap();
-    assert_eq!(intervals(&db, 5).len(), 1, "event 6 was still heard");
+    assert_eq!(intervals(&db, 5).len(), 1, "event 6 is included");
     assert!(intervals(&db, 6).is_empty());
     let other = Subject::Client("other".parse().unwrap());
     assert!(spans_of(&db, &other, id(0)).unwrap().is_empty());
 }
 
-/// The ids that a replay gives.
+/// The event ids of a page.
 fn replayed(page: &Page) -> Vec<i64> {
     let ids = page.events.iter().filter_map(Event::id);
     ids.map(EventId::get).collect()
 }
 
 #[test]
-fn a_replay_gives_what_the_spans_cover_in_order_and_each_event_once() {
+fn replay_returns_covered_events_in_order_once() {
     let db = database();
     let (kitchen, bath) = (area("kitchen"), area("bath"));
     for topics in [
@@ -164,7 +164,7 @@ fn a_replay_gives_what_the_spans_cover_in_order_and_each_event_once() {
 }
 
 #[test]
-fn a_replay_looks_through_what_concerns_somebody_else() {
+fn replay_past_other_topics_reaches_newest_id() {
     let db = database();
     for _ in 0..5 {
         publish(&db, &[Topic::Admins]);
@@ -172,10 +172,10 @@ fn a_replay_looks_through_what_concerns_somebody_else() {
     let spans = [Span::always(area("kitchen"))];
     let page = replay(&db, &Epoch::from_stored("e"), &spans, id(0), None, 2).unwrap();
     assert!(page.events.is_empty() && page.is_last);
-    assert_eq!(page.reached, id(5), "it need not look there again");
+    assert_eq!(page.reached, id(5), "the next page starts after them");
 }
 
-/// Events as many as these minutes, the nth made at the nth of them.
+/// A history with one event per entry of `minutes`, committed at that minute.
 fn aged(minutes: impl IntoIterator<Item = i64>) -> Connection {
     let db = database();
     for minute in minutes {
@@ -196,7 +196,7 @@ fn count(db: &Connection, table: &str) -> i64 {
 }
 
 #[test]
-fn the_history_reaches_back_to_its_oldest_event_and_an_empty_one_to_the_next() {
+fn oldest_id_of_empty_history_is_next_id() {
     let db = database();
     assert_eq!(
         oldest_id(&db).unwrap(),
@@ -216,8 +216,8 @@ fn the_history_reaches_back_to_its_oldest_event_and_an_empty_one_to_the_next() {
 }
 
 #[test]
-fn age_and_number_bound_the_history_and_the_earlier_wins() {
-    // What is kept of ten events: since which minute, how many, and the oldest that stays.
+fn trim_applies_stricter_of_age_and_count() {
+    // Of ten events: the minimum age, the maximum count, and the oldest event that remains.
     for (since, keep, oldest) in [
         (0, 100, 1),
         (0, 10, 1),
@@ -239,7 +239,7 @@ fn age_and_number_bound_the_history_and_the_earlier_wins() {
 }
 
 #[test]
-fn a_clock_that_went_astray_makes_no_gap() {
+fn trim_after_clock_jump_leaves_no_gap() {
     let db = aged([1, 2, 90, 3, 4]);
     trim(&db, minutes_in(50), 100, 500).unwrap();
     assert_eq!(oldest_id(&db).unwrap(), id(3), "younger than what follows");
@@ -247,7 +247,7 @@ fn a_clock_that_went_astray_makes_no_gap() {
 }
 
 #[test]
-fn a_step_takes_no_more_than_it_may() {
+fn trim_deletes_at_most_the_given_number() {
     let db = aged(1..=10);
     let mut steps = Vec::new();
     loop {
@@ -261,14 +261,14 @@ fn a_step_takes_no_more_than_it_may() {
 }
 
 #[test]
-fn a_long_history_is_held_to_a_thousandth() {
+fn trim_by_count_is_exact_to_a_thousandth() {
     let db = aged((0..2_012).map(|_| 1));
     assert_eq!(trim(&db, minutes_in(0), 2_000, 500).unwrap(), 11);
     assert_eq!(oldest_id(&db).unwrap(), id(12), "12 could go as well");
 }
 
 #[test]
-fn intervals_go_with_the_last_event_that_needs_them() {
+fn trim_deletes_memberships_without_events() {
     let db = aged(1..=10);
     let member = |name: &str, from, until| {
         open_membership(&db, &tablet(), &area(name), id(from)).unwrap();
@@ -284,13 +284,13 @@ fn intervals_go_with_the_last_event_that_needs_them() {
     assert_eq!(intervals(&db, 0), [(1, Some(5)), (1, None)]);
     let spans = spans_of(&db, &tablet(), id(4)).unwrap();
     let page = replay(&db, &Epoch::from_stored("e"), &spans, id(4), None, 10).unwrap();
-    assert!(page.events.is_empty(), "none of these areas told anything");
+    assert!(page.events.is_empty(), "none of these areas has an event");
     trim(&db, minutes_in(6), 100, 500).unwrap();
     assert_eq!(intervals(&db, 0), [(1, None)]);
 }
 
 #[test]
-fn of_sessions_that_ended_the_last_ones_keep_their_rooms() {
+fn latest_ended_sessions_keep_their_rooms() {
     let db = database();
     let room: Topic = "room:/:kitchen".parse().unwrap();
     let session = |n: usize| format!("conn_{n}").parse().unwrap();

@@ -1,23 +1,23 @@
-//! Shortening the history at its old end, a few events at a time. Takes the oldest alone: a gap
-//! would make [`super::oldest_id`] lie.
+//! Deletes old events in small steps, always from the old end: [`super::oldest_id`] relies on a history without gaps.
 
 use rusqlite::{Connection, params};
 
-use super::membership::forget_memberships;
+use super::membership::delete_memberships;
 use super::{last_id, oldest_id};
 use crate::clock::Timestamp;
 use crate::event::EventId;
 
-/// How exactly the number of kept events is held: to a thousandth, so that a full history does not
-/// write twice for each event.
+/// The limit on the number of events is applied in steps of a thousandth of it. Otherwise each new event in a full
+/// history would cause a deletion.
 const GRAINS: i64 = 1000;
 
-/// Deletes the oldest events, at most `at_most`: those from before `since`, up to the first that is
-/// younger, and those beyond the newest `keep` (about a thousandth more may stay). The intervals
-/// that only they needed go as well. Says how many rows went of whichever were more.
+/// Deletes at most `at_most` of the oldest events: those before `since`, up to the first younger one, and those beyond
+/// the newest `keep` (up to a thousandth more may remain). Also deletes at most `at_most` membership intervals that
+/// ended before the oldest remaining event. Returns the larger of the two numbers of deleted rows, so that the caller
+/// continues while it equals `at_most`.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn trim(
     connection: &Connection,
     since: Timestamp,
@@ -33,11 +33,11 @@ pub fn trim(
     let events = connection
         .prepare_cached("DELETE FROM events WHERE id < ?1")?
         .execute([floor])?;
-    let intervals = forget_memberships(connection, oldest_id(connection)?, at_most)?;
+    let intervals = delete_memberships(connection, oldest_id(connection)?, at_most)?;
     Ok(events.max(intervals))
 }
 
-/// The oldest event that the number of events lets stay.
+/// The oldest event that may remain by the number of events.
 fn first_by_count(connection: &Connection, keep: u32) -> rusqlite::Result<EventId> {
     let keep = i64::from(keep);
     let first = last_id(connection)?.get() - keep + 1;
@@ -45,7 +45,7 @@ fn first_by_count(connection: &Connection, keep: u32) -> rusqlite::Result<EventI
     Ok(EventId::new(first - first.rem_euclid(grain)))
 }
 
-/// The oldest event that its age lets stay; none when the first `step` events are all too old.
+/// The oldest event that may remain by age; `None` if the first `step` events are all too old.
 fn first_by_age(
     connection: &Connection,
     since: Timestamp,

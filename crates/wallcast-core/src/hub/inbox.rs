@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 64 * 1024;
 /// One message for a session.
 pub struct PostedMessage {
     /// Its type.
-    pub kind: String,
+    pub message_type: String,
     /// Its data.
     pub data: Map<String, Value>,
     /// Its length in bytes, as it came.
@@ -96,10 +96,10 @@ impl Inbox {
 mod tests {
     use super::*;
 
-    fn post(kind: &str) -> (PostedMessage, oneshot::Receiver<Value>) {
+    fn post(message_type: &str) -> (PostedMessage, oneshot::Receiver<Value>) {
         let (answer, answered) = oneshot::channel();
         let post = PostedMessage {
-            kind: kind.to_owned(),
+            message_type: message_type.to_owned(),
             data: Map::new(),
             bytes: 1,
             answer,
@@ -117,12 +117,12 @@ mod tests {
         for post in [first, given_up, last] {
             inbox.push(post).unwrap();
         }
-        let mut kinds = std::iter::from_fn(|| inbox.take()).map(|post| post.kind);
+        let mut types = std::iter::from_fn(|| inbox.take()).map(|post| post.message_type);
         assert_eq!(
-            (kinds.next(), kinds.next()),
+            (types.next(), types.next()),
             (Some("first".into()), Some("last".into()))
         );
-        assert_eq!(kinds.next(), None);
+        assert_eq!(types.next(), None);
     }
 
     #[test]

@@ -18,7 +18,6 @@ mod states;
 mod statistics;
 #[cfg(test)]
 mod tests;
-mod verbs;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,7 +120,7 @@ impl Hub {
                 .filter(|duplicate| duplicate.is_duplicate_of(&session));
             registry.insert(session.clone(), topics);
             for room in rooms.iter().filter(|span| span.is_open()) {
-                registry.listen(&session, &room.topic);
+                registry.add_to_room(&session, &room.topic);
             }
             self.sessions.fetch_add(1, Ordering::Relaxed);
             self.metrics.opened();
@@ -130,7 +129,7 @@ impl Hub {
             } else if registry.count_of(session.subject()) == 1 {
                 self.notify_presence(session.subject(), 1);
             }
-            let mut superseded = registry.beyond(session.subject(), max_sessions);
+            let mut superseded = registry.over_limit(session.subject(), max_sessions);
             superseded.extend(duplicate);
             superseded
         };
@@ -156,7 +155,7 @@ impl Hub {
     /// this comes: the key is the session's own number.
     pub fn unregister(&self, session: &Session) {
         session.close_inbox();
-        session.outbox().retire();
+        session.outbox().stop_dispatch();
         let mut registry = self.registry();
         if self.forget(&mut registry, session) {
             let count = registry.count_of(session.subject());
@@ -238,8 +237,8 @@ impl Hub {
 
     /// A session that began after `beginning` is told what came before as well. Its `pid` says
     /// nothing of how far it came in that.
-    pub fn note_rewind(&self, id: &ConnectionId, beginning: EventId) {
-        self.registry().note_rewind(id, beginning);
+    pub fn note_replay_start(&self, id: &ConnectionId, beginning: EventId) {
+        self.registry().note_replay_start(id, beginning);
     }
 
     /// Whether a session was told from before its beginning and is not known to have come past it.
@@ -268,7 +267,7 @@ impl Hub {
     }
 
     /// Sets where the history stands at the start.
-    pub fn start_at(&self, last: EventId) {
+    pub fn set_last_event(&self, last: EventId) {
         self.registry().last_event = last;
     }
 
@@ -287,7 +286,7 @@ impl Hub {
     }
 
     fn end(&self, order: EndSessions) -> usize {
-        let chosen = self.registry().choose(&order.filter);
+        let chosen = self.registry().select(&order.filter);
         let final_event = order.final_event.map(Arc::new);
         for session in &chosen {
             session.end_with(&chosen, order.reason, final_event.clone());
@@ -341,21 +340,21 @@ impl CommitListener for Hub {
         for (subject, topic) in effects.left {
             self.registry().leave(&subject, &topic);
         }
-        for (old, principal) in effects.retokened {
+        for (old, principal) in effects.token_changes {
             let filter = SessionFilter::Token(principal.subject.clone(), old);
-            for session in self.registry().choose(&filter) {
-                session.retoken(principal.clone());
+            for session in self.registry().select(&filter) {
+                session.set_principal(principal.clone());
             }
         }
         for announcement in effects.announced {
             self.announce(announcement);
         }
-        for moved in effects.moved {
+        for moved in effects.tenancies {
             for session in self
                 .registry()
-                .choose(&SessionFilter::Subject(moved.subject.clone()))
+                .select(&SessionFilter::Subject(moved.subject.clone()))
             {
-                session.belong_to(&moved);
+                session.set_tenancy(&moved);
             }
         }
         for order in effects.ended {

@@ -25,7 +25,7 @@ struct Queue {
     events: VecDeque<Arc<Event>>,
     /// The connection's task has told all that comes before these events, so that others may hand
     /// them on as well.
-    is_open: bool,
+    may_dispatch: bool,
     bytes: usize,
     /// The first durable event that found no place: from there on history must be read.
     missed: Option<EventId>,
@@ -118,27 +118,27 @@ impl Outbox {
 
     /// Takes at most `limit` events, for whoever is at the writer but is not the connection's task:
     /// none if the task has to tell something before them, or has to end the session.
-    pub fn take_open(&self, limit: usize) -> Option<VecDeque<Arc<Event>>> {
+    pub fn take_for_dispatch(&self, limit: usize) -> Option<VecDeque<Arc<Event>>> {
         let mut queue = self.queue();
-        let is_free = queue.is_open && queue.ended.is_none();
+        let is_free = queue.may_dispatch && queue.ended.is_none();
         is_free.then(|| queue.take(limit))
     }
 
     /// All that comes before what waits here is told, or queued at the writer: from here on others may
     /// hand on what waits. An outbox begins closed.
-    pub fn open(&self) {
-        self.queue().is_open = true;
+    pub fn allow_dispatch(&self) {
+        self.queue().may_dispatch = true;
     }
 
     /// The connection's task has something to tell before what waits.
-    pub fn close(&self) {
-        self.queue().is_open = false;
+    pub fn block_dispatch(&self) {
+        self.queue().may_dispatch = false;
     }
 
     /// Its session leaves: once this has returned nobody hands on what waits.
-    pub(super) fn retire(&self) {
+    pub(super) fn stop_dispatch(&self) {
         let _wire = self.writer.lock();
-        self.close();
+        self.block_dispatch();
     }
 
     /// Takes at most `limit` events, or says that the session has ended or fell behind. For the
@@ -161,7 +161,7 @@ impl Outbox {
     }
 
     /// Begins with what history has to tell, from this event on. Call before it is registered.
-    pub fn start_behind(&self, first: EventId) {
+    pub fn start_from_history(&self, first: EventId) {
         self.queue().missed = Some(first);
     }
 
@@ -214,7 +214,7 @@ impl Outbox {
 
     /// Empties the queue for good; false if that was done before. Call with the writer entered,
     /// and [`EventWriter::discard_pending`](super::EventWriter::discard_pending) there if it was true.
-    pub(super) fn seal(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) -> bool {
+    pub(super) fn end(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) -> bool {
         let mut queue = self.queue();
         if queue.ended.is_some() {
             return false;

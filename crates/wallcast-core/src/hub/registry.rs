@@ -15,21 +15,21 @@ use crate::event::{Event, EventId, EventType, Topic};
 use crate::ids::{AreaId, ConnectionId};
 
 /// Rewound sessions that are remembered.
-const MAX_REWOUND: usize = 1024;
+const MAX_REPLAY_STARTS: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     sessions: SessionSet,
     by_subject: HashMap<Subject, Listener>,
     /// How many of those are tablets that wait to be paired, and so nobody yet.
-    waiting: usize,
+    pairing_count: usize,
     by_topic: HashMap<Topic, SessionSet>,
     /// The rooms of each session that is in any.
     rooms: HashMap<SessionNumber, HashSet<Topic>>,
     by_id: HashMap<ConnectionId, Arc<Session>>,
     /// Sessions that were told from before their beginning, and where that is; the latest ones.
-    rewound: VecDeque<(ConnectionId, EventId)>,
-    /// Counts publications, for [`Session::offer`].
+    replay_starts: VecDeque<(ConnectionId, EventId)>,
+    /// Counts publications, for [`Session::enqueue`].
     publication: u64,
     /// The newest durable event that was published.
     pub(super) last_event: EventId,
@@ -52,8 +52,8 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    fn offer(&mut self, session: &Arc<Session>, event: &Arc<Event>, publication: u64) {
-        let pushed = session.offer(event, publication);
+    fn enqueue(&mut self, session: &Arc<Session>, event: &Arc<Event>, publication: u64) {
+        let pushed = session.enqueue(event, publication);
         self.count += usize::from(pushed != EnqueueResult::Refused);
         if pushed == EnqueueResult::First {
             self.idle.push(session.clone());
@@ -73,7 +73,7 @@ impl Registry {
             .entry(session.subject().clone())
             .or_default();
         if listener.sessions.is_empty() {
-            self.waiting += usize::from(is_waiting(session.subject()));
+            self.pairing_count += usize::from(is_pairing(session.subject()));
         }
         listener.sessions.insert(session.clone());
         for topic in topics {
@@ -118,7 +118,7 @@ impl Registry {
             }
             if listener.sessions.is_empty() {
                 self.by_subject.remove(session.subject());
-                self.waiting -= usize::from(is_waiting(session.subject()));
+                self.pairing_count -= usize::from(is_pairing(session.subject()));
             }
         }
         true
@@ -156,21 +156,21 @@ impl Registry {
             .is_some_and(|rooms| !rooms.is_empty())
     }
 
-    pub(super) fn note_rewind(&mut self, id: &ConnectionId, beginning: EventId) {
-        if self.rewound.len() >= MAX_REWOUND {
-            self.rewound.pop_front();
+    pub(super) fn note_replay_start(&mut self, id: &ConnectionId, beginning: EventId) {
+        if self.replay_starts.len() >= MAX_REPLAY_STARTS {
+            self.replay_starts.pop_front();
         }
-        self.rewound.push_back((id.clone(), beginning));
+        self.replay_starts.push_back((id.clone(), beginning));
     }
 
     pub(super) fn has_replay_gap(&self, id: &ConnectionId, after: EventId) -> bool {
-        self.rewound
+        self.replay_starts
             .iter()
             .any(|(rewound, beginning)| rewound == id && after <= *beginning)
     }
 
     /// One session is in the room from now on.
-    pub(super) fn listen(&mut self, session: &Arc<Session>, room: &Topic) {
+    pub(super) fn add_to_room(&mut self, session: &Arc<Session>, room: &Topic) {
         let number = session.number();
         self.rooms.entry(number).or_default().insert(room.clone());
         self.by_topic
@@ -182,7 +182,7 @@ impl Registry {
     /// The session of that id is in the room from now on.
     pub(super) fn enter(&mut self, id: &ConnectionId, room: &Topic) {
         if let Some(session) = self.find(id) {
-            self.listen(&session, room);
+            self.add_to_room(&session, room);
         }
     }
 
@@ -220,24 +220,24 @@ impl Registry {
         let mut told = Delivery::default();
         for sessions in event.topics().iter().filter_map(|of| self.by_topic.get(of)) {
             for session in sessions.values() {
-                told.offer(session, event, self.publication);
+                told.enqueue(session, event, self.publication);
             }
         }
         told
     }
 
     /// Offers the event to these sessions.
-    pub(super) fn offer_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> Delivery {
+    pub(super) fn deliver_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> Delivery {
         self.publication += 1;
         let mut told = Delivery::default();
         for session in sessions {
-            told.offer(session, event, self.publication);
+            told.enqueue(session, event, self.publication);
         }
         told
     }
 
     /// Who listens on a topic.
-    pub(super) fn listening(&self, topic: &Topic) -> impl Iterator<Item = &Arc<Session>> {
+    pub(super) fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = &Arc<Session>> {
         self.by_topic
             .get(topic)
             .into_iter()
@@ -256,7 +256,7 @@ impl Registry {
     }
 
     /// How many sessions an event of this type on these topics would be offered to.
-    pub(super) fn audience(&mut self, kind: &EventType, topics: &[Topic]) -> usize {
+    pub(super) fn recipient_count(&mut self, event_type: &EventType, topics: &[Topic]) -> usize {
         // Counted as a publication is delivered, so that several matching topics count once.
         self.publication += 1;
         let publication = self.publication;
@@ -264,12 +264,12 @@ impl Registry {
             .iter()
             .filter_map(|topic| self.by_topic.get(topic))
             .flat_map(SessionSet::values)
-            .filter(|session| session.accepts(kind, publication))
+            .filter(|session| session.accepts(event_type, publication))
             .count()
     }
 
     /// How many sessions listen on a topic.
-    pub(super) fn listeners(&self, topic: &Topic) -> usize {
+    pub(super) fn subscriber_count(&self, topic: &Topic) -> usize {
         self.by_topic.get(topic).map_or(0, SessionSet::len)
     }
 
@@ -293,13 +293,13 @@ impl Registry {
         self.publication += 1;
         let mut told = Delivery::default();
         for session in self.sessions.values() {
-            told.offer(session, event, self.publication);
+            told.enqueue(session, event, self.publication);
         }
         told
     }
 
     /// The sessions of an order to end or change some.
-    pub(super) fn choose(&self, filter: &SessionFilter) -> Vec<Arc<Session>> {
+    pub(super) fn select(&self, filter: &SessionFilter) -> Vec<Arc<Session>> {
         match filter {
             SessionFilter::Subject(subject) => self.sessions_of(subject),
             SessionFilter::Token(subject, jti) => self
@@ -311,7 +311,7 @@ impl Registry {
     }
 
     /// The sessions of a client's oldest connections above its limit.
-    pub(super) fn beyond(&self, subject: &Subject, limit: usize) -> Vec<Arc<Session>> {
+    pub(super) fn over_limit(&self, subject: &Subject, limit: usize) -> Vec<Arc<Session>> {
         let sessions = match (subject, self.by_subject.get(subject)) {
             (Subject::Client(_), Some(listener)) => &listener.sessions,
             _ => return Vec::new(),
@@ -343,11 +343,11 @@ impl Registry {
 
     /// Principals but waiting tablets.
     pub(super) fn principal_count(&self) -> usize {
-        self.by_subject.len() - self.waiting
+        self.by_subject.len() - self.pairing_count
     }
 }
 
-fn is_waiting(subject: &Subject) -> bool {
+fn is_pairing(subject: &Subject) -> bool {
     matches!(subject, Subject::Pairing(_))
 }
 

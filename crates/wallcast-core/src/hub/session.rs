@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::disconnect::DisconnectReason;
 use crate::event::{Event, EventType, Namespace, Topic};
 use crate::ids::ConnectionId;
-use crate::store::{ClientMoved, RoomMembership};
+use crate::store::{ClientTenancy, RoomMembership};
 
 /// Where a peer comes from.
 pub type Address = IpAddr;
@@ -201,7 +201,7 @@ impl Session {
     }
 
     /// Goes on with a refreshed token.
-    pub fn retoken(&self, principal: Principal) {
+    pub fn set_principal(&self, principal: Principal) {
         self.expires_at
             .store(expiry_of(&principal), Ordering::Relaxed);
         *self
@@ -212,7 +212,7 @@ impl Session {
     }
 
     /// Says from now on that its client belongs there.
-    pub(super) fn belong_to(&self, moved: &ClientMoved) {
+    pub(super) fn set_tenancy(&self, moved: &ClientTenancy) {
         let mut principal = self
             .principal
             .lock()
@@ -238,9 +238,9 @@ impl Session {
         let writer = self.outbox.writer();
         {
             let mut writer = writer.lock();
-            let mut is_new = self.outbox.seal(reason, final_event.clone());
+            let mut is_new = self.outbox.end(reason, final_event.clone());
             for other in others.iter().filter(|other| self.shares_connection(other)) {
-                is_new |= other.outbox.seal(reason, final_event.clone());
+                is_new |= other.outbox.end(reason, final_event.clone());
             }
             // Said again, it would take back the last words that the task has laid out meanwhile.
             if is_new {
@@ -252,7 +252,7 @@ impl Session {
 
     /// Queues an event unless this publication has reached the session already or its namespace
     /// does not hear the type.
-    pub(super) fn offer(&self, event: &Arc<Event>, publication: u64) -> EnqueueResult {
+    pub(super) fn enqueue(&self, event: &Arc<Event>, publication: u64) -> EnqueueResult {
         match self.accepts(event.event_type(), publication) {
             true => self.outbox.push(event),
             false => EnqueueResult::Refused,
@@ -260,9 +260,9 @@ impl Session {
     }
 
     /// Whether its namespace hears the type, and this publication has not reached it before.
-    pub(super) fn accepts(&self, kind: &EventType, publication: u64) -> bool {
+    pub(super) fn accepts(&self, event_type: &EventType, publication: u64) -> bool {
         self.delivered.swap(publication, Ordering::Relaxed) != publication
-            && kind.is_delivered_in(self.namespace)
+            && event_type.is_delivered_in(self.namespace)
     }
 }
 

@@ -28,7 +28,7 @@ impl Hub {
         for (matched, sessions) in registry.groups(topics) {
             let event = make(&matched).published_now();
             self.metrics.published(&event);
-            told += self.dispatch(registry.offer_to(&sessions, &Arc::new(event)));
+            told += self.dispatch(registry.deliver_to(&sessions, &Arc::new(event)));
         }
         if told > 0 {
             // Thousands a second may come: the one line an event is for those that are kept.
@@ -51,7 +51,7 @@ impl Hub {
 
     /// Has sessions that are still owed states look again whether they can be told.
     pub fn retry_snapshots(&self) {
-        for session in self.registry().listening(&Topic::All) {
+        for session in self.registry().subscribers(&Topic::All) {
             session.outbox().retry_snapshot();
         }
     }
@@ -65,7 +65,7 @@ impl Hub {
 impl Registry {
     fn groups(&self, topics: &[Topic]) -> Vec<Group> {
         let heard = topics.iter().enumerate().flat_map(|(place, topic)| {
-            let sessions = self.listening(topic);
+            let sessions = self.subscribers(topic);
             sessions.map(move |session| (session, place))
         });
         let mut heard: Vec<_> = heard.collect();

@@ -25,7 +25,7 @@ pub struct ConnectionStats {
 impl Hub {
     /// Seed 3's `getConnectionStats`.
     pub fn connection_stats(&self) -> ConnectionStats {
-        let within = |namespace| self.listeners(&Topic::Namespace(namespace));
+        let within = |namespace| self.subscriber_count(&Topic::Namespace(namespace));
         ConnectionStats {
             total: self.session_count(),
             lockers: within(Namespace::Lockers),
@@ -36,13 +36,13 @@ impl Hub {
     }
 
     /// Sessions that listen on a topic.
-    pub fn listeners(&self, topic: &Topic) -> usize {
-        self.registry().listeners(topic)
+    pub fn subscriber_count(&self, topic: &Topic) -> usize {
+        self.registry().subscriber_count(topic)
     }
 
     /// Sessions that would be told an event of this type on these topics. Costs what telling it does.
-    pub fn audience(&self, kind: &EventType, topics: &[Topic]) -> usize {
-        self.registry().audience(kind, topics)
+    pub fn recipient_count(&self, event_type: &EventType, topics: &[Topic]) -> usize {
+        self.registry().recipient_count(event_type, topics)
     }
 
     /// Sessions in the order in which they came, at most `limit`, those after `after`; those that

@@ -64,8 +64,8 @@ fn event(id: i64, topics: &[Topic]) -> Event {
     event_of(id, 1, topics.to_vec())
 }
 
-fn fleeting(topic: Topic) -> Event {
-    let new = NewEvent::new(EventType::AREA_UPDATED, &serde_json::json!({}), vec![topic]);
+fn ephemeral(event_type: EventType, topics: Vec<Topic>) -> Event {
+    let new = NewEvent::new(event_type, &serde_json::json!({}), topics);
     Event::ephemeral(new, Timestamp::from_unix_ms(0))
 }
 
@@ -253,7 +253,7 @@ fn open_sessions_go_on_with_a_refreshed_token() {
     let mut fresh = principal(client("a"), "3");
     fresh.expires_at = Some(Timestamp::from_unix_ms(7));
     hub.committed(Effects {
-        retokened: vec![("1".parse().unwrap(), fresh.clone())],
+        token_changes: vec![("1".parse().unwrap(), fresh.clone())],
         ..Effects::default()
     });
     assert_eq!(old.principal(), fresh);
@@ -262,7 +262,7 @@ fn open_sessions_go_on_with_a_refreshed_token() {
 }
 
 #[test]
-fn the_four_verbs_of_seed_0_tell_one_client_an_areas_clients_and_everyone() {
+fn client_area_and_all_topics_reach_their_subscribers() {
     let hub = Hub::new();
     let me = Topic::Client("a".parse().unwrap());
     let a = enter(&hub, client("a"), &[Topic::All, me, area("kitchen")]);
@@ -274,20 +274,20 @@ fn the_four_verbs_of_seed_0_tell_one_client_an_areas_clients_and_everyone() {
         Subject::Pairing(waiting.clone()),
         &[Topic::Pairing(waiting)],
     );
-    let data = serde_json::json!({});
-    let (kind, id) = (EventType::AREA_UPDATED, "a".parse().unwrap());
-    assert_eq!(hub.notify_client(&id, kind.clone(), &data), 1);
-    let kitchen = "kitchen".parse().unwrap();
-    assert_eq!(
-        hub.notify_clients_with_area(&kitchen, kind.clone(), &data),
-        2
-    );
-    assert_eq!(hub.notify_all(kind, &data), 3);
-    assert_eq!(hub.disconnect_client(&id, DisconnectReason::TryAgain), 1);
-    assert_eq!(
-        hub.disconnect_client(&"away".parse().unwrap(), DisconnectReason::TryAgain),
-        0
-    );
+    let id = "a".parse().unwrap();
+    let publish_to = |topics| hub.publish(ephemeral(EventType::AREA_UPDATED, topics));
+    assert_eq!(publish_to(vec![Topic::Client(id)]), 1);
+    assert_eq!(publish_to(vec![area("kitchen")]), 2);
+    assert_eq!(publish_to(vec![Topic::All]), 3);
+    let disconnect = |name| {
+        hub.end(EndSessions {
+            filter: SessionFilter::Subject(client(name)),
+            reason: DisconnectReason::TryAgain,
+            final_event: None,
+        })
+    };
+    assert_eq!(disconnect("a"), 1);
+    assert_eq!(disconnect("away"), 0);
 
     assert_eq!(reason(&a), Some(DisconnectReason::TryAgain));
     for (session, told) in [(&b, 2), (&c, 1), (&waiting, 0)] {
@@ -301,7 +301,7 @@ fn the_four_verbs_of_seed_0_tell_one_client_an_areas_clients_and_everyone() {
 #[test]
 fn a_heartbeat_counts_sessions_and_tells_how_far_the_history_is_in_every_namespace() {
     let hub = Hub::new();
-    hub.start_at(EventId::new(40));
+    hub.set_last_event(EventId::new(40));
     let sessions = Namespace::ALL.map(|namespace| {
         let session = session_in(namespace, principal(client("a"), "jti"));
         register(&hub, &session, &[Topic::All], usize::MAX);

@@ -1,8 +1,8 @@
-//! `Idempotency-Key` (contract section 6): a write that is sent again has one effect and one answer.
+//! `Idempotency-Key`: a write that is sent again has one effect and gets the first response again
+//! (`docs/protocol.md#idempotency`).
 //!
-//! An answer is kept by the transaction that makes its effect, so a crash keeps both or neither.
-//! Only that a request is under way is known in memory. Never keeps a refusal, which changed
-//! nothing, nor an answer that holds a secret.
+//! The response is stored in the transaction of the effect, so a crash keeps both or neither. Requests in progress are
+//! tracked in memory only. Neither errors, which changed nothing, nor responses with a secret are stored.
 
 mod rows;
 
@@ -15,30 +15,30 @@ use crate::auth::Subject;
 use crate::clock::Timestamp;
 use crate::store::{Store, StoreError, WriteTx};
 
-/// How long an answer is kept (contract section 6).
+/// How long a response is stored.
 pub const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest key, in bytes.
 const MAX_KEY: usize = 255;
 
-/// SHA-256.
+/// A SHA-256 digest.
 type Hash = [u8; 32];
 
-/// A request that is to have one effect.
+/// Identifies a request that must have one effect.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Of principal, method, path and the caller's key.
+    /// Hash of the principal, the method, the path and the `Idempotency-Key` header.
     scope: Hash,
-    /// Of the body.
+    /// Hash of the body.
     request: Hash,
 }
 
-/// A header that is no key.
+/// The header is not a valid key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters")]
 pub struct InvalidKey;
 
 impl Key {
-    /// The key of a request: who asks, what, and the header's value.
+    /// Builds the key of a request from its principal, method, path, `Idempotency-Key` header and body.
     ///
     /// # Errors
     /// [`InvalidKey`] unless `value` is 1 to 255 visible ASCII characters.
@@ -53,7 +53,7 @@ impl Key {
         if !fits || !value.iter().all(u8::is_ascii_graphic) {
             return Err(InvalidKey);
         }
-        // None of the parts can hold the byte between them.
+        // None of the parts can contain NUL, which separates them.
         let subject = subject.to_string();
         let scope = [
             subject.as_bytes(),
@@ -76,66 +76,68 @@ fn hash_of(bytes: &[u8]) -> Hash {
     hash
 }
 
-/// An answer as it was given.
+/// A successful response as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The HTTP status, a success.
+pub struct StoredResponse {
+    /// The HTTP status, 2xx.
     pub status: u16,
-    /// The body: JSON, or nothing.
+    /// The body: JSON, or empty.
     pub body: Vec<u8>,
 }
 
-/// The requests that are under way. Cheap to clone.
+/// The keys of requests in progress. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight(Arc<Mutex<HashSet<Hash>>>);
 
-/// How a request with a key goes on.
+/// Whether a request with a key is the first or a repetition.
 #[derive(Debug)]
-pub enum Begun {
-    /// It is the first: its write keeps the answer in this claim.
+pub enum Attempt {
+    /// The first: its write must store the response with this claim.
     First(Claim),
-    /// It was answered before: the same again.
-    Again(Kept),
+    /// A repetition: send this response again.
+    Repeat(StoredResponse),
 }
 
-/// Why a request with a key is not acted on.
+/// Why a request with a key cannot be processed.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// The same request has not been answered yet.
-    #[error("A request with this Idempotency-Key is under way; ask again in a moment")]
+pub enum BeginError {
+    /// The first request is still in progress.
+    #[error("A request with this Idempotency-Key is in progress; retry in a moment")]
     InFlight,
-    /// The key came with another body before.
-    #[error("This Idempotency-Key was used for another body; draw a new one for a new request")]
+    /// The key was used with another body before.
+    #[error("This Idempotency-Key was used with another body; use a new key for a new request")]
     Reused,
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The right to act on a key, as long as it is held.
+/// The exclusive right to process a key. Dropping it releases the key.
 #[derive(Debug)]
 pub struct Claim {
     key: Key,
     in_flight: InFlight,
-    is_kept: AtomicBool,
+    is_stored: AtomicBool,
 }
 
 impl InFlight {
-    /// Begins a request, unless it is under way or was answered within [`LIFE`].
+    /// Claims the key, or returns the response if the request was answered within [`LIFE`].
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn begin(&self, store: &Store, key: Key) -> Result<Begun, Refused> {
-        // Claimed before it is looked up: what is under way may be kept at any moment.
-        let claim = self.claim(key.clone()).ok_or(Refused::InFlight)?;
+    /// [`BeginError`] if the first request is in progress, the key was used with another body, or the store fails.
+    pub async fn begin(&self, store: &Store, key: Key) -> Result<Attempt, BeginError> {
+        // Claim before the lookup: a request in progress may store its response at any moment.
+        let claim = self.claim(key.clone()).ok_or(BeginError::InFlight)?;
         let since = since(Timestamp::now());
         let found = store
             .read(move |db| Ok::<_, StoreError>(rows::find(db, &key.scope, since)?))
             .await?;
         match found {
-            None => Ok(Begun::First(claim)),
-            Some((request, kept)) if request == claim.key.request => Ok(Begun::Again(kept)),
-            Some(_) => Err(Refused::Reused),
+            None => Ok(Attempt::First(claim)),
+            Some((request, response)) if request == claim.key.request => {
+                Ok(Attempt::Repeat(response))
+            }
+            Some(_) => Err(BeginError::Reused),
         }
     }
 
@@ -144,7 +146,7 @@ impl InFlight {
         is_first.then(|| Claim {
             key,
             in_flight: self.clone(),
-            is_kept: AtomicBool::new(false),
+            is_stored: AtomicBool::new(false),
         })
     }
 
@@ -154,19 +156,19 @@ impl InFlight {
 }
 
 impl Claim {
-    /// Keeps the answer with the effect of its transaction.
+    /// Stores the response in the transaction of its effect.
     ///
     /// # Errors
-    /// SQLite's.
-    pub fn keep(&self, tx: &WriteTx<'_>, kept: &Kept) -> rusqlite::Result<()> {
-        rows::insert(tx.connection(), &self.key, kept, tx.now())?;
-        self.is_kept.store(true, Ordering::Relaxed);
+    /// If the database fails.
+    pub fn store(&self, tx: &WriteTx<'_>, response: &StoredResponse) -> rusqlite::Result<()> {
+        rows::insert(tx.connection(), &self.key, response, tx.now())?;
+        self.is_stored.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Whether a transaction has taken the answer.
-    pub fn is_kept(&self) -> bool {
-        self.is_kept.load(Ordering::Relaxed)
+    /// Whether [`Claim::store`] was called successfully. The transaction may not be committed yet.
+    pub fn is_stored(&self) -> bool {
+        self.is_stored.load(Ordering::Relaxed)
     }
 }
 
@@ -176,15 +178,19 @@ impl Drop for Claim {
     }
 }
 
-/// Forgets at most `at_most` answers from before then, and says how many.
+/// Deletes at most `at_most` responses older than `before`. Returns how many were deleted.
 ///
 /// # Errors
-/// SQLite's.
-pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqlite::Result<usize> {
-    rows::forget(tx.connection(), before, at_most)
+/// If the database fails.
+pub fn delete_before(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    rows::delete_before(tx.connection(), before, at_most)
 }
 
-/// Since when answers count.
+/// Responses stored after this moment are still valid.
 fn since(now: Timestamp) -> Timestamp {
     let life = i64::try_from(LIFE.as_secs()).unwrap_or(i64::MAX);
     now.plus_seconds(-life)
@@ -201,114 +207,121 @@ mod tests {
         Key::new(&admin, "POST", path, value.as_bytes(), body.as_bytes()).unwrap()
     }
 
-    struct House {
-        _folder: tempfile::TempDir,
-        _held: DataFolder,
+    struct TestStore {
+        _directory: tempfile::TempDir,
+        _folder_lock: DataFolder,
         store: Store,
         in_flight: InFlight,
     }
 
-    impl House {
+    impl TestStore {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let held = DataFolder::claim(folder.path()).unwrap();
+            let data = DataFolder::claim(folder.path()).unwrap();
             Self {
-                store: Store::open(&held, Arc::new(Hub::new())).unwrap(),
-                _folder: folder,
-                _held: held,
+                store: Store::open(&data, Arc::new(Hub::new())).unwrap(),
+                _directory: folder,
+                _folder_lock: data,
                 in_flight: InFlight::default(),
             }
         }
 
-        async fn begin(&self, key: &Key) -> Result<Begun, Refused> {
+        async fn begin(&self, key: &Key) -> Result<Attempt, BeginError> {
             self.in_flight.begin(&self.store, key.clone()).await
         }
 
         async fn first(&self, key: &Key) -> Claim {
             match self.begin(key).await {
-                Ok(Begun::First(claim)) => claim,
+                Ok(Attempt::First(claim)) => claim,
                 other => panic!("not the first: {other:?}"),
             }
         }
 
-        /// Keeps this body, unless the change around it fails.
-        async fn keep(&self, claim: Claim, body: &str, fails: bool) {
+        /// Stores this body in a transaction, which fails if `fails`.
+        async fn store_response(&self, claim: Claim, body: &str, fails: bool) {
             let body = body.as_bytes().to_vec();
-            let kept = self.store.write(move |tx| {
-                claim.keep(tx, &Kept { status: 201, body })?;
-                assert!(claim.is_kept());
+            let response = self.store.write(move |tx| {
+                claim.store(tx, &StoredResponse { status: 201, body })?;
+                assert!(claim.is_stored());
                 if fails {
                     return Err(StoreError::Panicked);
                 }
                 Ok(())
             });
-            assert_eq!(kept.await.is_err(), fails);
+            assert_eq!(response.await.is_err(), fails);
         }
 
-        async fn again(&self, key: &Key) -> String {
+        async fn repeated(&self, key: &Key) -> String {
             match self.begin(key).await {
-                Ok(Begun::Again(kept)) => String::from_utf8(kept.body).unwrap(),
-                other => panic!("not answered before: {other:?}"),
+                Ok(Attempt::Repeat(response)) => String::from_utf8(response.body).unwrap(),
+                other => panic!("not a repetition: {other:?}"),
             }
         }
     }
 
     #[tokio::test]
-    async fn a_key_is_in_flight_until_its_claim_is_dropped_and_then_answered_as_before() {
-        let house = House::new();
+    async fn key_is_in_flight_until_claim_drops_then_repeats() {
+        let store = TestStore::new();
         let (one, other) = (key("/a", "k", "{}"), key("/a", "k", "{ }"));
-        let claim = house.first(&one).await;
-        assert!(matches!(house.begin(&one).await, Err(Refused::InFlight)));
-        assert!(matches!(house.begin(&other).await, Err(Refused::InFlight)));
-        house.keep(claim, "made", false).await;
-        assert_eq!(house.again(&one).await, "made");
-        assert_eq!(house.again(&one).await, "made", "asking claims nothing");
-        assert!(matches!(house.begin(&other).await, Err(Refused::Reused)));
-        house.first(&key("/b", "k", "{}")).await;
-        house.first(&key("/a", "l", "{}")).await;
+        let claim = store.first(&one).await;
+        assert!(matches!(store.begin(&one).await, Err(BeginError::InFlight)));
+        assert!(matches!(
+            store.begin(&other).await,
+            Err(BeginError::InFlight)
+        ));
+        store.store_response(claim, "made", false).await;
+        assert_eq!(store.repeated(&one).await, "made");
+        assert_eq!(
+            store.repeated(&one).await,
+            "made",
+            "a repetition claims nothing"
+        );
+        assert!(matches!(store.begin(&other).await, Err(BeginError::Reused)));
+        store.first(&key("/b", "k", "{}")).await;
+        store.first(&key("/a", "l", "{}")).await;
     }
 
     #[tokio::test]
-    async fn what_was_rolled_back_was_not_answered() {
-        let house = House::new();
+    async fn rolled_back_response_is_not_stored() {
+        let store = TestStore::new();
         let one = key("/a", "k", "{}");
-        let claim = house.first(&one).await;
-        house.keep(claim, "made", true).await;
-        drop(house.first(&one).await);
+        let claim = store.first(&one).await;
+        store.store_response(claim, "made", true).await;
+        drop(store.first(&one).await);
         let other = key("/a", "k", "other");
-        let claim = house.first(&other).await;
-        house.keep(claim, "made later", false).await;
-        assert_eq!(house.again(&other).await, "made later");
+        let claim = store.first(&other).await;
+        store.store_response(claim, "made later", false).await;
+        assert_eq!(store.repeated(&other).await, "made later");
     }
 
     #[tokio::test]
-    async fn an_answer_counts_for_a_day_and_then_makes_room() {
-        let house = House::new();
+    async fn response_older_than_a_day_is_replaced() {
+        let store = TestStore::new();
         let (one, later) = (key("/a", "k", "{}"), key("/a", "k", "later"));
-        let claim = house.first(&one).await;
-        house.keep(claim, "made", false).await;
-        let age = async |ms: i64| {
-            let aged = house.store.write(move |tx| {
+        let claim = store.first(&one).await;
+        store.store_response(claim, "made", false).await;
+        let advance = async |ms: i64| {
+            let update = store.store.write(move |tx| {
                 let sql = "UPDATE answers SET created_at = created_at - ?1";
                 Ok::<_, StoreError>(tx.connection().execute(sql, [ms])?)
             });
-            aged.await.unwrap();
+            update.await.unwrap();
         };
-        age(86_400_000 - 60_000).await;
-        assert_eq!(house.again(&one).await, "made");
-        age(60_000).await;
-        let claim = house.first(&later).await;
-        house.keep(claim, "made anew", false).await;
-        assert_eq!(house.again(&later).await, "made anew");
-        let forgotten = house
+        advance(86_400_000 - 60_000).await;
+        assert_eq!(store.repeated(&one).await, "made");
+        advance(60_000).await;
+        let claim = store.first(&later).await;
+        store.store_response(claim, "made anew", false).await;
+        assert_eq!(store.repeated(&later).await, "made anew");
+        let forgotten = store
             .store
-            .write(|tx| Ok::<_, StoreError>(forget(tx, tx.now().plus_seconds(1), 500)?));
+            .write(|tx| Ok::<_, StoreError>(delete_before(tx, tx.now().plus_seconds(1), 500)?));
         assert_eq!(forgotten.await.unwrap(), 1);
-        house.first(&one).await;
+        store.first(&one).await;
     }
 
     #[test]
-    fn a_key_is_visible_ascii_and_its_scope_is_no_other() {
+    fn key_requires_visible_ascii_and_has_unique_scope() {
         let admin = Subject::Admin("a".parse().unwrap());
         let user = Subject::User("a".parse().unwrap());
         let key = |subject, method, path, value: &str| {

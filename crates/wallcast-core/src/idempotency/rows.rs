@@ -1,36 +1,36 @@
-//! The SQL of kept answers.
+//! The SQL of stored responses.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Hash, Kept, Key};
+use super::{Hash, Key, StoredResponse};
 use crate::clock::Timestamp;
 use crate::store::row_limit;
 
-/// What was answered in this scope after `since`, and the hash of the request that it answered.
+/// The response stored in this scope after `since`, with the hash of its request's body.
 pub(super) fn find(
     connection: &Connection,
     scope: &Hash,
     since: Timestamp,
-) -> rusqlite::Result<Option<(Hash, Kept)>> {
+) -> rusqlite::Result<Option<(Hash, StoredResponse)>> {
     connection
         .prepare_cached(
             "SELECT request, status, body FROM answers WHERE scope = ?1 AND created_at > ?2",
         )?
         .query_row(params![scope, since], |row| {
-            let kept = Kept {
+            let response = StoredResponse {
                 status: row.get(1)?,
                 body: row.get(2)?,
             };
-            Ok((row.get(0)?, kept))
+            Ok((row.get(0)?, response))
         })
         .optional()
 }
 
-/// Keeps an answer in the place of one whose time is over.
+/// Stores a response; replaces an expired one in the same scope.
 pub(super) fn insert(
     connection: &Connection,
     key: &Key,
-    kept: &Kept,
+    response: &StoredResponse,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     connection
@@ -38,11 +38,17 @@ pub(super) fn insert(
             "INSERT OR REPLACE INTO answers (scope, request, status, body, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![key.scope, key.request, kept.status, kept.body, now])?;
+        .execute(params![
+            key.scope,
+            key.request,
+            response.status,
+            response.body,
+            now
+        ])?;
     Ok(())
 }
 
-pub(super) fn forget(
+pub(super) fn delete_before(
     connection: &Connection,
     before: Timestamp,
     at_most: usize,

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::folder::{DataFolder, database_in, is_own_name};
-use super::snapshot::{CopyError, Progress, Source, Summary, Unfinished};
+use super::snapshot::{CopyError, PartialFile, Progress, Source, Summary};
 use super::{OpenError, journal};
 use crate::random;
 
@@ -24,10 +24,10 @@ pub enum Existing {
 pub enum BackupError {
     /// There is no house as yet.
     #[error("nothing to back up: the data folder {} has no database yet", .0.display())]
-    NoHouse(PathBuf),
+    NoDatabase(PathBuf),
     /// The house cannot be read.
     #[error(transparent)]
-    House(#[from] OpenError),
+    Open(#[from] OpenError),
     /// The file's folder is not there.
     #[error("the folder {} does not exist; make it first", .0.display())]
     NoFolder(PathBuf),
@@ -36,10 +36,10 @@ pub enum BackupError {
     Exists(PathBuf),
     /// The name of a folder, a device or a link, or of nothing.
     #[error("{} is no plain file; name one, such as house.backup", .0.display())]
-    NoFile(PathBuf),
+    NotAFile(PathBuf),
     /// A name in the data folder that the daemon uses itself.
     #[error("{} is a file of the house itself; choose another name", .0.display())]
-    Own(PathBuf),
+    Reserved(PathBuf),
     /// The disk.
     #[error("cannot write the backup {}: {cause}", file.display())]
     Write {
@@ -69,7 +69,7 @@ pub fn back_up(
     refuse_taken(file, &place, existing)?;
     let database = database_in(folder);
     if !database.exists() {
-        return Err(BackupError::NoHouse(folder.to_owned()));
+        return Err(BackupError::NoDatabase(folder.to_owned()));
     }
     let lock = match DataFolder::claim(folder) {
         Ok(lock) => Some(lock),
@@ -78,12 +78,12 @@ pub fn back_up(
         Err(error) => return Err(error.into()),
     };
     let mut source = match lock {
-        Some(_) => Source::at_rest(&database)?,
-        None => Source::in_use(&database)?,
+        Some(_) => Source::open_unused(&database)?,
+        None => Source::open_live(&database)?,
     };
     let suffix = random::code(6, b"abcdefghjkmnpqrstuvwxyz23456789");
     let unfinished = journal::beside(&place, &format!(".unfinished-{suffix}"));
-    let unfinished = Unfinished::create(unfinished).map_err(|cause| write(cause.into()))?;
+    let unfinished = PartialFile::create(unfinished).map_err(|cause| write(cause.into()))?;
     let summary = source.copy_to(&unfinished, progress).map_err(write)?;
     refuse_taken(file, &place, existing)?;
     unfinished
@@ -96,7 +96,7 @@ pub fn back_up(
 fn place(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
     let name = file
         .file_name()
-        .ok_or_else(|| BackupError::NoFile(file.to_owned()))?;
+        .ok_or_else(|| BackupError::NotAFile(file.to_owned()))?;
     let parent = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -110,14 +110,14 @@ fn place(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
     })?;
     let is_house = folder.canonicalize().is_ok_and(|folder| folder == parent);
     if is_house && is_own_name(name) {
-        return Err(BackupError::Own(file.to_owned()));
+        return Err(BackupError::Reserved(file.to_owned()));
     }
     Ok(parent.join(name))
 }
 
 fn refuse_taken(file: &Path, place: &Path, existing: Existing) -> Result<(), BackupError> {
     match fs::symlink_metadata(place) {
-        Ok(there) if !there.is_file() => Err(BackupError::NoFile(file.to_owned())),
+        Ok(there) if !there.is_file() => Err(BackupError::NotAFile(file.to_owned())),
         Ok(_) if existing == Existing::Keep => Err(BackupError::Exists(file.to_owned())),
         _ => Ok(()),
     }

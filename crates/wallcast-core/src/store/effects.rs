@@ -19,7 +19,7 @@ pub struct RoomMembership {
 
 /// A client and where it belongs from now on.
 #[derive(Debug, Clone)]
-pub struct ClientMoved {
+pub struct ClientTenancy {
     /// Which client.
     pub subject: Subject,
     /// Its organisation.
@@ -49,11 +49,11 @@ pub struct Effects {
     /// Who is no longer in a room with any session.
     pub expelled: Vec<(Subject, Topic)>,
     /// Open sessions that go on with a new token: the old one, and the principal as it now is.
-    pub retokened: Vec<(Jti, Principal)>,
+    pub token_changes: Vec<(Jti, Principal)>,
     /// What whoever is outside may want to know.
     pub announced: Vec<Announcement>,
     /// Clients that belong to another organisation or tenant from now on.
-    pub moved: Vec<ClientMoved>,
+    pub tenancies: Vec<ClientTenancy>,
     /// Whose sessions end.
     pub ended: Vec<EndSessions>,
 }
@@ -69,9 +69,9 @@ impl Effects {
             && self.entered.is_empty()
             && self.exited.is_empty()
             && self.expelled.is_empty()
-            && self.retokened.is_empty()
+            && self.token_changes.is_empty()
             && self.announced.is_empty()
-            && self.moved.is_empty()
+            && self.tenancies.is_empty()
             && self.ended.is_empty()
     }
 }

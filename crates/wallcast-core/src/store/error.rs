@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use super::restore::RestoreError;
-
 /// Why the data folder or its database could not be opened. Each text names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -51,7 +49,7 @@ pub enum OpenError {
     },
     /// The copy of the house in Home Assistant's backup cannot be put back.
     #[error(transparent)]
-    HandedOut(Box<RestoreError>),
+    HomeAssistantCopy(Box<RestoreError>),
     /// The system gave no thread.
     #[error("cannot start a thread for the store: {0}")]
     Thread(std::io::Error),
@@ -106,4 +104,63 @@ impl From<rusqlite::Error> for StoreError {
             _ => Self::Failed(error),
         }
     }
+}
+
+/// Why a copy could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// SQLite's reason, also that of a full disk.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The system's.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Why nothing was restored. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is no such file.
+    #[error("there is no file {}", .0.display())]
+    Missing(PathBuf),
+    /// The file cannot be read.
+    #[error("cannot read {}: {cause}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        cause: CopyError,
+    },
+    /// It is not whole.
+    #[error("{} is damaged ({detail}); nothing was changed, use another backup", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// SQLite's words.
+        detail: String,
+    },
+    /// Of another program, or empty.
+    #[error("{} is not a backup of Wallcast; nothing was changed", .0.display())]
+    Foreign(PathBuf),
+    /// Written by a later version.
+    #[error("{} has schema {found}, newer than this program's {known}; nothing was changed, install the newer Wallcast first", file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The data folder is in use, or cannot be used.
+    #[error(transparent)]
+    Folder(OpenError),
+    /// The disk.
+    #[error("cannot restore into the data folder {}: {cause}", folder.display())]
+    Write {
+        /// The data folder.
+        folder: PathBuf,
+        /// Why.
+        cause: CopyError,
+    },
 }

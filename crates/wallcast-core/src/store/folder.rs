@@ -17,7 +17,7 @@ pub struct DataFolder {
 
 /// What the lock's file says from a house's first start on. Home Assistant's backups leave the file
 /// out (`backup_exclude` in config.yaml), so a house beside an empty one came out of a backup.
-const SETTLED: &[u8] = b"This house lives here.\n";
+const USED: &[u8] = b"This house lives here.\n";
 
 impl DataFolder {
     /// Makes the folder if need be (mode 0700) and takes its lock.
@@ -62,7 +62,7 @@ impl DataFolder {
     }
 
     /// Where Home Assistant lets us write a copy of the house for its own backup (`backup_pre`).
-    pub(super) fn handed_out(&self) -> PathBuf {
+    pub(super) fn home_assistant_copy(&self) -> PathBuf {
         self.path.join("home-assistant.backup")
     }
 
@@ -73,9 +73,9 @@ impl DataFolder {
     }
 
     /// Notes that the house lives here now.
-    pub(super) fn settle(&self) -> Result<(), OpenError> {
+    pub(super) fn mark_used(&self) -> Result<(), OpenError> {
         if self.is_new()? {
-            let written = (&self.lock).write_all(SETTLED);
+            let written = (&self.lock).write_all(USED);
             written.map_err(|error| self.refused(error))?;
         }
         Ok(())
@@ -83,11 +83,11 @@ impl DataFolder {
 
     /// Takes back the copy that Home Assistant was handed: once the house goes on, or rests and is
     /// its own copy, it is old.
-    pub fn take_back(&self) {
-        if let Err(error) = fs::remove_file(self.handed_out())
+    pub fn remove_home_assistant_copy(&self) {
+        if let Err(error) = fs::remove_file(self.home_assistant_copy())
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, file = %self.handed_out().display(), "an old copy cannot be removed");
+            tracing::warn!(%error, file = %self.home_assistant_copy().display(), "an old copy cannot be removed");
         }
     }
 
@@ -107,7 +107,7 @@ impl DataFolder {
 /// Which file was opened under a path. SQLite goes on writing into one that was deleted or moved
 /// away, and nobody would find again what it was answered to have kept.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenedFile {
     path: PathBuf,
     file: FileId,
 }
@@ -115,7 +115,7 @@ pub(super) struct Opened {
 /// Device and inode.
 type FileId = (u64, u64);
 
-impl Opened {
+impl OpenedFile {
     /// Remembers the file that this path leads to now.
     pub(super) fn at(path: &Path) -> Result<Self, OpenError> {
         let file = file_at(path).map_err(|source| OpenError::Folder {

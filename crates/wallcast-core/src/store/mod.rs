@@ -5,24 +5,24 @@
 //! `history` and in the slices' `rows.rs`.
 
 pub mod backup;
-mod collected;
 mod effects;
 mod error;
 mod folder;
-pub mod house;
 mod journal;
-pub mod mark;
 #[cfg(test)]
 mod migration_tests;
 mod reader;
 pub mod restore;
 mod schema;
+pub mod settings;
 pub mod snapshot;
+pub mod snapshot_mark;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod write_behind;
 mod writer;
 
 use std::path::Path;
@@ -32,11 +32,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use collected::Collected;
-pub use effects::{ClientMoved, CommitListener, Effects, RoomMembership};
+pub use effects::{ClientTenancy, CommitListener, Effects, RoomMembership};
 pub use error::{OpenError, StoreError};
 pub use folder::DataFolder;
 pub use tx::WriteTx;
+pub use write_behind::WriteBehind;
 
 pub use schema::MIGRATIONS as SCHEMA;
 
@@ -61,7 +61,7 @@ const PROBE_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Store {
     writes: mpsc::Sender<Command>,
-    writer: writer::Shared,
+    writer: writer::SharedWriter,
     reads: mpsc::Sender<Option<Read>>,
     epoch: Epoch,
     broken_since: watch::Receiver<Option<Timestamp>>,
@@ -76,16 +76,18 @@ impl Store {
     /// Names the file and what to do when it is damaged, newer than the program or not ours.
     pub fn open(folder: &DataFolder, listener: Arc<dyn CommitListener>) -> Result<Self, OpenError> {
         let path = folder.database();
-        restore::adopt(folder).map_err(|error| OpenError::HandedOut(Box::new(error)))?;
+        restore::restore_home_assistant_copy(folder)
+            .map_err(|error| OpenError::HomeAssistantCopy(Box::new(error)))?;
         let is_copy = folder.is_new()? && path.exists();
         let mut write_connection = schema::open(&path)?;
         if is_copy {
-            mark::set(&write_connection, Timestamp::now())
+            snapshot_mark::write(&write_connection, Timestamp::now())
                 .map_err(|e| OpenError::sqlite(&path, e))?;
         }
-        mark::settle(&mut write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
-        folder.settle()?;
-        folder.take_back();
+        snapshot_mark::start_new_epoch(&mut write_connection)
+            .map_err(|e| OpenError::sqlite(&path, e))?;
+        folder.mark_used()?;
+        folder.remove_home_assistant_copy();
         let read_connection = schema::open_read_only(&path)?;
         let epoch = schema::epoch(&write_connection).map_err(|e| OpenError::sqlite(&path, e))?;
         let last =
@@ -94,9 +96,9 @@ impl Store {
 
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
-        let writer = writer::Shared::new(writer::Writer {
+        let writer = writer::SharedWriter::new(writer::Writer {
             connection: write_connection,
-            opened: folder::Opened::at(&path)?,
+            opened: folder::OpenedFile::at(&path)?,
             listener,
             epoch: epoch.clone(),
             last,
@@ -190,8 +192,8 @@ impl Store {
         answered.await.map_err(|_| StoreError::Stopped)?
     }
 
-    async fn queue(&self, look: writer::Look) -> Result<(), StoreError> {
-        let sent = self.writes.send(Command::Look(look)).await;
+    async fn queue(&self, look: writer::CommitRead) -> Result<(), StoreError> {
+        let sent = self.writes.send(Command::Read(look)).await;
         sent.map_err(|_| StoreError::Stopped)
     }
 
@@ -278,7 +280,7 @@ pub fn row_limit(rows: usize) -> i64 {
 }
 
 /// A look that sends its answer to whoever waits for it.
-fn answering<T, E, F>(look: F) -> (writer::Look, oneshot::Receiver<Result<T, E>>)
+fn answering<T, E, F>(look: F) -> (writer::CommitRead, oneshot::Receiver<Result<T, E>>)
 where
     T: Send + 'static,
     E: Send + 'static,

@@ -10,69 +10,23 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::error::CopyError;
+pub use super::error::RestoreError;
 use super::folder::DataFolder;
 use super::journal::beside;
-use super::snapshot::{CopyError, Progress, Source, Summary, Unfinished, sync_folder_of};
+use super::snapshot::{PartialFile, Progress, Source, Summary, sync_folder_of};
 use super::{OpenError, journal, schema};
 use crate::clock::Timestamp;
 
 /// What was put in place.
 #[derive(Debug)]
-pub struct Replaced {
+pub struct RestoreOutcome {
     /// The new house.
     pub summary: Summary,
     /// Its file.
     pub database: PathBuf,
     /// The old house's file, if there was one.
     pub kept: Option<PathBuf>,
-}
-
-/// Why nothing was restored. Each text says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// There is no such file.
-    #[error("there is no file {}", .0.display())]
-    Missing(PathBuf),
-    /// The file cannot be read.
-    #[error("cannot read {}: {cause}", file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        cause: CopyError,
-    },
-    /// It is not whole.
-    #[error("{} is damaged ({detail}); nothing was changed, use another backup", file.display())]
-    Damaged {
-        /// The file.
-        file: PathBuf,
-        /// SQLite's words.
-        detail: String,
-    },
-    /// Of another program, or empty.
-    #[error("{} is not a backup of Wallcast; nothing was changed", .0.display())]
-    Foreign(PathBuf),
-    /// Written by a later version.
-    #[error("{} has schema {found}, newer than this program's {known}; nothing was changed, install the newer Wallcast first", file.display())]
-    Newer {
-        /// The file.
-        file: PathBuf,
-        /// Its schema version.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
-    /// The data folder is in use, or cannot be used.
-    #[error(transparent)]
-    Folder(OpenError),
-    /// The disk.
-    #[error("cannot restore into the data folder {}: {cause}", folder.display())]
-    Write {
-        /// The data folder.
-        folder: PathBuf,
-        /// Why.
-        cause: CopyError,
-    },
 }
 
 /// Opens a backup, or any copy of a house, and checks every page of it.
@@ -92,7 +46,7 @@ pub fn open(file: &Path) -> Result<Source, RestoreError> {
         }
         Err(error) => return Err(unreadable(error.into())),
     }
-    Source::at_rest(file).map_err(|error| match error {
+    Source::open_unused(file).map_err(|error| match error {
         OpenError::Damaged { path, detail } => RestoreError::Damaged { file: path, detail },
         OpenError::Foreign(path) => RestoreError::Foreign(path),
         OpenError::Newer { path, found, known } => RestoreError::Newer {
@@ -112,8 +66,8 @@ pub fn open(file: &Path) -> Result<Source, RestoreError> {
 /// # Errors
 /// Why the copy cannot be restored; then the house must not be opened, for it would not be the one
 /// that was backed up.
-pub(super) fn adopt(folder: &DataFolder) -> Result<(), RestoreError> {
-    let file = folder.handed_out();
+pub(super) fn restore_home_assistant_copy(folder: &DataFolder) -> Result<(), RestoreError> {
+    let file = folder.home_assistant_copy();
     if !folder.is_new().map_err(RestoreError::Folder)? || !file.exists() {
         return Ok(());
     }
@@ -136,10 +90,10 @@ impl Source {
         self,
         folder: &Path,
         progress: &Progress,
-    ) -> Result<Replaced, RestoreError> {
+    ) -> Result<RestoreOutcome, RestoreError> {
         let folder = DataFolder::claim(folder).map_err(RestoreError::Folder)?;
         let replaced = self.put_into(&folder, progress)?;
-        folder.take_back();
+        folder.remove_home_assistant_copy();
         Ok(replaced)
     }
 
@@ -147,7 +101,7 @@ impl Source {
         mut self,
         folder: &DataFolder,
         progress: &Progress,
-    ) -> Result<Replaced, RestoreError> {
+    ) -> Result<RestoreOutcome, RestoreError> {
         self.replace(folder, progress)
             .map_err(|cause| RestoreError::Write {
                 folder: folder.path().to_owned(),
@@ -155,7 +109,11 @@ impl Source {
             })
     }
 
-    fn replace(&mut self, folder: &DataFolder, progress: &Progress) -> Result<Replaced, CopyError> {
+    fn replace(
+        &mut self,
+        folder: &DataFolder,
+        progress: &Progress,
+    ) -> Result<RestoreOutcome, CopyError> {
         let database = folder.database();
         let new = make_new(folder)?;
         let summary = self.copy_to(&new, progress)?;
@@ -167,7 +125,7 @@ impl Source {
             // The next start sets aside what stays.
             let _ = fs::remove_file(beside(&database, suffix));
         }
-        Ok(Replaced {
+        Ok(RestoreOutcome {
             summary,
             database,
             kept,
@@ -176,13 +134,13 @@ impl Source {
 }
 
 /// The file that will be the new house, in the place of one that a killed restore left.
-fn make_new(folder: &DataFolder) -> io::Result<Unfinished> {
+fn make_new(folder: &DataFolder) -> io::Result<PartialFile> {
     let path = beside(&folder.database(), ".restoring");
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let new = Unfinished::create(path)?;
+    let new = PartialFile::create(path)?;
     // An administrator's restore must leave the daemon's user a file that it can open. Where this
     // is not allowed, it is not needed either: the folder is ours.
     let owner = fs::metadata(folder.path())?;

@@ -1,14 +1,16 @@
 //! Opening the database file: pragmas, the version of its schema, migrations, first checks.
 
 use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OpenError, StoreError, WriteTx, house, journal, snapshot};
+use super::{OpenError, StoreError, WriteTx, journal, settings};
 use crate::clock::Timestamp;
 use crate::event::Epoch;
 
@@ -89,6 +91,18 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Opens a file as one that nothing can change, without looking at what lies beside it.
+pub(super) fn open_immutable(path: &Path) -> Result<Connection, OpenError> {
+    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    Connection::open_with_flags(
+        format!("file:{name}?immutable=1"),
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI,
+    )
+    .map_err(|error| OpenError::sqlite(path, error))
+}
+
 /// Statements are prepared once. By itself SQLite prepares one again for other parameters, in case
 /// its statistics favour another plan; there are none, and it would cost more than the statement.
 fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
@@ -154,7 +168,7 @@ pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<i64, Ope
 /// Checks a database that is there, page by page, without writing.
 pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
     let connection = if journal::is_stale(path).unwrap_or_default() {
-        snapshot::open_alone(path)?
+        open_immutable(path)?
     } else {
         open_read_only(path)?
     };
@@ -224,21 +238,21 @@ fn copy_aside(connection: &Connection, path: &Path, version: usize) -> Result<()
 /// The epoch of this house, drawn at the first start.
 pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     if let Some(text) =
-        house::get(connection, "epoch")?.and_then(|bytes| String::from_utf8(bytes).ok())
+        settings::get(connection, "epoch")?.and_then(|bytes| String::from_utf8(bytes).ok())
     {
         return Ok(Epoch::from_stored(&text));
     }
     let epoch = Epoch::random();
-    house::set(connection, "epoch", epoch.as_str().as_bytes())?;
+    settings::set(connection, "epoch", epoch.as_str().as_bytes())?;
     Ok(epoch)
 }
 
 /// A write of this size, to see whether the disk takes one.
 pub(super) fn touch(tx: &mut WriteTx<'_>, bytes: usize) -> Result<(), StoreError> {
-    house::set(tx.connection(), "probe", &vec![0; bytes])?;
+    settings::set(tx.connection(), "probe", &vec![0; bytes])?;
     // The same bytes again would be no change, and no change is not written.
     let now = tx.now().to_string();
-    house::set(tx.connection(), "probed_at", now.as_bytes())?;
+    settings::set(tx.connection(), "probed_at", now.as_bytes())?;
     Ok(())
 }
 
@@ -358,7 +372,8 @@ mod tests {
         migrate(&mut connection, &path, MIGRATIONS).unwrap();
         let subject = crate::auth::Subject::Client("c1".parse().unwrap());
         let spans = crate::history::spans_of(&connection, &subject, Default::default()).unwrap();
-        let both = crate::event::Topic::Both("o".parse().unwrap(), "t".parse().unwrap());
+        let both =
+            crate::event::Topic::OrganizationTenant("o".parse().unwrap(), "t".parse().unwrap());
         assert_eq!(spans, [crate::history::Span::always(both)]);
         let count = "SELECT count(*) FROM memberships";
         let count: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();

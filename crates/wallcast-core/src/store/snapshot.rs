@@ -12,12 +12,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
 
+pub use super::error::CopyError;
 use super::journal::{self, Mode};
-use super::{OpenError, mark, schema};
+use super::{OpenError, schema, snapshot_mark};
 use crate::clock::Timestamp;
 
 /// Hears how many bytes are copied, of how many there are about.
@@ -39,17 +39,6 @@ pub struct Summary {
     pub made_at: String,
 }
 
-/// Why a copy could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum CopyError {
-    /// SQLite's reason, also that of a full disk.
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    /// The system's.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
 /// A database that is to be copied: ours, of a schema that we know, and sound on every page.
 #[derive(Debug)]
 pub struct Source {
@@ -59,26 +48,26 @@ pub struct Source {
 
 impl Source {
     /// A house that its daemon may be writing.
-    pub(super) fn in_use(path: &Path) -> Result<Self, OpenError> {
-        Self::proven(path, schema::open_read_only(path)?)
+    pub(super) fn open_live(path: &Path) -> Result<Self, OpenError> {
+        Self::verified(path, schema::open_read_only(path)?)
     }
 
     /// A file that nobody writes. Nothing is made beside it, so that it may lie on a read-only
     /// disk, and a journal of another database is passed over.
-    pub(super) fn at_rest(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open_unused(path: &Path) -> Result<Self, OpenError> {
         let unreadable = |source| OpenError::Folder {
             path: path.to_owned(),
             source,
         };
         let has_journal = journal::beside(path, "-wal").exists();
         let connection = match (journal::mode(path).map_err(unreadable)?, has_journal) {
-            (Mode::WriteAhead, false) | (Mode::Plain, true) => open_alone(path)?,
+            (Mode::WriteAhead, false) | (Mode::Plain, true) => schema::open_immutable(path)?,
             _ => schema::open_read_only(path)?,
         };
-        Self::proven(path, connection)
+        Self::verified(path, connection)
     }
 
-    fn proven(path: &Path, connection: Connection) -> Result<Self, OpenError> {
+    fn verified(path: &Path, connection: Connection) -> Result<Self, OpenError> {
         if schema::recognise(&connection, path)? == 0 {
             return Err(OpenError::Foreign(path.to_owned()));
         }
@@ -100,10 +89,10 @@ impl Source {
         query(&self.connection)
     }
 
-    /// Writes a marked copy into a file that [`Unfinished`] made, down to the disk.
+    /// Writes a marked copy into a file that [`PartialFile`] made, down to the disk.
     pub(super) fn copy_to(
         &mut self,
-        target: &Unfinished,
+        target: &PartialFile,
         progress: &Progress,
     ) -> Result<Summary, CopyError> {
         let target = &target.path;
@@ -129,14 +118,14 @@ impl Source {
         )?;
         // Nobody opens an unfinished copy, and it is brought to the disk below.
         copy.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF")?;
-        mark::set(&copy, begun)?;
+        snapshot_mark::write(&copy, begun)?;
         let count = |table: &str| {
             let query = format!("SELECT count(*) FROM {table}");
             copy.query_row(&query, [], |row| row.get::<_, i64>(0))
                 .map(i64::unsigned_abs)
         };
         let (events, clients) = (count("events")?, count("clients")?);
-        let made_at = mark::made_at(&copy)?.unwrap_or_default();
+        let made_at = snapshot_mark::made_at(&copy)?.unwrap_or_default();
         copy.close().map_err(|(_, error)| error)?;
         File::open(target)?.sync_all()?;
         Ok(Summary {
@@ -148,26 +137,14 @@ impl Source {
     }
 }
 
-/// Opens a file as one that nothing can change, without looking at what lies beside it.
-pub(super) fn open_alone(path: &Path) -> Result<Connection, OpenError> {
-    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
-    Connection::open_with_flags(
-        format!("file:{name}?immutable=1"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_URI,
-    )
-    .map_err(|error| OpenError::sqlite(path, error))
-}
-
 /// A file in the making, its owner's alone from the first byte; removed unless it is finished.
 #[derive(Debug)]
-pub(super) struct Unfinished {
+pub(super) struct PartialFile {
     path: PathBuf,
     is_finished: bool,
 }
 
-impl Unfinished {
+impl PartialFile {
     /// Makes the file, which must not exist.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
         OpenOptions::new()
@@ -193,7 +170,7 @@ impl Unfinished {
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.is_finished {
             // What cannot be removed has a name that says what it is.

@@ -45,7 +45,7 @@ impl Place {
     /// Opens the house as a start does.
     fn start(&self) -> Connection {
         let mut connection = schema::open(&self.database()).unwrap();
-        mark::settle(&mut connection).unwrap();
+        snapshot_mark::start_new_epoch(&mut connection).unwrap();
         schema::epoch(&connection).unwrap();
         connection
     }
@@ -55,7 +55,7 @@ impl Place {
     }
 
     fn write(&self, note: &str) {
-        house::set(&self.start(), "note", note.as_bytes()).unwrap();
+        settings::set(&self.start(), "note", note.as_bytes()).unwrap();
     }
 
     fn note(&self) -> String {
@@ -66,7 +66,7 @@ impl Place {
         back_up(&self.data(), &self.file(), Existing::Replace, &silent()).unwrap()
     }
 
-    fn restore(&self) -> restore::Replaced {
+    fn restore(&self) -> restore::RestoreOutcome {
         let source = restore::open(&self.file()).unwrap();
         source.restore_into(&self.data(), &silent()).unwrap()
     }
@@ -74,7 +74,7 @@ impl Place {
     /// Leaves database and journal as a kill does, with this note in the journal alone.
     fn write_and_kill(&self, text: &str) {
         let connection = self.start();
-        house::set(&connection, "note", text.as_bytes()).unwrap();
+        settings::set(&connection, "note", text.as_bytes()).unwrap();
         let copy = |name: &str| {
             let path = self.data().join(name);
             let bytes = fs::read(&path).unwrap();
@@ -104,12 +104,12 @@ fn silent() -> Progress {
 }
 
 fn note(connection: &Connection) -> String {
-    String::from_utf8(house::get(connection, "note").unwrap().unwrap()).unwrap()
+    String::from_utf8(settings::get(connection, "note").unwrap().unwrap()).unwrap()
 }
 
 fn has_mark(file: &Path) -> bool {
-    let connection = snapshot::open_alone(file).unwrap();
-    mark::made_at(&connection).unwrap().is_some()
+    let connection = schema::open_immutable(file).unwrap();
+    snapshot_mark::made_at(&connection).unwrap().is_some()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -134,19 +134,19 @@ fn the_first_start_draws_an_epoch_and_the_second_keeps_it() {
     place.back_up();
     place.restore();
     let connection = place.start();
-    let restored = mark::restored(&connection).unwrap().unwrap();
-    assert_eq!(mark::made_at(&connection).unwrap(), None);
+    let restored = snapshot_mark::restore_notice(&connection).unwrap().unwrap();
+    assert_eq!(snapshot_mark::made_at(&connection).unwrap(), None);
     drop(connection);
     assert_eq!(restored.old_epoch, old);
     assert_ne!(restored.new_epoch, old);
     assert_eq!(place.epoch(), restored.new_epoch);
     assert_eq!(
-        mark::restored(&place.start()).unwrap(),
+        snapshot_mark::restore_notice(&place.start()).unwrap(),
         Some(restored),
         "it stays until the admin was told"
     );
-    mark::forget_restored(&place.start()).unwrap();
-    assert_eq!(mark::restored(&place.start()).unwrap(), None);
+    snapshot_mark::clear_restore_notice(&place.start()).unwrap();
+    assert_eq!(snapshot_mark::restore_notice(&place.start()).unwrap(), None);
 }
 
 #[test]
@@ -161,11 +161,11 @@ fn mark_and_epoch_change_together_or_not_at_all() {
             "CREATE TEMP TRIGGER fails BEFORE DELETE ON house BEGIN SELECT RAISE(FAIL, 'cut'); END",
         )
         .unwrap();
-    mark::settle(&mut connection).unwrap_err();
+    snapshot_mark::start_new_epoch(&mut connection).unwrap_err();
     drop(connection);
     let connection = schema::open(&place.database()).unwrap();
     assert_eq!(schema::epoch(&connection).unwrap().as_str(), old);
-    assert!(mark::made_at(&connection).unwrap().is_some());
+    assert!(snapshot_mark::made_at(&connection).unwrap().is_some());
     drop(connection);
     assert_ne!(place.epoch(), old);
 }
@@ -216,7 +216,7 @@ fn the_old_house_is_kept_as_one_file() {
     let name = kept.file_name().unwrap().to_str().unwrap();
     assert_eq!(place.names(), ["wallcast.db", name, "wallcast.lock"]);
     assert_eq!((mode(&kept), mode(&place.database())), (0o600, 0o600));
-    assert_eq!(note(&snapshot::open_alone(&kept).unwrap()), "new");
+    assert_eq!(note(&schema::open_immutable(&kept).unwrap()), "new");
     assert_eq!(place.note(), "old");
     // And back again.
     let source = restore::open(&kept).unwrap();
@@ -271,7 +271,7 @@ fn a_snapshot_copied_over_a_killed_house_is_not_mixed_with_its_journal() {
     fs::copy(place.file(), place.database()).unwrap();
     let again = back_up(&place.data(), &place.file(), Existing::Replace, &silent());
     again.unwrap();
-    assert_eq!(note(&snapshot::open_alone(&place.file()).unwrap()), "old");
+    assert_eq!(note(&schema::open_immutable(&place.file()).unwrap()), "old");
     assert_eq!(place.note(), "old");
     assert_ne!(place.epoch(), old);
     let stale = |name: &String| name.starts_with("wallcast.db-wal.stale-");
@@ -329,7 +329,7 @@ fn a_backup_never_takes_a_name_of_the_house() {
     ] {
         let file = place.data().join("../data").join(name);
         let refused = back_up(&place.data(), &file, Existing::Replace, &silent());
-        assert!(matches!(refused, Err(BackupError::Own(_))), "{name}");
+        assert!(matches!(refused, Err(BackupError::Reserved(_))), "{name}");
     }
     let inside = place.data().join("house.backup");
     back_up(&place.data(), &inside, Existing::Keep, &silent()).unwrap();

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::effects::{ClientMoved, Effects, RoomMembership};
+use super::effects::{ClientTenancy, Effects, RoomMembership};
 
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
@@ -69,7 +69,7 @@ impl<'a> WriteTx<'a> {
     }
 
     /// Tells an event after the commit to who is there, and keeps it nowhere.
-    pub fn tell(&mut self, event: NewEvent) {
+    pub fn publish_ephemeral(&mut self, event: NewEvent) {
         self.effects.events.push(Event::ephemeral(event, self.now));
     }
 
@@ -120,13 +120,13 @@ impl<'a> WriteTx<'a> {
     }
 
     /// Open sessions of `old` go on with the token of `principal`.
-    pub fn retoken_sessions(&mut self, old: Jti, principal: Principal) {
-        self.effects.retokened.push((old, principal));
+    pub fn replace_session_token(&mut self, old: Jti, principal: Principal) {
+        self.effects.token_changes.push((old, principal));
     }
 
     /// Open sessions of a client say where it belongs from now on.
-    pub fn move_sessions(&mut self, moved: ClientMoved) {
-        self.effects.moved.push(moved);
+    pub fn set_session_tenancy(&mut self, moved: ClientTenancy) {
+        self.effects.tenancies.push(moved);
     }
 
     /// Ends sessions after the commit and after this change's events.

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::effects::{CommitListener, Effects};
-use super::folder::Opened;
+use super::folder::OpenedFile;
 use super::{StoreError, WriteTx};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId};
@@ -22,14 +22,14 @@ use crate::event::{Epoch, EventId};
 const MAX_BATCH: usize = 256;
 
 /// A look at the database and at the newest event.
-pub(super) type Look = Box<dyn FnOnce(&Connection, EventId) + Send>;
+pub(super) type CommitRead = Box<dyn FnOnce(&Connection, EventId) + Send>;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
     /// A change.
     Write(Box<dyn Job>),
     /// A look at one moment between two commits.
-    Look(Look),
+    Read(CommitRead),
     /// Finish what came before, then end.
     Close,
 }
@@ -84,7 +84,7 @@ where
 }
 
 /// A write that ran in the open transaction and waits for its commit.
-struct Ran {
+struct FinishedJob {
     job: Box<dyn Job>,
     /// Why it was rolled back alone, if it was for the store's sake.
     failed: Option<StoreError>,
@@ -102,7 +102,7 @@ enum After {
 
 pub(super) struct Writer {
     pub(super) connection: Connection,
-    pub(super) opened: Opened,
+    pub(super) opened: OpenedFile,
     pub(super) listener: Arc<dyn CommitListener>,
     pub(super) epoch: Epoch,
     pub(super) last: EventId,
@@ -113,7 +113,7 @@ pub(super) struct Writer {
 /// The writer, for its thread and for looks that need not wait for it; none once it has ended. It is
 /// held over whole commits, what they tell included.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Turns>);
+pub(super) struct SharedWriter(Arc<Turns>);
 
 struct Turns {
     writer: Mutex<Option<Writer>>,
@@ -121,13 +121,13 @@ struct Turns {
     is_awaited: AtomicBool,
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Writer")
     }
 }
 
-impl Shared {
+impl SharedWriter {
     pub(super) fn new(writer: Writer) -> Self {
         Self(Arc::new(Turns {
             writer: Mutex::new(Some(writer)),
@@ -167,7 +167,7 @@ impl Shared {
     }
 
     /// Looks here and now if nobody writes or looks just then; else it gives the look back.
-    pub(super) fn try_read_inline(&self, look: Look) -> Result<(), Look> {
+    pub(super) fn try_read_inline(&self, look: CommitRead) -> Result<(), CommitRead> {
         if self.0.is_awaited.load(Ordering::Relaxed) {
             return Err(look);
         }
@@ -191,7 +191,7 @@ impl Writer {
         for command in batch {
             match command {
                 Command::Write(job) => jobs.push(job),
-                Command::Look(look) => looks.push(look),
+                Command::Read(look) => looks.push(look),
                 Command::Close => after = After::End,
             }
         }
@@ -205,7 +205,7 @@ impl Writer {
     }
 
     /// Looks within one read transaction: else SQLite would lock and unlock for each statement.
-    fn look(&self, looks: Vec<Look>) {
+    fn look(&self, looks: Vec<CommitRead>) {
         if let Err(error) = self.execute("BEGIN") {
             tracing::debug!(%error, "looks are not of one read transaction");
         }
@@ -239,7 +239,7 @@ impl Writer {
             return;
         }
         let mut last = self.last;
-        let mut batch: Vec<Ran> = jobs
+        let mut batch: Vec<FinishedJob> = jobs
             .into_iter()
             .map(|job| self.run_one(job, &mut last))
             .collect();
@@ -298,8 +298,8 @@ impl Writer {
     }
 
     /// Runs one change in its savepoint; `last` moves on only if the change is kept.
-    fn run_one(&self, mut job: Box<dyn Job>, last: &mut EventId) -> Ran {
-        let ran = |job, failed| Ran {
+    fn run_one(&self, mut job: Box<dyn Job>, last: &mut EventId) -> FinishedJob {
+        let ran = |job, failed| FinishedJob {
             job,
             failed,
             wrote: false,
@@ -332,7 +332,7 @@ impl Writer {
                 Ok(()) => {
                     *last = reached;
                     let wrote = self.connection.total_changes() != written_before;
-                    Ran {
+                    FinishedJob {
                         job,
                         failed: None,
                         wrote,

@@ -9,7 +9,10 @@ fn an_outbox_holds_256_frames_and_remembers_the_first_durable_one_that_found_no_
     for id in 1..=256 {
         assert_eq!(hub.publish(event(id, &[Topic::All])), 1);
     }
-    assert_eq!(hub.publish(fleeting(Topic::All)), 0);
+    assert_eq!(
+        hub.publish(ephemeral(EventType::AREA_UPDATED, vec![Topic::All])),
+        0
+    );
     assert_eq!(hub.publish(event(257, &[Topic::All])), 0);
     assert_eq!(hub.publish(event(258, &[Topic::All])), 0);
 
@@ -54,7 +57,7 @@ fn ephemeral_events_that_find_no_place_are_dropped_without_a_trace() {
     let hub = Hub::new();
     let session = enter(&hub, client("a"), &[Topic::All]);
     for _ in 0..300 {
-        hub.publish(fleeting(Topic::All));
+        hub.publish(ephemeral(EventType::AREA_UPDATED, vec![Topic::All]));
     }
     let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
         panic!()
@@ -136,7 +139,10 @@ fn while_a_session_reads_from_history_states_are_owed_and_do_not_wait() {
         ));
         assert!(!session.outbox().is_snapshot_due(), "history comes first");
     }
-    assert_eq!(hub.publish(fleeting(Topic::All)), 0);
+    assert_eq!(
+        hub.publish(ephemeral(EventType::AREA_UPDATED, vec![Topic::All])),
+        0
+    );
     session.outbox().catch_up();
     assert!(session.outbox().is_snapshot_due());
     assert_eq!(states(&session), Vec::<String>::new());
@@ -159,7 +165,7 @@ fn states_that_find_no_place_are_all_owed_and_make_room() {
     assert_eq!(received(&session), [1], "and no state does");
     assert!(session.outbox().is_snapshot_due());
 
-    let newest = Arc::new(fleeting(Topic::All));
+    let newest = Arc::new(ephemeral(EventType::AREA_UPDATED, vec![Topic::All]));
     session.outbox().queue_snapshot(Some(newest));
     assert!(!session.outbox().is_snapshot_due());
     assert_eq!(tell(7), 1);
@@ -177,7 +183,11 @@ fn a_durable_event_takes_the_place_of_states_before_it_is_left_to_history() {
     for n in 0..256 {
         hub.publish(state(&format!("light.{n}"), "on"));
     }
-    assert_eq!(hub.publish(fleeting(Topic::All)), 0, "this one does not");
+    assert_eq!(
+        hub.publish(ephemeral(EventType::AREA_UPDATED, vec![Topic::All])),
+        0,
+        "this one does not"
+    );
     assert_eq!(hub.publish(event(1, &[Topic::All])), 1);
     assert_eq!(received(&session), [1]);
     assert!(session.outbox().is_snapshot_due());
@@ -243,7 +253,10 @@ fn an_ended_session_takes_nothing_more_and_its_queue_is_empty() {
     hub.publish(event(1, &[Topic::All]));
     session.end(
         DisconnectReason::Revoked,
-        Some(Arc::new(fleeting(Topic::All))),
+        Some(Arc::new(ephemeral(
+            EventType::AREA_UPDATED,
+            vec![Topic::All],
+        ))),
     );
     assert_eq!(hub.publish(event(2, &[Topic::All])), 0);
     session.end(DisconnectReason::TryAgain, None);
@@ -302,7 +315,11 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
         register(&hub, &of_one(namespace), &[], usize::MAX);
     }
     // Last words are laid out after the first cut: another would take them back.
-    let client = "a".parse().unwrap();
-    assert_eq!(hub.disconnect_client(&client, DisconnectReason::Revoked), 2);
+    let ended = hub.end(EndSessions {
+        filter: SessionFilter::Subject(client("a")),
+        reason: DisconnectReason::Revoked,
+        final_event: None,
+    });
+    assert_eq!(ended, 2);
     assert_eq!(writer.lock().0, 1);
 }

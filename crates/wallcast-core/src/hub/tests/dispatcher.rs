@@ -10,7 +10,7 @@ struct Notes(Arc<Mutex<Vec<SessionNumber>>>);
 
 impl EventWriter for Notes {
     fn write_events(&mut self, session: &Session) -> bool {
-        match session.outbox().take_open(usize::MAX) {
+        match session.outbox().take_for_dispatch(usize::MAX) {
             Some(events) => {
                 let number = |_| session.number();
                 self.0.lock().unwrap().extend(events.iter().map(number));
@@ -47,7 +47,7 @@ impl House {
             None,
             Arc::new(ConnectionWriter::new(Notes(self.told.clone()))),
         ));
-        session.outbox().open();
+        session.outbox().allow_dispatch();
         register(&self.hub, &session, topics, usize::MAX);
         session
     }
@@ -91,7 +91,7 @@ async fn one_tablet_does_not_wait_for_a_broadcast_to_all_others() {
 async fn what_comes_before_what_waits_is_told_by_the_connections_task_alone() {
     let house = House::new();
     let closed = house.enter("a", &[Topic::All]);
-    closed.outbox().close();
+    closed.outbox().block_dispatch();
     let open = house.enter("b", &[Topic::All]);
     house.hub.publish(event(1, &[Topic::All]));
     house.until_told(1).await;
@@ -100,13 +100,13 @@ async fn what_comes_before_what_waits_is_told_by_the_connections_task_alone() {
     assert!(is_woken(&closed).await);
     assert_eq!(received(&closed), [1]);
 
-    closed.outbox().open();
+    closed.outbox().allow_dispatch();
     house.hub.publish(event(2, &[Topic::All]));
     house.until_told(3).await;
     assert!(!is_woken(&closed).await);
     closed.end(DisconnectReason::Revoked, None);
     assert!(
-        closed.outbox().take_open(1).is_none(),
+        closed.outbox().take_for_dispatch(1).is_none(),
         "nobody else tells an end"
     );
 }

@@ -1,4 +1,4 @@
-//! Seed 3's verbs, and what the hub counts of its sessions.
+//! Namespace and room topics, and the hub's counters and lists of sessions.
 
 use super::*;
 use crate::event::{EventType, Namespace};
@@ -18,7 +18,7 @@ fn in_namespace(hub: &Hub, namespace: Namespace, name: &str) -> Arc<Session> {
 }
 
 #[test]
-fn seed_3s_verbs_reach_a_namespace_or_a_room_of_it() {
+fn namespace_and_room_topics_reach_their_subscribers() {
     let hub = Hub::new();
     let main = in_namespace(&hub, Namespace::Main, "a");
     let first = in_namespace(&hub, Namespace::Lockers, "a");
@@ -28,16 +28,16 @@ fn seed_3s_verbs_reach_a_namespace_or_a_room_of_it() {
     register(&hub, &waiting, &[], usize::MAX);
     let room: RoomName = "kiosk-1".parse().unwrap();
     let topic = Topic::Room(Namespace::Lockers, room.clone());
-    hub.registry().listen(&second, &topic);
+    hub.registry().add_to_room(&second, &topic);
 
-    let (kind, data) = (EventType::custom("alarm").unwrap(), serde_json::json!({}));
-    assert_eq!(hub.broadcast(Namespace::Lockers, kind.clone(), &data), 2);
-    let told = hub.broadcast_to_room(Namespace::Lockers, &room, kind.clone(), &data);
-    assert_eq!(told, 1);
-    let elsewhere = hub.broadcast_to_room(Namespace::Help, &room, kind.clone(), &data);
-    assert_eq!(elsewhere, 0);
-    assert_eq!(hub.audience(&kind, &[Topic::All, topic.clone()]), 3);
-    assert_eq!(hub.emit(vec![Topic::All, topic], kind, &data), 3);
+    let alarm = EventType::custom("alarm").unwrap();
+    let publish_to = |topics| hub.publish(ephemeral(alarm.clone(), topics));
+    assert_eq!(publish_to(vec![Topic::Namespace(Namespace::Lockers)]), 2);
+    assert_eq!(publish_to(vec![topic.clone()]), 1);
+    let same_name_elsewhere = Topic::Room(Namespace::Help, room);
+    assert_eq!(publish_to(vec![same_name_elsewhere]), 0);
+    assert_eq!(hub.recipient_count(&alarm, &[Topic::All, topic.clone()]), 3);
+    assert_eq!(publish_to(vec![Topic::All, topic]), 3);
     let found = [&main, &first, &second, &waiting].map(|session| queued(session));
     assert_eq!(found, [1, 2, 3, 0]);
 }
@@ -47,7 +47,10 @@ fn a_narrow_namespace_is_no_audience_for_what_it_does_not_hear() {
     let hub = Hub::new();
     in_namespace(&hub, Namespace::Main, "a");
     in_namespace(&hub, Namespace::Lockers, "a");
-    assert_eq!(hub.audience(&EventType::AREA_UPDATED, &[Topic::All]), 1);
+    assert_eq!(
+        hub.recipient_count(&EventType::AREA_UPDATED, &[Topic::All]),
+        1
+    );
 }
 
 #[test]

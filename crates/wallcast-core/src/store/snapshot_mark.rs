@@ -7,7 +7,7 @@
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::house;
+use super::settings;
 use crate::clock::Timestamp;
 use crate::event::Epoch;
 
@@ -18,7 +18,7 @@ const RESTORED: &str = "restored";
 
 /// A house came out of a snapshot, and nobody was told yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restored {
+pub struct RestoreNotice {
     /// When the snapshot was made, RFC 3339.
     pub made_at: String,
     /// The epoch of the house that the snapshot was made of.
@@ -28,7 +28,7 @@ pub struct Restored {
 }
 
 /// Marks a copy; one that is marked already keeps the time of its mark.
-pub(super) fn set(copy: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn write(copy: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     copy.execute(
         "INSERT OR IGNORE INTO house (key, value) VALUES (?1, ?2)",
         params![SNAPSHOT, now.to_string().as_bytes()],
@@ -43,20 +43,20 @@ pub(super) fn made_at(connection: &Connection) -> rusqlite::Result<Option<String
 
 /// Makes a house of a snapshot: draws the new epoch, notes that the admin is to be told, and
 /// removes the mark, all in one transaction. Does nothing to a house.
-pub(super) fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn start_new_epoch(connection: &mut Connection) -> rusqlite::Result<()> {
     let Some(made_at) = made_at(connection)? else {
         return Ok(());
     };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let restored = Restored {
+    let restored = RestoreNotice {
         made_at,
         old_epoch: text(&transaction, "epoch")?.unwrap_or_default(),
         new_epoch: Epoch::random().as_str().to_owned(),
     };
     let note = crate::event::to_json(&restored);
-    house::set(&transaction, "epoch", restored.new_epoch.as_bytes())?;
-    house::set(&transaction, RESTORED, note.as_bytes())?;
-    house::remove(&transaction, SNAPSHOT)?;
+    settings::set(&transaction, "epoch", restored.new_epoch.as_bytes())?;
+    settings::set(&transaction, RESTORED, note.as_bytes())?;
+    settings::remove(&transaction, SNAPSHOT)?;
     transaction.commit()
 }
 
@@ -64,7 +64,7 @@ pub(super) fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// SQLite's.
-pub fn restored(connection: &Connection) -> rusqlite::Result<Option<Restored>> {
+pub fn restore_notice(connection: &Connection) -> rusqlite::Result<Option<RestoreNotice>> {
     let note = text(connection, RESTORED)?;
     Ok(note.and_then(|note| serde_json::from_str(&note).ok()))
 }
@@ -73,11 +73,11 @@ pub fn restored(connection: &Connection) -> rusqlite::Result<Option<Restored>> {
 ///
 /// # Errors
 /// SQLite's.
-pub fn forget_restored(connection: &Connection) -> rusqlite::Result<()> {
-    house::remove(connection, RESTORED)
+pub fn clear_restore_notice(connection: &Connection) -> rusqlite::Result<()> {
+    settings::remove(connection, RESTORED)
 }
 
 fn text(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    let bytes = house::get(connection, key)?;
+    let bytes = settings::get(connection, key)?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }

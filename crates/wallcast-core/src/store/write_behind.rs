@@ -17,12 +17,12 @@ const COLLECT: Duration = Duration::from_secs(1);
 
 /// Values that are not written yet, one for each key.
 #[derive(Debug)]
-pub struct Collected<K, V> {
+pub struct WriteBehind<K, V> {
     pending: Mutex<HashMap<K, V>>,
     noted: Notify,
 }
 
-impl<K, V> Default for Collected<K, V> {
+impl<K, V> Default for WriteBehind<K, V> {
     fn default() -> Self {
         Self {
             pending: Mutex::default(),
@@ -31,7 +31,7 @@ impl<K, V> Default for Collected<K, V> {
     }
 }
 
-impl<K, V> Collected<K, V>
+impl<K, V> WriteBehind<K, V>
 where
     K: Clone + Eq + Hash + Send + 'static,
     V: Copy + PartialEq + Send + 'static,
@@ -58,7 +58,7 @@ where
         shutdown: Shutdown,
         write: fn(&Connection, &K, V) -> rusqlite::Result<()>,
     ) {
-        let _busy = shutdown.busy();
+        let _busy = shutdown.work_guard();
         loop {
             tokio::select! {
                 () = self.noted.notified() => {}
