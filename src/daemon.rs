@@ -174,7 +174,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     }
     // Nobody listens on it any more; a leftover file is harmless.
     let _ = std::fs::remove_file(folder.socket());
-    folder.take_back();
+    folder.remove_home_assistant_copy();
     if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
         .await
         .is_err()
@@ -270,11 +270,11 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
     let start = hub.clone();
     store
         .read_at_commit(move |_, last| {
-            start.start_at(last);
+            start.set_last_event(last);
             Ok::<_, StoreError>(())
         })
         .await?;
-    rooms::end_cut_off_sessions(&store).await?;
+    rooms::end_interrupted_sessions(&store).await?;
 
     let app = Arc::new(App {
         signer,

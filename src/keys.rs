@@ -10,7 +10,7 @@ use crate::supervisor::{Supervisor, SupervisorError, SupervisorToken};
 use local_tls::{HostSource, Machine, StoredCertificate, StoredCertificates};
 use wallcast_core::auth::KEY_BYTES;
 use wallcast_core::random;
-use wallcast_core::store::{Store, StoreError, house};
+use wallcast_core::store::{Store, StoreError, settings};
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +38,14 @@ impl KeyError {
 /// The key that signs all tokens; created at the first start.
 pub(crate) async fn signing_key(store: &Store) -> Result<[u8; KEY_BYTES], KeyError> {
     let stored = store
-        .read(|db| Ok::<_, StoreError>(house::get(db, "signing_key")?))
+        .read(|db| Ok::<_, StoreError>(settings::get(db, "signing_key")?))
         .await?;
     if let Some(bytes) = stored {
         return bytes.try_into().map_err(|_| KeyError::SigningKey);
     }
     let key = random::bytes::<KEY_BYTES>();
     store
-        .write(move |tx| Ok::<_, StoreError>(house::set(tx.connection(), "signing_key", &key)?))
+        .write(move |tx| Ok::<_, StoreError>(settings::set(tx.connection(), "signing_key", &key)?))
         .await?;
     Ok(key)
 }
@@ -97,7 +97,7 @@ const LEAF: (&str, &str) = ("leaf_cert", "leaf_key");
 
 fn stored_certificates(db: &rusqlite::Connection) -> rusqlite::Result<Option<StoredCertificates>> {
     let pair = |(cert, key): (&str, &str)| -> rusqlite::Result<Option<StoredCertificate>> {
-        let both = house::get(db, cert)?.zip(house::get(db, key)?);
+        let both = settings::get(db, cert)?.zip(settings::get(db, key)?);
         Ok(both.map(|(cert, key)| StoredCertificate { cert, key }))
     };
     Ok(pair(AUTHORITY)?
@@ -120,8 +120,8 @@ impl local_tls::CertificateStore for DatabaseCertificateStore {
                         (AUTHORITY, &certificates.authority),
                         (LEAF, &certificates.leaf),
                     ] {
-                        house::set(tx.connection(), cert, &pair.cert)?;
-                        house::set(tx.connection(), key, &pair.key)?;
+                        settings::set(tx.connection(), cert, &pair.cert)?;
+                        settings::set(tx.connection(), key, &pair.key)?;
                     }
                     Ok::<_, StoreError>(())
                 })

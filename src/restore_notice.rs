@@ -4,7 +4,7 @@
 use crate::tokens::{self, ActiveToken};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::clock::Timestamp;
-use wallcast_core::store::mark::{self, Restored};
+use wallcast_core::store::snapshot_mark::{self, RestoreNotice};
 use wallcast_core::store::{Store, StoreError};
 
 /// Maximum tokens listed; `wallcast token list` shows all.
@@ -16,7 +16,7 @@ const MAX_LISTED: usize = 100;
 /// # Errors
 /// Fails if the store cannot be read or written.
 pub(crate) async fn report(store: &Store) -> Result<(), StoreError> {
-    let unreported = |db: &rusqlite::Connection| match mark::restored(db)? {
+    let unreported = |db: &rusqlite::Connection| match snapshot_mark::restore_notice(db)? {
         Some(restored) => {
             let valid = tokens::active(db, Timestamp::now())?;
             Ok::<_, StoreError>(Some((restored, valid)))
@@ -35,13 +35,13 @@ pub(crate) async fn report(store: &Store) -> Result<(), StoreError> {
                 address: "local".to_owned(),
             };
             audit::record(tx, &actor, "house_restored", None, &text)?;
-            mark::forget_restored(tx.connection())?;
+            snapshot_mark::clear_restore_notice(tx.connection())?;
             Ok(())
         })
         .await
 }
 
-fn log_restore(restored: &Restored, tokens: &[ActiveToken]) {
+fn log_restore(restored: &RestoreNotice, tokens: &[ActiveToken]) {
     tracing::warn!(
         snapshot = restored.made_at,
         old_epoch = restored.old_epoch,
@@ -64,7 +64,7 @@ fn log_restore(restored: &Restored, tokens: &[ActiveToken]) {
     }
 }
 
-fn audit_detail(restored: &Restored, tokens: &[ActiveToken]) -> String {
+fn audit_detail(restored: &RestoreNotice, tokens: &[ActiveToken]) -> String {
     let mut text = format!(
         "snapshot of {}, epoch {} became {}; tokens valid again: {}",
         restored.made_at,
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn audit_detail_lists_a_bounded_number_of_tokens() {
-        let restored = Restored {
+        let restored = RestoreNotice {
             made_at: "2026-01-01T00:00:00.000Z".to_owned(),
             old_epoch: "old".to_owned(),
             new_epoch: "new".to_owned(),

@@ -25,7 +25,7 @@ impl Audience {
             (None, None) => Topic::All,
             (Some(organization), None) => Topic::Organization(organization),
             (None, Some(tenant)) => Topic::Tenant(tenant),
-            (Some(organization), Some(tenant)) => Topic::Both(organization, tenant),
+            (Some(organization), Some(tenant)) => Topic::OrganizationTenant(organization, tenant),
         }
     }
 

@@ -149,7 +149,7 @@ fn types(request: &Request) -> Result<Vec<String>, ApiError> {
         .collect();
     if names
         .iter()
-        .any(|name| !wallcast_core::event::EventType::could_be(name))
+        .any(|name| !wallcast_core::event::EventType::is_valid_name(name))
     {
         return Err(ApiError::field(
             "type",

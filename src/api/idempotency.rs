@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use crate::app::App;
 use crate::http::ApiError;
 use wallcast_core::auth::Subject;
-use wallcast_core::idempotency::{Begun, InvalidKey, Key, Refused};
+use wallcast_core::idempotency::{Attempt, BeginError, InvalidKey, Key};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const SHOWN: &str = "Idempotency-Key";
@@ -25,7 +25,7 @@ pub(super) async fn begin(
     head: &Parts,
     subject: &Subject,
     body: &[u8],
-) -> Result<Option<Begun>, ApiError> {
+) -> Result<Option<Attempt>, ApiError> {
     let mut values = head.headers.get_all(HEADER).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
@@ -43,21 +43,21 @@ impl From<InvalidKey> for ApiError {
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
+impl From<BeginError> for ApiError {
+    fn from(refused: BeginError) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::InFlight => {
+            BeginError::InFlight => {
                 Self::new(StatusCode::CONFLICT, "idempotency_key_in_flight", message)
                     .with_header(RETRY_AFTER, SOON.as_secs().to_string())
             }
-            Refused::Reused => Self::new(
+            BeginError::Reused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
                 message,
             )
             .of_field(SHOWN),
-            Refused::Store(error) => error.into(),
+            BeginError::Store(error) => error.into(),
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn text(app: &App) -> String {
         "Open sessions of each namespace.",
     );
     for namespace in Namespace::ALL {
-        let open = app.hub.listeners(&Topic::Namespace(namespace));
+        let open = app.hub.subscriber_count(&Topic::Namespace(namespace));
         page.sample("", &[("namespace", namespace.path())], open);
     }
     page.family(

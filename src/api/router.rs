@@ -20,7 +20,7 @@ use crate::identity;
 use crate::net::ConnectionPermit;
 use crate::realtime;
 use wallcast_core::auth::Role;
-use wallcast_core::idempotency::Begun;
+use wallcast_core::idempotency::Attempt;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send>>;
 type Handler = fn(Arc<App>, Request) -> Answer;
@@ -335,8 +335,8 @@ async fn run(
         _ => None,
     };
     let claim = match begun {
-        Some(Begun::Again(kept)) => return Ok(Reply::again(kept)),
-        Some(Begun::First(claim)) => Some(Arc::new(claim)),
+        Some(Attempt::Repeat(kept)) => return Ok(Reply::again(kept)),
+        Some(Attempt::First(claim)) => Some(Arc::new(claim)),
         None => None,
     };
     let request = Request {
@@ -355,7 +355,7 @@ async fn run(
     // A change that was begun is finished, also when its caller hangs up meanwhile.
     let finished = tokio::spawn(async move {
         let answer = answer.await;
-        if answer.is_ok() && claim.is_some_and(|claim| !claim.is_kept()) {
+        if answer.is_ok() && claim.is_some_and(|claim| !claim.is_stored()) {
             tracing::error!(
                 path = route.path,
                 "an answer was not kept under its Idempotency-Key"

@@ -59,11 +59,12 @@ pub(super) async fn info(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let organization: Option<OrganizationId> = named(&request, "organizationId")?;
     let tenant: Option<TenantId> = named(&request, "tenantId")?;
     let (limit, after) = (request.limit()?, page::cursor(&request)?);
-    let listeners = |topic: Option<Topic>| topic.map_or(0, |topic| app.hub.listeners(&topic));
+    let listeners =
+        |topic: Option<Topic>| topic.map_or(0, |topic| app.hub.subscriber_count(&topic));
     let of_organization = listeners(organization.clone().map(Topic::Organization));
     let of_tenant = listeners(tenant.clone().map(Topic::Tenant));
     let asked = match (organization, tenant) {
-        (Some(organization), Some(tenant)) => Some(Topic::Both(organization, tenant)),
+        (Some(organization), Some(tenant)) => Some(Topic::OrganizationTenant(organization, tenant)),
         (organization, tenant) => organization
             .map(Topic::Organization)
             .or(tenant.map(Topic::Tenant)),

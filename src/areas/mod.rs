@@ -225,7 +225,7 @@ fn publish_room_updated(
 ) -> rusqlite::Result<()> {
     let topics = match action {
         RoomAction::Updated => match Topic::room(Namespace::Main, area.id.as_str()) {
-            Some(room) if history::is_anyone_in(tx.connection(), &room)? => vec![room],
+            Some(room) if history::has_members(tx.connection(), &room)? => vec![room],
             _ => return Ok(()),
         },
         RoomAction::Created | RoomAction::Deleted => {

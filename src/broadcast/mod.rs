@@ -110,7 +110,7 @@ pub fn publish(
         Some(&target.join(",")),
         event_type.as_str(),
     )?;
-    let sessions = hub.audience(&event_type, &topics);
+    let sessions = hub.recipient_count(&event_type, &topics);
     tx.publish(events::broadcast(event_type, data, topics, tx.now()))?;
     Ok(sessions)
 }
@@ -128,7 +128,7 @@ fn topics(db: &Connection, recipients: Recipients) -> Result<Vec<Topic>, Broadca
         Recipients::User(id) => Topic::User(id),
         Recipients::Organization(id) => Topic::Organization(id),
         Recipients::Tenant(id) => Topic::Tenant(id),
-        Recipients::Both(organization, tenant) => Topic::Both(organization, tenant),
+        Recipients::Both(organization, tenant) => Topic::OrganizationTenant(organization, tenant),
     };
     Ok(vec![topic])
 }

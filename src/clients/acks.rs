@@ -9,11 +9,11 @@ use super::rows;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::ClientId;
 use wallcast_core::shutdown::Shutdown;
-use wallcast_core::store::{Collected, Store};
+use wallcast_core::store::{Store, WriteBehind};
 
 /// Acknowledgements that are not yet in the database.
 #[derive(Debug, Default)]
-pub struct Acks(Collected<ClientId, EventId>);
+pub struct Acks(WriteBehind<ClientId, EventId>);
 
 impl Acks {
     /// Records that the client has handled every event up to and including `id`. An older id changes nothing.

@@ -20,7 +20,7 @@ use wallcast_core::auth::{Principal, Subject};
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::event::Topic;
 use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
-use wallcast_core::store::{ClientMoved, StoreError, WriteTx};
+use wallcast_core::store::{ClientTenancy, StoreError, WriteTx};
 
 pub use acks::Acks;
 pub use client::{Client, ClientName};
@@ -155,7 +155,7 @@ fn move_subscriptions(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, 
 
 /// Updates the client's open sessions, which carry its organisation and tenant.
 fn notify_of_move(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
-    tx.move_sessions(ClientMoved {
+    tx.set_session_tenancy(ClientTenancy {
         subject: subject.clone(),
         organization: client.organization_id.clone(),
         tenant: client.tenant_id.clone(),

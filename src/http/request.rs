@@ -177,7 +177,9 @@ impl Request {
             .write(move |tx| {
                 let reply = change(tx)?;
                 if let Some(claim) = claim.filter(|_| reply.status().is_success()) {
-                    claim.keep(tx, &reply.to_keep()).map_err(StoreError::from)?;
+                    claim
+                        .store(tx, &reply.to_keep())
+                        .map_err(StoreError::from)?;
                 }
                 Ok(reply)
             })

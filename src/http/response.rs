@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::to_json;
-use wallcast_core::idempotency::Kept;
+use wallcast_core::idempotency::StoredResponse;
 use wallcast_core::store::StoreError;
 
 /// A whole response; bodies are small and never streamed.
@@ -86,7 +86,7 @@ impl Reply {
     }
 
     /// An answer that was given before, as it was.
-    pub fn again(kept: Kept) -> Self {
+    pub fn again(kept: StoredResponse) -> Self {
         Self {
             body: kept.body.into(),
             ..Self::json(StatusCode::from_u16(kept.status).unwrap_or_default(), &())
@@ -94,9 +94,9 @@ impl Reply {
     }
 
     /// The answer as it can be given again.
-    pub fn to_keep(&self) -> Kept {
+    pub fn to_keep(&self) -> StoredResponse {
         debug_assert!(self.content_type == JSON && self.headers.is_empty());
-        Kept {
+        StoredResponse {
             status: self.status.as_u16(),
             body: self.body.to_vec(),
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, IpNet};
-use wallcast_core::limits::ConnectionLimits;
+use wallcast_core::limits::AddressLimit;
 
 /// Connections beyond `max_connections` sockets: those that only ask something.
 const PASSING: usize = 1024;
@@ -86,7 +86,7 @@ impl ConnectionLimit {
     /// A place for a connection from this address, if there is one.
     pub(crate) fn take(&self, address: IpAddr) -> Option<Arc<ConnectionPermit>> {
         let is_stranger = !self.0.stands_for_many(address.to_canonical());
-        let address = ConnectionLimits::counted_as(address);
+        let address = AddressLimit::limit_key(address);
         let mut taken = self.0.lock();
         let own = taken.strangers.get(&address).copied().unwrap_or_default();
         if taken.in_all >= self.0.in_all || is_stranger && own >= self.0.of_one_stranger {

@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::http::{ApiError, Peer};
-use wallcast_core::limits::{ConnectionLimits, Place};
+use wallcast_core::limits::{AddressLimit, AddressPermit};
 
 /// Counts open sockets, proven or not.
 #[derive(Debug)]
 pub struct SocketLimit {
     open: Arc<AtomicUsize>,
     max_open: usize,
-    limits: ConnectionLimits,
+    limits: AddressLimit,
 }
 
 /// One open socket; it counts until this is dropped.
 #[derive(Debug)]
 pub(crate) struct SocketPermit {
     open: Arc<AtomicUsize>,
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<AddressPermit>,
 }
 
 impl SocketLimit {
@@ -28,7 +28,7 @@ impl SocketLimit {
         Self {
             open: Arc::default(),
             max_open,
-            limits: ConnectionLimits::new(per_minute),
+            limits: AddressLimit::new(per_minute),
         }
     }
 
@@ -62,9 +62,12 @@ impl SocketLimit {
     ///
     /// # Errors
     /// 429 when the address has tried too often.
-    pub(crate) fn count_unauthenticated(&self, peer: &Peer) -> Result<Option<Place>, ApiError> {
+    pub(crate) fn count_unauthenticated(
+        &self,
+        peer: &Peer,
+    ) -> Result<Option<AddressPermit>, ApiError> {
         let refused = |wait| ApiError::too_many("Too many new connections; wait", wait);
-        let take = |address| self.limits.take(address, Instant::now());
+        let take = |address| self.limits.acquire(address, Instant::now());
         peer.address.map(take).transpose().map_err(refused)
     }
 }
@@ -73,7 +76,7 @@ impl SocketPermit {
     /// The socket has proven a token: it no longer counts against its address.
     pub(crate) fn proven(&mut self) {
         if let Some(place) = self.place.take() {
-            place.give_back();
+            place.release();
         }
     }
 }

@@ -105,7 +105,7 @@ pub fn grant(
         Topic::Admins,
     ))?;
     tx.announce(events::announcement(&completed, now));
-    tx.tell(completed_event(&completed, now));
+    tx.publish_ephemeral(completed_event(&completed, now));
     Ok(completed)
 }
 

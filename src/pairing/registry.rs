@@ -15,7 +15,7 @@ use super::settings::{ClientSettings, DeviceInfo};
 use wallcast_core::audit::Actor;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{Jti, PairingId};
-use wallcast_core::limits::ConnectionLimits;
+use wallcast_core::limits::AddressLimit;
 use wallcast_core::random;
 
 const MAX_REQUESTS_PER_ADDRESS: usize = 3;
@@ -420,7 +420,7 @@ fn remove_old(times: &mut VecDeque<Timestamp>, now: Timestamp) {
 
 /// The address, or its network, by which attempts are counted.
 fn rate_limit_key(address: IpAddr) -> IpAddr {
-    ConnectionLimits::counted_as(address)
+    AddressLimit::limit_key(address)
 }
 
 fn until(now: Timestamp, then: Timestamp) -> Duration {

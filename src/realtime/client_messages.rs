@@ -26,7 +26,7 @@ impl Connection {
         };
         if let Some(session) = entry.session() {
             // What comes from here on is told after the answer, which may take its time.
-            session.outbox().close();
+            session.outbox().block_dispatch();
         }
         let (namespace, is_live) = (entry.namespace, entry.is_live());
         let mark = message.request;
@@ -182,7 +182,7 @@ impl Connection {
         }
         let message = Message {
             namespace: None,
-            kind: post.kind,
+            kind: post.message_type,
             fields: Fields::new(post.data),
             request,
         };

@@ -32,7 +32,7 @@ use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Event, EventType, Namespace};
 use wallcast_core::hub::ConnectionWriter;
 use wallcast_core::ids::ConnectionId;
-use wallcast_core::shutdown::Busy;
+use wallcast_core::shutdown::WorkGuard;
 
 /// When a connection without any deadline is looked at all the same.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -77,7 +77,7 @@ pub(super) struct Connection {
     pub(super) calls: Calls,
     /// When its sessions last learned that the peer said something.
     last_received: Instant,
-    _busy: Busy,
+    _busy: WorkGuard,
 }
 
 impl Connection {
@@ -95,7 +95,7 @@ impl Connection {
         )));
         Self {
             rate: RateLimit::new(app.config.messages_per_second),
-            _busy: app.shutdown.busy(),
+            _busy: app.shutdown.work_guard(),
             app,
             writer,
             codec,
@@ -272,7 +272,7 @@ impl Connection {
             {
                 let events = subscription.drain(BATCH);
                 if !subscription.is_behind() {
-                    subscription.session().outbox().open();
+                    subscription.session().outbox().allow_dispatch();
                 }
                 if events.is_empty() {
                     continue;

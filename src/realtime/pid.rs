@@ -33,7 +33,7 @@ impl Pid {
         namespace: Namespace,
     ) -> Option<Self> {
         let (head, mac) = text.rsplit_once('.')?;
-        if !signer.has_mac(&sealed(head, subject, namespace), mac) {
+        if !signer.verify_mac(&sealed(head, subject, namespace), mac) {
             return None;
         }
         let mut parts = head.split('.');

@@ -285,7 +285,7 @@ pub(super) async fn renew(
             if !session.principal().has_same_access_as(&grant.principal) {
                 return Ok::<_, AuthError>((None, None));
             }
-            session.retoken(grant.principal.clone());
+            session.set_principal(grant.principal.clone());
             Ok((Some(grant.principal), grant.first_use))
         })
         .await?;

@@ -56,7 +56,7 @@ impl Connection {
                 if let Some(beginning) = subscription.rewind(asked.id) {
                     self.app
                         .hub
-                        .note_rewind(subscription.session().id(), beginning);
+                        .note_replay_start(subscription.session().id(), beginning);
                 }
             }
             Some(gap) => {

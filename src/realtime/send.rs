@@ -48,7 +48,7 @@ pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
         let session = own.ok_or_else(ApiError::forbidden)?;
         session
             .post(PostedMessage {
-                kind,
+                message_type: kind,
                 data,
                 bytes: request.body_len(),
                 answer,

@@ -65,7 +65,7 @@ pub(super) fn register(
 ) -> rusqlite::Result<()> {
     let spans = entitlement::spans(db, &session.principal(), last)?;
     if after < last {
-        session.outbox().start_behind(after.next());
+        session.outbox().start_from_history(after.next());
     }
     hub.register(session.clone(), &spans, rooms, max_sessions);
     Ok(())
@@ -105,7 +105,7 @@ impl Subscription {
         match self.session.outbox().drain(limit) {
             DequeueResult::Events(events) => events,
             DequeueResult::Missed(first) => {
-                self.session.outbox().close();
+                self.session.outbox().block_dispatch();
                 self.behind.push_back(ReplayRange {
                     reached: first.previous(),
                     until: None,
@@ -122,7 +122,7 @@ impl Subscription {
     pub(super) fn rewind(&mut self, to: EventId) -> Option<EventId> {
         let until = self.delivered_after;
         (to < until).then(|| {
-            self.session.outbox().close();
+            self.session.outbox().block_dispatch();
             self.behind.push_front(ReplayRange {
                 reached: to,
                 until: Some(until),

@@ -65,7 +65,7 @@ impl EventWriter for WriterState {
         if self.is_discarded || !self.transport.can_send() {
             return false;
         }
-        let Some(events) = session.outbox().take_open(BATCH) else {
+        let Some(events) = session.outbox().take_for_dispatch(BATCH) else {
             return false;
         };
         (events.is_empty() || self.write(session, &events)) && !session.outbox().has_more()

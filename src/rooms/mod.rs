@@ -66,14 +66,14 @@ pub async fn record_session_state(store: Store, hub: Arc<Hub>, id: ConnectionId)
 }
 
 /// Marks sessions that were open when the process was killed as ended now. Without any it writes nothing.
-pub async fn end_cut_off_sessions(store: &Store) -> Result<(), StoreError> {
+pub async fn end_interrupted_sessions(store: &Store) -> Result<(), StoreError> {
     let is_any = store
-        .read(|db| Ok::<_, StoreError>(history::was_any_session_cut_off(db)?))
+        .read(|db| Ok::<_, StoreError>(history::has_interrupted_sessions(db)?))
         .await?;
     if is_any {
         store
             .write(|tx| {
-                history::end_cut_off_sessions(tx.connection(), tx.now())?;
+                history::end_interrupted_sessions(tx.connection(), tx.now())?;
                 Ok::<_, StoreError>(())
             })
             .await?;

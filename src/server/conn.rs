@@ -97,7 +97,7 @@ async fn serve_http(
     let (progress, permit) = (stream.progress(), stream.permit());
     // One that comes during the stop may still ask once: a polling client fetches its last words.
     let is_late = app.shutdown.has_begun();
-    let busy = app.shutdown.busy();
+    let busy = app.shutdown.work_guard();
     let shutdown = app.shutdown.clone();
     let handover = Handover::default();
     let claimed = handover.clone();

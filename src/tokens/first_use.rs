@@ -12,11 +12,11 @@ use super::rows;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::Jti;
 use wallcast_core::shutdown::Shutdown;
-use wallcast_core::store::{Collected, Store};
+use wallcast_core::store::{Store, WriteBehind};
 
 /// First uses that are not yet in the database.
 #[derive(Debug, Default)]
-pub struct FirstUseTimes(Collected<Jti, Timestamp>);
+pub struct FirstUseTimes(WriteBehind<Jti, Timestamp>);
 
 impl FirstUseTimes {
     /// Records that a valid token was used at `at`; an earlier recorded time stays.

@@ -165,7 +165,7 @@ pub fn refresh(
     };
     let principal = match by {
         RefreshedBy::SessionId => {
-            rows::move_sessions(tx.connection(), old, &fresh.jti)?;
+            rows::set_session_tenancy(tx.connection(), old, &fresh.jti)?;
             fresh.principal()
         }
         // Sessions of the old token end when it stops being valid.
@@ -175,7 +175,7 @@ pub fn refresh(
             ..fresh.principal()
         },
     };
-    tx.retoken_sessions(old.clone(), principal);
+    tx.replace_session_token(old.clone(), principal);
     Ok(Some(fresh))
 }
 

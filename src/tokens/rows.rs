@@ -262,7 +262,11 @@ pub(super) fn insert_session(
 }
 
 /// Binds every session id of one token to another.
-pub(super) fn move_sessions(connection: &Connection, old: &Jti, new: &Jti) -> rusqlite::Result<()> {
+pub(super) fn set_session_tenancy(
+    connection: &Connection,
+    old: &Jti,
+    new: &Jti,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE auth_sessions SET jti = ?2 WHERE jti = ?1")?
         .execute(params![old, new])?;

@@ -221,7 +221,7 @@ async fn start(data: &DataFolder) -> (Store, Arc<Hub>) {
     let store = Store::open(data, hub.clone()).unwrap();
     let starting = hub.clone();
     let started = store.read_at_commit(move |_, last| {
-        starting.start_at(last);
+        starting.set_last_event(last);
         Ok::<_, StoreError>(())
     });
     started.await.unwrap();
@@ -279,7 +279,7 @@ fn make(tx: &mut WriteTx<'_>, planned: Planned) -> Result<Vec<i64>, Refused> {
                 let id = first + i64::try_from(ids.len()).unwrap();
                 ids.push(tx.publish(event(news, id))?.get());
             } else {
-                tx.tell(event(news, 0));
+                tx.publish_ephemeral(event(news, 0));
             }
         }
     }
