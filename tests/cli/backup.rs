@@ -170,15 +170,19 @@ async fn backup_failure_is_reported_in_one_line() {
         )
     );
     let result = wallcast_in(data.path(), &["backup", folder.path().to_str().unwrap()]);
-    assert!(result.error_line(1).contains("is no plain file"));
+    assert!(result.error_line(1).contains("is not a regular file"));
     let link = data.path().join("link");
     std::os::unix::fs::symlink("/dev/null", &link).unwrap();
     let result = wallcast_in(data.path(), &["backup", "--force", link.to_str().unwrap()]);
-    assert!(result.error_line(1).contains("is no plain file"));
+    assert!(result.error_line(1).contains("is not a regular file"));
     let own = data.path().join("wallcast.db");
     for own in [&own, &data.path().join("wallcast.db.before-restore-1")] {
         let result = wallcast_in(data.path(), &["backup", "--force", own.to_str().unwrap()]);
-        assert!(result.error_line(1).contains("a file of the house itself"));
+        assert!(
+            result
+                .error_line(1)
+                .contains("a name that Wallcast uses itself")
+        );
     }
     let nowhere = folder.path().join("no data");
     let file = folder.path().join("wallcast.backup");

@@ -1,5 +1,4 @@
-//! A connection as the hub sees it: a writer with its writer behind it, and the wake-up of the task that
-//! owns it.
+//! The write half of a connection as the hub sees it: a locked writer, and the wake-up of the connection's task.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,20 +9,21 @@ use futures_util::task::AtomicWaker;
 
 use super::Session;
 
-/// The writing end of a connection.
+/// Writes the events of a connection's sessions.
 pub trait EventWriter: Send {
-    /// Hands what waits for a session of the connection to the kernel. False if the connection's task
-    /// must see to the session: something is to be told first, or the peer does not take all of it.
+    /// Writes the events that are queued for a session of this connection. False if the connection's task must continue:
+    /// something must be sent first, or the peer does not accept all bytes.
     fn write_events(&mut self, session: &Session) -> bool;
 
-    /// Takes back what is laid out for the peer to fetch, where the task need not be asked for it.
+    /// Discards output that is ready for the peer to fetch, such as the payload of the next long poll.
     fn discard_pending(&mut self);
 }
 
-/// Where bytes of a connection are handed to the kernel as long as a session of it lives, and nowhere
-/// else; all its sessions share it.
-/// An reason passes through it, so that nothing leaves for a session after its end but what the end
-/// itself says: revoking is a barrier (contract 6.2).
+/// The only place where bytes of a connection are handed to the kernel while it has a session. All sessions of the
+/// connection share it.
+///
+/// Ending a session takes its lock, so once the end returns, nothing but the final event and the close is written for
+/// the session: a revocation is a barrier (`docs/protocol.md#revocation`).
 pub struct ConnectionWriter<W: ?Sized = dyn EventWriter> {
     is_woken: AtomicBool,
     task: AtomicWaker,
@@ -37,7 +37,7 @@ impl<W: ?Sized> std::fmt::Debug for ConnectionWriter<W> {
 }
 
 impl<W> ConnectionWriter<W> {
-    /// Of the connection that writes to this writer.
+    /// Wraps a connection's writer.
     pub fn new(writer: W) -> Self {
         Self {
             is_woken: AtomicBool::new(false),
@@ -48,18 +48,18 @@ impl<W> ConnectionWriter<W> {
 }
 
 impl<W: ?Sized> ConnectionWriter<W> {
-    /// Locks the writer. Whoever does so must not go to the writer of any connection meanwhile.
+    /// Locks the writer. The caller must not lock the writer of another connection while it holds the guard.
     pub fn lock(&self) -> MutexGuard<'_, W> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the connection's task, or lets its next wait return at once.
+    /// Wakes the connection's task; if it is not waiting, its next wait returns at once.
     pub fn wake(&self) {
         self.is_woken.store(true, Ordering::Release);
         self.task.wake();
     }
 
-    /// Waits until something was queued or ended. For the owning task alone; cancel safe.
+    /// Waits for [`ConnectionWriter::wake`]. For the connection's task alone; cancel safe.
     pub async fn woken(&self) {
         let take = || self.is_woken.swap(false, Ordering::Acquire);
         poll_fn(|cx| {
@@ -67,7 +67,7 @@ impl<W: ?Sized> ConnectionWriter<W> {
                 return Poll::Ready(());
             }
             self.task.register(cx.waker());
-            // It may have come just before the task was registered.
+            // A wake-up may have arrived just before the task was registered.
             match take() {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
@@ -77,7 +77,7 @@ impl<W: ?Sized> ConnectionWriter<W> {
     }
 }
 
-/// A writer that takes nothing: for tests of what lies before it.
+/// A writer that writes nothing, for tests of the hub.
 impl EventWriter for () {
     fn write_events(&mut self, _: &Session) -> bool {
         false

@@ -1,5 +1,5 @@
-//! Carries what was just laid into outboxes to the kernel, so that no task need be woken for each
-//! session that is told. What it cannot finish at once it leaves to the connection's task.
+//! Writes newly queued events to their connections, so that a delivery usually wakes no connection task. What a
+//! connection cannot take at once is left to its task.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,49 +12,49 @@ use tokio::task::{coop, yield_now};
 use super::Session;
 use crate::disconnect::DisconnectReason;
 
-/// Sessions of one publication that are served before others have a turn.
+/// Sessions of one publication in a row, before it is the next publication's turn.
 const SHARE: usize = 8;
-/// Sessions that are served before other tasks may run.
+/// Sessions per round, before other tasks may run.
 const ROUND: usize = 32;
 
-/// The sessions that have something to be told, since their outboxes were empty before.
+/// The sessions whose outboxes were empty before an event was queued.
 #[derive(Debug, Default)]
 pub(super) struct Dispatcher {
-    waiting: Mutex<Waiting>,
-    called: Notify,
+    waiting: Mutex<Publications>,
+    notify: Notify,
 }
 
-/// Publications whose sessions are not all served.
+/// Publications with sessions that were not yet written to.
 #[derive(Debug, Default)]
-struct Waiting(VecDeque<IntoIter<Arc<Session>>>);
+struct Publications(VecDeque<IntoIter<Arc<Session>>>);
 
 impl Dispatcher {
-    /// Has these sessions served, in this order. Publications take turns: one to few is through while
-    /// one to thousands goes on.
+    /// Queues the sessions of a publication, in this order. Publications alternate, so one to a few sessions finishes
+    /// while one to thousands is in progress.
     pub(super) fn dispatch(&self, sessions: Vec<Arc<Session>>) {
         if sessions.is_empty() {
             return;
         }
         self.waiting().0.push_back(sessions.into_iter());
-        self.called.notify_one();
+        self.notify.notify_one();
     }
 
-    /// Serves who is called, for ever. Several may run at once.
+    /// Writes to queued sessions, forever. Several calls may run concurrently.
     pub(super) async fn run(&self) {
-        // What tokio would stop it for is done here: it yields after each round.
+        // The loop yields after each round, so it needs no cooperative budget.
         coop::unconstrained(async {
             loop {
                 let round = self.waiting().round();
                 if round.is_empty() {
-                    self.called.notified().await;
+                    self.notify.notified().await;
                     continue;
                 }
                 if round.len() >= ROUND {
-                    // There may be more, for whoever else runs.
-                    self.called.notify_one();
+                    // More sessions may be queued, for another dispatcher.
+                    self.notify.notify_one();
                 }
                 for session in &round {
-                    serve(session);
+                    deliver(session);
                 }
                 drop(round);
                 yield_now().await;
@@ -63,23 +63,23 @@ impl Dispatcher {
         .await;
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, Publications> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What goes wrong with one connection is no matter of the others.
-fn serve(session: &Session) {
+/// Writes the events of one session. A panic in its connection must not affect the others.
+fn deliver(session: &Session) {
     let deliver = AssertUnwindSafe(|| session.outbox().deliver(session));
     if catch_unwind(deliver).is_err() {
-        tracing::error!(connection = %session.id(), "an event could not be handed on");
-        // It may be lost to this connection, but not to whoever comes back.
+        tracing::error!(connection = %session.id(), "writing events panicked; ending the session");
+        // This connection may have lost an event. The client recovers it when it reconnects.
         session.end(DisconnectReason::TryAgain, None);
     }
 }
 
-impl Waiting {
-    /// Who comes next.
+impl Publications {
+    /// Takes the sessions of the next round.
     fn round(&mut self) -> Vec<Arc<Session>> {
         let mut round = Vec::new();
         while round.len() < ROUND

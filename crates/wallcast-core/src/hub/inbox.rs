@@ -1,5 +1,5 @@
-//! What is posted to a session from outside of its connection, and waits for the connection's task:
-//! bounded, and closed with the session, so that nobody waits for an answer that cannot come.
+//! The bounded queue of messages that were posted to a session over HTTP and wait for its connection's task. It closes
+//! with the session, so that no caller waits for a response that cannot come.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,45 +7,45 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-/// Messages that may wait for one session.
+/// Most queued messages per session.
 const MAX_POSTS: usize = 32;
-/// Their bytes in all, as they came; one may always wait.
+/// Most bytes of queued messages; one message of any size always fits.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// One message for a session.
+/// A message for a session, posted over HTTP.
 pub struct PostedMessage {
-    /// Its type.
+    /// The message type.
     pub message_type: String,
-    /// Its data.
+    /// The fields of its data.
     pub data: Map<String, Value>,
-    /// Its length in bytes, as it came.
+    /// The length of the request body in bytes.
     pub bytes: usize,
-    /// Where its answer goes; dropped if the session ends before.
+    /// Receives the response. Dropped without one if the session ends first.
     pub answer: oneshot::Sender<Value>,
 }
 
 /// Why a message could not be posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PostError {
-    /// The session has not yet taken those before.
-    #[error("too many messages wait for this session; send fewer at once")]
+    /// The queue is full.
+    #[error("too many messages are queued for this session; send fewer at once")]
     Full,
     /// The session has ended.
     #[error("this session has ended; open another")]
     Ended,
 }
 
-/// The messages that wait for one session.
+/// The messages queued for one session.
 #[derive(Default)]
-pub(super) struct Inbox(Mutex<Waiting>);
+pub(super) struct Inbox(Mutex<Queue>);
 
 #[derive(Default)]
-struct Waiting {
+struct Queue {
     posts: VecDeque<PostedMessage>,
     is_closed: bool,
 }
 
-/// A message may hold a token.
+/// Hides the messages, which may contain a token.
 impl std::fmt::Debug for Inbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Inbox")
@@ -54,40 +54,40 @@ impl std::fmt::Debug for Inbox {
 
 impl Inbox {
     pub(super) fn push(&self, post: PostedMessage) -> Result<(), PostError> {
-        let mut waiting = self.waiting();
-        if waiting.is_closed {
+        let mut queue = self.queue();
+        if queue.is_closed {
             return Err(PostError::Ended);
         }
-        waiting.posts.retain(|post| !post.answer.is_closed());
-        let bytes: usize = waiting.posts.iter().map(|post| post.bytes).sum();
-        let is_full = waiting.posts.len() >= MAX_POSTS || bytes + post.bytes > MAX_BYTES;
-        if is_full && !waiting.posts.is_empty() {
+        queue.posts.retain(|post| !post.answer.is_closed());
+        let bytes: usize = queue.posts.iter().map(|post| post.bytes).sum();
+        let is_full = queue.posts.len() >= MAX_POSTS || bytes + post.bytes > MAX_BYTES;
+        if is_full && !queue.posts.is_empty() {
             return Err(PostError::Full);
         }
-        waiting.posts.push_back(post);
+        queue.posts.push_back(post);
         Ok(())
     }
 
-    /// The next message whose answer somebody still waits for.
+    /// The next message whose caller is still waiting for the response.
     pub(super) fn take(&self) -> Option<PostedMessage> {
-        let mut waiting = self.waiting();
-        while let Some(post) = waiting.posts.pop_front() {
+        let mut queue = self.queue();
+        while let Some(post) = queue.posts.pop_front() {
             if !post.answer.is_closed() {
                 return Some(post);
             }
         }
         // An idle session keeps no buffer.
-        waiting.posts = VecDeque::new();
+        queue.posts = VecDeque::new();
         None
     }
 
     pub(super) fn close(&self) {
-        let mut waiting = self.waiting();
-        waiting.is_closed = true;
-        waiting.posts = VecDeque::new();
+        let mut queue = self.queue();
+        queue.is_closed = true;
+        queue.posts = VecDeque::new();
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_in_order_what_somebody_still_waits_for() {
+    fn take_skips_messages_without_waiting_caller() {
         let inbox = Inbox::default();
         let (first, _waits) = post("first");
         let (given_up, gone) = post("given up");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn is_bounded() {
+    fn push_beyond_bounds_fails() {
         let inbox = Inbox::default();
         let mut waiting = Vec::new();
         for _ in 0..MAX_POSTS {
@@ -143,14 +143,14 @@ mod tests {
             assert_eq!(
                 inbox.push(post),
                 expected,
-                "nobody waits for the others any more"
+                "messages without a waiting caller do not count"
             );
             waiting.push(waits);
         }
     }
 
     #[test]
-    fn closed_it_lets_go_whoever_waits_and_takes_no_more() {
+    fn close_releases_callers_and_refuses_messages() {
         let inbox = Inbox::default();
         let (first, mut waits) = post("first");
         inbox.push(first).unwrap();

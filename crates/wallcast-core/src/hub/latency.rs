@@ -1,15 +1,14 @@
-//! How long events take from their commit to the last byte handed to the kernel, over the last
-//! deliveries. Counts what it is told, and knows neither events nor sessions.
+//! The latency of deliveries, from the publication right after the commit to the last byte handed to the kernel.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Deliveries that are looked back on (contract 6.4).
+/// Percentiles are computed over this many recent deliveries.
 pub const WINDOW: usize = 10_000;
 
-/// The last deliveries.
+/// The durations of recent deliveries, and the totals of all.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
     /// In microseconds, oldest first.
@@ -18,28 +17,28 @@ pub(super) struct Latency {
     total: Duration,
 }
 
-/// What a moment's look at the latency found.
+/// Percentiles of the recent deliveries, in milliseconds; all 0 while there were none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Percentiles {
-    /// Half of the deliveries took no longer, in milliseconds.
+    /// 50th percentile.
     pub median: f64,
-    /// 95 of a hundred.
+    /// 95th percentile.
     pub p95: f64,
-    /// 99 of a hundred.
+    /// 99th percentile.
     pub p99: f64,
 }
 
 /// All deliveries since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deliveries {
-    /// How many.
+    /// The number of deliveries.
     pub count: u64,
-    /// How long they took together.
+    /// The sum of their durations.
     pub total: Duration,
 }
 
 impl Latency {
-    pub(super) fn note(&mut self, took: Duration) {
+    pub(super) fn record(&mut self, took: Duration) {
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
         }
@@ -62,11 +61,11 @@ impl Latency {
 }
 
 impl Percentiles {
-    /// Of deliveries in microseconds, to three digits; all 0 while there were none.
+    /// Computes percentiles of durations in microseconds, to three significant digits.
     pub(super) fn of(micros: &[u32]) -> Self {
         let histogram = Histogram::<u32>::new_with_bounds(1, u64::from(u32::MAX), 3);
         let Ok(mut histogram) = histogram.inspect_err(|error| {
-            tracing::error!(%error, "the bounds of our own histogram are wrong");
+            tracing::error!(%error, "cannot create the latency histogram");
         }) else {
             return Self::default();
         };
@@ -96,18 +95,18 @@ mod tests {
         let micros: Vec<u32> = (1..=100).map(|ms| ms * 1000).collect();
         let found = Percentiles::of(&micros);
         for (is, should) in [(found.median, 50.0), (found.p95, 95.0), (found.p99, 99.0)] {
-            assert!((is - should).abs() < should / 500.0, "{is} is no {should}");
+            assert!((is - should).abs() < should / 500.0, "{is} is not {should}");
         }
     }
 
     #[test]
-    fn only_the_last_deliveries_count_and_all_are_counted() {
+    fn percentiles_use_window_and_totals_use_all() {
         let mut latency = Latency::default();
         for _ in 0..WINDOW {
-            latency.note(Duration::from_secs(9));
+            latency.record(Duration::from_secs(9));
         }
         for _ in 0..WINDOW {
-            latency.note(Duration::from_millis(2));
+            latency.record(Duration::from_millis(2));
         }
         let found = Percentiles::of(&latency.recent());
         assert!((found.p99 - 2.0).abs() < 0.01, "{found:?}");
@@ -117,9 +116,9 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_an_hour_and_more_is_no_error() {
+    fn delivery_longer_than_an_hour_is_saturated() {
         let mut latency = Latency::default();
-        latency.note(Duration::from_secs(100_000));
+        latency.record(Duration::from_secs(100_000));
         assert!(Percentiles::of(&latency.recent()).median > 4_000_000.0);
     }
 }

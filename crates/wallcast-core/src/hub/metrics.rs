@@ -1,5 +1,5 @@
-//! What went to and came from sessions, counted: for one session, and for the whole hub since the
-//! start. One addition for what is counted, and one lock for each batch that the kernel took.
+//! Counters of messages and events, per session and for the whole hub since the start. Counting costs one atomic
+//! addition, and a batch of deliveries one lock.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use super::latency::{Deliveries, Latency, Percentiles};
 use crate::clock::Timestamp;
 use crate::event::Event;
 
-/// The hub's own counters.
+/// The counters of the hub.
 #[derive(Debug, Default)]
 pub struct HubMetrics {
     sessions: AtomicU64,
@@ -17,25 +17,25 @@ pub struct HubMetrics {
     received: AtomicU64,
     durable: AtomicU64,
     ephemeral: AtomicU64,
-    /// In Unix milliseconds; 0 while there was none.
+    /// In milliseconds since the Unix epoch; 0 if there was none.
     last_activity: AtomicI64,
     latency: Mutex<Latency>,
 }
 
-/// The hub's counters at one moment.
+/// A snapshot of the hub's counters.
 #[derive(Clone, Copy, Debug)]
 pub struct Totals {
-    /// Sessions that there ever were.
+    /// Sessions ever registered.
     pub sessions: u64,
-    /// Messages to sessions.
+    /// Messages sent to sessions.
     pub sent: u64,
-    /// Messages from sessions.
+    /// Messages received from sessions.
     pub received: u64,
-    /// Durable events.
+    /// Durable events published.
     pub durable: u64,
-    /// Ephemeral events, heartbeats and answers not among them.
+    /// Ephemeral events published, without heartbeats and direct responses.
     pub ephemeral: u64,
-    /// When a session last said something or an event was last told.
+    /// When a message was last received or an event last published.
     pub last_activity: Option<Timestamp>,
 }
 
@@ -54,27 +54,27 @@ impl HubMetrics {
             .store(event.timestamp().unix_ms(), Ordering::Relaxed);
     }
 
-    /// Counts messages that were laid out for a session.
+    /// Counts messages written for a session.
     pub fn sent(&self, messages: u64) {
         self.sent.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// Counts a message that a session brought.
+    /// Counts a message received from a session.
     pub fn received(&self, at: Timestamp) {
         self.received.fetch_add(1, Ordering::Relaxed);
         self.last_activity.store(at.unix_ms(), Ordering::Relaxed);
     }
 
-    /// The kernel has the last byte of events that were handed to sessions then.
+    /// Records deliveries whose last byte was handed to the kernel now, by their times of publication.
     pub fn delivered(&self, published: impl Iterator<Item = Instant>) {
         let now = Instant::now();
         let mut latency = self.latency();
         for at in published {
-            latency.note(now.saturating_duration_since(at));
+            latency.record(now.saturating_duration_since(at));
         }
     }
 
-    /// The counters.
+    /// The current counters.
     pub fn totals(&self) -> Totals {
         let last_activity = self.last_activity.load(Ordering::Relaxed);
         Totals {
@@ -87,13 +87,13 @@ impl HubMetrics {
         }
     }
 
-    /// How long the last [`super::WINDOW`] deliveries took. Replays are none: their commit is past.
+    /// Latency percentiles of the last [`super::WINDOW`] deliveries, without replays.
     pub fn percentiles(&self) -> Percentiles {
         let recent = self.latency().recent();
         Percentiles::of(&recent)
     }
 
-    /// All deliveries.
+    /// The number and total duration of all deliveries.
     pub fn deliveries(&self) -> Deliveries {
         self.latency().deliveries()
     }
@@ -103,7 +103,7 @@ impl HubMetrics {
     }
 }
 
-/// One session's counters.
+/// The counters of one session.
 #[derive(Debug)]
 pub struct SessionMetrics {
     connected_at: Timestamp,
@@ -123,38 +123,38 @@ impl SessionMetrics {
         }
     }
 
-    /// Counts messages that were laid out for it.
+    /// Counts messages written for the session.
     pub fn sent(&self, messages: u64) {
         self.sent.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// Counts a message that it brought.
+    /// Counts a message received from the session.
     pub fn received(&self, at: Timestamp) {
         self.received.fetch_add(1, Ordering::Relaxed);
         self.note_received(at);
     }
 
-    /// Its peer said something, be it a pong.
+    /// Records a sign of life that is not a message, such as a pong.
     pub fn note_received(&self, at: Timestamp) {
         self.last_seen.store(at.unix_ms(), Ordering::Relaxed);
     }
 
-    /// When it was proven.
+    /// When the session was authenticated.
     pub fn connected_at(&self) -> Timestamp {
         self.connected_at
     }
 
-    /// When it last said something, its connection's pongs and polls included.
+    /// When the peer last sent anything, including pongs and polls.
     pub fn last_seen_at(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.last_seen.load(Ordering::Relaxed))
     }
 
-    /// Messages to it.
+    /// Messages sent to the session.
     pub fn messages_sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Messages from it.
+    /// Messages received from the session.
     pub fn messages_received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }

@@ -1,9 +1,8 @@
-//! Who is connected, on which topics, and the one door by which events reach them.
+//! The connected sessions, their subscriptions, and the publication of events to them.
 //!
-//! Telling never awaits: an event is pushed into the outbox of each session that listens
-//! on one of its topics, and a full outbox is that session's matter. Hears of changes from the
-//! store's writer alone, after each commit and in its order. A second node would come in here,
-//! through [`Hub::publish`].
+//! Publishing never waits: the hub pushes an event into the outbox of each subscribed session, and a full outbox affects
+//! its own session only. The store's writer thread reports each commit, in commit order. A cluster node would publish
+//! remote events through [`Hub::publish`].
 
 mod connection_writer;
 mod dispatcher;
@@ -40,26 +39,26 @@ use crate::store::{CommitListener, Effects, RoomMembership};
 use dispatcher::Dispatcher;
 use registry::{Delivery, Registry};
 
-/// The hub; share it by `Arc`.
+/// The hub. Share it by `Arc`.
 #[derive(Default)]
 pub struct Hub {
     registry: Mutex<Registry>,
-    /// Sessions that proved who they are, for `heartbeat` and `/health`.
+    /// Number of authenticated sessions, for heartbeats and `/health`.
     sessions: AtomicUsize,
     metrics: HubMetrics,
     dispatcher: Dispatcher,
-    /// Delivery when a client's or person's first session opens or its last one ends.
+    /// Called when the first session of a client or person opens, or the last one ends.
     on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
-    /// Delivery what whoever is outside may want to know.
+    /// Called for each announcement.
     on_announcement: std::sync::OnceLock<Box<dyn Fn(Announcement) + Send + Sync>>,
 }
 
-/// A client or a person came or went.
+/// A client or person came online or went offline.
 #[derive(Debug, Clone)]
 pub struct Presence {
-    /// Who.
+    /// The client or person.
     pub subject: Subject,
-    /// How many sessions it has now.
+    /// The number of its sessions: 1 when it came online, 0 when it went offline.
     pub sessions: usize,
 }
 
@@ -72,36 +71,36 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// An empty hub.
+    /// Creates a hub without sessions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets who is told of presence, in the order in which it comes about. The callback must not
-    /// block nor call the hub; only the first call counts.
+    /// Sets the callback for changes of presence, which are reported in order. The callback must not block or call the hub.
+    /// Only the first call has an effect.
     pub fn on_presence(&self, callback: impl Fn(Presence) + Send + Sync + 'static) {
-        // A second listener would be a mistake in `app`; the first one stays.
+        // A second callback would be a bug in the wiring.
         let _ = self.on_presence.set(Box::new(callback));
     }
 
-    /// Sets who carries announcements outside. The callback must not block; only the first call
-    /// counts.
+    /// Sets the callback for announcements. It must not block. Only the first call has an effect.
     pub fn on_announcement(&self, callback: impl Fn(Announcement) + Send + Sync + 'static) {
-        // A second listener would be a mistake in `app`; the first one stays.
+        // A second callback would be a bug in the wiring.
         let _ = self.on_announcement.set(Box::new(callback));
     }
 
-    /// Hands on what whoever is outside may want to know; nobody keeps it.
+    /// Passes an announcement to the callback, without storing it.
     pub fn announce(&self, announcement: Announcement) {
-        if let Some(tell) = self.on_announcement.get() {
-            tell(announcement);
+        if let Some(callback) = self.on_announcement.get() {
+            callback(announcement);
         }
     }
 
-    /// Registers a session on the topics of its principal's open spans and in its own rooms. Call between two commits
-    /// ([`crate::store::Store::read_at_commit`]), so that topics and snapshot are of one moment.
-    /// Of more than `max_sessions` of one client the oldest are ended as superseded, as is a
-    /// half-open session of the same id: this one goes on in its place.
+    /// Registers a session and subscribes it to the topics of the open `spans` and to its open `rooms`.
+    ///
+    /// Call it between two commits ([`crate::store::Store::read_at_commit`]), so that the subscriptions and the snapshot
+    /// belong to the same moment. If a client exceeds `max_sessions` connections, the sessions of its oldest connections
+    /// are ended as superseded. So is a half-open session with the same id, which this session replaces.
     pub fn register(
         &self,
         session: Arc<Session>,
@@ -125,7 +124,7 @@ impl Hub {
             self.sessions.fetch_add(1, Ordering::Relaxed);
             self.metrics.opened();
             if let Some(duplicate) = &duplicate {
-                self.forget(&mut registry, duplicate);
+                self.remove(&mut registry, duplicate);
             } else if registry.count_of(session.subject()) == 1 {
                 self.notify_presence(session.subject(), 1);
             }
@@ -138,26 +137,26 @@ impl Hub {
         }
     }
 
-    /// Ends an old session of the principal in the same namespace, whose place `session` takes by
-    /// message (contract 4.5, `resume`).
+    /// Ends the old session that `session` replaces with a `resume` message (`docs/protocol.md#client-messages`). Does
+    /// nothing unless both have the same principal and namespace.
     pub fn take_over(&self, session: &Session, old: &ConnectionId) {
         let duplicate = self.registry().find(old).filter(|duplicate| {
             duplicate.is_duplicate_of(session) && duplicate.number() != session.number()
         });
         if let Some(duplicate) = duplicate {
-            // Found as long as it has not ended: a revocation may come now.
+            // End it before it leaves the registry, so that a concurrent revocation still finds it.
             duplicate.end(DisconnectReason::Superseded, None);
-            self.forget(&mut self.registry(), &duplicate);
+            self.remove(&mut self.registry(), &duplicate);
         }
     }
 
-    /// Forgets a session. Another session of the same principal is not touched, however late
-    /// this comes: the key is the session's own number.
+    /// Removes a session. It may be called late or repeatedly: sessions are removed by their number, so a newer session of
+    /// the same principal is not affected.
     pub fn unregister(&self, session: &Session) {
         session.close_inbox();
         session.outbox().stop_dispatch();
         let mut registry = self.registry();
-        if self.forget(&mut registry, session) {
+        if self.remove(&mut registry, session) {
             let count = registry.count_of(session.subject());
             if count == 0 {
                 self.notify_presence(session.subject(), count);
@@ -165,8 +164,8 @@ impl Hub {
         }
     }
 
-    /// Hands an event to every session that listens on one of its topics, once each. Returns how
-    /// many that were.
+    /// Publishes an event to every session that is subscribed to one of its topics, once each. Returns the number of
+    /// sessions that queued it.
     pub fn publish(&self, event: Event) -> usize {
         self.metrics.published(&event);
         let event = Arc::new(event.published_now());
@@ -188,7 +187,8 @@ impl Hub {
         sessions
     }
 
-    /// Tells every session `heartbeat` (contract 4.2), which also moves a quiet tablet's position.
+    /// Sends `heartbeat` to every session. It carries the newest event id, so an idle client's resume position keeps
+    /// advancing.
     pub fn heartbeat(&self, epoch: &Epoch) -> usize {
         let delivery = {
             let mut registry = self.registry();
@@ -209,80 +209,80 @@ impl Hub {
         self.dispatch(delivery)
     }
 
-    /// Carries events from outboxes to the kernel, for ever. Several may run at once; without any
-    /// nobody is told.
+    /// Writes queued events to connections, forever. Several calls may run concurrently; without any, events stay queued.
     pub async fn run_dispatcher(&self) {
         self.dispatcher.run().await;
     }
 
-    /// Sessions that have proven who they are.
+    /// The number of authenticated sessions.
     pub fn session_count(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    /// What went to and came from sessions.
+    /// The counters of messages, events and latency.
     pub fn metrics(&self) -> &HubMetrics {
         &self.metrics
     }
 
-    /// The session that the outside calls by this id, whoever's it is.
+    /// The session with this public id, of any principal.
     pub fn session(&self, id: &ConnectionId) -> Option<Arc<Session>> {
         self.registry().find(id)
     }
 
-    /// Whether a session is in any room.
+    /// Whether the session is in any room.
     pub fn is_in_rooms(&self, session: &Session) -> bool {
         self.registry().is_in_rooms(session.number())
     }
 
-    /// A session that began after `beginning` is told what came before as well. Its `pid` says
-    /// nothing of how far it came in that.
+    /// Records that a session resumed from `beginning`, a position before the one with which it was registered. Its
+    /// Socket.IO `pid` does not show how far this replay has come.
     pub fn note_replay_start(&self, id: &ConnectionId, beginning: EventId) {
         self.registry().note_replay_start(id, beginning);
     }
 
-    /// Whether a session was told from before its beginning and is not known to have come past it.
+    /// Whether a session resumed from an earlier position and is not known to have replayed past it. If so, it must not
+    /// be recovered by its `pid` at `after`, because events before that might be missing.
     pub fn has_replay_gap(&self, id: &ConnectionId, after: EventId) -> bool {
         self.registry().has_replay_gap(id, after)
     }
 
-    /// Principals with at least one session; tablets that wait to be paired are none yet.
+    /// The number of principals with a session, without tablets that are waiting to be paired.
     pub fn principal_count(&self) -> usize {
         self.registry().principal_count()
     }
 
-    /// Every principal with at least one session.
+    /// Every principal with a session.
     pub fn principals(&self) -> Vec<Subject> {
         self.registry().principals()
     }
 
-    /// How many sessions a principal has.
+    /// The number of sessions of a principal.
     pub fn sessions_of(&self, subject: &Subject) -> usize {
         self.registry().count_of(subject)
     }
 
-    /// The newest durable event that was told.
+    /// The newest durable event that was published.
     pub fn last_event(&self) -> EventId {
         self.registry().last_event
     }
 
-    /// Sets where the history stands at the start.
+    /// Sets the newest event of the stored history, at the daemon's start.
     pub fn set_last_event(&self, last: EventId) {
         self.registry().last_event = last;
     }
 
-    /// Has served who has something to be told. Returns how many were told.
+    /// Queues the idle sessions for the dispatcher. Returns the number of sessions that queued the event.
     fn dispatch(&self, delivery: Delivery) -> usize {
         self.dispatcher.dispatch(delivery.idle);
         delivery.count
     }
 
-    fn forget(&self, registry: &mut Registry, session: &Session) -> bool {
-        let was_there = registry.remove(session.number());
-        if was_there {
+    fn remove(&self, registry: &mut Registry, session: &Session) -> bool {
+        let was_registered = registry.remove(session.number());
+        if was_registered {
             self.sessions.fetch_sub(1, Ordering::Relaxed);
         }
-        was_there
+        was_registered
     }
 
     fn end(&self, order: EndSessions) -> usize {
@@ -301,14 +301,14 @@ impl Hub {
         chosen.len()
     }
 
-    /// Call with the registry locked: else a client that leaves and comes back at once could be
-    /// told the other way round, and stay offline to admins while it is here.
+    /// Call with the registry locked. Otherwise the reports for a client that disconnects and reconnects at once could be
+    /// swapped, and admins would see it offline.
     fn notify_presence(&self, subject: &Subject, sessions: usize) {
         let (Subject::Client(_) | Subject::User(_)) = subject else {
             return;
         };
-        if let Some(tell) = self.on_presence.get() {
-            tell(Presence {
+        if let Some(callback) = self.on_presence.get() {
+            callback(Presence {
                 subject: subject.clone(),
                 sessions,
             });
@@ -363,7 +363,7 @@ impl CommitListener for Hub {
     }
 }
 
-/// Topics as one field of a log line.
+/// Formats topics as one field of a log line.
 struct Topics<'a>(&'a [Topic]);
 
 impl std::fmt::Display for Topics<'_> {

@@ -1,4 +1,4 @@
-//! What waits to be written to one session: bounded, empty while idle, shared bytes only.
+//! The bounded queue of events that wait to be written to one session. It owns no buffer while it is empty.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -8,12 +8,12 @@ use super::{ConnectionWriter, Session};
 use crate::disconnect::DisconnectReason;
 use crate::event::{Event, EventId};
 
-/// Events that may wait for one session (contract 4.6).
+/// Most queued events per session (`docs/protocol.md#back-pressure`).
 const MAX_FRAMES: usize = 256;
-/// Bytes of event data that may wait for one session (contract 4.6).
+/// Most bytes of event data queued per session (`docs/protocol.md#back-pressure`).
 const MAX_BYTES: usize = 256 * 1024;
 
-/// The queue of one session.
+/// The queue of one session, and the writer of its connection.
 #[derive(Debug)]
 pub struct Outbox {
     queue: Mutex<Queue>,
@@ -23,36 +23,35 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<Arc<Event>>,
-    /// The connection's task has told all that comes before these events, so that others may hand
-    /// them on as well.
+    /// The connection's task has written everything that precedes the queued events, so the dispatcher may write them.
     may_dispatch: bool,
     bytes: usize,
-    /// The first durable event that found no place: from there on history must be read.
+    /// The first durable event that did not fit. From it on the session reads the history.
     missed: Option<EventId>,
-    /// States found no place, or are to be told anew: the newest of each is told at once instead.
+    /// A state did not fit, or a snapshot was requested: a snapshot of all states follows instead of single ones.
     snapshot_pending: bool,
     ended: Option<(DisconnectReason, Option<Arc<Event>>)>,
 }
 
-/// What became of an event that was laid into an outbox.
+/// What happened to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EnqueueResult {
-    /// The session has ended, or there was no place.
+    /// Not queued, because the session has ended or the queue is full.
     Refused,
-    /// It waits behind others.
+    /// Queued behind others.
     Queued,
-    /// It is the only one that waits: somebody has to be called.
+    /// Queued as the only one, so the dispatcher has to be notified.
     First,
 }
 
-/// What an outbox had for its session.
+/// What the connection's task gets from an outbox.
 #[derive(Debug)]
 pub enum DequeueResult {
-    /// These events, in order; perhaps none.
+    /// These events, in order; possibly none.
     Events(VecDeque<Arc<Event>>),
-    /// Nothing is left, and durable events from this one on did not fit.
+    /// The queue is empty, and durable events from this one on did not fit.
     Missed(EventId),
-    /// The session is to be closed, with this as its last event.
+    /// The session is to be closed, with this final event.
     Ended(DisconnectReason, Option<Arc<Event>>),
 }
 
@@ -64,15 +63,17 @@ impl Outbox {
         }
     }
 
-    /// The writer of its connection.
+    /// The writer of the session's connection.
     pub fn writer(&self) -> &ConnectionWriter {
         &self.writer
     }
 
-    /// Queues an event. Refused when the session has ended or the queue is full: an ephemeral event
-    /// is dropped then, a durable one is remembered as missed. A state takes the place of an older
-    /// one that still waits; where there is none, or the session reads from history, the newest
-    /// states are owed instead of all that wait. So durable events find the places of states.
+    /// Queues an event. It is refused if the session has ended or the queue is full; then an ephemeral event is lost, and
+    /// the first durable one is recorded as missed.
+    ///
+    /// A state replaces an older one of the same key. If none is queued and the queue is full, or the session is reading
+    /// the history, a snapshot is requested, which replaces all queued states. A durable event that does not fit also
+    /// replaces the queued states with a snapshot.
     pub(super) fn push(&self, event: &Arc<Event>) -> EnqueueResult {
         let mut queue = self.queue();
         if queue.ended.is_some() {
@@ -80,21 +81,21 @@ impl Outbox {
         }
         let size = event.data().len();
         if event.is_conflated()
-            && let Some(place) = queue.events.iter().position(|older| event.replaces(older))
+            && let Some(index) = queue.events.iter().position(|older| event.replaces(older))
         {
-            queue.replace(place, event);
+            queue.replace(index, event);
             return EnqueueResult::Queued;
         }
         let is_behind = queue.missed.is_some();
         if event.is_conflated() {
-            if queue.snapshot_pending || is_behind || queue.has_no_place_for(size) {
+            if queue.snapshot_pending || is_behind || queue.is_full_for(size) {
                 queue.request_snapshot();
                 return EnqueueResult::Refused;
             }
-        } else if event.id().is_some() && !is_behind && queue.has_no_place_for(size) {
+        } else if event.id().is_some() && !is_behind && queue.is_full_for(size) {
             queue.replace_states_by_snapshot();
         }
-        if is_behind || queue.has_no_place_for(size) {
+        if is_behind || queue.is_full_for(size) {
             if let (None, Some(id)) = (queue.missed, event.id()) {
                 queue.missed = Some(id);
             }
@@ -108,41 +109,41 @@ impl Outbox {
         }
     }
 
-    /// Has what waits handed to the kernel through the connection's writer, and its task woken where
-    /// that is not all there is to do. `session` is the one that this outbox is of.
+    /// Writes queued events through the connection's writer, and wakes the connection's task if work remains. `session` is
+    /// the owner of this outbox.
     pub(super) fn deliver(&self, session: &Session) {
         if !self.writer.lock().write_events(session) {
             self.writer.wake();
         }
     }
 
-    /// Takes at most `limit` events, for whoever is at the writer but is not the connection's task:
-    /// none if the task has to tell something before them, or has to end the session.
+    /// Takes at most `limit` events, for a caller that holds the writer's lock and is not the connection's task. `None` if
+    /// the task must write something first or must end the session.
     pub fn take_for_dispatch(&self, limit: usize) -> Option<VecDeque<Arc<Event>>> {
         let mut queue = self.queue();
-        let is_free = queue.may_dispatch && queue.ended.is_none();
-        is_free.then(|| queue.take(limit))
+        let is_allowed = queue.may_dispatch && queue.ended.is_none();
+        is_allowed.then(|| queue.take(limit))
     }
 
-    /// All that comes before what waits here is told, or queued at the writer: from here on others may
-    /// hand on what waits. An outbox begins closed.
+    /// Lets the dispatcher write queued events. Call it when everything that precedes them is written, or buffered in the
+    /// writer. A new outbox does not allow it.
     pub fn allow_dispatch(&self) {
         self.queue().may_dispatch = true;
     }
 
-    /// The connection's task has something to tell before what waits.
+    /// Stops the dispatcher from writing queued events, because the connection's task has to write something first.
     pub fn block_dispatch(&self) {
         self.queue().may_dispatch = false;
     }
 
-    /// Its session leaves: once this has returned nobody hands on what waits.
+    /// Blocks dispatch and waits for a write in progress: after the return nobody but the connection's task writes events.
     pub(super) fn stop_dispatch(&self) {
-        let _wire = self.writer.lock();
+        let _writer = self.writer.lock();
         self.block_dispatch();
     }
 
-    /// Takes at most `limit` events, or says that the session has ended or fell behind. For the
-    /// connection's task, which hands them on before anything else.
+    /// Takes at most `limit` events, or reports that the session has ended or must read the history. For the connection's
+    /// task, which must write these events before any others.
     pub fn drain(&self, limit: usize) -> DequeueResult {
         let mut queue = self.queue();
         if let Some((reason, final_event)) = &queue.ended {
@@ -154,38 +155,38 @@ impl Outbox {
         DequeueResult::Events(queue.take(limit))
     }
 
-    /// Whether events wait, or states or history are to be told instead of some.
+    /// Whether events are queued, or a snapshot or the history must be sent.
     pub fn has_more(&self) -> bool {
         let queue = self.queue();
         !queue.events.is_empty() || queue.missed.is_some() || queue.snapshot_pending
     }
 
-    /// Begins with what history has to tell, from this event on. Call before it is registered.
+    /// Makes the session read the history from this event on. Call before it is registered.
     pub fn start_from_history(&self, first: EventId) {
         self.queue().missed = Some(first);
     }
 
-    /// Takes live events again. Call between two commits and only once the history was read to
-    /// its end, so that there is no gap between the two.
+    /// Accepts live events again. Call between two commits and only after the history was read to its end, so that no
+    /// event is lost in between.
     pub fn catch_up(&self) {
         self.queue().missed = None;
     }
 
-    /// Has the session told the newest states of all that it may see, once all that waits before is
-    /// told and it does not read from history.
+    /// Requests a snapshot of all states that the session may see. It is sent when the queue is empty and the history was
+    /// read to its end.
     pub fn request_snapshot(&self) {
         self.queue().request_snapshot();
         self.writer.wake();
     }
 
-    /// Has the session look again whether it can be told the states that it is owed, if it is.
+    /// Wakes the connection's task if a snapshot is pending.
     pub fn retry_snapshot(&self) {
         if self.queue().snapshot_pending {
             self.writer.wake();
         }
     }
 
-    /// Whether the newest states are to be told now.
+    /// Whether a pending snapshot is to be sent now.
     pub fn is_snapshot_due(&self) -> bool {
         let queue = self.queue();
         queue.snapshot_pending
@@ -194,26 +195,26 @@ impl Outbox {
             && queue.ended.is_none()
     }
 
-    /// Queues the newest states, if there are any to tell, in the place of those that were owed. Call
-    /// while no state can be published, and right after [`Outbox::is_snapshot_due`].
-    pub fn queue_snapshot(&self, newest: Option<Arc<Event>>) {
+    /// Queues the pending snapshot; `None` if there are no states. Call it right after [`Outbox::is_snapshot_due`], while
+    /// no state can be published.
+    pub fn queue_snapshot(&self, snapshot: Option<Arc<Event>>) {
         let mut queue = self.queue();
         queue.snapshot_pending = false;
         if queue.ended.is_none()
-            && let Some(event) = newest
+            && let Some(event) = snapshot
         {
             queue.bytes += event.data().len();
             queue.events.push_back(event);
         }
     }
 
-    /// Whether the session is to be closed: nothing else may be handed to the kernel for it.
+    /// Whether the session is to be closed. Nothing but the close may be written for it.
     pub fn has_ended(&self) -> bool {
         self.queue().ended.is_some()
     }
 
-    /// Empties the queue for good; false if that was done before. Call with the writer entered,
-    /// and [`EventWriter::discard_pending`](super::EventWriter::discard_pending) there if it was true.
+    /// Empties the queue for good. False if the session had ended before. Call with the writer locked, and if it returns
+    /// true, call [`EventWriter::discard_pending`](super::EventWriter::discard_pending) under the same lock.
     pub(super) fn end(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) -> bool {
         let mut queue = self.queue();
         if queue.ended.is_some() {
@@ -233,7 +234,7 @@ impl Outbox {
 impl Queue {
     fn take(&mut self, limit: usize) -> VecDeque<Arc<Event>> {
         if self.events.len() <= limit {
-            // As it is: an idle session keeps no buffer.
+            // Gives the buffer away too: an idle session keeps none.
             self.bytes = 0;
             return mem::take(&mut self.events);
         }
@@ -242,22 +243,22 @@ impl Queue {
         taken
     }
 
-    /// One event may always wait, however large.
-    fn has_no_place_for(&self, size: usize) -> bool {
+    /// One event of any size always fits into an empty queue.
+    fn is_full_for(&self, size: usize) -> bool {
         let is_full = self.events.len() >= MAX_FRAMES || self.bytes + size > MAX_BYTES;
         is_full && !self.events.is_empty()
     }
 
-    /// Has a state wait instead of an older one: in its place, or at the end where an event that is no
-    /// state came in between, since what the newer one says may be so only after that.
-    fn replace(&mut self, place: usize, newer: &Arc<Event>) {
+    /// Replaces a queued state by a newer one: in its place, or at the end if another kind of event was queued after it,
+    /// because the newer state may depend on that event.
+    fn replace(&mut self, index: usize, newer: &Arc<Event>) {
         let is_state = |event: &Arc<Event>| event.is_conflated();
-        let older = if self.events.range(place..).all(is_state) {
-            let waiting = self.events.get_mut(place);
-            waiting.map(|older| std::mem::replace(older, newer.clone()))
+        let older = if self.events.range(index..).all(is_state) {
+            let queued = self.events.get_mut(index);
+            queued.map(|older| std::mem::replace(older, newer.clone()))
         } else {
             self.events.push_back(newer.clone());
-            self.events.remove(place)
+            self.events.remove(index)
         };
         let freed = older.map_or(0, |older| older.data().len());
         self.bytes = self.bytes + newer.data().len() - freed;
@@ -266,14 +267,14 @@ impl Queue {
         }
     }
 
-    /// The newest states will be told instead of those that wait.
+    /// Removes the queued states; a snapshot follows instead.
     fn request_snapshot(&mut self) {
         self.snapshot_pending = true;
         self.events.retain(|event| !event.is_conflated());
         self.bytes = self.events.iter().map(|event| event.data().len()).sum();
     }
 
-    /// The same, if there are any that wait.
+    /// Requests a snapshot if states are queued, to make room.
     fn replace_states_by_snapshot(&mut self) {
         if self.events.iter().any(|event| event.is_conflated()) {
             self.request_snapshot();

@@ -1,7 +1,7 @@
-//! The indexes of the hub: sessions by principal, by topic and by the id that the outside knows.
+//! The hub's indexes: sessions by number, by principal, by topic and by public id.
 //!
-//! They hold only who is connected, so that an event costs what is told, not how many clients
-//! there are.
+//! They contain connected sessions only, so that a publication costs as much as its deliveries and does not depend on
+//! the number of clients.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,70 +14,70 @@ use crate::disconnect::SessionFilter;
 use crate::event::{Event, EventId, EventType, Topic};
 use crate::ids::{AreaId, ConnectionId};
 
-/// Rewound sessions that are remembered.
+/// How many entries of [`Registry::note_replay_start`] are kept.
 const MAX_REPLAY_STARTS: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     sessions: SessionSet,
-    by_subject: HashMap<Subject, Listener>,
-    /// How many of those are tablets that wait to be paired, and so nobody yet.
+    by_subject: HashMap<Subject, Subscriber>,
+    /// How many of the principals are tablets that are waiting to be paired.
     pairing_count: usize,
     by_topic: HashMap<Topic, SessionSet>,
-    /// The rooms of each session that is in any.
+    /// The rooms of each session that is in one.
     rooms: HashMap<SessionNumber, HashSet<Topic>>,
     by_id: HashMap<ConnectionId, Arc<Session>>,
-    /// Sessions that were told from before their beginning, and where that is; the latest ones.
+    /// Sessions that resumed from a position before their registration, and that position; the latest ones.
     replay_starts: VecDeque<(ConnectionId, EventId)>,
-    /// Counts publications, for [`Session::enqueue`].
+    /// Number of the current publication, by which [`Session::enqueue`] recognises a repeated delivery.
     publication: u64,
     /// The newest durable event that was published.
     pub(super) last_event: EventId,
 }
 
-/// A connected principal: its sessions, and the topics that all of them listen on.
+/// A connected principal: its sessions, and the topics to which all of them are subscribed.
 #[derive(Debug, Default)]
-struct Listener {
+struct Subscriber {
     sessions: SessionSet,
     topics: HashSet<Topic>,
 }
 
-/// Who took an event.
+/// The sessions that queued an event.
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
-    /// How many sessions.
+    /// How many there are.
     pub(super) count: usize,
-    /// Those of them that had nothing else to be told, so that nobody is about to serve them.
+    /// Those whose outbox was empty before, so the dispatcher has to write to them.
     pub(super) idle: Vec<Arc<Session>>,
 }
 
 impl Delivery {
     fn enqueue(&mut self, session: &Arc<Session>, event: &Arc<Event>, publication: u64) {
-        let pushed = session.enqueue(event, publication);
-        self.count += usize::from(pushed != EnqueueResult::Refused);
-        if pushed == EnqueueResult::First {
+        let result = session.enqueue(event, publication);
+        self.count += usize::from(result != EnqueueResult::Refused);
+        if result == EnqueueResult::First {
             self.idle.push(session.clone());
         }
     }
 }
 
 impl Registry {
-    /// Adds a session; its principal listens on the topics given, beside those it has.
+    /// Adds a session. Subscribes its principal to the given topics, in addition to its present ones.
     pub(super) fn insert<'a>(
         &mut self,
         session: Arc<Session>,
         topics: impl Iterator<Item = &'a Topic>,
     ) {
-        let listener = self
+        let subscriber = self
             .by_subject
             .entry(session.subject().clone())
             .or_default();
-        if listener.sessions.is_empty() {
+        if subscriber.sessions.is_empty() {
             self.pairing_count += usize::from(is_pairing(session.subject()));
         }
-        listener.sessions.insert(session.clone());
+        subscriber.sessions.insert(session.clone());
         for topic in topics {
-            listener.topics.insert(topic.clone());
+            subscriber.topics.insert(topic.clone());
             self.by_topic
                 .entry(topic.clone())
                 .or_default()
@@ -93,30 +93,30 @@ impl Registry {
         self.sessions.insert(session);
     }
 
-    /// Removes a session by its own number; false when it is not there.
+    /// Removes a session by its number. False if it is not registered.
     pub(super) fn remove(&mut self, number: SessionNumber) -> bool {
         let Some(session) = self.sessions.remove(number) else {
             return false;
         };
         for room in self.rooms.remove(&number).unwrap_or_default() {
-            drop_from(&mut self.by_topic, &room, number);
+            unsubscribe(&mut self.by_topic, &room, number);
         }
         if let Some(topic) = session.subject().namespace_topic(session.namespace()) {
-            drop_from(&mut self.by_topic, &topic, number);
+            unsubscribe(&mut self.by_topic, &topic, number);
         }
-        // A newer session may have taken over the id.
+        // A newer session may have the same id.
         if self
             .find(session.id())
-            .is_some_and(|of| of.number() == number)
+            .is_some_and(|session| session.number() == number)
         {
             self.by_id.remove(session.id());
         }
-        if let Some(listener) = self.by_subject.get_mut(session.subject()) {
-            listener.sessions.remove(number);
-            for topic in &listener.topics {
-                drop_from(&mut self.by_topic, topic, number);
+        if let Some(subscriber) = self.by_subject.get_mut(session.subject()) {
+            subscriber.sessions.remove(number);
+            for topic in &subscriber.topics {
+                unsubscribe(&mut self.by_topic, topic, number);
             }
-            if listener.sessions.is_empty() {
+            if subscriber.sessions.is_empty() {
                 self.by_subject.remove(session.subject());
                 self.pairing_count -= usize::from(is_pairing(session.subject()));
             }
@@ -124,28 +124,28 @@ impl Registry {
         true
     }
 
-    /// The session of this id.
+    /// The session with this public id.
     pub(super) fn find(&self, id: &ConnectionId) -> Option<Arc<Session>> {
         self.by_id.get(id).cloned()
     }
 
-    /// Every session of the principal listens on the topic from now on.
+    /// Subscribes all sessions of the principal to the topic.
     pub(super) fn join(&mut self, subject: &Subject, topic: &Topic) {
-        if let Some(listener) = self.by_subject.get_mut(subject) {
-            listener.topics.insert(topic.clone());
-            let hearers = self.by_topic.entry(topic.clone()).or_default();
-            for session in listener.sessions.values() {
-                hearers.insert(session.clone());
+        if let Some(subscriber) = self.by_subject.get_mut(subject) {
+            subscriber.topics.insert(topic.clone());
+            let subscribers = self.by_topic.entry(topic.clone()).or_default();
+            for session in subscriber.sessions.values() {
+                subscribers.insert(session.clone());
             }
         }
     }
 
-    /// No session of the principal listens on the topic any more.
+    /// Ends the subscription of all sessions of the principal to the topic.
     pub(super) fn leave(&mut self, subject: &Subject, topic: &Topic) {
-        if let Some(listener) = self.by_subject.get_mut(subject) {
-            listener.topics.remove(topic);
-            for session in listener.sessions.values() {
-                drop_from(&mut self.by_topic, topic, session.number());
+        if let Some(subscriber) = self.by_subject.get_mut(subject) {
+            subscriber.topics.remove(topic);
+            for session in subscriber.sessions.values() {
+                unsubscribe(&mut self.by_topic, topic, session.number());
             }
         }
     }
@@ -169,7 +169,7 @@ impl Registry {
             .any(|(rewound, beginning)| rewound == id && after <= *beginning)
     }
 
-    /// One session is in the room from now on.
+    /// Adds a session to a room.
     pub(super) fn add_to_room(&mut self, session: &Arc<Session>, room: &Topic) {
         let number = session.number();
         self.rooms.entry(number).or_default().insert(room.clone());
@@ -179,64 +179,64 @@ impl Registry {
             .insert(session.clone());
     }
 
-    /// The session of that id is in the room from now on.
+    /// Adds the session with this id to the room.
     pub(super) fn enter(&mut self, id: &ConnectionId, room: &Topic) {
         if let Some(session) = self.find(id) {
             self.add_to_room(&session, room);
         }
     }
 
-    /// The session of that id is no longer in the room.
+    /// Removes the session with this id from the room.
     pub(super) fn exit(&mut self, id: &ConnectionId, room: &Topic) {
         if let Some(session) = self.find(id) {
-            self.forget_room(session.number(), room);
+            self.remove_from_room(session.number(), room);
         }
     }
 
-    /// No session of the principal is in the room any more.
+    /// Removes all sessions of the principal from the room.
     pub(super) fn expel(&mut self, subject: &Subject, room: &Topic) {
         for session in self.sessions_of(subject) {
-            self.forget_room(session.number(), room);
+            self.remove_from_room(session.number(), room);
         }
     }
 
-    fn forget_room(&mut self, number: SessionNumber, room: &Topic) {
+    fn remove_from_room(&mut self, number: SessionNumber, room: &Topic) {
         if let Some(rooms) = self.rooms.get_mut(&number) {
             rooms.remove(room);
-            drop_from(&mut self.by_topic, room, number);
+            unsubscribe(&mut self.by_topic, room, number);
         }
     }
 
     fn sessions_of(&self, subject: &Subject) -> Vec<Arc<Session>> {
         self.by_subject
             .get(subject)
-            .map(|listener| listener.sessions.values().cloned().collect())
+            .map(|subscriber| subscriber.sessions.values().cloned().collect())
             .unwrap_or_default()
     }
 
-    /// Offers the event to the sessions of each of its topics.
+    /// Queues the event for the subscribers of each of its topics.
     pub(super) fn deliver(&mut self, event: &Arc<Event>) -> Delivery {
         self.publication += 1;
-        let mut told = Delivery::default();
+        let mut delivery = Delivery::default();
         for sessions in event.topics().iter().filter_map(|of| self.by_topic.get(of)) {
             for session in sessions.values() {
-                told.enqueue(session, event, self.publication);
+                delivery.enqueue(session, event, self.publication);
             }
         }
-        told
+        delivery
     }
 
-    /// Offers the event to these sessions.
+    /// Queues the event for these sessions.
     pub(super) fn deliver_to(&mut self, sessions: &[Arc<Session>], event: &Arc<Event>) -> Delivery {
         self.publication += 1;
-        let mut told = Delivery::default();
+        let mut delivery = Delivery::default();
         for session in sessions {
-            told.enqueue(session, event, self.publication);
+            delivery.enqueue(session, event, self.publication);
         }
-        told
+        delivery
     }
 
-    /// Who listens on a topic.
+    /// The sessions that are subscribed to a topic.
     pub(super) fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = &Arc<Session>> {
         self.by_topic
             .get(topic)
@@ -244,10 +244,10 @@ impl Registry {
             .flat_map(SessionSet::values)
     }
 
-    /// The areas on whose topics a principal listens.
+    /// The areas to whose topics a principal is subscribed.
     pub(super) fn areas_of(&self, subject: &Subject) -> Vec<AreaId> {
-        let listener = self.by_subject.get(subject).into_iter();
-        let topics = listener.flat_map(|listener| &listener.topics);
+        let subscriber = self.by_subject.get(subject).into_iter();
+        let topics = subscriber.flat_map(|subscriber| &subscriber.topics);
         let area = |topic: &Topic| match topic {
             Topic::Area(id) => Some(id.clone()),
             _ => None,
@@ -255,9 +255,9 @@ impl Registry {
         topics.filter_map(area).collect()
     }
 
-    /// How many sessions an event of this type on these topics would be offered to.
+    /// How many sessions an event of this type on these topics would reach.
     pub(super) fn recipient_count(&mut self, event_type: &EventType, topics: &[Topic]) -> usize {
-        // Counted as a publication is delivered, so that several matching topics count once.
+        // Counts like a publication, so that a session with several matching topics counts once.
         self.publication += 1;
         let publication = self.publication;
         topics
@@ -268,37 +268,37 @@ impl Registry {
             .count()
     }
 
-    /// How many sessions listen on a topic.
+    /// How many sessions are subscribed to a topic.
     pub(super) fn subscriber_count(&self, topic: &Topic) -> usize {
         self.by_topic.get(topic).map_or(0, SessionSet::len)
     }
 
-    /// Sessions that listen on the topic, or all, by their number.
+    /// Sessions that are subscribed to the topic, or all, in the order of their numbers.
     pub(super) fn page(
         &self,
         topic: Option<&Topic>,
         after: Option<SessionNumber>,
         limit: usize,
     ) -> Vec<Arc<Session>> {
-        let listening = match topic {
+        let matching = match topic {
             Some(topic) => self.by_topic.get(topic),
             None => Some(&self.sessions),
         };
-        let sessions = listening.into_iter().flat_map(|of| of.after(after));
+        let sessions = matching.into_iter().flat_map(|set| set.after(after));
         sessions.take(limit).cloned().collect()
     }
 
-    /// Offers the event to every session there is.
+    /// Queues the event for all sessions.
     pub(super) fn deliver_everywhere(&mut self, event: &Arc<Event>) -> Delivery {
         self.publication += 1;
-        let mut told = Delivery::default();
+        let mut delivery = Delivery::default();
         for session in self.sessions.values() {
-            told.enqueue(session, event, self.publication);
+            delivery.enqueue(session, event, self.publication);
         }
-        told
+        delivery
     }
 
-    /// The sessions of an order to end or change some.
+    /// The sessions that a filter selects.
     pub(super) fn select(&self, filter: &SessionFilter) -> Vec<Arc<Session>> {
         match filter {
             SessionFilter::Subject(subject) => self.sessions_of(subject),
@@ -310,10 +310,10 @@ impl Registry {
         }
     }
 
-    /// The sessions of a client's oldest connections above its limit.
+    /// The sessions of a client's oldest connections above its limit. Other principals have no limit.
     pub(super) fn over_limit(&self, subject: &Subject, limit: usize) -> Vec<Arc<Session>> {
         let sessions = match (subject, self.by_subject.get(subject)) {
-            (Subject::Client(_), Some(listener)) => &listener.sessions,
+            (Subject::Client(_), Some(subscriber)) => &subscriber.sessions,
             _ => return Vec::new(),
         };
         let mut connections: Vec<Vec<Arc<Session>>> = Vec::new();
@@ -334,14 +334,14 @@ impl Registry {
     pub(super) fn count_of(&self, subject: &Subject) -> usize {
         self.by_subject
             .get(subject)
-            .map_or(0, |listener| listener.sessions.len())
+            .map_or(0, |subscriber| subscriber.sessions.len())
     }
 
     pub(super) fn principals(&self) -> Vec<Subject> {
         self.by_subject.keys().cloned().collect()
     }
 
-    /// Principals but waiting tablets.
+    /// The number of principals, without tablets that are waiting to be paired.
     pub(super) fn principal_count(&self) -> usize {
         self.by_subject.len() - self.pairing_count
     }
@@ -351,7 +351,7 @@ fn is_pairing(subject: &Subject) -> bool {
     matches!(subject, Subject::Pairing(_))
 }
 
-fn drop_from(by_topic: &mut HashMap<Topic, SessionSet>, topic: &Topic, number: SessionNumber) {
+fn unsubscribe(by_topic: &mut HashMap<Topic, SessionSet>, topic: &Topic, number: SessionNumber) {
     if let Some(sessions) = by_topic.get_mut(topic) {
         sessions.remove(number);
         if sessions.is_empty() {

@@ -1,4 +1,4 @@
-//! An open session as the hub knows it: who it is and the outbox in which its events wait.
+//! One session: the principal, its outbox, its inbox and its counters.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,20 +15,20 @@ use crate::event::{Event, EventType, Namespace, Topic};
 use crate::ids::ConnectionId;
 use crate::store::{ClientTenancy, RoomMembership};
 
-/// Where a peer comes from.
+/// The IP address of a peer.
 pub type Address = IpAddr;
 
-/// The registry's key: internal, rising, never used again.
+/// The key of a session in the registry. Numbers rise and are never reused; they are not public ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionNumber(u64);
 
 impl SessionNumber {
-    /// As it stands in a cursor.
+    /// The number, for a pagination cursor.
     pub fn get(self) -> u64 {
         self.0
     }
 
-    /// From a cursor; perhaps nobody's.
+    /// Restores a number from a pagination cursor. No session need have it.
     pub fn from_cursor(number: u64) -> Self {
         Self(number)
     }
@@ -39,19 +39,19 @@ impl SessionNumber {
     }
 }
 
-/// How a session speaks (contract section 1).
+/// The wire format of a session (`docs/protocol.md#dialects`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Socket.IO (contract 4.1).
+    /// Socket.IO.
     SocketIo,
-    /// JSON WebSocket (contract 4.2).
+    /// JSON WebSocket.
     Json,
-    /// Server-sent events (contract 4.3).
+    /// Server-sent events.
     Sse,
 }
 
 impl Dialect {
-    /// Its name in logs and lists.
+    /// The name in logs and lists.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SocketIo => "socket.io",
@@ -61,15 +61,16 @@ impl Dialect {
     }
 }
 
-/// One open connection of a principal in one namespace.
+/// An open session: one principal on one connection in one namespace.
 #[derive(Debug)]
 pub struct Session {
     number: SessionNumber,
     id: ConnectionId,
     subject: Subject,
-    /// Changes when the token is refreshed under an open session, or its client is moved.
+    /// Changes when the token is refreshed, or the client's organisation or tenant changes.
     principal: Mutex<Principal>,
-    /// The principal's `expires_at` in Unix milliseconds, for the loop that asks at every turn.
+    /// The principal's `expires_at` in milliseconds since the Unix epoch. The connection's task reads it in every iteration,
+    /// so it must not need a lock.
     expires_at: AtomicI64,
     namespace: Namespace,
     dialect: Dialect,
@@ -77,12 +78,12 @@ pub struct Session {
     outbox: Outbox,
     inbox: Inbox,
     metrics: SessionMetrics,
-    /// The last publication that reached it, so that several matching topics give one delivery.
+    /// The last publication that reached the session, so that an event with several matching topics is delivered once.
     delivered: AtomicU64,
 }
 
 impl Session {
-    /// A session that waits to be registered. `writer` is its connection's.
+    /// Creates a session that is not yet registered. `writer` is the one of its connection.
     pub fn new(
         id: ConnectionId,
         principal: Principal,
@@ -107,22 +108,22 @@ impl Session {
         }
     }
 
-    /// The registry's key.
+    /// The key in the registry.
     pub fn number(&self) -> SessionNumber {
         self.number
     }
 
-    /// What the outside calls it: `connectionId`.
+    /// The public id, `connectionId`.
     pub fn id(&self) -> &ConnectionId {
         &self.id
     }
 
-    /// Whose session it is.
+    /// The principal's identity, which never changes.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Who, with the token that stands now.
+    /// The principal with its current token.
     pub fn principal(&self) -> Principal {
         self.principal
             .lock()
@@ -151,17 +152,17 @@ impl Session {
         self.address
     }
 
-    /// Whether both are of one connection: each of its namespaces is a session (contract 4.1).
+    /// Whether both sessions use the same connection, each in its own namespace (`docs/protocol.md#socketio`).
     pub fn shares_connection(&self, other: &Self) -> bool {
         std::ptr::addr_eq(self.outbox.writer(), other.outbox.writer())
     }
 
-    /// Whether the other may take its place: the same principal's, in the same namespace.
+    /// Whether one may replace the other: same principal, same namespace.
     pub(super) fn is_duplicate_of(&self, other: &Self) -> bool {
         self.subject == other.subject && self.namespace == other.namespace
     }
 
-    /// This session's membership of a room in its namespace.
+    /// The session's membership in a room of its namespace.
     pub fn in_room(&self, room: Topic) -> RoomMembership {
         RoomMembership {
             subject: self.subject.clone(),
@@ -170,37 +171,37 @@ impl Session {
         }
     }
 
-    /// What waits to be written to it.
+    /// The queue of events to write.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
-    /// What went to it and came from it.
+    /// The session's counters.
     pub fn metrics(&self) -> &SessionMetrics {
         &self.metrics
     }
 
-    /// Has the connection's task act on a message that came by another way.
+    /// Queues a message that was posted over HTTP, and wakes the connection's task to process it.
     ///
     /// # Errors
-    /// When too many wait already, or the session has ended.
+    /// [`PostError`] if the inbox is full or the session has ended.
     pub fn post(&self, post: PostedMessage) -> Result<(), PostError> {
         self.inbox.push(post)?;
         self.outbox.writer().wake();
         Ok(())
     }
 
-    /// The next message that was posted; for the connection's task.
+    /// The next posted message, for the connection's task.
     pub fn take_post(&self) -> Option<PostedMessage> {
         self.inbox.take()
     }
 
-    /// Lets go whoever waits for an answer of this session.
+    /// Closes the inbox, which releases the callers that wait for a response.
     pub(super) fn close_inbox(&self) {
         self.inbox.close();
     }
 
-    /// Goes on with a refreshed token.
+    /// Continues the session with a refreshed token.
     pub fn set_principal(&self, principal: Principal) {
         self.expires_at
             .store(expiry_of(&principal), Ordering::Relaxed);
@@ -211,7 +212,7 @@ impl Session {
         self.outbox.writer().wake();
     }
 
-    /// Says from now on that its client belongs there.
+    /// Sets the organisation and tenant of the session's client.
     pub(super) fn set_tenancy(&self, moved: &ClientTenancy) {
         let mut principal = self
             .principal
@@ -221,14 +222,14 @@ impl Session {
         principal.tenant_id.clone_from(&moved.tenant);
     }
 
-    /// Empties the outbox and has the connection's task close the session. Once this has returned,
-    /// nothing is handed to the kernel for it but what the end itself says.
+    /// Ends the session: empties the outbox and wakes the connection's task to close. Once this returns, nothing but the
+    /// final event and the close is written for it.
     pub fn end(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) {
         self.end_with(&[], reason, final_event);
     }
 
-    /// The same for this session and those of `others` that share its connection, in one moment:
-    /// its task sees all of them end or none.
+    /// Like [`Session::end`], and also ends those of `others` that share its connection. The connection's task sees all of
+    /// them end or none.
     pub(super) fn end_with(
         &self,
         others: &[Arc<Self>],
@@ -242,7 +243,7 @@ impl Session {
             for other in others.iter().filter(|other| self.shares_connection(other)) {
                 is_new |= other.outbox.end(reason, final_event.clone());
             }
-            // Said again, it would take back the last words that the task has laid out meanwhile.
+            // A repeated call must not discard the final event that the task may have queued by now.
             if is_new {
                 writer.discard_pending();
             }
@@ -250,8 +251,7 @@ impl Session {
         writer.wake();
     }
 
-    /// Queues an event unless this publication has reached the session already or its namespace
-    /// does not hear the type.
+    /// Queues an event, unless this publication has reached the session already or its namespace does not receive the type.
     pub(super) fn enqueue(&self, event: &Arc<Event>, publication: u64) -> EnqueueResult {
         match self.accepts(event.event_type(), publication) {
             true => self.outbox.push(event),
@@ -259,7 +259,7 @@ impl Session {
         }
     }
 
-    /// Whether its namespace hears the type, and this publication has not reached it before.
+    /// Whether the namespace receives the type and this publication has not reached the session before. Marks it as reached.
     pub(super) fn accepts(&self, event_type: &EventType, publication: u64) -> bool {
         self.delivered.swap(publication, Ordering::Relaxed) != publication
             && event_type.is_delivered_in(self.namespace)

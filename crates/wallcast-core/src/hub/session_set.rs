@@ -1,5 +1,5 @@
-//! Sessions by their number. Most sets of them hold one: a tablet's own, and those of its own topic. So
-//! one costs no allocation; a tree's smallest node would take 192 bytes, twice for each tablet.
+//! A set of sessions, ordered by number. Most sets have one element: the sessions of one tablet, or of its own topic. A
+//! single element needs no allocation, while the smallest B-tree node would take 192 bytes, twice per tablet.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -32,7 +32,7 @@ impl SessionSet {
         self.len() == 0
     }
 
-    /// Adds it, in the place of one with the same number.
+    /// Adds a session, replacing one with the same number.
     pub(super) fn insert(&mut self, session: Arc<Session>) {
         match self {
             Self::Many(many) if many.is_empty() => *self = Self::One(session),
@@ -40,13 +40,13 @@ impl SessionSet {
                 many.insert(session.number(), session);
             }
             Self::One(one) => {
-                let both = [one.clone(), session].map(|of| (of.number(), of));
+                let both = [one.clone(), session].map(|session| (session.number(), session));
                 *self = Self::Many(BTreeMap::from(both));
             }
         }
     }
 
-    /// Takes one out, if it is there. What has been many stays a tree until it is empty.
+    /// Removes a session, if it is in the set. `Many` stays a tree until it is empty.
     pub(super) fn remove(&mut self, number: SessionNumber) -> Option<Arc<Session>> {
         match self {
             Self::Many(many) => many.remove(&number),
@@ -62,7 +62,7 @@ impl SessionSet {
         self.after(None)
     }
 
-    /// Those with a higher number, or all.
+    /// The sessions with a higher number; all if `number` is `None`.
     pub(super) fn after(
         &self,
         number: Option<SessionNumber>,

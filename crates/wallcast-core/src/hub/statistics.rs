@@ -1,5 +1,4 @@
-//! Who is connected, counted and listed. Costs what is told: the indexes of the registry, never a
-//! look at every session.
+//! Counts and lists of sessions. They use the registry's indexes and never iterate over all sessions to find some.
 
 use std::sync::Arc;
 
@@ -7,23 +6,23 @@ use super::latency::Percentiles;
 use super::{Hub, Session, SessionNumber};
 use crate::event::{EventType, Namespace, Topic};
 
-/// Seed 3's connection statistics.
+/// The numbers of sessions by namespace, and the delivery latency.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionStats {
-    /// SessionSet, those of `/` included.
+    /// Authenticated sessions in all namespaces.
     pub total: usize,
-    /// Sessions on `/ws/lockers`.
+    /// Sessions in `/ws/lockers`.
     pub lockers: usize,
-    /// Sessions on `/ws/help`.
+    /// Sessions in `/ws/help`.
     pub help: usize,
-    /// Sessions on `/ws/events`.
+    /// Sessions in `/ws/events`.
     pub events: usize,
-    /// From commit to kernel.
+    /// Latency of the recent deliveries.
     pub latency: Percentiles,
 }
 
 impl Hub {
-    /// Seed 3's `getConnectionStats`.
+    /// The current numbers of sessions and the delivery latency (`docs/protocol.md#statistics`).
     pub fn connection_stats(&self) -> ConnectionStats {
         let within = |namespace| self.subscriber_count(&Topic::Namespace(namespace));
         ConnectionStats {
@@ -35,18 +34,18 @@ impl Hub {
         }
     }
 
-    /// Sessions that listen on a topic.
+    /// The number of sessions that are subscribed to a topic.
     pub fn subscriber_count(&self, topic: &Topic) -> usize {
         self.registry().subscriber_count(topic)
     }
 
-    /// Sessions that would be told an event of this type on these topics. Costs what telling it does.
+    /// The number of sessions that an event of this type on these topics would reach. Costs as much as publishing it.
     pub fn recipient_count(&self, event_type: &EventType, topics: &[Topic]) -> usize {
         self.registry().recipient_count(event_type, topics)
     }
 
-    /// Sessions in the order in which they came, at most `limit`, those after `after`; those that
-    /// listen on the topic, or all.
+    /// At most `limit` sessions in the order of their registration, starting behind the session number `after`: those that
+    /// are subscribed to `topic`, or all.
     pub fn page(
         &self,
         topic: Option<&Topic>,

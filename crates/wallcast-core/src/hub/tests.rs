@@ -1,4 +1,4 @@
-//! The hub by itself: who is told, in which order, and what happens at the bounds.
+//! Subscriptions, the order of effects, presence and takeover.
 
 mod bounds;
 mod dispatcher;
@@ -38,8 +38,8 @@ fn session_in(namespace: Namespace, principal: Principal) -> Arc<Session> {
     ))
 }
 
-/// A registered session of `subject` that listens on these topics.
-fn enter(hub: &Hub, subject: Subject, topics: &[Topic]) -> Arc<Session> {
+/// Registers a session of `subject` that is subscribed to these topics.
+fn connect(hub: &Hub, subject: Subject, topics: &[Topic]) -> Arc<Session> {
     let session = session_in(Namespace::Main, principal(subject, "jti"));
     register(hub, &session, topics, usize::MAX);
     session
@@ -69,7 +69,7 @@ fn ephemeral(event_type: EventType, topics: Vec<Topic>) -> Event {
     Event::ephemeral(new, Timestamp::from_unix_ms(0))
 }
 
-/// The ids of the durable events that wait for a session.
+/// Takes all queued events of a session. Returns the ids of the durable ones.
 fn received(session: &Session) -> Vec<i64> {
     match session.outbox().drain(usize::MAX) {
         DequeueResult::Events(events) => events
@@ -89,10 +89,10 @@ fn reason(session: &Session) -> Option<DisconnectReason> {
 }
 
 #[test]
-fn an_event_reaches_who_listens_on_one_of_its_topics_and_nobody_else() {
+fn publish_reaches_subscribers_of_its_topics_only() {
     let hub = Hub::new();
-    let a = enter(&hub, client("a"), &[area("kitchen")]);
-    let b = enter(&hub, client("b"), &[area("bath")]);
+    let a = connect(&hub, client("a"), &[area("kitchen")]);
+    let b = connect(&hub, client("b"), &[area("bath")]);
     assert_eq!(hub.publish(event(1, &[area("kitchen")])), 1);
     assert_eq!(hub.publish(event(2, &[area("kitchen"), area("bath")])), 2);
     assert_eq!(hub.publish(event(3, &[area("cellar")])), 0);
@@ -101,17 +101,17 @@ fn an_event_reaches_who_listens_on_one_of_its_topics_and_nobody_else() {
 }
 
 #[test]
-fn several_matching_topics_give_one_delivery() {
+fn publish_on_several_matching_topics_delivers_once() {
     let hub = Hub::new();
     let topics = [Topic::All, Topic::Admins, area("kitchen")];
-    let session = enter(&hub, client("a"), &topics);
+    let session = connect(&hub, client("a"), &topics);
     assert_eq!(hub.publish(event(1, &topics)), 1);
     assert_eq!(hub.publish(event(2, &[Topic::All, Topic::All])), 1);
     assert_eq!(received(&session), [1, 2]);
 }
 
 #[test]
-fn spans_that_are_over_are_not_listened_on() {
+fn register_with_closed_span_does_not_subscribe() {
     let hub = Hub::new();
     let session = session_in(Namespace::Main, principal(client("a"), "jti"));
     let over = Span {
@@ -124,10 +124,10 @@ fn spans_that_are_over_are_not_listened_on() {
 }
 
 #[test]
-fn a_changes_own_events_reach_old_and_new_members() {
+fn commit_events_reach_old_and_new_members() {
     let hub = Hub::new();
-    let old = enter(&hub, client("old"), &[area("kitchen")]);
-    let new = enter(&hub, client("new"), &[]);
+    let old = connect(&hub, client("old"), &[area("kitchen")]);
+    let new = connect(&hub, client("new"), &[]);
     hub.committed(Effects {
         joined: vec![(client("new"), area("kitchen"))],
         events: vec![event(1, &[area("kitchen")])],
@@ -140,10 +140,10 @@ fn a_changes_own_events_reach_old_and_new_members() {
 }
 
 #[test]
-fn joins_and_leaves_concern_every_session_of_the_principal_and_no_other() {
+fn join_and_leave_apply_to_all_sessions_of_principal() {
     let hub = Hub::new();
-    let both = [(); 2].map(|()| enter(&hub, client("a"), &[]));
-    let other = enter(&hub, client("b"), &[]);
+    let both = [(); 2].map(|()| connect(&hub, client("a"), &[]));
+    let other = connect(&hub, client("b"), &[]);
     hub.committed(Effects {
         joined: vec![
             (client("a"), area("kitchen")),
@@ -162,10 +162,10 @@ fn joins_and_leaves_concern_every_session_of_the_principal_and_no_other() {
 }
 
 #[test]
-fn a_late_unregister_of_an_old_session_leaves_the_new_one() {
+fn late_unregister_of_old_session_keeps_new_one() {
     let hub = Hub::new();
-    let old = enter(&hub, client("a"), &[area("kitchen")]);
-    let new = enter(&hub, client("a"), &[area("kitchen")]);
+    let old = connect(&hub, client("a"), &[area("kitchen")]);
+    let new = connect(&hub, client("a"), &[area("kitchen")]);
     for _ in 0..2 {
         hub.unregister(&old);
         assert_eq!((hub.sessions_of(&client("a")), hub.session_count()), (1, 1));
@@ -175,10 +175,10 @@ fn a_late_unregister_of_an_old_session_leaves_the_new_one() {
 }
 
 #[test]
-fn nothing_is_left_of_a_hub_that_everyone_has_left() {
+fn registry_is_empty_after_all_sessions_leave() {
     let hub = Hub::new();
     let empty = format!("{:?}", hub.registry());
-    let sessions = ["a", "a", "b"].map(|name| enter(&hub, client(name), &[Topic::All]));
+    let sessions = ["a", "a", "b"].map(|name| connect(&hub, client(name), &[Topic::All]));
     hub.committed(Effects {
         joined: vec![(client("a"), area("kitchen")), (client("b"), area("bath"))],
         left: vec![(client("b"), area("bath"))],
@@ -193,7 +193,7 @@ fn nothing_is_left_of_a_hub_that_everyone_has_left() {
 }
 
 #[test]
-fn beyond_its_limit_a_clients_oldest_sessions_are_superseded_and_no_one_elses() {
+fn register_over_limit_supersedes_clients_oldest_sessions() {
     let hub = Hub::new();
     let add = |subject: Subject| {
         let session = session_in(Namespace::Main, principal(subject, "jti"));
@@ -214,7 +214,7 @@ fn beyond_its_limit_a_clients_oldest_sessions_are_superseded_and_no_one_elses() 
 }
 
 #[test]
-fn sessions_are_ended_by_subject_or_by_token_after_the_changes_events() {
+fn commit_ends_sessions_by_token_or_subject() {
     let hub = Hub::new();
     let [one, two, other] = [("a", "1"), ("a", "2"), ("b", "1")].map(|(name, jti)| {
         let session = session_in(Namespace::Main, principal(client(name), jti));
@@ -243,7 +243,7 @@ fn sessions_are_ended_by_subject_or_by_token_after_the_changes_events() {
 }
 
 #[test]
-fn open_sessions_go_on_with_a_refreshed_token() {
+fn token_change_updates_open_sessions() {
     let hub = Hub::new();
     let [old, other] = ["1", "2"].map(|jti| {
         let session = session_in(Namespace::Main, principal(client("a"), jti));
@@ -265,11 +265,11 @@ fn open_sessions_go_on_with_a_refreshed_token() {
 fn client_area_and_all_topics_reach_their_subscribers() {
     let hub = Hub::new();
     let me = Topic::Client("a".parse().unwrap());
-    let a = enter(&hub, client("a"), &[Topic::All, me, area("kitchen")]);
-    let b = enter(&hub, client("b"), &[Topic::All, area("kitchen")]);
-    let c = enter(&hub, client("c"), &[Topic::All]);
+    let a = connect(&hub, client("a"), &[Topic::All, me, area("kitchen")]);
+    let b = connect(&hub, client("b"), &[Topic::All, area("kitchen")]);
+    let c = connect(&hub, client("c"), &[Topic::All]);
     let waiting: PairingId = "p".parse().unwrap();
-    let waiting = enter(
+    let waiting = connect(
         &hub,
         Subject::Pairing(waiting.clone()),
         &[Topic::Pairing(waiting)],
@@ -290,16 +290,16 @@ fn client_area_and_all_topics_reach_their_subscribers() {
     assert_eq!(disconnect("away"), 0);
 
     assert_eq!(reason(&a), Some(DisconnectReason::TryAgain));
-    for (session, told) in [(&b, 2), (&c, 1), (&waiting, 0)] {
+    for (session, count) in [(&b, 2), (&c, 1), (&waiting, 0)] {
         let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
             panic!()
         };
-        assert_eq!(events.len(), told);
+        assert_eq!(events.len(), count);
     }
 }
 
 #[test]
-fn a_heartbeat_counts_sessions_and_tells_how_far_the_history_is_in_every_namespace() {
+fn heartbeat_has_session_count_and_last_event_id() {
     let hub = Hub::new();
     hub.set_last_event(EventId::new(40));
     let sessions = Namespace::ALL.map(|namespace| {
@@ -323,7 +323,7 @@ fn a_heartbeat_counts_sessions_and_tells_how_far_the_history_is_in_every_namespa
 }
 
 #[test]
-fn a_narrow_namespace_takes_only_what_it_hears() {
+fn kiosk_namespace_does_not_receive_other_types() {
     let hub = Hub::new();
     let session = session_in(Namespace::Help, principal(client("a"), "jti"));
     register(&hub, &session, &[Topic::All], usize::MAX);
@@ -332,34 +332,35 @@ fn a_narrow_namespace_takes_only_what_it_hears() {
 }
 
 #[test]
-fn presence_is_told_of_a_clients_first_session_and_its_last() {
+fn presence_reports_first_and_last_session_of_client() {
     let hub = Hub::new();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     hub.on_presence(move |presence| {
-        tell.send((presence.subject.id().to_owned(), presence.sessions))
+        sender
+            .send((presence.subject.id().to_owned(), presence.sessions))
             .unwrap()
     });
-    let first = enter(&hub, client("a"), &[]);
-    let second = enter(&hub, client("a"), &[]);
-    let admin = enter(&hub, Subject::Admin("x".parse().unwrap()), &[]);
+    let first = connect(&hub, client("a"), &[]);
+    let second = connect(&hub, client("a"), &[]);
+    let admin = connect(&hub, Subject::Admin("x".parse().unwrap()), &[]);
     for session in [&admin, &first, &second, &second] {
         hub.unregister(session);
     }
-    let told: Vec<_> = told.try_iter().collect();
-    assert_eq!(told, [("a".to_owned(), 1), ("a".to_owned(), 0)]);
+    let reports: Vec<_> = receiver.try_iter().collect();
+    assert_eq!(reports, [("a".to_owned(), 1), ("a".to_owned(), 0)]);
 }
 
 #[test]
-fn presence_is_told_in_the_order_in_which_it_came_about() {
+fn presence_reports_are_in_order() {
     let hub = Arc::new(Hub::new());
-    let (tell, told) = mpsc::channel();
-    hub.on_presence(move |presence| tell.send(presence.sessions).unwrap());
+    let (sender, receiver) = mpsc::channel();
+    hub.on_presence(move |presence| sender.send(presence.sessions).unwrap());
     let visitors: Vec<_> = (0..4)
         .map(|_| {
             let hub = hub.clone();
             std::thread::spawn(move || {
                 for _ in 0..2000 {
-                    hub.unregister(&enter(&hub, client("a"), &[]));
+                    hub.unregister(&connect(&hub, client("a"), &[]));
                 }
             })
         })
@@ -368,40 +369,40 @@ fn presence_is_told_in_the_order_in_which_it_came_about() {
         visitor.join().unwrap();
     }
     drop(hub);
-    let told: Vec<_> = told.iter().collect();
-    assert!(!told.is_empty() && told.len() % 2 == 0);
-    for pair in told.chunks(2) {
-        assert_eq!(pair, [1, 0], "came, then went");
+    let reports: Vec<_> = receiver.iter().collect();
+    assert!(!reports.is_empty() && reports.len() % 2 == 0);
+    for pair in reports.chunks(2) {
+        assert_eq!(pair, [1, 0], "online, then offline");
     }
 }
 
-/// The number of the last publication that was offered to a session.
+/// The number of the last publication that reached a session.
 fn stamp(session: &Session) -> String {
     let shown = format!("{session:?}");
     let (_, rest) = shown
         .rsplit_once("delivered: ")
-        .expect("the stamp is shown");
+        .expect("`delivered` in the debug output");
     rest.chars().take_while(char::is_ascii_digit).collect()
 }
 
 #[test]
-fn publishing_does_not_look_at_sessions_that_are_not_told() {
+fn publish_does_not_visit_other_sessions() {
     let hub = Hub::new();
-    let told = enter(&hub, client("told"), &[area("kitchen")]);
+    let recipient = connect(&hub, client("recipient"), &[area("kitchen")]);
     let others: Vec<_> = (0..100)
-        .map(|n| enter(&hub, client(&format!("c{n}")), &[Topic::All, area("bath")]))
+        .map(|n| connect(&hub, client(&format!("c{n}")), &[Topic::All, area("bath")]))
         .collect();
     for id in 1..=10 {
         assert_eq!(hub.publish(event(id, &[area("kitchen")])), 1);
     }
-    assert_eq!(stamp(&told), "10");
+    assert_eq!(stamp(&recipient), "10");
     assert!(others.iter().all(|session| stamp(session) == "0"));
 }
 
 #[test]
-fn a_session_is_found_by_its_id_until_it_leaves_and_a_successor_of_the_id_stays() {
+fn session_with_reused_id_stays_after_old_one_leaves() {
     let hub = Hub::new();
-    let old = enter(&hub, client("a"), &[]);
+    let old = connect(&hub, client("a"), &[]);
     let heir = Arc::new(Session::new(
         old.id().clone(),
         principal(client("a"), "jti"),

@@ -1,5 +1,4 @@
-//! Making a backup: one file with the whole house, beside a running daemon or without one. It never
-//! writes to the house.
+//! Creates a backup: one file with the whole database, while the daemon runs or not. Never writes to the database.
 
 use std::fs;
 use std::io;
@@ -10,51 +9,51 @@ use super::snapshot::{CopyError, PartialFile, Progress, Source, Summary};
 use super::{OpenError, journal};
 use crate::random;
 
-/// What becomes of a file that has the backup's name already.
+/// What to do if the backup file exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// It stays, and there is no backup.
+    /// Fail and leave the file.
     Keep,
-    /// The backup takes its place once it is whole.
+    /// Replace the file once the backup is complete.
     Replace,
 }
 
-/// Why there is no backup. Each text says what to do.
+/// Why no backup was created. The text names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// There is no house as yet.
+    /// The data folder has no database yet.
     #[error("nothing to back up: the data folder {} has no database yet", .0.display())]
     NoDatabase(PathBuf),
-    /// The house cannot be read.
+    /// The database cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The file's folder is not there.
+    /// The folder of the backup file does not exist.
     #[error("the folder {} does not exist; make it first", .0.display())]
     NoFolder(PathBuf),
-    /// Something has that name.
+    /// The backup file exists.
     #[error("{} exists already; name another file, or add --force to replace it", .0.display())]
     Exists(PathBuf),
-    /// The name of a folder, a device or a link, or of nothing.
-    #[error("{} is no plain file; name one, such as house.backup", .0.display())]
+    /// The name belongs to a folder, a device or a link, or there is no file name.
+    #[error("{} is not a regular file; name one, such as wallcast.backup", .0.display())]
     NotAFile(PathBuf),
-    /// A name in the data folder that the daemon uses itself.
-    #[error("{} is a file of the house itself; choose another name", .0.display())]
+    /// The daemon uses this name in its data folder.
+    #[error("{} is a name that Wallcast uses itself; choose another name", .0.display())]
     Reserved(PathBuf),
-    /// The disk.
+    /// Writing failed.
     #[error("cannot write the backup {}: {cause}", file.display())]
     Write {
-        /// The file as it was named.
+        /// The backup file as it was named.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         cause: CopyError,
     },
 }
 
-/// Copies the house of a data folder into `file`, which has mode 0600 and is either whole or not
-/// there. It holds the signing key and the house's CA.
+/// Copies the database of a data folder to `file`, with mode 0600. The file appears only when it is complete. It
+/// contains the signing key and the private key of the local CA.
 ///
 /// # Errors
-/// Why there is none; what had the file's name is untouched then.
+/// [`BackupError`]; an existing file is left unchanged then.
 pub fn back_up(
     folder: &Path,
     file: &Path,
@@ -73,7 +72,7 @@ pub fn back_up(
     }
     let lock = match DataFolder::claim(folder) {
         Ok(lock) => Some(lock),
-        // The daemon has it, and SQLite lets us read beside it.
+        // A daemon is running. SQLite allows a second process to read.
         Err(OpenError::Locked(_)) => None,
         Err(error) => return Err(error.into()),
     };
@@ -82,17 +81,17 @@ pub fn back_up(
         None => Source::open_live(&database)?,
     };
     let suffix = random::code(6, b"abcdefghjkmnpqrstuvwxyz23456789");
-    let unfinished = journal::beside(&place, &format!(".unfinished-{suffix}"));
-    let unfinished = PartialFile::create(unfinished).map_err(|cause| write(cause.into()))?;
-    let summary = source.copy_to(&unfinished, progress).map_err(write)?;
+    let partial = journal::beside(&place, &format!(".unfinished-{suffix}"));
+    let partial = PartialFile::create(partial).map_err(|cause| write(cause.into()))?;
+    let summary = source.copy_to(&partial, progress).map_err(write)?;
     refuse_taken(file, &place, existing)?;
-    unfinished
-        .finish(&place)
+    partial
+        .persist(&place)
         .map_err(|cause| write(cause.into()))?;
     Ok(summary)
 }
 
-/// Where the file will be, in a folder that is there.
+/// The canonical path of the backup file, in an existing folder.
 fn place(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
     let name = file
         .file_name()
@@ -108,8 +107,8 @@ fn place(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
             cause: cause.into(),
         },
     })?;
-    let is_house = folder.canonicalize().is_ok_and(|folder| folder == parent);
-    if is_house && is_own_name(name) {
+    let is_data_folder = folder.canonicalize().is_ok_and(|folder| folder == parent);
+    if is_data_folder && is_own_name(name) {
         return Err(BackupError::Reserved(file.to_owned()));
     }
     Ok(parent.join(name))

@@ -1,4 +1,4 @@
-//! What the hub is told of a commit, and in which order it must act on it.
+//! What the hub must do after a commit, and in which order.
 
 use crate::auth::{Principal, Subject};
 use crate::disconnect::EndSessions;
@@ -6,60 +6,60 @@ use crate::entity_id::EntityId;
 use crate::event::{Announcement, Event, Topic};
 use crate::ids::{AreaId, ConnectionId, Jti, OrganizationId, TenantId};
 
-/// A session and a room that it enters or leaves.
+/// A session and a room that it joins or leaves.
 #[derive(Debug, Clone)]
 pub struct RoomMembership {
-    /// Whose session.
+    /// The principal of the session.
     pub subject: Subject,
-    /// Which session.
+    /// The session.
     pub session: ConnectionId,
     /// The room, in the session's namespace.
     pub room: Topic,
 }
 
-/// A client and where it belongs from now on.
+/// The organisation and tenant to which a client belongs from now on.
 #[derive(Debug, Clone)]
 pub struct ClientTenancy {
-    /// Which client.
+    /// The client.
     pub subject: Subject,
-    /// Its organisation.
+    /// The organisation.
     pub organization: Option<OrganizationId>,
-    /// Its tenant.
+    /// The tenant.
     pub tenant: Option<TenantId>,
 }
 
-/// What the hub must do after a commit, in this order: joins, events, leaves, then the rest. So a
-/// change's own event reaches both the old and the new members (contract 4.4).
+/// What the hub must do after a commit. It applies joins first, then events, then leaves, then the rest, so that a
+/// change's own events reach both the old and the new members of a topic (`docs/protocol.md#replay`).
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Areas as they may be seen from now on: with these entities, or none while disabled or gone.
+    /// Areas and their visible entities from now on; no entities if the area is disabled or deleted.
     pub areas: Vec<(AreaId, Vec<EntityId>)>,
-    /// Which tablets may see anything at all has changed.
+    /// Whether the set of tablets that may see any entity changed.
     pub audience_changed: bool,
-    /// Who listens on a topic from now on.
+    /// Principals subscribed to a topic from now on.
     pub joined: Vec<(Subject, Topic)>,
-    /// Which session is in a room from now on.
+    /// Sessions that join a room.
     pub entered: Vec<RoomMembership>,
-    /// What happened.
+    /// Events to publish.
     pub events: Vec<Event>,
-    /// Who no longer listens.
+    /// Principals no longer subscribed to a topic.
     pub left: Vec<(Subject, Topic)>,
-    /// Which session is no longer in a room.
+    /// Sessions that leave a room.
     pub exited: Vec<RoomMembership>,
-    /// Who is no longer in a room with any session.
+    /// Principals whose sessions all leave a room.
     pub expelled: Vec<(Subject, Topic)>,
-    /// Open sessions that go on with a new token: the old one, and the principal as it now is.
+    /// Sessions whose token was refreshed: the old token, and the principal with the new one.
     pub token_changes: Vec<(Jti, Principal)>,
-    /// What whoever is outside may want to know.
+    /// Announcements for automations outside Wallcast.
     pub announced: Vec<Announcement>,
     /// Clients that belong to another organisation or tenant from now on.
     pub tenancies: Vec<ClientTenancy>,
-    /// Whose sessions end.
+    /// Sessions to end.
     pub ended: Vec<EndSessions>,
 }
 
 impl Effects {
-    /// Whether there is nothing to tell.
+    /// Whether the commit has no effect on the hub.
     pub fn is_empty(&self) -> bool {
         self.areas.is_empty()
             && !self.audience_changed
@@ -76,8 +76,8 @@ impl Effects {
     }
 }
 
-/// Hears of commits, on the writer's thread, in their order. Must not block.
+/// Receives commits on the writer thread, in commit order.
 pub trait CommitListener: Send + Sync + 'static {
-    /// One write was committed; `effects` are in the order in which they must be applied.
+    /// Applies the effects of one committed write. Must not block: the writer thread waits for it.
     fn committed(&self, effects: Effects);
 }

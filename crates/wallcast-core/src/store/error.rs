@@ -1,62 +1,62 @@
-//! What can go wrong with the store, told so that a person knows what to do next.
+//! The errors of opening, using, copying and restoring the database. Texts for operators name the file and the remedy.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why the data folder or its database could not be opened. Each text names the file.
+/// Why the data folder or its database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder cannot be made or entered.
+    /// The folder cannot be created or accessed.
     #[error("cannot use the data folder {}: {source}; check data_dir and its permissions", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// Another daemon or command holds the folder.
+    /// Another daemon or command has locked the folder.
     #[error("the data folder {} is in use by another wallcast; stop that one first", .0.display())]
     Locked(PathBuf),
-    /// The file is no SQLite database or fails its check.
-    #[error("the database {} is damaged ({detail}); it was left as it is: bring a backup back by `wallcast restore`, or move it away to start anew", path.display())]
+    /// The file is not an SQLite database or fails its check.
+    #[error("the database {} is damaged ({detail}); it was left unchanged: restore a backup with `wallcast restore`, or move the file away to start with an empty database", path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,
-        /// SQLite's words.
+        /// SQLite's message.
         detail: String,
     },
-    /// A SQLite database of another program.
-    #[error("{} is not a Wallcast database; it was left as it is: choose another data_dir", .0.display())]
+    /// An SQLite database of another program.
+    #[error("{} is not a Wallcast database; it was left unchanged: choose another data_dir", .0.display())]
     Foreign(PathBuf),
-    /// Written by a later version.
+    /// A later version of Wallcast wrote the file.
     #[error("the database {} has schema {found}, newer than this program's {known}; install the newer Wallcast again", path.display())]
     Newer {
         /// The database file.
         path: PathBuf,
-        /// Its schema version.
+        /// The schema version of the file.
         found: i64,
-        /// Ours.
+        /// The newest schema version that this program knows.
         known: i64,
     },
-    /// SQLite refused for another reason.
-    #[error("cannot open the database {}: {source}; check that its disk has space left and takes writes", path.display())]
+    /// SQLite failed for another reason.
+    #[error("cannot open the database {}: {source}; check that the disk has free space and is writable", path.display())]
     Sqlite {
         /// The database file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: rusqlite::Error,
     },
-    /// The copy of the house in Home Assistant's backup cannot be put back.
+    /// The copy from a Home Assistant backup cannot be restored.
     #[error(transparent)]
     HomeAssistantCopy(Box<RestoreError>),
-    /// The system gave no thread.
+    /// The operating system could not start a thread.
     #[error("cannot start a thread for the store: {0}")]
     Thread(std::io::Error),
 }
 
 impl OpenError {
-    /// Sorts SQLite's error: damage is told apart from the rest.
+    /// Distinguishes damage from SQLite's other errors.
     pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match source.sqlite_error_code() {
@@ -72,17 +72,17 @@ impl OpenError {
 /// Why a read or write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk is full, gone, read-only or broken: worth trying again later.
+    /// The disk is full, read-only, broken or missing. A later attempt may succeed.
     #[error("the store cannot write now: {0}")]
     Unavailable(String),
-    /// The store's threads have ended: the daemon is stopping.
+    /// The store's threads have ended, because the daemon is stopping; or a read panicked.
     #[error("the store has stopped")]
     Stopped,
-    /// Anything else SQLite said: a fault of ours.
+    /// Another error of SQLite, which is a bug in Wallcast.
     #[error("the store failed: {0}")]
     Failed(rusqlite::Error),
-    /// A change panicked; it was rolled back alone.
-    #[error("a change to the store failed inside; it was rolled back")]
+    /// The change panicked and was rolled back.
+    #[error("a change to the store panicked and was rolled back")]
     Panicked,
 }
 
@@ -109,18 +109,18 @@ impl From<rusqlite::Error> for StoreError {
 /// Why a copy could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// SQLite's reason, also that of a full disk.
+    /// SQLite failed, for example on a full disk.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// The system's.
+    /// The operating system failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// Why nothing was restored. Each text says what to do.
+/// Why nothing was restored. The text names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no file {}", .0.display())]
     Missing(PathBuf),
     /// The file cannot be read.
@@ -128,39 +128,39 @@ pub enum RestoreError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         cause: CopyError,
     },
-    /// It is not whole.
+    /// The file fails SQLite's check.
     #[error("{} is damaged ({detail}); nothing was changed, use another backup", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
-        /// SQLite's words.
+        /// SQLite's message.
         detail: String,
     },
-    /// Of another program, or empty.
+    /// The file belongs to another program or is empty.
     #[error("{} is not a backup of Wallcast; nothing was changed", .0.display())]
     Foreign(PathBuf),
-    /// Written by a later version.
+    /// A later version of Wallcast wrote the file.
     #[error("{} has schema {found}, newer than this program's {known}; nothing was changed, install the newer Wallcast first", file.display())]
     Newer {
         /// The file.
         file: PathBuf,
-        /// Its schema version.
+        /// The schema version of the file.
         found: i64,
-        /// Ours.
+        /// The newest schema version that this program knows.
         known: i64,
     },
-    /// The data folder is in use, or cannot be used.
+    /// The data folder is in use or cannot be used.
     #[error(transparent)]
     Folder(OpenError),
-    /// The disk.
+    /// Writing failed.
     #[error("cannot restore into the data folder {}: {cause}", folder.display())]
     Write {
         /// The data folder.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         cause: CopyError,
     },
 }

@@ -1,4 +1,4 @@
-//! The data folder: its lock, where its files are, and whether the database is still there.
+//! The data folder: its lock, the paths of its files, and whether the database file is still in its place.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -8,24 +8,24 @@ use std::path::{Path, PathBuf};
 
 use super::{OpenError, StoreError};
 
-/// A data folder that this process alone uses, until the value is dropped.
+/// A locked data folder. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
     lock: File,
 }
 
-/// What the lock's file says from a house's first start on. Home Assistant's backups leave the file
-/// out (`backup_exclude` in config.yaml), so a house beside an empty one came out of a backup.
+/// The content of the lock file after the first start. Home Assistant's backups exclude the lock file
+/// (`backup_exclude` in config.yaml), so a database beside an empty lock file comes from a backup.
 const USED: &[u8] = b"This house lives here.\n";
 
 impl DataFolder {
-    /// Makes the folder if need be (mode 0700) and takes its lock.
+    /// Creates the folder if it does not exist (mode 0700) and locks it.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] when another process has it, [`OpenError::Folder`] when it cannot be used.
+    /// [`OpenError::Locked`] if another process holds the lock, [`OpenError::Folder`] if the folder cannot be used.
     pub fn claim(path: &Path) -> Result<Self, OpenError> {
-        let refused = |source| OpenError::Folder {
+        let unusable = |source| OpenError::Folder {
             path: path.to_owned(),
             source,
         };
@@ -33,79 +33,79 @@ impl DataFolder {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(refused)?;
+            .map_err(unusable)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
             .open(path.join("wallcast.lock"))
-            .map_err(refused)?;
+            .map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
                 lock,
             }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(refused(source)),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
     }
 
-    /// The database file, which holds the whole house.
+    /// The database file, which contains all of the server's state.
     pub fn database(&self) -> PathBuf {
         database_in(&self.path)
     }
 
-    /// Where the running daemon listens for the command line (contract section 9).
+    /// The socket on which the running daemon listens for the command line (`docs/protocol.md#command-line`).
     pub fn socket(&self) -> PathBuf {
         self.path.join("wallcast.sock")
     }
 
-    /// Where Home Assistant lets us write a copy of the house for its own backup (`backup_pre`).
+    /// The copy of the database that Wallcast makes for a Home Assistant backup (`backup_pre`).
     pub(super) fn home_assistant_copy(&self) -> PathBuf {
         self.path.join("home-assistant.backup")
     }
 
-    /// Whether no house has been opened here since the lock's file was made.
+    /// Whether no server has used this folder since its lock file was created.
     pub(super) fn is_new(&self) -> Result<bool, OpenError> {
-        let said = self.lock.metadata().map_err(|error| self.refused(error))?;
-        Ok(said.len() == 0)
+        let metadata = self.lock.metadata().map_err(|error| self.unusable(error))?;
+        Ok(metadata.len() == 0)
     }
 
-    /// Notes that the house lives here now.
+    /// Records in the lock file that a server uses this folder.
     pub(super) fn mark_used(&self) -> Result<(), OpenError> {
         if self.is_new()? {
             let written = (&self.lock).write_all(USED);
-            written.map_err(|error| self.refused(error))?;
+            written.map_err(|error| self.unusable(error))?;
         }
         Ok(())
     }
 
-    /// Takes back the copy that Home Assistant was handed: once the house goes on, or rests and is
-    /// its own copy, it is old.
+    /// Deletes the copy for a Home Assistant backup. It is outdated as soon as the server runs again, and superfluous
+    /// while the server is stopped, because then the database itself can be copied.
     pub fn remove_home_assistant_copy(&self) {
         if let Err(error) = fs::remove_file(self.home_assistant_copy())
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, file = %self.home_assistant_copy().display(), "an old copy cannot be removed");
+            tracing::warn!(%error, file = %self.home_assistant_copy().display(), "cannot remove an outdated copy of the database");
         }
     }
 
-    fn refused(&self, source: io::Error) -> OpenError {
+    fn unusable(&self, source: io::Error) -> OpenError {
         OpenError::Folder {
             path: self.path.clone(),
             source,
         }
     }
 
-    /// The folder itself.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Which file was opened under a path. SQLite goes on writing into one that was deleted or moved
-/// away, and nobody would find again what it was answered to have kept.
+/// The file that was opened under a path. SQLite continues to write to a file that was deleted or moved away, and
+/// acknowledged changes would be lost.
 #[derive(Debug)]
 pub(super) struct OpenedFile {
     path: PathBuf,
@@ -116,7 +116,7 @@ pub(super) struct OpenedFile {
 type FileId = (u64, u64);
 
 impl OpenedFile {
-    /// Remembers the file that this path leads to now.
+    /// Remembers the file to which the path leads now.
     pub(super) fn at(path: &Path) -> Result<Self, OpenError> {
         let file = file_at(path).map_err(|source| OpenError::Folder {
             path: path.to_owned(),
@@ -128,15 +128,15 @@ impl OpenedFile {
         })
     }
 
-    /// Fails unless the path leads to that same file.
+    /// Fails unless the path still leads to the same file.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        let why = match file_at(&self.path) {
+        let cause = match file_at(&self.path) {
             Ok(file) if file == self.file => return Ok(()),
             Ok(_) => "another file is in its place".to_owned(),
             Err(error) => error.to_string(),
         };
         Err(StoreError::Unavailable(format!(
-            "{} is not where it was opened ({why}): put the data folder back, or start again to begin anew",
+            "the database {} was moved or deleted while in use ({cause}): put the data folder back, or restart to create a new one",
             self.path.display()
         )))
     }
@@ -146,12 +146,12 @@ fn file_at(path: &Path) -> std::io::Result<FileId> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
-/// The database file inside a data folder.
+/// The path of the database file in a data folder.
 pub(super) fn database_in(folder: &Path) -> PathBuf {
     folder.join("wallcast.db")
 }
 
-/// Whether the daemon itself uses a file of that name in a data folder, now or at times.
+/// Whether the daemon uses files of this name in a data folder.
 pub(super) fn is_own_name(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     [&b"wallcast.db"[..], b"wallcast.lock", b"wallcast.sock"].contains(&name)

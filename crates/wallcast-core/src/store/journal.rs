@@ -1,5 +1,5 @@
-//! The write-ahead journal beside a database file, and whether it belongs to that file. It reads
-//! the file's header only and never opens the database.
+//! The write-ahead log (WAL) beside a database file, and whether it belongs to that file. Reads only the file's header
+//! and never opens the database.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,48 +8,48 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
 
-/// The start of every SQLite file, then a page size, then the two bytes that say how it is written
-/// and read: 1 with a rollback journal, 2 with a write-ahead journal (SQLite's file format, 1.3).
+/// The start of every SQLite file. The page size follows, and then the write and the read version: 1 for a rollback
+/// journal, 2 for a WAL (SQLite file format, section 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// How a database file says that it is written.
+/// The journal mode in the file's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// By itself: nothing beside it belongs to it.
+    /// Rollback journal: no WAL belongs to the file.
     Plain,
-    /// With a write-ahead journal beside it.
+    /// WAL.
     WriteAhead,
-    /// No SQLite file, or an empty one.
+    /// Not an SQLite file, or empty.
     Unknown,
 }
 
-/// The path with something put behind its name: `-wal`, `.before-restore-…`.
+/// Appends a suffix to the file name: `-wal`, `.before-restore-…`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// The moment as a part of a file's name.
+/// The moment as part of a file name: RFC 3339 without punctuation.
 pub(super) fn stamp(moment: Timestamp) -> String {
     let text = moment.to_string();
     text.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-/// How the file is written.
+/// Reads the journal mode from the file's header.
 pub(super) fn mode(path: &Path) -> io::Result<Mode> {
     let mut header = Vec::new();
     File::open(path)?.take(19).read_to_end(&mut header)?;
-    let said = header.strip_prefix(MAGIC).and_then(<[u8]>::last).copied();
-    Ok(match (header.len(), said) {
+    let version = header.strip_prefix(MAGIC).and_then(<[u8]>::last).copied();
+    Ok(match (header.len(), version) {
         (19, Some(1)) => Mode::Plain,
         (19, Some(2)) => Mode::WriteAhead,
         _ => Mode::Unknown,
     })
 }
 
-/// Whether a journal of another database lies beside this one. A plain file has none of its own:
-/// a file that Wallcast has opened says that it is written with one, before the journal is there.
+/// Whether the WAL beside this file belongs to another database. That is so if the header says rollback journal:
+/// Wallcast sets WAL mode in the header before a WAL exists.
 pub(super) fn is_stale(path: &Path) -> io::Result<bool> {
     match fs::metadata(beside(path, "-wal")) {
         Ok(journal) if journal.len() > 0 => match mode(path) {
@@ -61,14 +61,14 @@ pub(super) fn is_stale(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Takes a journal of another database out of SQLite's sight, which would write it into this one:
-/// that is what a snapshot meets that was copied over the database of a killed daemon.
+/// Renames the WAL of another database. SQLite would otherwise write it into this file, for example after a snapshot
+/// was copied over the database of a killed daemon.
 pub(super) fn set_stale_aside(path: &Path) -> io::Result<()> {
     if is_stale(path)? {
         let suffix = format!("-wal.stale-{}", stamp(Timestamp::now()));
         let aside = beside(path, &suffix);
         fs::rename(beside(path, "-wal"), &aside)?;
-        tracing::warn!(kept = %aside.display(), "set aside a journal that belongs to another database");
+        tracing::warn!(kept = %aside.display(), "renamed a write-ahead log that belongs to another database");
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The one SQLite file of the house: who may open it, and how it is written and read.
+//! The SQLite file: opening it, writing and reading it, backup and restore.
 //!
-//! Only this module opens connections and transactions. One thread writes; what waits for it is
-//! committed together, and an answer is given only after its commit. SQL stands in `schema`, in
-//! `history` and in the slices' `rows.rs`.
+//! Only this module opens connections and transactions. One thread writes and commits queued writes in one batch; a
+//! caller gets its result after the commit. Other SQL is in `history`, `audit`, `idempotency` and each feature's
+//! `rows.rs`.
 
 pub mod backup;
 mod effects;
@@ -45,19 +45,19 @@ use crate::event::{Epoch, EventId};
 use reader::Read;
 use writer::{Command, Write};
 
-/// Writes that may wait for the writer before callers wait to queue theirs.
+/// Capacity of the queue to the writer thread; beyond it callers wait.
 const WRITE_QUEUE: usize = 1024;
-/// Reads that may wait for the reader.
+/// Capacity of the queue to the reader thread; beyond it callers wait.
 const READ_QUEUE: usize = 1024;
 
-/// How long `/health` takes the last write's word for it: strangers may ask as often as they like,
-/// and an SD card must not wear out by it.
+/// How long [`Store::probe`] relies on an earlier write. Unauthenticated peers may request `/health` at any rate, and
+/// must not wear out an SD card with it.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// What a store that could not write must take before it is called writable again.
+/// Size of the write by which a store that could not write proves that it can again.
 const PROBE_BYTES: usize = 64 * 1024;
 
-/// A handle to the store; cheap to clone. The threads end when the last handle is dropped.
+/// A handle to the store; cheap to clone. Its threads end when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
     writes: mpsc::Sender<Command>,
@@ -69,11 +69,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder's database, migrating or creating it, and starts its two threads. In a folder out
-    /// of Home Assistant's backup it first puts back the copy that was handed out for it.
+    /// Opens the folder's database, creates or migrates it, and starts the two threads. In a folder that comes from a Home
+    /// Assistant backup, first restores the copy that was made for that backup.
     ///
     /// # Errors
-    /// Names the file and what to do when it is damaged, newer than the program or not ours.
+    /// If the folder or the database cannot be used. The text names the file and the remedy.
     pub fn open(folder: &DataFolder, listener: Arc<dyn CommitListener>) -> Result<Self, OpenError> {
         let path = folder.database();
         restore::restore_home_assistant_copy(folder)
@@ -104,8 +104,8 @@ impl Store {
             last,
             broken_since: broken,
         });
-        let of_thread = writer.clone();
-        spawn("store-writer", move || of_thread.run(write_queue))?;
+        let thread_writer = writer.clone();
+        spawn("store-writer", move || thread_writer.run(write_queue))?;
         spawn("store-reader", move || {
             reader::run(read_connection, read_queue)
         })?;
@@ -119,132 +119,133 @@ impl Store {
         })
     }
 
-    /// The epoch of this house's history.
+    /// The epoch of the history.
     pub fn epoch(&self) -> &Epoch {
         &self.epoch
     }
 
-    /// False since the last write that failed for the disk's sake.
+    /// False after a write failed because of the disk, until a write succeeds.
     pub fn is_writable(&self) -> bool {
         self.broken_since().is_none()
     }
 
-    /// Since when the disk takes no writes, as far as the last write tells.
+    /// Since when writes fail because of the disk; `None` if the last write succeeded.
     pub fn broken_since(&self) -> Option<Timestamp> {
         *self.broken_since.borrow()
     }
 
-    /// The same, for whoever waits for it to change.
+    /// Watches [`Store::broken_since`].
     pub fn watch_broken(&self) -> watch::Receiver<Option<Timestamp>> {
         self.broken_since.clone()
     }
 
-    /// Runs `change` in a savepoint of its own and answers after the commit that holds it.
+    /// Runs `change` in its own savepoint and returns its result after the commit.
     ///
     /// # Errors
-    /// The change's own error (nothing of it is kept then), or the store's.
+    /// The error of `change`, which is rolled back then, or a [`StoreError`].
     pub async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job = Command::Write(Box::new(Write::new(change, answer)));
+        let (result_sender, result) = oneshot::channel();
+        let job = Command::Write(Box::new(Write::new(change, result_sender)));
         self.writes
             .send(job)
             .await
             .map_err(|_| StoreError::Stopped)?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+        result.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// Runs `look` on the writer's thread between two commits, after the hub has heard of every
-    /// earlier one and before it hears of any later: what `look` reads and registers is one moment.
+    /// Runs `read` on the writer thread between two commits: after the listener has processed every earlier commit and
+    /// before it gets a later one. So what `read` reads and what it registers with the hub belong to the same moment.
+    /// The second argument is the id of the newest event.
     ///
     /// # Errors
-    /// The look's own error, or [`StoreError::Stopped`].
-    pub async fn read_at_commit<T, E, F>(&self, look: F) -> Result<T, E>
+    /// The error of `read`, or [`StoreError::Stopped`].
+    pub async fn read_at_commit<T, E, F>(&self, read: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
     {
-        let (look, answered) = answering(look);
-        self.queue(look).await?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+        let (read, result) = with_result_channel(read);
+        self.queue(read).await?;
+        result.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// The same, but on the caller's own thread if nobody writes just now: two changes of thread cost
-    /// more than to read a few rows. For looks that read no more than that.
+    /// Like [`Store::read_at_commit`], but runs `read` on the calling thread if the writer is idle, because two thread
+    /// switches cost more than a small read. `read` must read only a few rows.
     ///
     /// # Errors
-    /// As [`Store::read_at_commit`].
-    pub async fn try_read_inline<T, E, F>(&self, look: F) -> Result<T, E>
+    /// The error of `read`, or [`StoreError::Stopped`].
+    pub async fn try_read_inline<T, E, F>(&self, read: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
     {
-        let (look, answered) = answering(look);
-        if let Err(look) = self.writer.try_read_inline(look) {
-            self.queue(look).await?;
+        let (read, result) = with_result_channel(read);
+        if let Err(read) = self.writer.try_read_inline(read) {
+            self.queue(read).await?;
         }
-        answered.await.map_err(|_| StoreError::Stopped)?
+        result.await.map_err(|_| StoreError::Stopped)?
     }
 
-    async fn queue(&self, look: writer::CommitRead) -> Result<(), StoreError> {
-        let sent = self.writes.send(Command::Read(look)).await;
+    async fn queue(&self, read: writer::CommitRead) -> Result<(), StoreError> {
+        let sent = self.writes.send(Command::Read(read)).await;
         sent.map_err(|_| StoreError::Stopped)
     }
 
-    /// Reads one consistent moment, after every commit that was answered.
+    /// Runs `query` in one read transaction on the reader thread. It sees every commit whose caller got its result.
     ///
     /// # Errors
-    /// The query's own error, or the store's.
+    /// The error of `query`, or a [`StoreError`].
     pub async fn read<T, E, F>(&self, query: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
+        let (result_sender, result) = oneshot::channel();
         let job: Read = Box::new(move |outcome| {
             let result = match outcome {
                 Ok(connection) => query(connection),
                 Err(error) => Err(StoreError::from(error).into()),
             };
-            // Whoever asked may be gone; then nobody needs the answer.
-            let _ = answer.send(result);
+            // The caller may have been cancelled.
+            let _ = result_sender.send(result);
         });
         self.reads
             .send(Some(job))
             .await
             .map_err(|_| StoreError::Stopped)?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+        result.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// Ends both threads after what was queued before, the journal written back into the file.
+    /// Stops both threads after the queued work and writes the WAL back into the database file.
     pub async fn close(self) {
-        // A thread that has ended already is as closed as it can be.
+        // Sending fails only if the thread has ended already.
         let _ = self.reads.send(None).await;
         self.reads.closed().await;
         let _ = self.writes.send(Command::Close).await;
         self.writes.closed().await;
     }
 
-    /// Whether the disk takes writes, for `/health`: tried by a small one after a failure, and
-    /// every [`PROBE_EVERY`] in a quiet house, where nothing else would find out.
+    /// Whether the disk accepts writes, for `/health`. Tries a small write after a failure, and every [`PROBE_EVERY`]
+    /// otherwise: with few changes nothing else would detect a failed disk.
     pub async fn probe(&self) -> bool {
         if self.is_writable() && !self.is_probe_due() {
             return true;
         }
-        // On a full disk a small write may fit where no change does.
+        // On a full disk a small write may succeed while larger changes still fail.
         let bytes = if self.is_writable() { 0 } else { PROBE_BYTES };
         let tried: Result<(), StoreError> = self.write(move |tx| schema::touch(tx, bytes)).await;
         tried.is_ok()
     }
 
-    /// True once in each interval, however many ask.
+    /// Returns true once per interval, whatever the number of callers.
     fn is_probe_due(&self) -> bool {
         let mut probed_at = self
             .probed_at
@@ -258,7 +259,7 @@ impl Store {
     }
 }
 
-/// Looks at a data folder without changing it: reads every page of the database.
+/// Checks every page of the database in a data folder without changing anything. Returns the result for the operator.
 ///
 /// # Errors
 /// As [`Store::open`].
@@ -266,7 +267,7 @@ pub fn inspect(folder: &Path) -> Result<String, OpenError> {
     let path = folder::database_in(folder);
     if !path.exists() {
         return Ok(format!(
-            "{}: nothing there yet; the first start makes it",
+            "{}: no database yet; the first start creates it",
             folder.display()
         ));
     }
@@ -274,24 +275,24 @@ pub fn inspect(folder: &Path) -> Result<String, OpenError> {
     Ok(format!("{}: sound", path.display()))
 }
 
-/// A number of rows as SQLite takes it for `LIMIT`.
+/// A number of rows as the integer of an SQL `LIMIT`.
 pub fn row_limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// A look that sends its answer to whoever waits for it.
-fn answering<T, E, F>(look: F) -> (writer::CommitRead, oneshot::Receiver<Result<T, E>>)
+/// Boxes a read so that it sends its result through a channel.
+fn with_result_channel<T, E, F>(read: F) -> (writer::CommitRead, oneshot::Receiver<Result<T, E>>)
 where
     T: Send + 'static,
     E: Send + 'static,
     F: FnOnce(&Connection, EventId) -> Result<T, E> + Send + 'static,
 {
-    let (answer, answered) = oneshot::channel();
-    let look = move |connection: &Connection, last| {
-        // Whoever asked may be gone; then nobody needs the answer.
-        let _ = answer.send(look(connection, last));
+    let (result_sender, result) = oneshot::channel();
+    let read = move |connection: &Connection, last| {
+        // The caller may have been cancelled.
+        let _ = result_sender.send(read(connection, last));
     };
-    (Box::new(look), answered)
+    (Box::new(read), result)
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {

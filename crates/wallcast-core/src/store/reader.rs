@@ -1,26 +1,26 @@
-//! The reading thread: one read-only connection, one consistent moment for each query.
+//! The reader thread: one read-only connection, one read transaction per query.
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-/// A query; it is given the connection inside a read transaction, or why there is none.
+/// A query. It gets the connection inside a read transaction, or the error that prevented one.
 pub(super) type Read = Box<dyn FnOnce(Result<&Connection, rusqlite::Error>) + Send>;
 
-/// Answers queries until it is told to stop or every handle to the store is gone.
+/// Runs queries until the queue yields `None` or every handle to the store is dropped.
 pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Option<Read>>) {
     while let Some(Some(read)) = queue.blocking_recv() {
         match connection.unchecked_transaction() {
             Ok(transaction) => {
                 let guarded = std::panic::AssertUnwindSafe(|| read(Ok(&transaction)));
                 if std::panic::catch_unwind(guarded).is_err() {
-                    tracing::error!("a query panicked; its caller was told that the store stopped");
+                    tracing::error!("a query panicked; its caller gets an error");
                 }
-                // Nothing was written, so however the transaction ends is right.
+                // Nothing was written, so commit and rollback are the same.
                 let _ = transaction.finish();
             }
             Err(error) => read(Err(error)),
         }
     }
-    // The connection closes before the queue does: whoever waits for that finds the file released.
+    // Close the connection before the queue, because `Store::close` waits for the queue.
     drop(connection);
 }

@@ -1,5 +1,5 @@
-//! Putting a backup in place of the house. At every moment the data folder has the old house or the
-//! new one, whole; the old one is kept.
+//! Replaces the database with a backup. At every moment the data folder contains the complete old database or the
+//! complete new one, and the old one is kept under another name.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
@@ -18,21 +18,21 @@ use super::snapshot::{PartialFile, Progress, Source, Summary, sync_folder_of};
 use super::{OpenError, journal, schema};
 use crate::clock::Timestamp;
 
-/// What was put in place.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct RestoreOutcome {
-    /// The new house.
+    /// What the new database contains.
     pub summary: Summary,
-    /// Its file.
+    /// The database file.
     pub database: PathBuf,
-    /// The old house's file, if there was one.
+    /// The file of the old database, if there was one.
     pub kept: Option<PathBuf>,
 }
 
-/// Opens a backup, or any copy of a house, and checks every page of it.
+/// Opens a backup, or any copy of a database, and checks every page.
 ///
 /// # Errors
-/// Why it cannot be restored.
+/// [`RestoreError`] if the file cannot be restored.
 pub fn open(file: &Path) -> Result<Source, RestoreError> {
     let unreadable = |cause: CopyError| RestoreError::Unreadable {
         file: file.to_owned(),
@@ -60,12 +60,11 @@ pub fn open(file: &Path) -> Result<Source, RestoreError> {
     })
 }
 
-/// Puts the copy that Home Assistant was handed in place of what lies beside it, in a folder that came
-/// out of Home Assistant's backup: the database file there was copied while it was being written.
+/// In a folder that comes from a Home Assistant backup, restores the copy that was made for that backup: the database
+/// file itself was copied while it was being written.
 ///
 /// # Errors
-/// Why the copy cannot be restored; then the house must not be opened, for it would not be the one
-/// that was backed up.
+/// If the copy cannot be restored. The database must not be opened then, because its content is not what was backed up.
 pub(super) fn restore_home_assistant_copy(folder: &DataFolder) -> Result<(), RestoreError> {
     let file = folder.home_assistant_copy();
     if !folder.is_new().map_err(RestoreError::Folder)? || !file.exists() {
@@ -76,16 +75,16 @@ pub(super) fn restore_home_assistant_copy(folder: &DataFolder) -> Result<(), Res
     tracing::warn!(
         made_at = replaced.summary.made_at,
         kept = replaced.kept.map(|kept| kept.display().to_string()),
-        "the house was put back from Home Assistant's backup"
+        "database restored from a Home Assistant backup"
     );
     Ok(())
 }
 
 impl Source {
-    /// Puts a marked copy in place of the data folder's house, under the folder's lock.
+    /// Replaces the data folder's database with a marked copy, while holding the folder's lock.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while a daemon runs on the folder; otherwise what the disk said.
+    /// [`OpenError::Locked`] while a daemon uses the folder; otherwise [`RestoreError::Folder`] or [`RestoreError::Write`].
     pub fn restore_into(
         self,
         folder: &Path,
@@ -115,14 +114,14 @@ impl Source {
         progress: &Progress,
     ) -> Result<RestoreOutcome, CopyError> {
         let database = folder.database();
-        let new = make_new(folder)?;
+        let new = create_new(folder)?;
         let summary = self.copy_to(&new, progress)?;
         let kept = keep_old(&database)?;
-        // Until here the old house has the name, from here the new one. Its journal goes only now:
-        // whoever finds it beside the new house, which is a plain file, knows it for another's.
-        new.finish(&database)?;
+        // This rename makes the new database current. The old WAL is deleted only after it: beside the new file, whose
+        // header says rollback journal, it is recognised as stale if the process is killed here.
+        new.persist(&database)?;
         for suffix in ["-wal", "-shm"] {
-            // The next start sets aside what stays.
+            // The next start renames a WAL that could not be deleted.
             let _ = fs::remove_file(beside(&database, suffix));
         }
         Ok(RestoreOutcome {
@@ -133,27 +132,27 @@ impl Source {
     }
 }
 
-/// The file that will be the new house, in the place of one that a killed restore left.
-fn make_new(folder: &DataFolder) -> io::Result<PartialFile> {
+/// Creates the file for the new database, replacing one from a killed restore.
+fn create_new(folder: &DataFolder) -> io::Result<PartialFile> {
     let path = beside(&folder.database(), ".restoring");
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let new = PartialFile::create(path)?;
-    // An administrator's restore must leave the daemon's user a file that it can open. Where this
-    // is not allowed, it is not needed either: the folder is ours.
+    // If root runs the restore, the daemon's user must still be able to open the file. Changing the owner fails for
+    // other users, who own the folder anyway.
     let owner = fs::metadata(folder.path())?;
     let _ = chown(new.path(), Some(owner.uid()), Some(owner.gid()));
     Ok(new)
 }
 
-/// Gives the old house a second name, and its journal too if it could not be written back.
+/// Gives the old database a second name, and its WAL too if it could not be checkpointed.
 fn keep_old(database: &Path) -> io::Result<Option<PathBuf>> {
     if fs::symlink_metadata(database).is_err() {
         return Ok(None);
     }
-    write_back(database);
+    checkpoint(database);
     let suffix = format!(".before-restore-{}", journal::stamp(Timestamp::now()));
     let kept = beside(database, &suffix);
     keep(database, &kept)?;
@@ -161,8 +160,8 @@ fn keep_old(database: &Path) -> io::Result<Option<PathBuf>> {
     if fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0) {
         keep(&journal, &beside(&kept, "-wal"))?;
     }
-    // SQLite would undo the new house's pages by a rollback journal of the old one. Only a file that
-    // could not be opened has one left.
+    // SQLite would apply a rollback journal of the old database to the new one. One remains only if the old database
+    // could not be opened.
     let rollback = beside(database, "-journal");
     if rollback.exists() {
         fs::rename(&rollback, beside(&kept, "-journal"))?;
@@ -171,10 +170,10 @@ fn keep_old(database: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(kept))
 }
 
-/// Writes the journal back, so that one file is the old house. One that is damaged, or not ours, is
-/// kept as it is.
-fn write_back(database: &Path) {
-    let tried = || -> Result<(), OpenError> {
+/// Writes the WAL into the database file, so that the old database is one file. Leaves the WAL of a damaged or foreign
+/// database as it is.
+fn checkpoint(database: &Path) {
+    let attempt = || -> Result<(), OpenError> {
         let fail = |error| OpenError::sqlite(database, error);
         if journal::is_stale(database).unwrap_or(true) {
             return Ok(());
@@ -184,7 +183,7 @@ fn write_back(database: &Path) {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(fail)?;
-        // Closing would write the journal into a file that fails the check.
+        // Closing would checkpoint the WAL into a file that may fail the check.
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(fail)?;
@@ -194,11 +193,11 @@ fn write_back(database: &Path) {
             .map_err(fail)?;
         connection.close().map_err(|(_, error)| fail(error))
     };
-    // Whatever went wrong, the journal stays and is kept beside the file.
-    let _ = tried();
+    // If this fails, the WAL is kept beside the file.
+    let _ = attempt();
 }
 
-/// A second name for a file, or a copy where the file system has no second names.
+/// Gives a file a second name with a hard link, or copies it if the file system has no hard links.
 fn keep(file: &Path, name: &Path) -> io::Result<()> {
     fs::set_permissions(file, Permissions::from_mode(0o600))?;
     if fs::hard_link(file, name).is_ok() {

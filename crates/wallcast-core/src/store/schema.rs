@@ -1,4 +1,4 @@
-//! Opening the database file: pragmas, the version of its schema, migrations, first checks.
+//! Opens the database file: pragmas, schema version, migrations and the integrity check.
 
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,10 +14,10 @@ use super::{OpenError, StoreError, WriteTx, journal, settings};
 use crate::clock::Timestamp;
 use crate::event::Epoch;
 
-/// "WCst": says in the file's header whose database it is.
+/// `WCst` in the file's header identifies a Wallcast database.
 const APPLICATION_ID: i64 = 0x5743_7374;
 
-/// Each step takes the schema from its index to the next version.
+/// The migration at index `n` takes the schema from version `n` to `n + 1`.
 pub const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_house.sql"),
     include_str!("migrations/0002_history.sql"),
@@ -29,18 +29,18 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_lapse.sql"),
 ];
 
-/// Above this size the first check reads only the header and the tables' heads, so that a start
-/// stays quick; `wallcast check` reads everything.
+/// Above this size the check at start reads only the header and the schema, so that the start stays fast.
+/// `wallcast check` always reads every page.
 const FULL_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Opens the database for writing, making or migrating it as needed.
+/// Opens the database for writing. Creates or migrates it if necessary.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::sqlite(path, error);
     journal::set_stale_aside(path).map_err(|source| OpenError::Folder {
         path: path.to_owned(),
         source,
     })?;
-    make_private(path)?;
+    create_private(path)?;
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection
         .busy_timeout(Duration::from_secs(5))
         .map_err(fail)?;
-    // Closing would write the journal into a file that is refused, and delete it.
+    // If the check fails, closing must not checkpoint the WAL into the file and delete the WAL.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(fail)?;
@@ -68,12 +68,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         .map_err(fail)?;
     migrate(&mut connection, path, MIGRATIONS)?;
     keep_statements(&connection).map_err(fail)?;
-    // The check has filled the cache with pages that nobody asked for.
+    // The check has filled the page cache with pages that are not needed.
     connection.release_memory().map_err(fail)?;
     Ok(connection)
 }
 
-/// Opens a second connection that cannot write.
+/// Opens a second connection, which cannot write.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::sqlite(path, error);
     let connection = Connection::open_with_flags(
@@ -91,7 +91,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Opens a file as one that nothing can change, without looking at what lies beside it.
+/// Opens a file as immutable: SQLite ignores a WAL beside it and creates no files.
 pub(super) fn open_immutable(path: &Path) -> Result<Connection, OpenError> {
     let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
     Connection::open_with_flags(
@@ -103,16 +103,16 @@ pub(super) fn open_immutable(path: &Path) -> Result<Connection, OpenError> {
     .map_err(|error| OpenError::sqlite(path, error))
 }
 
-/// Statements are prepared once. By itself SQLite prepares one again for other parameters, in case
-/// its statistics favour another plan; there are none, and it would cost more than the statement.
+/// Keeps statements prepared. Without QPSG SQLite prepares a statement again when its parameters change, in case table
+/// statistics favour another plan. There are no statistics, and preparing costs more than most statements.
 fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
-/// Creates the file with mode 0600 before SQLite would make it readable; the journal inherits it.
-fn make_private(path: &Path) -> Result<(), OpenError> {
+/// Creates the file with mode 0600, because SQLite would create it readable for others. The WAL inherits the mode.
+fn create_private(path: &Path) -> Result<(), OpenError> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -126,7 +126,7 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
         })
 }
 
-/// Refuses what is damaged, foreign or newer, without writing a byte.
+/// Rejects a damaged, foreign or newer file without writing to it.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     recognise(connection, path)?;
     let size = std::fs::metadata(path)
@@ -138,7 +138,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenErro
     Ok(())
 }
 
-/// The version of the schema, 0 while there is none; refuses what is foreign or newer.
+/// The schema version; 0 if the database is empty. Rejects a foreign or newer database.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let fail = |error| OpenError::sqlite(path, error);
     let tables: i64 = connection
@@ -165,7 +165,7 @@ pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<i64, Ope
     Ok(found)
 }
 
-/// Checks a database that is there, page by page, without writing.
+/// Checks every page of an existing database without writing.
 pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
     let connection = if journal::is_stale(path).unwrap_or_default() {
         open_immutable(path)?
@@ -176,18 +176,18 @@ pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
     verify(&connection, path)
 }
 
-/// Reads every page and names the first fault.
+/// Reads every page. The error contains the first fault.
 pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let said: String = connection
+    let report: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| OpenError::sqlite(path, error))?;
-    if said == "ok" {
+    if report == "ok" {
         Ok(())
     } else {
-        let detail = said
+        let detail = report
             .lines()
             .last()
-            .unwrap_or("it fails its check")
+            .unwrap_or("its integrity check fails")
             .trim()
             .to_owned();
         Err(OpenError::Damaged {
@@ -201,7 +201,7 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// Takes the schema to the newest version in one transaction; an older file is copied aside first.
+/// Migrates the schema to the newest version in one transaction. Copies an existing database first.
 fn migrate(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
     let fail = |error| OpenError::sqlite(path, error);
     let found = usize::try_from(version(connection).map_err(fail)?).unwrap_or_default();
@@ -224,18 +224,18 @@ fn migrate(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(
     transaction.commit().map_err(fail)
 }
 
-/// Keeps the database as it was before a migration, beside it, with mode 0600.
+/// Copies the database, as it was before the migration, to a file beside it with mode 0600.
 fn copy_aside(connection: &Connection, path: &Path, version: usize) -> Result<(), OpenError> {
     let aside = path.with_extension(format!("v{version}-{}.db", Timestamp::now().unix_seconds()));
-    make_private(&aside)?;
+    create_private(&aside)?;
     connection
         .execute("VACUUM INTO ?1", [aside.to_string_lossy()])
         .map_err(|error| OpenError::sqlite(path, error))?;
-    tracing::info!(copy = %aside.display(), "copied the older database aside before migrating it");
+    tracing::info!(copy = %aside.display(), "copied the database before migrating it");
     Ok(())
 }
 
-/// The epoch of this house, drawn at the first start.
+/// The epoch of the history; drawn and stored at the first call.
 pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     if let Some(text) =
         settings::get(connection, "epoch")?.and_then(|bytes| String::from_utf8(bytes).ok())
@@ -247,10 +247,10 @@ pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     Ok(epoch)
 }
 
-/// A write of this size, to see whether the disk takes one.
+/// Writes `bytes` bytes, to find out whether the disk accepts them.
 pub(super) fn touch(tx: &mut WriteTx<'_>, bytes: usize) -> Result<(), StoreError> {
     settings::set(tx.connection(), "probe", &vec![0; bytes])?;
-    // The same bytes again would be no change, and no change is not written.
+    // SQLite would not write a page whose content stays the same.
     let now = tx.now().to_string();
     settings::set(tx.connection(), "probed_at", now.as_bytes())?;
     Ok(())
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_is_private_and_has_the_newest_schema() {
+    fn open_new_file_has_mode_0600_and_newest_schema() {
         use std::os::unix::fs::PermissionsExt as _;
         let (_folder, path) = file();
         let connection = open(&path).unwrap();
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_named_and_left_alone() {
+    fn open_garbage_names_file_and_leaves_it_unchanged() {
         let (_folder, path) = file();
         let garbage = vec![b'x'; 8192];
         std::fs::write(&path, &garbage).unwrap();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_overwritten_in_the_middle_is_found() {
+    fn open_with_overwritten_page_reports_damage() {
         use std::io::{Seek as _, Write as _};
         let (_folder, path) = file();
         let connection = open(&path).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn another_programs_database_is_refused() {
+    fn open_foreign_database_fails() {
         let (_folder, path) = file();
         Connection::open(&path)
             .unwrap()
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_schema_is_refused() {
+    fn open_newer_schema_fails() {
         let (_folder, path) = file();
         open(&path)
             .unwrap()
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_schema_is_copied_aside_and_migrated() {
+    fn migrate_older_schema_copies_file_first() {
         let (folder, path) = file();
         let mut connection = open(&path).unwrap();
         let before = format!(".v{}-", MIGRATIONS.len());
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tablet_of_an_older_house_listens_on_its_organisation_and_tenant_together() {
+    fn migration_subscribes_tablet_to_its_tenant_in_organisation() {
         let (_folder, path) = file();
         let is_board = |step: &&str| step.contains("CREATE TABLE services");
         let before = MIGRATIONS.iter().position(is_board).unwrap();
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_stays() {
+    fn epoch_of_reopened_database_is_unchanged() {
         let (_folder, path) = file();
         let first = epoch(&open(&path).unwrap()).unwrap();
         assert_eq!(epoch(&open(&path).unwrap()).unwrap(), first);

@@ -1,12 +1,12 @@
-//! What the house itself keeps in the database, so that one file is the whole house: the signing
-//! key, the local CA and the leaf certificate.
+//! The server's own values in the database: signing key, local CA, leaf certificate, epoch. They are in the database so
+//! that one file contains all state.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// Reads a value.
+/// Reads the value of a key.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn get(connection: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     connection
         .prepare_cached("SELECT value FROM house WHERE key = ?1")?
@@ -14,10 +14,10 @@ pub fn get(connection: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8
         .optional()
 }
 
-/// Writes a value.
+/// Writes the value of a key.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn set(connection: &Connection, key: &str, value: &[u8]) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO house (key, value) VALUES (?1, ?2)")?
@@ -25,10 +25,10 @@ pub fn set(connection: &Connection, key: &str, value: &[u8]) -> rusqlite::Result
     Ok(())
 }
 
-/// Removes a value.
+/// Deletes a key.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn remove(connection: &Connection, key: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM house WHERE key = ?1")?

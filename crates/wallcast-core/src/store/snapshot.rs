@@ -1,9 +1,8 @@
-//! Copying a database into one plain, marked file. What is copied is never written, and whoever
-//! writes it meanwhile is not held up.
+//! Copies a database into one marked file without a WAL. Never writes to the source, and does not block its writer.
 //!
-//! By `VACUUM INTO` rather than SQLite's backup functions: it reads one moment in one read
-//! transaction, while those begin again whenever the daemon writes; its copy needs no journal, holds
-//! no remains of deleted rows, and cannot be made of a file whose tables cannot be read.
+//! It uses `VACUUM INTO`, not SQLite's backup API. `VACUUM INTO` reads in one transaction, while the backup API restarts
+//! whenever the daemon writes. Its copy needs no WAL and contains no remains of deleted rows, and it fails if a table
+//! cannot be read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -20,26 +19,26 @@ use super::journal::{self, Mode};
 use super::{OpenError, schema, snapshot_mark};
 use crate::clock::Timestamp;
 
-/// Hears how many bytes are copied, of how many there are about.
+/// Receives the number of bytes copied so far and the approximate total.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
-/// SQLite's steps between two words of progress: a few milliseconds.
+/// SQLite virtual machine steps between two progress reports: a few milliseconds.
 const STEPS: i32 = 100_000;
 
-/// What a snapshot holds.
+/// What a snapshot contains.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The size of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// Events of the history.
+    /// Number of events in the history.
     pub events: u64,
-    /// Clients, active or not.
+    /// Number of clients, active or not.
     pub clients: u64,
-    /// When it was made, RFC 3339.
+    /// When the snapshot was made, in RFC 3339.
     pub made_at: String,
 }
 
-/// A database that is to be copied: ours, of a schema that we know, and sound on every page.
+/// A database to copy: a Wallcast database of a known schema in which every page was checked.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
@@ -47,13 +46,13 @@ pub struct Source {
 }
 
 impl Source {
-    /// A house that its daemon may be writing.
+    /// Opens a database to which a daemon may be writing.
     pub(super) fn open_live(path: &Path) -> Result<Self, OpenError> {
         Self::verified(path, schema::open_read_only(path)?)
     }
 
-    /// A file that nobody writes. Nothing is made beside it, so that it may lie on a read-only
-    /// disk, and a journal of another database is passed over.
+    /// Opens a file to which nobody writes. Creates no files beside it, so that it may be on a read-only disk, and ignores
+    /// the WAL of another database.
     pub(super) fn open_unused(path: &Path) -> Result<Self, OpenError> {
         let unreadable = |source| OpenError::Folder {
             path: path.to_owned(),
@@ -78,10 +77,10 @@ impl Source {
         })
     }
 
-    /// Reads what the copy will hold.
+    /// Runs a query on the source.
     ///
     /// # Errors
-    /// The query's.
+    /// The error of the query.
     pub fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -89,7 +88,7 @@ impl Source {
         query(&self.connection)
     }
 
-    /// Writes a marked copy into a file that [`PartialFile`] made, down to the disk.
+    /// Writes a marked copy into the target and syncs it to the disk.
     pub(super) fn copy_to(
         &mut self,
         target: &PartialFile,
@@ -98,13 +97,13 @@ impl Source {
         let target = &target.path;
         let total = fs::metadata(&self.path)?.len();
         let (watched, progress) = (target.clone(), progress.clone());
-        let tell = move || {
+        let report = move || {
             let done = fs::metadata(&watched).map_or(0, |file| file.len());
             progress(done.min(total), total);
             false
         };
-        self.connection.progress_handler(STEPS, Some(tell))?;
-        // As bytes: a path need not be UTF-8.
+        self.connection.progress_handler(STEPS, Some(report))?;
+        // Passed as bytes, because a path need not be UTF-8.
         let name = ToSqlOutput::Borrowed(ValueRef::Text(target.as_os_str().as_bytes()));
         let begun = Timestamp::now();
         let copied = self.connection.execute("VACUUM INTO ?1", [name]);
@@ -116,7 +115,7 @@ impl Source {
             target,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        // Nobody opens an unfinished copy, and it is brought to the disk below.
+        // Nobody opens an incomplete copy, and `sync_all` below makes it durable.
         copy.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF")?;
         snapshot_mark::write(&copy, begun)?;
         let count = |table: &str| {
@@ -137,15 +136,15 @@ impl Source {
     }
 }
 
-/// A file in the making, its owner's alone from the first byte; removed unless it is finished.
+/// A file that is being written, with mode 0600 from the start. It is deleted on drop unless it was persisted.
 #[derive(Debug)]
 pub(super) struct PartialFile {
     path: PathBuf,
-    is_finished: bool,
+    is_persisted: bool,
 }
 
 impl PartialFile {
-    /// Makes the file, which must not exist.
+    /// Creates the file. Fails if it exists.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
         OpenOptions::new()
             .create_new(true)
@@ -154,7 +153,7 @@ impl PartialFile {
             .open(&path)?;
         Ok(Self {
             path,
-            is_finished: false,
+            is_persisted: false,
         })
     }
 
@@ -162,24 +161,24 @@ impl PartialFile {
         &self.path
     }
 
-    /// Gives it its name, in place of what had it, as one step that a crash cannot split.
-    pub(super) fn finish(mut self, name: &Path) -> io::Result<()> {
+    /// Renames the file to `name` atomically, replacing an existing file.
+    pub(super) fn persist(mut self, name: &Path) -> io::Result<()> {
         fs::rename(&self.path, name)?;
-        self.is_finished = true;
+        self.is_persisted = true;
         sync_folder_of(name)
     }
 }
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        if !self.is_finished {
-            // What cannot be removed has a name that says what it is.
+        if !self.is_persisted {
+            // A file that cannot be deleted is recognisable by its name.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Brings the names in a file's folder to the disk.
+/// Syncs the folder of a file, so that a rename survives a power failure.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

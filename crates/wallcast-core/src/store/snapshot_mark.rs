@@ -1,8 +1,8 @@
-//! The mark that makes a database file a snapshot, and what its first start makes of it: another
-//! epoch, so that a restored house never takes old event ids for new ones (contract 4.4).
+//! Marks a database file as a snapshot. The first start of a marked file draws a new epoch, so that a restored server
+//! never confuses old event ids with new ones (`docs/protocol.md#resync`).
 //!
-//! The mark stands in copies alone, never in the house that is copied. A house that was copied as it
-//! lay, without one, gets it when it is opened where it has not lived (`DataFolder::settle`).
+//! Only copies carry the mark, never the database in use. A plain copy has no mark; it gets one when it is opened in a
+//! data folder that no server has used (see [`super::Store::open`]).
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
@@ -11,23 +11,23 @@ use super::settings;
 use crate::clock::Timestamp;
 use crate::event::Epoch;
 
-/// In a snapshot: when it was made.
+/// Key in a snapshot: when it was made.
 const SNAPSHOT: &str = "snapshot";
-/// In a house that came out of a snapshot, until its admin was told.
+/// Key in a restored database: the [`RestoreNotice`], until the admin has received it.
 const RESTORED: &str = "restored";
 
-/// A house came out of a snapshot, and nobody was told yet.
+/// The database was restored from a snapshot and the admin has not been notified yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreNotice {
-    /// When the snapshot was made, RFC 3339.
+    /// When the snapshot was made, in RFC 3339.
     pub made_at: String,
-    /// The epoch of the house that the snapshot was made of.
+    /// The epoch of the database from which the snapshot was made.
     pub old_epoch: String,
-    /// The epoch drawn in its place.
+    /// The epoch after the restore.
     pub new_epoch: String,
 }
 
-/// Marks a copy; one that is marked already keeps the time of its mark.
+/// Marks a copy. A copy that has a mark keeps the time in it.
 pub(super) fn write(copy: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     copy.execute(
         "INSERT OR IGNORE INTO house (key, value) VALUES (?1, ?2)",
@@ -36,13 +36,13 @@ pub(super) fn write(copy: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// When the snapshot was made; none for a house.
+/// When the snapshot was made; `None` if the file has no mark.
 pub(super) fn made_at(connection: &Connection) -> rusqlite::Result<Option<String>> {
     text(connection, SNAPSHOT)
 }
 
-/// Makes a house of a snapshot: draws the new epoch, notes that the admin is to be told, and
-/// removes the mark, all in one transaction. Does nothing to a house.
+/// If the file has a mark: draws a new epoch, stores the notice for the admin and removes the mark, all in one
+/// transaction.
 pub(super) fn start_new_epoch(connection: &mut Connection) -> rusqlite::Result<()> {
     let Some(made_at) = made_at(connection)? else {
         return Ok(());
@@ -60,19 +60,19 @@ pub(super) fn start_new_epoch(connection: &mut Connection) -> rusqlite::Result<(
     transaction.commit()
 }
 
-/// The restore that the admin is still to be told of.
+/// The notice of a restore that the admin has not received yet.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn restore_notice(connection: &Connection) -> rusqlite::Result<Option<RestoreNotice>> {
     let note = text(connection, RESTORED)?;
     Ok(note.and_then(|note| serde_json::from_str(&note).ok()))
 }
 
-/// The admin was told of the restore.
+/// Deletes the notice, because the admin has received it.
 ///
 /// # Errors
-/// SQLite's.
+/// If the database fails.
 pub fn clear_restore_notice(connection: &Connection) -> rusqlite::Result<()> {
     settings::remove(connection, RESTORED)
 }

@@ -1,4 +1,4 @@
-//! The writer by itself: savepoints, group commit, and the order of commit, hub and answer.
+//! The writer: savepoints, batches, and the order of commit, listener and result.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
@@ -14,22 +14,22 @@ use crate::event::{Event, EventType, NewEvent, Topic};
 use crate::history;
 use crate::store::{CommitListener, Effects};
 
-/// A store of its own, and what its listener was told.
-struct House {
+/// A store in a temporary folder, and what its listener received.
+struct TestStore {
     folder: TempDir,
     store: Store,
-    told: Arc<Told>,
+    received: Arc<Received>,
 }
 
-/// Keeps the ids that were told, and how many rows another reader could see at that moment.
+/// Records the event ids of each commit, and how many events another connection could read at that moment.
 #[derive(Default)]
-struct Told {
+struct Received {
     ids: Mutex<Vec<i64>>,
     seen: Mutex<Vec<i64>>,
     outside: Mutex<Option<Connection>>,
 }
 
-impl Told {
+impl Received {
     fn ids(&self) -> Vec<i64> {
         self.ids
             .lock()
@@ -38,7 +38,7 @@ impl Told {
     }
 }
 
-impl CommitListener for Told {
+impl CommitListener for Received {
     fn committed(&self, effects: Effects) {
         let ids = effects.events.iter().filter_map(Event::id);
         self.ids.lock().unwrap().extend(ids.map(EventId::get));
@@ -48,22 +48,21 @@ impl CommitListener for Told {
     }
 }
 
-impl House {
+impl TestStore {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let told = Arc::new(Told::default());
+        let received = Arc::new(Received::default());
         let data = DataFolder::claim(folder.path()).unwrap();
-        let store = Store::open(&data, told.clone()).unwrap();
-        *told.outside.lock().unwrap() = Some(outside(&folder));
+        let store = Store::open(&data, received.clone()).unwrap();
+        *received.outside.lock().unwrap() = Some(outside(&folder));
         Self {
             folder,
             store,
-            told,
+            received,
         }
     }
 
-    /// Keeps the writer busy until the returned sender is used or dropped: what is written
-    /// meanwhile shares one batch.
+    /// Blocks the writer until the returned sender is used or dropped. Writes that are queued meanwhile share one batch.
     async fn hold(&self) -> Sender<()> {
         let (release, released) = mpsc::channel();
         let (begin, begun) = tokio::sync::oneshot::channel();
@@ -71,7 +70,7 @@ impl House {
         tokio::spawn(async move {
             let held = store.read_at_commit(move |_, _| {
                 begin.send(()).unwrap();
-                // A dropped sender releases as well.
+                // An error means that the sender was dropped.
                 let _ = released.recv();
                 Ok::<_, StoreError>(())
             });
@@ -91,7 +90,7 @@ impl House {
     }
 }
 
-/// A connection of somebody else, who sees what is committed.
+/// Another connection, which sees committed rows only.
 fn outside(folder: &TempDir) -> Connection {
     schema::open_read_only(&folder.path().join("wallcast.db")).unwrap()
 }
@@ -106,7 +105,7 @@ fn publish(tx: &mut WriteTx<'_>) -> Result<i64, StoreError> {
     Ok(tx.publish(event)?.get())
 }
 
-/// Why a change of these tests fails.
+/// Why a change in these tests fails.
 #[derive(Debug)]
 enum Refused {
     ByItself,
@@ -126,7 +125,7 @@ fn refuse(tx: &mut WriteTx<'_>) -> Result<i64, Refused> {
 
 fn panic(tx: &mut WriteTx<'_>) -> Result<i64, Refused> {
     publish(tx)?;
-    panic!("as it must in this test")
+    panic!("expected by the test")
 }
 
 fn break_sql(tx: &mut WriteTx<'_>) -> Result<i64, Refused> {
@@ -138,10 +137,10 @@ fn break_sql(tx: &mut WriteTx<'_>) -> Result<i64, Refused> {
 }
 
 #[tokio::test]
-async fn a_failing_or_panicking_change_rolls_back_alone_and_leaves_no_hole() {
-    let house = House::new();
-    let release = house.hold().await;
-    let store = &house.store;
+async fn failing_change_in_batch_rolls_back_alone() {
+    let test = TestStore::new();
+    let release = test.hold().await;
+    let store = &test.store;
     let good = || store.write(|tx| Ok::<_, Refused>(publish(tx)?));
     let batch = async {
         tokio::join!(
@@ -158,7 +157,7 @@ async fn a_failing_or_panicking_change_rolls_back_alone_and_leaves_no_hole() {
     drop(release);
     let (first, refused, second, panicked, broken, third) = batch.await;
     let kept = [first, second, third].map(Result::unwrap);
-    assert_eq!(kept, [1, 2, 3], "ids without holes");
+    assert_eq!(kept, [1, 2, 3], "ids without gaps");
     assert!(matches!(refused, Err(Refused::ByItself)));
     assert!(matches!(
         panicked,
@@ -168,8 +167,12 @@ async fn a_failing_or_panicking_change_rolls_back_alone_and_leaves_no_hole() {
         broken,
         Err(Refused::ByStore(StoreError::Failed(_)))
     ));
-    assert_eq!(house.told.ids(), [1, 2, 3], "nobody hears of the others");
-    assert_eq!(rows(&outside(&house.folder)), 3);
+    assert_eq!(
+        test.received.ids(),
+        [1, 2, 3],
+        "the listener gets no other events"
+    );
+    assert_eq!(rows(&outside(&test.folder)), 3);
     assert_eq!(good().await.unwrap(), 4);
     assert!(store.is_writable());
 }
@@ -181,9 +184,9 @@ fn fill_the_disk(tx: &mut WriteTx<'_>) -> Result<i64, StoreError> {
 }
 
 #[tokio::test]
-async fn once_sqlite_ended_the_transaction_by_itself_nothing_more_of_the_batch_is_kept_or_told() {
-    let house = House::new();
-    let store = &house.store;
+async fn full_disk_fails_whole_batch_without_effects() {
+    let test = TestStore::new();
+    let store = &test.store;
     let small_disk = store.write(|tx| {
         let ask = |pragma: &str| tx.connection().query_row(pragma, [], |row| row.get(0));
         let pages: i64 = ask("PRAGMA page_count")?;
@@ -192,7 +195,7 @@ async fn once_sqlite_ended_the_transaction_by_itself_nothing_more_of_the_batch_i
         publish(tx)
     });
     assert_eq!(small_disk.await.unwrap(), 1);
-    let release = house.hold().await;
+    let release = test.hold().await;
     let batch = async {
         tokio::join!(
             store.write(publish),
@@ -209,20 +212,20 @@ async fn once_sqlite_ended_the_transaction_by_itself_nothing_more_of_the_batch_i
         assert!(unavailable, "{refused:?}");
     }
     assert!(!store.is_writable());
-    assert_eq!(rows(&outside(&house.folder)), 1);
-    assert_eq!(house.told.ids(), [1]);
-    assert_eq!(store.write(publish).await.unwrap(), 2, "no hole");
-    assert_eq!(rows(&outside(&house.folder)), 2);
-    assert_eq!(house.told.ids(), [1, 2]);
+    assert_eq!(rows(&outside(&test.folder)), 1);
+    assert_eq!(test.received.ids(), [1]);
+    assert_eq!(store.write(publish).await.unwrap(), 2, "no gap");
+    assert_eq!(rows(&outside(&test.folder)), 2);
+    assert_eq!(test.received.ids(), [1, 2]);
     assert!(store.is_writable());
 }
 
 #[tokio::test]
-async fn a_panic_ends_nothing_but_its_own_change_also_between_commits_and_in_reads() {
-    let house = House::new();
-    let store = &house.store;
-    let look = store.read_at_commit(|_, _| -> Result<(), StoreError> { panic!("in a look") });
-    assert!(matches!(look.await, Err(StoreError::Stopped)));
+async fn panicking_read_stops_neither_thread() {
+    let test = TestStore::new();
+    let store = &test.store;
+    let read = store.read_at_commit(|_, _| -> Result<(), StoreError> { panic!("in a read") });
+    assert!(matches!(read.await, Err(StoreError::Stopped)));
     let read = store.read(|_| -> Result<(), StoreError> { panic!("in a query") });
     assert!(matches!(read.await, Err(StoreError::Stopped)));
     assert_eq!(store.write(publish).await.unwrap(), 1);
@@ -231,13 +234,13 @@ async fn a_panic_ends_nothing_but_its_own_change_also_between_commits_and_in_rea
 }
 
 #[tokio::test]
-async fn nobody_is_answered_before_the_commit_that_holds_its_change() {
-    let house = House::new();
-    let release = house.hold().await;
+async fn write_returns_after_commit_of_its_batch() {
+    let test = TestStore::new();
+    let release = test.hold().await;
     let (second_runs, is_running) = mpsc::channel();
     let (go_on, may_go_on): (_, Receiver<()>) = mpsc::channel();
-    let mut first = Box::pin(house.store.write(publish));
-    let mut second = Box::pin(house.store.write(move |tx| {
+    let mut first = Box::pin(test.store.write(publish));
+    let mut second = Box::pin(test.store.write(move |tx| {
         second_runs.send(()).unwrap();
         may_go_on.recv().unwrap();
         publish(tx)
@@ -248,51 +251,64 @@ async fn nobody_is_answered_before_the_commit_that_holds_its_change() {
     is_running.recv().unwrap();
     // The first change has run; its batch is not committed.
     assert!(first.as_mut().now_or_never().is_none());
-    assert_eq!(rows(&outside(&house.folder)), 0);
-    assert!(house.told.ids().is_empty());
+    assert_eq!(rows(&outside(&test.folder)), 0);
+    assert!(test.received.ids().is_empty());
     go_on.send(()).unwrap();
     assert_eq!(first.await.unwrap(), 1);
-    assert_eq!(rows(&outside(&house.folder)), 2);
-    assert_eq!(house.told.ids(), [1, 2], "the hub heard before the answer");
+    assert_eq!(rows(&outside(&test.folder)), 2);
+    assert_eq!(
+        test.received.ids(),
+        [1, 2],
+        "the listener is called before the result"
+    );
     assert_eq!(second.await.unwrap(), 2);
 }
 
 #[tokio::test]
-async fn the_hub_hears_after_the_commit_in_its_order_and_before_the_answer() {
-    let house = House::new();
+async fn listener_is_called_in_commit_order_before_result() {
+    let test = TestStore::new();
     let writes = (0..200).map(|_| async {
-        let id = house.store.write(publish).await.unwrap();
-        assert!(house.told.ids().contains(&id), "told before it is answered");
+        let id = test.store.write(publish).await.unwrap();
+        assert!(
+            test.received.ids().contains(&id),
+            "the listener is called before the result"
+        );
     });
     join_all(writes).await;
-    assert_eq!(house.told.ids(), (1..=200).collect::<Vec<_>>());
-    let seen = house.told.seen.lock().unwrap();
-    let behind = seen.iter().zip(1..).find(|(rows, told)| *rows < told);
-    assert_eq!(behind, None, "what is told is committed");
+    assert_eq!(test.received.ids(), (1..=200).collect::<Vec<_>>());
+    let seen = test.received.seen.lock().unwrap();
+    let behind = seen
+        .iter()
+        .zip(1..)
+        .find(|(rows, received)| *rows < received);
+    assert_eq!(
+        behind, None,
+        "events are committed before the listener gets them"
+    );
 }
 
 #[tokio::test]
-async fn a_change_that_tells_nothing_is_not_told() {
-    let house = House::new();
-    let nothing = house.store.write(|_| Ok::<_, StoreError>(()));
+async fn change_without_effects_does_not_call_listener() {
+    let test = TestStore::new();
+    let nothing = test.store.write(|_| Ok::<_, StoreError>(()));
     nothing.await.unwrap();
-    assert!(house.told.seen.lock().unwrap().is_empty());
+    assert!(test.received.seen.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn many_writers_share_few_commits() {
-    let house = House::new();
-    let release = house.hold().await;
-    let path = house.folder.path().join("wallcast.db");
+    let test = TestStore::new();
+    let release = test.hold().await;
+    let path = test.folder.path().join("wallcast.db");
     let writes = (0..300).map(|_| {
         let path = path.clone();
-        // What is committed when a change runs tells the batches apart.
-        house.store.write(move |tx| {
+        // The number of committed rows that a change sees identifies its batch.
+        test.store.write(move |tx| {
             publish(tx)?;
             Ok::<_, StoreError>(rows(&schema::open_read_only(&path).unwrap()))
         })
     });
-    // Tokio would let the others have a turn before all 300 are queued.
+    // Without this, tokio's cooperative budget would yield before all 300 are queued.
     let all = tokio::task::unconstrained(join_all(writes));
     tokio::pin!(all);
     assert!(all.as_mut().now_or_never().is_none(), "all are queued");
@@ -304,49 +320,49 @@ async fn many_writers_share_few_commits() {
 }
 
 #[tokio::test]
-async fn between_two_commits_the_store_and_the_hub_are_of_one_moment() {
-    let house = House::new();
-    let look = || {
-        let told = house.told.clone();
+async fn read_at_commit_agrees_with_listener() {
+    let test = TestStore::new();
+    let read = || {
+        let received = test.received.clone();
         move |db: &Connection, last: EventId| {
-            let told = told.ids();
-            let newest = told.last().copied().unwrap_or(0);
+            let received = received.ids();
+            let newest = received.last().copied().unwrap_or(0);
             Ok::<_, StoreError>((last.get(), newest, rows(db), history::last_id(db)?.get()))
         }
     };
-    let looks = (0..100).map(|n| {
-        let (store, look) = (house.store.clone(), look());
+    let reads = (0..100).map(|n| {
+        let (store, read) = (test.store.clone(), read());
         async move {
             match n % 2 {
-                0 => store.read_at_commit(look).await,
-                _ => store.try_read_inline(look).await,
+                0 => store.read_at_commit(read).await,
+                _ => store.try_read_inline(read).await,
             }
         }
     });
     let writes = (0..100).map(|n| {
-        house.store.write(move |tx| match n % 3 {
+        test.store.write(move |tx| match n % 3 {
             0 => refuse(tx),
             _ => Ok(publish(tx)?),
         })
     });
-    let (looked, wrote) = tokio::join!(join_all(looks), join_all(writes));
-    for look in looked {
-        let (last, told, rows, newest) = look.unwrap();
-        assert_eq!([last; 3], [told, rows, newest]);
+    let (read_results, wrote) = tokio::join!(join_all(reads), join_all(writes));
+    for read in read_results {
+        let (last, received, rows, newest) = read.unwrap();
+        assert_eq!([last; 3], [received, rows, newest]);
     }
     let kept = wrote.iter().filter(|written| written.is_ok()).count();
-    assert_eq!(house.told.ids().len(), kept);
+    assert_eq!(test.received.ids().len(), kept);
 }
 
 #[tokio::test]
-async fn a_glance_waits_for_whoever_writes_and_for_nobody_else() {
-    let house = House::new();
+async fn inline_read_waits_only_for_queued_writes() {
+    let test = TestStore::new();
     let try_read_inline = || {
         let try_read_inline = |_: &Connection, last: EventId| Ok::<_, StoreError>(last.get());
-        house.store.try_read_inline(try_read_inline)
+        test.store.try_read_inline(try_read_inline)
     };
-    assert_eq!(house.store.write(publish).await.unwrap(), 1);
-    // The writing thread may be about to let go still.
+    assert_eq!(test.store.write(publish).await.unwrap(), 1);
+    // The writer thread may not have released the lock yet.
     let seen = loop {
         match try_read_inline().now_or_never() {
             Some(seen) => break seen,
@@ -355,8 +371,8 @@ async fn a_glance_waits_for_whoever_writes_and_for_nobody_else() {
     };
     assert_eq!(seen.unwrap(), 1);
 
-    let release = house.hold().await;
-    let mut write = Box::pin(house.store.write(publish));
+    let release = test.hold().await;
+    let mut write = Box::pin(test.store.write(publish));
     assert!(write.as_mut().now_or_never().is_none());
     let mut waiting = Box::pin(try_read_inline());
     assert!(waiting.as_mut().now_or_never().is_none());
@@ -365,54 +381,54 @@ async fn a_glance_waits_for_whoever_writes_and_for_nobody_else() {
     assert_eq!(
         waiting.await.unwrap(),
         2,
-        "as every look, after what was asked before"
+        "after the write that was queued before"
     );
 
-    let panics = house
+    let panics = test
         .store
         .try_read_inline(|_, _| -> Result<(), StoreError> { panic!("in a try_read_inline") });
     assert!(matches!(panics.await, Err(StoreError::Stopped)));
     assert_eq!(
-        house.store.write(publish).await.unwrap(),
+        test.store.write(publish).await.unwrap(),
         3,
-        "nothing is left open"
+        "no transaction is left open"
     );
 }
 
 #[tokio::test]
-async fn a_read_sees_every_change_that_was_answered() {
-    let house = House::new();
+async fn read_sees_every_returned_write() {
+    let test = TestStore::new();
     for n in 1..=20 {
-        assert_eq!(house.store.write(publish).await.unwrap(), n);
-        let seen = house.store.read(|db| Ok::<_, StoreError>(rows(db)));
+        assert_eq!(test.store.write(publish).await.unwrap(), n);
+        let seen = test.store.read(|db| Ok::<_, StoreError>(rows(db)));
         assert_eq!(seen.await.unwrap(), n);
     }
 }
 
 #[tokio::test]
-async fn ids_go_on_after_the_store_was_closed_and_opened_again() {
-    let House {
+async fn reopened_store_continues_ids_and_epoch() {
+    let TestStore {
         folder,
         store,
-        told,
-    } = House::new();
+        received,
+    } = TestStore::new();
     store.write(publish).await.unwrap();
     let epoch = store.epoch().clone();
-    *told.outside.lock().unwrap() = None;
+    *received.outside.lock().unwrap() = None;
     store.close().await;
     let data = DataFolder::claim(folder.path()).unwrap();
-    let store = Store::open(&data, told.clone()).unwrap();
+    let store = Store::open(&data, received.clone()).unwrap();
     assert_eq!(store.write(publish).await.unwrap(), 2);
     assert_eq!(*store.epoch(), epoch);
 }
 
 #[tokio::test]
-async fn memberships_hold_a_changes_own_events_at_both_ends() {
-    let house = House::new();
+async fn membership_includes_events_of_both_its_changes() {
+    let test = TestStore::new();
     let tablet = || Subject::Client("tablet".parse().unwrap());
     let kitchen = || Topic::Area("kitchen".parse().unwrap());
     let write = |joins: bool, leaves: bool, events: usize| {
-        house.store.write(move |tx| {
+        test.store.write(move |tx| {
             for _ in 0..events {
                 publish(tx)?;
             }
@@ -427,26 +443,34 @@ async fn memberships_hold_a_changes_own_events_at_both_ends() {
     };
     write(false, false, 3).await.unwrap();
     write(true, false, 2).await.unwrap();
-    assert_eq!(house.memberships(), [(4, None)], "from its own first event");
+    assert_eq!(
+        test.memberships(),
+        [(4, None)],
+        "from the first event of its change"
+    );
     write(false, false, 1).await.unwrap();
     write(false, true, 1).await.unwrap();
-    assert_eq!(house.memberships(), [(4, Some(7))], "to its own last one");
+    assert_eq!(
+        test.memberships(),
+        [(4, Some(7))],
+        "to the last event of its change"
+    );
 
-    // Both in one change, then both without an event between.
+    // Join and leave in one change, then in two changes without an event.
     write(true, true, 1).await.unwrap();
-    assert_eq!(house.memberships(), [(4, Some(7)), (8, Some(8))]);
+    assert_eq!(test.memberships(), [(4, Some(7)), (8, Some(8))]);
     write(true, false, 0).await.unwrap();
     write(false, true, 0).await.unwrap();
     let empty = (9, Some(8));
-    assert_eq!(house.memberships(), [(4, Some(7)), (8, Some(8)), empty]);
+    assert_eq!(test.memberships(), [(4, Some(7)), (8, Some(8)), empty]);
     write(true, false, 0).await.unwrap();
-    assert_eq!(house.memberships()[2], (9, None));
+    assert_eq!(test.memberships()[2], (9, None));
 }
 
 #[tokio::test]
-async fn a_change_that_fails_opens_no_membership() {
-    let house = House::new();
-    let failed = house.store.write(|tx| {
+async fn failed_change_opens_no_membership() {
+    let test = TestStore::new();
+    let failed = test.store.write(|tx| {
         tx.join(
             Subject::Client("tablet".parse().unwrap()),
             Topic::Area("kitchen".parse().unwrap()),
@@ -454,5 +478,5 @@ async fn a_change_that_fails_opens_no_membership() {
         refuse(tx)
     });
     assert!(failed.await.is_err());
-    assert!(house.memberships().is_empty());
+    assert!(test.memberships().is_empty());
 }

@@ -1,4 +1,4 @@
-//! A change in the making: what slices write through, and what the hub is told once it is committed.
+//! A change in progress: features write through it and collect what the hub must do after the commit.
 
 use rusqlite::Connection;
 
@@ -12,7 +12,7 @@ use crate::event::{Announcement, Epoch, Event, EventId, NewEvent, Position, Topi
 use crate::history;
 use crate::ids::{AreaId, Jti};
 
-/// One change inside the writer's transaction. Everything done through it is kept or dropped whole.
+/// One change inside the writer's transaction. It is committed or rolled back as a whole.
 #[derive(Debug)]
 pub struct WriteTx<'a> {
     connection: &'a Connection,
@@ -41,20 +41,20 @@ impl<'a> WriteTx<'a> {
         }
     }
 
-    /// The connection, for a slice's own rows.
+    /// The connection, for the feature's own SQL.
     pub fn connection(&self) -> &'a Connection {
         self.connection
     }
 
-    /// The moment of this change: one for all that it writes and tells.
+    /// The time of this change. All rows and events of the change have the same time.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Appends a durable event; it is told to its topics after the commit.
+    /// Appends a durable event. Subscribers of its topics receive it after the commit.
     ///
     /// # Errors
-    /// SQLite's.
+    /// If the database fails.
     pub fn publish(&mut self, event: NewEvent) -> rusqlite::Result<EventId> {
         let id = history::append(self.connection, &event, self.now)?;
         self.last = id;
@@ -68,63 +68,62 @@ impl<'a> WriteTx<'a> {
         Ok(id)
     }
 
-    /// Tells an event after the commit to who is there, and keeps it nowhere.
+    /// Publishes an event to connected sessions after the commit, without storing it.
     pub fn publish_ephemeral(&mut self, event: NewEvent) {
         self.effects.events.push(Event::ephemeral(event, self.now));
     }
 
-    /// Lets whoever is outside know after the commit: Home Assistant's automations.
+    /// Announces something to automations outside Wallcast after the commit.
     pub fn announce(&mut self, announcement: Announcement) {
         self.effects.announced.push(announcement);
     }
 
-    /// `subject` listens on `topic` from this change's events on.
+    /// Subscribes `subject` to `topic`, starting with this change's events.
     pub fn join(&mut self, subject: Subject, topic: Topic) {
         self.effects.joined.push((subject, topic));
     }
 
-    /// `subject` no longer listens on `topic` after this change's events.
+    /// Ends the subscription of `subject` to `topic` after this change's events.
     pub fn leave(&mut self, subject: Subject, topic: Topic) {
         self.effects.left.push((subject, topic));
     }
 
-    /// An area may be seen with these entities from this change on; with none while it is disabled
-    /// or once it is gone.
+    /// Sets the visible entities of an area after the commit; none for a disabled or deleted area.
     pub fn show_area(&mut self, area: AreaId, entities: Vec<EntityId>) {
         self.effects.areas.push((area, entities));
     }
 
-    /// Which tablets may see anything at all has changed.
+    /// Reports that the set of tablets that may see any entity changed.
     pub fn change_audience(&mut self) {
         self.effects.audience_changed = true;
     }
 
-    /// A session is in a room from this change's events on.
+    /// Adds a session to a room, starting with this change's events.
     pub fn enter_room(&mut self, room: RoomMembership) {
         self.effects.entered.push(room);
     }
 
-    /// A session is no longer in a room after this change's events.
+    /// Removes a session from a room after this change's events.
     pub fn leave_room(&mut self, room: RoomMembership) {
         self.effects.exited.push(room);
     }
 
-    /// No session of `subject` is in this room after this change's events, those that are away too.
+    /// Removes all sessions of `subject` from a room after this change's events, including disconnected sessions.
     pub fn expel(&mut self, subject: Subject, room: Topic) {
         self.effects.expelled.push((subject, room));
     }
 
-    /// The newest event, this change's included.
+    /// The newest event, including those of this change.
     pub fn last_event(&self) -> EventId {
         self.last
     }
 
-    /// Open sessions of `old` go on with the token of `principal`.
+    /// Gives the open sessions with the token `old` the refreshed token of `principal`.
     pub fn replace_session_token(&mut self, old: Jti, principal: Principal) {
         self.effects.token_changes.push((old, principal));
     }
 
-    /// Open sessions of a client say where it belongs from now on.
+    /// Updates the organisation and tenant in a client's open sessions.
     pub fn set_session_tenancy(&mut self, moved: ClientTenancy) {
         self.effects.tenancies.push(moved);
     }
@@ -144,13 +143,13 @@ impl<'a> WriteTx<'a> {
         });
     }
 
-    /// Whether this change ends every session of `subject`.
+    /// Whether this change ends all sessions of `subject`.
     pub fn ends_sessions_of(&self, subject: &Subject) -> bool {
         let ends = |filter: &SessionFilter| matches!(filter, SessionFilter::Subject(ended) if ended == subject);
         self.effects.ended.iter().any(|order| ends(&order.filter))
     }
 
-    /// Writes the memberships' intervals, now that this change's events are known.
+    /// Writes the membership intervals, now that the ids of this change's events are known.
     pub(super) fn finish(self) -> rusqlite::Result<(Effects, EventId)> {
         for (subject, topic) in &self.effects.joined {
             history::open_membership(self.connection, subject, topic, self.before.next())?;

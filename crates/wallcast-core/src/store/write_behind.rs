@@ -1,5 +1,5 @@
-//! What a kill may lose a second of: collected in memory and written together, since a disk need not
-//! hear of each.
+//! A write-behind cache for values of which a crash may lose the last second, such as acknowledged positions. It
+//! collects them in memory and writes them in one transaction, so that the disk does not sync for each.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,7 +15,7 @@ use crate::shutdown::Shutdown;
 /// How long values are collected before they are written.
 const COLLECT: Duration = Duration::from_secs(1);
 
-/// Values that are not written yet, one for each key.
+/// Values that are not yet written, one per key.
 #[derive(Debug)]
 pub struct WriteBehind<K, V> {
     pending: Mutex<HashMap<K, V>>,
@@ -36,29 +36,29 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Copy + PartialEq + Send + 'static,
 {
-    /// Has a value written: what `settle` makes of the one that waits, if one does.
-    pub fn note(&self, key: K, settle: impl FnOnce(Option<V>) -> V) {
+    /// Schedules a value to be written: the result of `merge`, which gets the value that is pending for the key.
+    pub fn note(&self, key: K, merge: impl FnOnce(Option<V>) -> V) {
         {
             let mut pending = self.pending();
-            let value = settle(pending.get(&key).copied());
+            let value = merge(pending.get(&key).copied());
             pending.insert(key, value);
         }
         self.noted.notify_one();
     }
 
-    /// The value that waits.
+    /// The value that is pending for the key.
     pub fn get(&self, key: &K) -> Option<V> {
         self.pending().get(key).copied()
     }
 
-    /// Writes what was noted, each by `write`, until the daemon stops; then once more.
+    /// Writes the pending values with `write` until shutdown begins, and once more then. A failed transaction is retried.
     pub async fn run(
         &self,
         store: &Store,
         shutdown: Shutdown,
         write: fn(&Connection, &K, V) -> rusqlite::Result<()>,
     ) {
-        let _busy = shutdown.work_guard();
+        let _guard = shutdown.work_guard();
         loop {
             tokio::select! {
                 () = self.noted.notified() => {}
@@ -74,11 +74,11 @@ where
     }
 
     async fn write(&self, store: &Store, write: fn(&Connection, &K, V) -> rusqlite::Result<()>) {
-        let noted = self.pending().clone();
-        if noted.is_empty() {
+        let pending = self.pending().clone();
+        if pending.is_empty() {
             return;
         }
-        let rows = noted.clone();
+        let rows = pending.clone();
         let written = store.write(move |tx| {
             for (key, value) in &rows {
                 write(tx.connection(), key, *value)?;
@@ -86,12 +86,12 @@ where
             Ok::<_, StoreError>(())
         });
         match written.await {
-            // What was noted meanwhile waits for the next turn.
+            // Values noted in the meantime stay pending.
             Ok(()) => self
                 .pending()
-                .retain(|key, value| noted.get(key) != Some(value)),
+                .retain(|key, value| pending.get(key) != Some(value)),
             Err(error) => {
-                tracing::warn!(%error, "what was collected could not be stored; trying again");
+                tracing::warn!(%error, "cannot write collected values; retrying");
                 self.noted.notify_one();
             }
         }

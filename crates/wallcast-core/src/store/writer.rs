@@ -1,8 +1,7 @@
-//! The writing thread: takes what waits, commits it together, tells the hub, then answers.
+//! The writer thread: commits queued writes in one batch, passes their effects to the listener, then returns results.
 //!
-//! Each write has a savepoint of its own, so that a failing one rolls back alone. There is no
-//! waiting window: a lone write is committed at once, and what queues meanwhile shares the next
-//! commit.
+//! Each write has its own savepoint, so a failing one rolls back alone. The thread never waits for more writes: a
+//! single write is committed at once, and writes that are queued during a commit share the next one.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,43 +17,43 @@ use super::{StoreError, WriteTx};
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId};
 
-/// Writes that share one commit at most.
+/// Most commands in one batch, which shares one commit.
 const MAX_BATCH: usize = 256;
 
-/// A look at the database and at the newest event.
+/// A read between two commits. It gets the connection and the id of the newest event.
 pub(super) type CommitRead = Box<dyn FnOnce(&Connection, EventId) + Send>;
 
-/// What the writer is asked to do.
+/// A command to the writer thread.
 pub(super) enum Command {
-    /// A change.
+    /// Run and commit a change.
     Write(Box<dyn Job>),
-    /// A look at one moment between two commits.
+    /// Run a read between two commits.
     Read(CommitRead),
-    /// Finish what came before, then end.
+    /// Stop after the commands before it.
     Close,
 }
 
-/// A write whose result type is its own business.
+/// A write with an erased result type.
 pub(super) trait Job: Send {
-    /// Runs the change; true when it is to be kept.
+    /// Runs the change. True if it is to be committed.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
-    /// Answers: what the change said if `commit` is well, else the store's error.
-    fn answer(self: Box<Self>, commit: Result<(), StoreError>);
+    /// Sends the result to the caller: the change's own, or the error if the commit failed.
+    fn respond(self: Box<Self>, commit: Result<(), StoreError>);
 }
 
-/// A change together with whoever waits for it.
+/// A change and the channel for its result.
 pub(super) struct Write<T, E, F> {
     change: Option<F>,
     result: Option<Result<T, E>>,
-    answer: oneshot::Sender<Result<T, E>>,
+    result_sender: oneshot::Sender<Result<T, E>>,
 }
 
 impl<T, E, F> Write<T, E, F> {
-    pub(super) fn new(change: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
+    pub(super) fn new(change: F, result_sender: oneshot::Sender<Result<T, E>>) -> Self {
         Self {
             change: Some(change),
             result: None,
-            answer,
+            result_sender,
         }
     }
 }
@@ -72,32 +71,32 @@ where
         kept
     }
 
-    fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
+    fn respond(self: Box<Self>, commit: Result<(), StoreError>) {
         let result = match (commit, self.result) {
             (Err(error), _) => Err(error.into()),
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(StoreError::Panicked.into()),
         };
-        // Whoever asked may be gone; the change stands all the same.
-        let _ = self.answer.send(result);
+        // The caller may have been cancelled; the change is committed nevertheless.
+        let _ = self.result_sender.send(result);
     }
 }
 
-/// A write that ran in the open transaction and waits for its commit.
+/// A write that has run in the open transaction and is waiting for the commit.
 struct FinishedJob {
     job: Box<dyn Job>,
-    /// Why it was rolled back alone, if it was for the store's sake.
+    /// The store's error because of which the write was rolled back, if any.
     failed: Option<StoreError>,
-    /// Whether anything was written, so that its commit proves that the disk takes writes.
+    /// Whether it changed rows, so that its commit proves that the disk accepts writes.
     wrote: bool,
     effects: Effects,
 }
 
-/// What the writer does after a batch.
+/// Whether the writer thread continues after a batch.
 #[derive(PartialEq, Eq)]
-enum After {
-    GoOn,
-    End,
+enum Next {
+    Continue,
+    Stop,
 }
 
 pub(super) struct Writer {
@@ -106,18 +105,19 @@ pub(super) struct Writer {
     pub(super) listener: Arc<dyn CommitListener>,
     pub(super) epoch: Epoch,
     pub(super) last: EventId,
-    /// Since when the disk takes no writes.
+    /// Since when writes fail because of the disk.
     pub(super) broken_since: watch::Sender<Option<Timestamp>>,
 }
 
-/// The writer, for its thread and for looks that need not wait for it; none once it has ended. It is
-/// held over whole commits, what they tell included.
+/// The writer, shared by its thread and by callers that read inline. The lock is held for a whole batch, including
+/// the calls to the listener.
 #[derive(Clone)]
-pub(super) struct SharedWriter(Arc<Turns>);
+pub(super) struct SharedWriter(Arc<Inner>);
 
-struct Turns {
+struct Inner {
+    /// `None` once the thread has ended.
     writer: Mutex<Option<Writer>>,
-    /// The writing thread waits for its turn: looks that need not wait stand back.
+    /// The writer thread is waiting for the lock. Inline reads back off then, so that they cannot starve it.
     is_awaited: AtomicBool,
 }
 
@@ -129,20 +129,20 @@ impl fmt::Debug for SharedWriter {
 
 impl SharedWriter {
     pub(super) fn new(writer: Writer) -> Self {
-        Self(Arc::new(Turns {
+        Self(Arc::new(Inner {
             writer: Mutex::new(Some(writer)),
             is_awaited: AtomicBool::new(false),
         }))
     }
 
-    fn turn(&self) -> MutexGuard<'_, Option<Writer>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
         self.0.is_awaited.store(true, Ordering::Relaxed);
         let writer = self.0.writer.lock();
         self.0.is_awaited.store(false, Ordering::Relaxed);
         writer.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writing thread: it ends when it is told to, or when every handle to the store is gone.
+    /// The body of the writer thread. It ends on [`Command::Close`], or when every handle to the store is dropped.
     pub(super) fn run(&self, mut queue: mpsc::Receiver<Command>) {
         while let Some(first) = queue.blocking_recv() {
             let mut batch = vec![first];
@@ -152,89 +152,90 @@ impl SharedWriter {
                     Err(_) => break,
                 }
             }
-            let mut writer = self.turn();
-            let after = writer.as_mut().map(|writer| writer.serve(batch));
-            if after != Some(After::GoOn) {
+            let mut writer = self.lock();
+            let next = writer.as_mut().map(|writer| writer.process(batch));
+            if next != Some(Next::Continue) {
                 break;
             }
         }
-        let mut writer = self.turn();
+        let mut writer = self.lock();
         if let Some(writer) = writer.take()
             && let Err((_, error)) = writer.connection.close()
         {
-            tracing::warn!(%error, "the database could not be closed in order; nothing is lost");
+            tracing::warn!(%error, "cannot close the database cleanly; no data is lost");
         }
     }
 
-    /// Looks here and now if nobody writes or looks just then; else it gives the look back.
-    pub(super) fn try_read_inline(&self, look: CommitRead) -> Result<(), CommitRead> {
+    /// Runs the read on this thread if the writer is idle; otherwise returns it.
+    pub(super) fn try_read_inline(&self, read: CommitRead) -> Result<(), CommitRead> {
         if self.0.is_awaited.load(Ordering::Relaxed) {
-            return Err(look);
+            return Err(read);
         }
         match self.0.writer.try_lock() {
             Ok(writer) => match writer.as_ref() {
-                Some(writer) => writer.look(vec![look]),
-                None => return Err(look),
+                Some(writer) => writer.run_reads(vec![read]),
+                None => return Err(read),
             },
-            Err(_) => return Err(look),
+            Err(_) => return Err(read),
         }
         Ok(())
     }
 }
 
 impl Writer {
-    /// Looks come after the writes of their batch: whoever asked for both had the write answered first.
-    fn serve(&mut self, batch: Vec<Command>) -> After {
-        let mut after = After::GoOn;
-        let mut looks = Vec::new();
+    /// Commits the writes of a batch, then runs its reads. A caller that queued a write before a read gets the result
+    /// of the write first.
+    fn process(&mut self, batch: Vec<Command>) -> Next {
+        let mut next = Next::Continue;
+        let mut reads = Vec::new();
         let mut jobs = Vec::new();
         for command in batch {
             match command {
                 Command::Write(job) => jobs.push(job),
-                Command::Read(look) => looks.push(look),
-                Command::Close => after = After::End,
+                Command::Read(read) => reads.push(read),
+                Command::Close => next = Next::Stop,
             }
         }
         if !jobs.is_empty() {
             self.commit(jobs);
         }
-        if !looks.is_empty() {
-            self.look(looks);
+        if !reads.is_empty() {
+            self.run_reads(reads);
         }
-        after
+        next
     }
 
-    /// Looks within one read transaction: else SQLite would lock and unlock for each statement.
-    fn look(&self, looks: Vec<CommitRead>) {
+    /// Runs the reads in one transaction, because SQLite would otherwise lock and unlock the file for each statement.
+    fn run_reads(&self, reads: Vec<CommitRead>) {
         if let Err(error) = self.execute("BEGIN") {
-            tracing::debug!(%error, "looks are not of one read transaction");
+            tracing::debug!(%error, "cannot begin a read transaction; reading without one");
         }
-        for look in looks {
-            let guarded = AssertUnwindSafe(|| look(&self.connection, self.last));
+        for read in reads {
+            let guarded = AssertUnwindSafe(|| read(&self.connection, self.last));
             if catch_unwind(guarded).is_err() {
-                tracing::error!("a look between commits panicked");
+                tracing::error!("a read between commits panicked; its caller gets an error");
             }
         }
-        // Nothing was written, so however the transaction ends is right; but it must end.
+        // Nothing was written, so commit and rollback are the same, but the transaction must end.
         if !self.connection.is_autocommit() && self.execute("COMMIT").is_err() {
             self.abandon();
         }
     }
 
-    /// Ends a transaction that nobody will commit.
+    /// Rolls back an open transaction.
     fn abandon(&self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
-            tracing::error!(%error, "a transaction could not be rolled back");
+            tracing::error!(%error, "cannot roll back a transaction");
         }
     }
 
     fn commit(&mut self, jobs: Vec<Box<dyn Job>>) {
         if let Err(error) = self.begin() {
-            self.note(Some(&error));
+            self.record_health(Some(&error));
             for job in jobs {
-                job.answer(Err(again(&error)));
+                job.respond(Err(copy_of(&error)));
             }
             return;
         }
@@ -243,13 +244,13 @@ impl Writer {
             .into_iter()
             .map(|job| self.run_one(job, &mut last))
             .collect();
-        // Some of SQLite's errors (a full disk among them) end the whole transaction by themselves.
+        // After some errors, such as a full disk, SQLite rolls back the whole transaction by itself.
         let outcome = if self.connection.is_autocommit() {
             Err(batch
                 .iter()
-                .find_map(|ran| ran.failed.as_ref().map(again))
+                .find_map(|job| job.failed.as_ref().map(copy_of))
                 .unwrap_or_else(|| {
-                    StoreError::Unavailable("SQLite ended the transaction by itself".into())
+                    StoreError::Unavailable("SQLite rolled back the whole transaction".into())
                 }))
         } else {
             self.execute("COMMIT").map_err(StoreError::from)
@@ -257,28 +258,30 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.last = last;
-                if batch.iter().any(|ran| ran.wrote) {
-                    self.note(None);
+                if batch.iter().any(|job| job.wrote) {
+                    self.record_health(None);
                 }
-                for ran in &mut batch {
-                    let effects = std::mem::take(&mut ran.effects);
+                for job in &mut batch {
+                    let effects = std::mem::take(&mut job.effects);
                     if effects.is_empty() {
                         continue;
                     }
-                    let tell = AssertUnwindSafe(|| self.listener.committed(effects));
-                    if catch_unwind(tell).is_err() {
-                        tracing::error!("what a commit told could not be passed on");
+                    let apply = AssertUnwindSafe(|| self.listener.committed(effects));
+                    if catch_unwind(apply).is_err() {
+                        tracing::error!(
+                            "the effects of a commit could not be applied: the listener panicked"
+                        );
                     }
                 }
-                for ran in batch {
-                    ran.job.answer(ran.failed.map_or(Ok(()), Err));
+                for finished in batch {
+                    finished.job.respond(finished.failed.map_or(Ok(()), Err));
                 }
             }
             Err(error) => {
                 self.abandon();
-                self.note(Some(&error));
-                for ran in batch {
-                    ran.job.answer(Err(again(&error)));
+                self.record_health(Some(&error));
+                for finished in batch {
+                    finished.job.respond(Err(copy_of(&error)));
                 }
             }
         }
@@ -286,33 +289,33 @@ impl Writer {
 
     fn begin(&self) -> Result<(), StoreError> {
         self.opened.check()?;
-        // One that could not be ended would refuse every change from here on.
+        // A transaction left open by a failed rollback would make every later change fail.
         self.abandon();
         Ok(self.execute("BEGIN IMMEDIATE")?)
     }
 
-    /// One of the few statements around every change, prepared once.
+    /// Runs one of the few statements around every change, which are prepared once.
     fn execute(&self, statement: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(statement)?.execute([])?;
         Ok(())
     }
 
-    /// Runs one change in its savepoint; `last` moves on only if the change is kept.
+    /// Runs one change in its savepoint. `last` advances only if the change succeeds.
     fn run_one(&self, mut job: Box<dyn Job>, last: &mut EventId) -> FinishedJob {
-        let ran = |job, failed| FinishedJob {
+        let finished = |job, failed| FinishedJob {
             job,
             failed,
             wrote: false,
             effects: Effects::default(),
         };
         if self.connection.is_autocommit() {
-            // An earlier change of the batch made SQLite end the transaction. A savepoint would
-            // begin one of its own and commit it, although everybody is going to be refused.
-            let ended = "SQLite ended the transaction by itself".to_owned();
-            return ran(job, Some(StoreError::Unavailable(ended)));
+            // After an error in an earlier change SQLite rolled back the transaction. A savepoint would now begin a
+            // transaction of its own and commit it, although the whole batch fails.
+            let cause = "SQLite rolled back the whole transaction".to_owned();
+            return finished(job, Some(StoreError::Unavailable(cause)));
         }
         if let Err(error) = self.execute("SAVEPOINT change") {
-            return ran(job, Some(error.into()));
+            return finished(job, Some(error.into()));
         }
         let written_before = self.connection.total_changes();
         let mut tx = WriteTx::new(
@@ -321,13 +324,13 @@ impl Writer {
             *last,
             Timestamp::now(),
         );
-        let kept = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
-        let finished = match kept {
+        let succeeded = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
+        let outcome = match succeeded {
             Ok(true) => tx.finish().map(Some).map_err(StoreError::from),
             Ok(false) => Ok(None),
             Err(_) => Err(StoreError::Panicked),
         };
-        match finished {
+        match outcome {
             Ok(Some((effects, reached))) => match self.execute("RELEASE change") {
                 Ok(()) => {
                     *last = reached;
@@ -339,12 +342,12 @@ impl Writer {
                         effects,
                     }
                 }
-                Err(error) => ran(job, Some(error.into())),
+                Err(error) => finished(job, Some(error.into())),
             },
-            Ok(None) => ran(job, self.roll_back_one()),
+            Ok(None) => finished(job, self.roll_back_one()),
             Err(error) => {
                 self.roll_back_one();
-                ran(job, Some(error))
+                finished(job, Some(error))
             }
         }
     }
@@ -359,8 +362,8 @@ impl Writer {
             .map(StoreError::from)
     }
 
-    /// Remembers for `/health` whether the disk takes writes, and logs when that changes.
-    fn note(&self, error: Option<&StoreError>) {
+    /// Records for `/health` whether the disk accepts writes, and logs when that changes.
+    fn record_health(&self, error: Option<&StoreError>) {
         let broken = matches!(error, Some(StoreError::Unavailable(_)));
         let was_writable = self.broken_since.borrow().is_none();
         if broken == was_writable {
@@ -368,7 +371,7 @@ impl Writer {
         }
         match error {
             Some(error) if broken && was_writable => {
-                tracing::error!(%error, "the store cannot write: changes are answered 503 until it can");
+                tracing::error!(%error, "the store cannot write; changes get 503 until it can");
             }
             None if !was_writable => tracing::info!("the store can write again"),
             _ => {}
@@ -376,8 +379,8 @@ impl Writer {
     }
 }
 
-/// The same error for another waiter of the same batch.
-fn again(error: &StoreError) -> StoreError {
+/// A copy of the error for another caller of the same batch.
+fn copy_of(error: &StoreError) -> StoreError {
     match error {
         StoreError::Stopped => StoreError::Stopped,
         StoreError::Panicked => StoreError::Panicked,

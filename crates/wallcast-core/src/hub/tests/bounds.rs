@@ -1,11 +1,11 @@
-//! What an outbox holds, what it drops, and how it ends.
+//! The bounds of an outbox, what it drops, states and snapshots, and the end of a session.
 
 use super::*;
 
 #[test]
-fn an_outbox_holds_256_frames_and_remembers_the_first_durable_one_that_found_no_place() {
+fn outbox_at_256_events_records_first_missed_event() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     for id in 1..=256 {
         assert_eq!(hub.publish(event(id, &[Topic::All])), 1);
     }
@@ -20,10 +20,10 @@ fn an_outbox_holds_256_frames_and_remembers_the_first_durable_one_that_found_no_
         panic!()
     };
     assert_eq!(first.len(), 100);
-    // A place that is free again is not taken: the order would break.
+    // Free places are not used before the missed events were read: the order would break.
     assert_eq!(hub.publish(event(259, &[Topic::All])), 0);
     assert_eq!(received(&session).len(), 156);
-    assert!(session.outbox().has_more(), "the history is to be read");
+    assert!(session.outbox().has_more(), "the history must be read");
     assert!(matches!(session.outbox().drain(1), DequeueResult::Missed(id) if id.get() == 257));
 
     session.outbox().catch_up();
@@ -32,9 +32,9 @@ fn an_outbox_holds_256_frames_and_remembers_the_first_durable_one_that_found_no_
 }
 
 #[test]
-fn an_outbox_holds_256_kib_and_at_least_one_event_however_large() {
+fn outbox_holds_256_kib_or_one_larger_event() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     // Data is `{"x":"…"}`: eight bytes around the text.
     let quarter = |id| event_of(id, 64 * 1024 - 8, vec![Topic::All]);
     for id in 1..=4 {
@@ -45,17 +45,13 @@ fn an_outbox_holds_256_kib_and_at_least_one_event_however_large() {
     session.outbox().catch_up();
     assert_eq!(hub.publish(event_of(6, 300 * 1024, vec![Topic::All])), 1);
     assert_eq!(received(&session), [6]);
-    assert_eq!(
-        hub.publish(quarter(7)),
-        1,
-        "what was drained counts no more"
-    );
+    assert_eq!(hub.publish(quarter(7)), 1, "drained events do not count");
 }
 
 #[test]
-fn ephemeral_events_that_find_no_place_are_dropped_without_a_trace() {
+fn ephemeral_events_beyond_bounds_are_dropped() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     for _ in 0..300 {
         hub.publish(ephemeral(EventType::AREA_UPDATED, vec![Topic::All]));
     }
@@ -66,14 +62,14 @@ fn ephemeral_events_that_find_no_place_are_dropped_without_a_trace() {
     assert_eq!(hub.publish(event(1, &[Topic::All])), 1);
 }
 
-/// A state of `entity`; the data tells which one.
+/// A state of `entity` with the given value.
 fn state(entity: &str, value: &str) -> Event {
     let data = serde_json::json!({ "state": value });
     let new = NewEvent::new(EventType::AREA_UPDATED, &data, vec![Topic::All]);
     Event::ephemeral(new, Timestamp::from_unix_ms(0)).conflated_by(entity)
 }
 
-/// The states that wait for a session.
+/// Takes all queued events of a session. Returns the data of the states.
 fn states(session: &Session) -> Vec<String> {
     let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
         panic!()
@@ -83,9 +79,9 @@ fn states(session: &Session) -> Vec<String> {
 }
 
 #[test]
-fn of_one_entity_only_the_newest_state_waits() {
+fn newer_state_of_entity_replaces_queued_one() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     for n in 0..10_000 {
         assert_eq!(hub.publish(state("light.a", &n.to_string())), 1);
     }
@@ -98,14 +94,14 @@ fn of_one_entity_only_the_newest_state_waits() {
     assert_eq!(
         states(&session),
         [r#"{"state":"off"}"#],
-        "what was told is not replaced"
+        "a state that was taken is not replaced"
     );
 }
 
 #[test]
-fn a_newer_state_is_not_told_before_what_came_before_it() {
+fn newer_state_stays_behind_earlier_events() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     hub.publish(state("light.a", "on"));
     hub.publish(state("light.b", "on"));
     hub.publish(event(1, &[Topic::All]));
@@ -120,9 +116,9 @@ fn a_newer_state_is_not_told_before_what_came_before_it() {
 }
 
 #[test]
-fn while_a_session_reads_from_history_states_are_owed_and_do_not_wait() {
+fn state_while_reading_history_requests_snapshot() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     for id in 1..=257 {
         hub.publish(event(id, &[Topic::All]));
     }
@@ -149,37 +145,37 @@ fn while_a_session_reads_from_history_states_are_owed_and_do_not_wait() {
 }
 
 #[test]
-fn states_that_find_no_place_are_all_owed_and_make_room() {
+fn states_beyond_bounds_are_replaced_by_snapshot() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     hub.publish(event(1, &[Topic::All]));
-    let tell = |n: usize| hub.publish(state(&format!("light.{n}"), "on"));
-    assert_eq!((0..255).map(tell).sum::<usize>(), 255);
-    assert!(!session.outbox().is_snapshot_due(), "all have a place");
-    assert_eq!((255..1000).map(tell).sum::<usize>(), 0);
-    assert_eq!(tell(7), 0, "the newest of it will be told with the others");
+    let publish_state = |n: usize| hub.publish(state(&format!("light.{n}"), "on"));
+    assert_eq!((0..255).map(publish_state).sum::<usize>(), 255);
+    assert!(!session.outbox().is_snapshot_due(), "all states fit");
+    assert_eq!((255..1000).map(publish_state).sum::<usize>(), 0);
+    assert_eq!(publish_state(7), 0, "the snapshot will contain it");
     assert!(
         !session.outbox().is_snapshot_due(),
-        "something waits before"
+        "an event is queued before it"
     );
-    assert_eq!(received(&session), [1], "and no state does");
+    assert_eq!(received(&session), [1], "no state is queued");
     assert!(session.outbox().is_snapshot_due());
 
-    let newest = Arc::new(ephemeral(EventType::AREA_UPDATED, vec![Topic::All]));
-    session.outbox().queue_snapshot(Some(newest));
+    let snapshot = Arc::new(ephemeral(EventType::AREA_UPDATED, vec![Topic::All]));
+    session.outbox().queue_snapshot(Some(snapshot));
     assert!(!session.outbox().is_snapshot_due());
-    assert_eq!(tell(7), 1);
+    assert_eq!(publish_state(7), 1);
     let DequeueResult::Events(events) = session.outbox().drain(usize::MAX) else {
         panic!()
     };
     let order: Vec<_> = events.iter().map(|event| event.is_conflated()).collect();
-    assert_eq!(order, [false, true], "what came after is told after");
+    assert_eq!(order, [false, true], "a later state follows the snapshot");
 }
 
 #[test]
-fn a_durable_event_takes_the_place_of_states_before_it_is_left_to_history() {
+fn durable_event_replaces_queued_states_by_snapshot() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     for n in 0..256 {
         hub.publish(state(&format!("light.{n}"), "on"));
     }
@@ -194,9 +190,9 @@ fn a_durable_event_takes_the_place_of_states_before_it_is_left_to_history() {
 }
 
 #[test]
-fn states_that_grow_where_they_wait_stay_within_the_bytes() {
+fn growing_queued_states_stay_within_byte_bound() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     let large = "x".repeat(2000);
     for n in 0..200 {
         hub.publish(state(&format!("light.{n}"), "on"));
@@ -210,11 +206,11 @@ fn states_that_grow_where_they_wait_stay_within_the_bytes() {
 }
 
 #[test]
-fn a_state_is_told_to_each_by_the_topics_that_it_listens_on() {
+fn state_is_built_per_combination_of_topics() {
     let hub = Hub::new();
-    let kitchen = enter(&hub, client("k"), &[area("kitchen")]);
-    let both = enter(&hub, client("b"), &[area("kitchen"), area("hall")]);
-    let other = enter(&hub, client("o"), &[area("bath")]);
+    let kitchen = connect(&hub, client("k"), &[area("kitchen")]);
+    let both = connect(&hub, client("b"), &[area("kitchen"), area("hall")]);
+    let other = connect(&hub, client("o"), &[area("bath")]);
     let topics = [area("kitchen"), area("hall"), Topic::Admins];
     let made = std::cell::Cell::new(0);
     let make = |received: &[usize]| {
@@ -226,7 +222,7 @@ fn a_state_is_told_to_each_by_the_topics_that_it_listens_on() {
     assert_eq!(states(&both), [r#"{"state":"[0, 1]"}"#]);
     assert_eq!(states(&other), Vec::<String>::new());
     assert_eq!(hub.publish_per_audience(&[area("cellar")], make), 0);
-    assert_eq!(made.get(), 2, "nothing is made that nobody hears");
+    assert_eq!(made.get(), 2, "no event is built without recipients");
 
     hub.request_snapshot(&[area("hall")]);
     assert!(both.outbox().is_snapshot_due() && !kitchen.outbox().is_snapshot_due());
@@ -235,10 +231,10 @@ fn a_state_is_told_to_each_by_the_topics_that_it_listens_on() {
 }
 
 #[test]
-fn one_full_outbox_takes_nothing_from_another() {
+fn full_outbox_does_not_affect_other_sessions() {
     let hub = Hub::new();
-    let stuck = enter(&hub, client("a"), &[Topic::All]);
-    let reads = enter(&hub, client("b"), &[Topic::All]);
+    let stuck = connect(&hub, client("a"), &[Topic::All]);
+    let reads = connect(&hub, client("b"), &[Topic::All]);
     for id in 1..=1000 {
         hub.publish(event(id, &[Topic::All]));
         assert_eq!(received(&reads), [id]);
@@ -247,9 +243,9 @@ fn one_full_outbox_takes_nothing_from_another() {
 }
 
 #[test]
-fn an_ended_session_takes_nothing_more_and_its_queue_is_empty() {
+fn ended_session_queues_nothing_and_keeps_first_reason() {
     let hub = Hub::new();
-    let session = enter(&hub, client("a"), &[Topic::All]);
+    let session = connect(&hub, client("a"), &[Topic::All]);
     hub.publish(event(1, &[Topic::All]));
     session.end(
         DisconnectReason::Revoked,
@@ -264,13 +260,13 @@ fn an_ended_session_takes_nothing_more_and_its_queue_is_empty() {
     let DequeueResult::Ended(reason, Some(_)) = session.outbox().drain(usize::MAX) else {
         panic!()
     };
-    assert_eq!(reason, DisconnectReason::Revoked, "the first end counts");
+    assert_eq!(reason, DisconnectReason::Revoked, "the first reason counts");
 }
 
 #[test]
-fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
+fn end_waits_for_write_in_progress() {
     let hub = Arc::new(Hub::new());
-    let session = enter(&hub, client("a"), &[]);
+    let session = connect(&hub, client("a"), &[]);
     let writer = session.outbox().writer().lock();
     let (done, is_done) = mpsc::channel();
     let ender = {
@@ -281,14 +277,14 @@ fn ending_a_session_waits_until_the_bytes_under_way_are_with_the_kernel() {
         })
     };
     let early = is_done.recv_timeout(std::time::Duration::from_millis(50));
-    assert!(early.is_err(), "it is still being written");
+    assert!(early.is_err(), "a write is in progress");
     drop(writer);
     is_done.recv().unwrap();
     ender.join().unwrap();
 }
 
 #[test]
-fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
+fn end_discards_pending_output_once_per_connection() {
     #[derive(Default)]
     struct Cuts(usize);
     impl EventWriter for Cuts {
@@ -314,7 +310,7 @@ fn what_was_laid_out_is_taken_back_once_for_all_sessions_of_a_connection() {
     for namespace in [Namespace::Main, Namespace::Help] {
         register(&hub, &of_one(namespace), &[], usize::MAX);
     }
-    // Last words are laid out after the first cut: another would take them back.
+    // The task queues the final event after the first call; a second one would discard it.
     let ended = hub.end(EndSessions {
         filter: SessionFilter::Subject(client("a")),
         reason: DisconnectReason::Revoked,

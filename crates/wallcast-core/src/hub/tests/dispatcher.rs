@@ -1,14 +1,14 @@
-//! Who is served at the writer, in which order, and when the connection's task has to be.
+//! The dispatcher: in which order it writes to sessions, and when it leaves one to its connection's task.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
 use super::*;
 
-/// A wire that notes whose events it takes, all that wait, in a list that several share.
-struct Notes(Arc<Mutex<Vec<SessionNumber>>>);
+/// A writer that takes all queued events and records the session of each in a shared list.
+struct Recorder(Arc<Mutex<Vec<SessionNumber>>>);
 
-impl EventWriter for Notes {
+impl EventWriter for Recorder {
     fn write_events(&mut self, session: &Session) -> bool {
         match session.outbox().take_for_dispatch(usize::MAX) {
             Some(events) => {
@@ -23,115 +23,118 @@ impl EventWriter for Notes {
     fn discard_pending(&mut self) {}
 }
 
-struct House {
+struct TestHub {
     hub: Arc<Hub>,
-    told: Arc<Mutex<Vec<SessionNumber>>>,
+    delivered: Arc<Mutex<Vec<SessionNumber>>>,
 }
 
-impl House {
+impl TestHub {
     fn new() -> Self {
         let hub = Arc::new(Hub::new());
         let dispatcher = hub.clone();
         tokio::spawn(async move { dispatcher.run_dispatcher().await });
-        let told = Arc::default();
-        Self { hub, told }
+        let delivered = Arc::default();
+        Self { hub, delivered }
     }
 
-    /// A session whose outbox is open.
-    fn enter(&self, name: &str, topics: &[Topic]) -> Arc<Session> {
+    /// Registers a session whose outbox allows dispatch.
+    fn connect(&self, name: &str, topics: &[Topic]) -> Arc<Session> {
         let session = Arc::new(Session::new(
             ConnectionId::random(),
             principal(client(name), "jti"),
             Namespace::Main,
             Dialect::Json,
             None,
-            Arc::new(ConnectionWriter::new(Notes(self.told.clone()))),
+            Arc::new(ConnectionWriter::new(Recorder(self.delivered.clone()))),
         ));
         session.outbox().allow_dispatch();
         register(&self.hub, &session, topics, usize::MAX);
         session
     }
 
-    fn told(&self) -> Vec<SessionNumber> {
-        self.told.lock().unwrap().clone()
+    fn delivered(&self) -> Vec<SessionNumber> {
+        self.delivered.lock().unwrap().clone()
     }
 
-    async fn until_told(&self, count: usize) {
-        while self.told().len() < count {
+    async fn wait_for_deliveries(&self, count: usize) {
+        while self.delivered().len() < count {
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// Whether the connection's task was woken since this was asked last.
+/// Whether the connection's task was woken since the last call.
 async fn is_woken(session: &Session) -> bool {
     let mut woken = Box::pin(session.outbox().writer().woken());
     poll_fn(|cx| Poll::Ready(woken.as_mut().poll(cx).is_ready())).await
 }
 
 #[tokio::test]
-async fn one_tablet_does_not_wait_for_a_broadcast_to_all_others() {
-    let house = House::new();
+async fn small_publication_does_not_wait_for_broadcast() {
+    let test = TestHub::new();
     let many: Vec<_> = (0..500)
-        .map(|number| house.enter(&format!("t{number}"), &[Topic::All]))
+        .map(|number| test.connect(&format!("t{number}"), &[Topic::All]))
         .collect();
-    let one = house.enter("one", &[area("kitchen")]);
-    house.hub.publish(event(1, &[Topic::All]));
-    house.hub.publish(event(2, &[area("kitchen")]));
-    house.until_told(501).await;
-    let told = house.told();
-    let place = told.iter().position(|number| *number == one.number());
+    let one = test.connect("one", &[area("kitchen")]);
+    test.hub.publish(event(1, &[Topic::All]));
+    test.hub.publish(event(2, &[area("kitchen")]));
+    test.wait_for_deliveries(501).await;
+    let delivered = test.delivered();
+    let place = delivered.iter().position(|number| *number == one.number());
     assert!(place.unwrap() < 20, "{place:?}");
     let all: Vec<_> = many.iter().map(|session| session.number()).collect();
-    let others: Vec<_> = told.into_iter().filter(|at| *at != one.number()).collect();
-    assert_eq!(others, all, "each once, in the order in which they came");
+    let others: Vec<_> = delivered
+        .into_iter()
+        .filter(|at| *at != one.number())
+        .collect();
+    assert_eq!(others, all, "each once, in the order of registration");
 }
 
 #[tokio::test]
-async fn what_comes_before_what_waits_is_told_by_the_connections_task_alone() {
-    let house = House::new();
-    let closed = house.enter("a", &[Topic::All]);
+async fn session_with_blocked_dispatch_is_left_to_its_task() {
+    let test = TestHub::new();
+    let closed = test.connect("a", &[Topic::All]);
     closed.outbox().block_dispatch();
-    let open = house.enter("b", &[Topic::All]);
-    house.hub.publish(event(1, &[Topic::All]));
-    house.until_told(1).await;
-    assert_eq!(house.told(), [open.number()]);
-    assert!(!is_woken(&open).await, "nothing is left to be done");
+    let open = test.connect("b", &[Topic::All]);
+    test.hub.publish(event(1, &[Topic::All]));
+    test.wait_for_deliveries(1).await;
+    assert_eq!(test.delivered(), [open.number()]);
+    assert!(!is_woken(&open).await, "nothing is left for the task");
     assert!(is_woken(&closed).await);
     assert_eq!(received(&closed), [1]);
 
     closed.outbox().allow_dispatch();
-    house.hub.publish(event(2, &[Topic::All]));
-    house.until_told(3).await;
+    test.hub.publish(event(2, &[Topic::All]));
+    test.wait_for_deliveries(3).await;
     assert!(!is_woken(&closed).await);
     closed.end(DisconnectReason::Revoked, None);
     assert!(
         closed.outbox().take_for_dispatch(1).is_none(),
-        "nobody else tells an end"
+        "only the task writes the end"
     );
 }
 
 #[tokio::test]
-async fn a_session_that_left_is_told_nothing_more_although_it_was_called() {
-    let house = House::new();
-    let session = house.enter("a", &[Topic::All]);
-    let other = house.enter("b", &[Topic::All]);
-    house.hub.publish(event(1, &[Topic::All]));
-    house.hub.unregister(&session);
-    house.until_told(1).await;
-    assert_eq!(house.told(), [other.number()]);
+async fn unregistered_session_gets_no_queued_events() {
+    let test = TestHub::new();
+    let session = test.connect("a", &[Topic::All]);
+    let other = test.connect("b", &[Topic::All]);
+    test.hub.publish(event(1, &[Topic::All]));
+    test.hub.unregister(&session);
+    test.wait_for_deliveries(1).await;
+    assert_eq!(test.delivered(), [other.number()]);
 }
 
 #[tokio::test]
-async fn a_connection_that_fails_ends_alone() {
+async fn panicking_writer_ends_only_its_session() {
     struct Faulty;
     impl EventWriter for Faulty {
         fn write_events(&mut self, _: &Session) -> bool {
-            panic!("a fault of this connection")
+            panic!("expected by the test")
         }
         fn discard_pending(&mut self) {}
     }
-    let house = House::new();
+    let test = TestHub::new();
     let faulty = Arc::new(Session::new(
         ConnectionId::random(),
         principal(client("a"), "jti"),
@@ -140,10 +143,10 @@ async fn a_connection_that_fails_ends_alone() {
         None,
         Arc::new(ConnectionWriter::new(Faulty)),
     ));
-    register(&house.hub, &faulty, &[Topic::All], usize::MAX);
-    let other = house.enter("b", &[Topic::All]);
-    house.hub.publish(event(1, &[Topic::All]));
-    house.until_told(1).await;
-    assert_eq!(house.told(), [other.number()]);
+    register(&test.hub, &faulty, &[Topic::All], usize::MAX);
+    let other = test.connect("b", &[Topic::All]);
+    test.hub.publish(event(1, &[Topic::All]));
+    test.wait_for_deliveries(1).await;
+    assert_eq!(test.delivered(), [other.number()]);
     assert_eq!(reason(&faulty), Some(DisconnectReason::TryAgain));
 }

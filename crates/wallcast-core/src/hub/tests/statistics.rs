@@ -43,7 +43,7 @@ fn namespace_and_room_topics_reach_their_subscribers() {
 }
 
 #[test]
-fn a_narrow_namespace_is_no_audience_for_what_it_does_not_hear() {
+fn recipient_count_excludes_namespaces_without_the_type() {
     let hub = Hub::new();
     in_namespace(&hub, Namespace::Main, "a");
     in_namespace(&hub, Namespace::Lockers, "a");
@@ -54,7 +54,7 @@ fn a_narrow_namespace_is_no_audience_for_what_it_does_not_hear() {
 }
 
 #[test]
-fn sessions_are_counted_by_namespace_while_they_are_there_and_for_ever_in_all() {
+fn connection_stats_count_open_sessions_by_namespace() {
     let hub = Hub::new();
     in_namespace(&hub, Namespace::Main, "a");
     let gone = in_namespace(&hub, Namespace::Help, "a");
@@ -71,7 +71,7 @@ fn sessions_are_counted_by_namespace_while_they_are_there_and_for_ever_in_all() 
 }
 
 #[test]
-fn what_was_published_is_timed_from_then_and_what_is_replayed_is_not() {
+fn only_published_events_have_a_publication_time() {
     let hub = Hub::new();
     let session = in_namespace(&hub, Namespace::Main, "a");
     hub.publish(event_of(1, 1, vec![Topic::All]));
