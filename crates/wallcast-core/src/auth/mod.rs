@@ -1,5 +1,5 @@
-//! Principals and the tokens that name them. Whether a token is still valid is a question for the store, and is asked
-//! above this crate.
+//! Principals and the tokens that identify them. Whether a token is revoked is checked against the store, above this
+//! crate.
 
 mod jwt;
 mod principal;

@@ -60,7 +60,8 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The topic to which every session of the namespace is subscribed. `None` for a tablet that is waiting to be paired.
+    /// The topic to which every session of the namespace is subscribed. `None` for a tablet that is waiting to be
+    /// paired.
     pub fn namespace_topic(&self, namespace: Namespace) -> Option<Topic> {
         match self {
             Self::Admin(_) | Self::Client(_) | Self::User(_) => Some(Topic::Namespace(namespace)),

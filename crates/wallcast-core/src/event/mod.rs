@@ -223,7 +223,7 @@ impl Event {
         self
     }
 
-    /// Marks the event as the newest state of `key`, such as an entity id: it replaces an older one that is still
+    /// Marks the event as the newest state of `key`, for example an entity id: it replaces an older one that is still
     /// queued for a session (`docs/protocol.md#back-pressure`). For ephemeral events only.
     pub fn conflated_by(mut self, key: &str) -> Self {
         self.conflation = Some(key.into());

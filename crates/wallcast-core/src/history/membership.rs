@@ -96,7 +96,8 @@ pub fn spans_of(
     read_spans(&mut query, params![subject.to_string(), since])
 }
 
-/// Reads the rows of a query for topic, first event and last event. Topics that cannot be parsed are logged and skipped.
+/// Reads the rows of a query for topic, first event and last event. Topics that cannot be parsed are logged and
+/// skipped.
 pub(super) fn read_spans(
     query: &mut Statement<'_>,
     parameters: impl Params,

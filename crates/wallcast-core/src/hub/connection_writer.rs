@@ -11,8 +11,8 @@ use super::Session;
 
 /// Writes the events of a connection's sessions.
 pub trait EventWriter: Send {
-    /// Writes the events that are queued for a session of this connection. False if the connection's task must continue:
-    /// something must be sent first, or the peer does not accept all bytes.
+    /// Writes the events that are queued for a session of this connection. False if the connection's task must
+    /// continue: something must be sent first, or the peer does not accept all bytes.
     fn write_events(&mut self, session: &Session) -> bool;
 
     /// Discards output that is ready for the peer to fetch, such as the payload of the next long poll.

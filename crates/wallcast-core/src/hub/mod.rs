@@ -1,8 +1,8 @@
 //! The connected sessions, their subscriptions, and the publication of events to them.
 //!
-//! Publishing never waits: the hub pushes an event into the outbox of each subscribed session, and a full outbox affects
-//! its own session only. The store's writer thread reports each commit, in commit order. A cluster node would publish
-//! remote events through [`Hub::publish`].
+//! Publishing never waits: the hub pushes an event into the outbox of each subscribed session, and a full outbox
+//! affects its own session only. The store's writer thread reports each commit, in commit order. A cluster node would
+//! publish remote events through [`Hub::publish`].
 
 mod connection_writer;
 mod dispatcher;
@@ -76,8 +76,8 @@ impl Hub {
         Self::default()
     }
 
-    /// Sets the callback for changes of presence, which are reported in order. The callback must not block or call the hub.
-    /// Only the first call has an effect.
+    /// Sets the callback for changes of presence, which are reported in order. The callback must not block or call the
+    /// hub. Only the first call has an effect.
     pub fn on_presence(&self, callback: impl Fn(Presence) + Send + Sync + 'static) {
         // A second callback would be a bug in the wiring.
         let _ = self.on_presence.set(Box::new(callback));
@@ -98,9 +98,9 @@ impl Hub {
 
     /// Registers a session and subscribes it to the topics of the open `spans` and to its open `rooms`.
     ///
-    /// Call it between two commits ([`crate::store::Store::read_at_commit`]), so that the subscriptions and the snapshot
-    /// belong to the same moment. If a client exceeds `max_sessions` connections, the sessions of its oldest connections
-    /// are ended as superseded. So is a half-open session with the same id, which this session replaces.
+    /// Call it between two commits ([`crate::store::Store::read_at_commit`]), so that the subscriptions and the
+    /// snapshot belong to the same moment. If a client exceeds `max_sessions` connections, the sessions of its oldest
+    /// connections are ended as superseded. So is a half-open session with the same id, which this session replaces.
     pub fn register(
         &self,
         session: Arc<Session>,
@@ -150,8 +150,8 @@ impl Hub {
         }
     }
 
-    /// Removes a session. It may be called late or repeatedly: sessions are removed by their number, so a newer session of
-    /// the same principal is not affected.
+    /// Removes a session. It may be called late or repeatedly: sessions are removed by their number, so a newer session
+    /// of the same principal is not affected.
     pub fn unregister(&self, session: &Session) {
         session.close_inbox();
         session.outbox().stop_dispatch();
@@ -209,7 +209,8 @@ impl Hub {
         self.dispatch(delivery)
     }
 
-    /// Writes queued events to connections, forever. Several calls may run concurrently; without any, events stay queued.
+    /// Writes queued events to connections, forever. Several calls may run concurrently; without any, events stay
+    /// queued.
     pub async fn run_dispatcher(&self) {
         self.dispatcher.run().await;
     }
@@ -301,8 +302,8 @@ impl Hub {
         chosen.len()
     }
 
-    /// Call with the registry locked. Otherwise the reports for a client that disconnects and reconnects at once could be
-    /// swapped, and admins would see it offline.
+    /// Call with the registry locked. Otherwise the reports for a client that disconnects and reconnects at once could
+    /// be swapped, and admins would see it offline.
     fn notify_presence(&self, subject: &Subject, sessions: usize) {
         let (Subject::Client(_) | Subject::User(_)) = subject else {
             return;
@@ -349,12 +350,12 @@ impl CommitListener for Hub {
         for announcement in effects.announced {
             self.announce(announcement);
         }
-        for moved in effects.tenancies {
+        for tenancy in effects.tenancies {
             for session in self
                 .registry()
-                .select(&SessionFilter::Subject(moved.subject.clone()))
+                .select(&SessionFilter::Subject(tenancy.subject.clone()))
             {
-                session.set_tenancy(&moved);
+                session.set_tenancy(&tenancy);
             }
         }
         for order in effects.ended {

@@ -68,12 +68,12 @@ impl Outbox {
         &self.writer
     }
 
-    /// Queues an event. It is refused if the session has ended or the queue is full; then an ephemeral event is lost, and
-    /// the first durable one is recorded as missed.
+    /// Queues an event. It is refused if the session has ended or the queue is full; then an ephemeral event is lost,
+    /// and the first durable one is recorded as missed.
     ///
-    /// A state replaces an older one of the same key. If none is queued and the queue is full, or the session is reading
-    /// the history, a snapshot is requested, which replaces all queued states. A durable event that does not fit also
-    /// replaces the queued states with a snapshot.
+    /// A state replaces an older one of the same key. If none is queued and the queue is full, or the session is
+    /// reading the history, a snapshot is requested, which replaces all queued states. A durable event that does not
+    /// fit also replaces the queued states with a snapshot.
     pub(super) fn push(&self, event: &Arc<Event>) -> EnqueueResult {
         let mut queue = self.queue();
         if queue.ended.is_some() {
@@ -109,24 +109,24 @@ impl Outbox {
         }
     }
 
-    /// Writes queued events through the connection's writer, and wakes the connection's task if work remains. `session` is
-    /// the owner of this outbox.
+    /// Writes queued events through the connection's writer, and wakes the connection's task if work remains. `session`
+    /// is the owner of this outbox.
     pub(super) fn deliver(&self, session: &Session) {
         if !self.writer.lock().write_events(session) {
             self.writer.wake();
         }
     }
 
-    /// Takes at most `limit` events, for a caller that holds the writer's lock and is not the connection's task. `None` if
-    /// the task must write something first or must end the session.
+    /// Takes at most `limit` events, for a caller that holds the writer's lock and is not the connection's task. `None`
+    /// if the task must write something first or must end the session.
     pub fn take_for_dispatch(&self, limit: usize) -> Option<VecDeque<Arc<Event>>> {
         let mut queue = self.queue();
         let is_allowed = queue.may_dispatch && queue.ended.is_none();
         is_allowed.then(|| queue.take(limit))
     }
 
-    /// Lets the dispatcher write queued events. Call it when everything that precedes them is written, or buffered in the
-    /// writer. A new outbox does not allow it.
+    /// Lets the dispatcher write queued events. Call it when everything that precedes them is written, or buffered in
+    /// the writer. A new outbox does not allow it.
     pub fn allow_dispatch(&self) {
         self.queue().may_dispatch = true;
     }
@@ -136,14 +136,15 @@ impl Outbox {
         self.queue().may_dispatch = false;
     }
 
-    /// Blocks dispatch and waits for a write in progress: after the return nobody but the connection's task writes events.
+    /// Blocks dispatch and waits for a write in progress: after the return nobody but the connection's task writes
+    /// events.
     pub(super) fn stop_dispatch(&self) {
         let _writer = self.writer.lock();
         self.block_dispatch();
     }
 
-    /// Takes at most `limit` events, or reports that the session has ended or must read the history. For the connection's
-    /// task, which must write these events before any others.
+    /// Takes at most `limit` events, or reports that the session has ended or must read the history. For the
+    /// connection's task, which must write these events before any others.
     pub fn drain(&self, limit: usize) -> DequeueResult {
         let mut queue = self.queue();
         if let Some((reason, final_event)) = &queue.ended {
@@ -172,8 +173,8 @@ impl Outbox {
         self.queue().missed = None;
     }
 
-    /// Requests a snapshot of all states that the session may see. It is sent when the queue is empty and the history was
-    /// read to its end.
+    /// Requests a snapshot of all states that the session may see. It is sent when the queue is empty and the history
+    /// was read to its end.
     pub fn request_snapshot(&self) {
         self.queue().request_snapshot();
         self.writer.wake();
@@ -195,8 +196,8 @@ impl Outbox {
             && queue.ended.is_none()
     }
 
-    /// Queues the pending snapshot; `None` if there are no states. Call it right after [`Outbox::is_snapshot_due`], while
-    /// no state can be published.
+    /// Queues the pending snapshot; `None` if there are no states. Call it right after [`Outbox::is_snapshot_due`],
+    /// while no state can be published.
     pub fn queue_snapshot(&self, snapshot: Option<Arc<Event>>) {
         let mut queue = self.queue();
         queue.snapshot_pending = false;
@@ -213,8 +214,8 @@ impl Outbox {
         self.queue().ended.is_some()
     }
 
-    /// Empties the queue for good. False if the session had ended before. Call with the writer locked, and if it returns
-    /// true, call [`EventWriter::discard_pending`](super::EventWriter::discard_pending) under the same lock.
+    /// Empties the queue for good. False if the session had ended before. Call with the writer locked, and if it
+    /// returns true, call [`EventWriter::discard_pending`](super::EventWriter::discard_pending) under the same lock.
     pub(super) fn end(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) -> bool {
         let mut queue = self.queue();
         if queue.ended.is_some() {
@@ -249,8 +250,8 @@ impl Queue {
         is_full && !self.events.is_empty()
     }
 
-    /// Replaces a queued state by a newer one: in its place, or at the end if another kind of event was queued after it,
-    /// because the newer state may depend on that event.
+    /// Replaces a queued state by a newer one: in its place, or at the end if another kind of event was queued after
+    /// it, because the newer state may depend on that event.
     fn replace(&mut self, index: usize, newer: &Arc<Event>) {
         let is_state = |event: &Arc<Event>| event.is_conflated();
         let older = if self.events.range(index..).all(is_state) {

@@ -69,8 +69,8 @@ pub struct Session {
     subject: Subject,
     /// Changes when the token is refreshed, or the client's organisation or tenant changes.
     principal: Mutex<Principal>,
-    /// The principal's `expires_at` in milliseconds since the Unix epoch. The connection's task reads it in every iteration,
-    /// so it must not need a lock.
+    /// The principal's `expires_at` in milliseconds since the Unix epoch. The connection's task reads it in every
+    /// iteration, so it must not need a lock.
     expires_at: AtomicI64,
     namespace: Namespace,
     dialect: Dialect,
@@ -131,23 +131,23 @@ impl Session {
             .clone()
     }
 
-    /// When its token ends, if ever.
+    /// When the token expires; `None` for never.
     pub fn expires_at(&self) -> Option<Timestamp> {
         let ms = self.expires_at.load(Ordering::Relaxed);
         (ms != i64::MAX).then(|| Timestamp::from_unix_ms(ms))
     }
 
-    /// Which namespace it hears.
+    /// The namespace in which the session receives events.
     pub fn namespace(&self) -> Namespace {
         self.namespace
     }
 
-    /// How it speaks.
+    /// The wire format.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Where it comes from; none on the command line's socket.
+    /// The peer's IP address; `None` on the command line's socket.
     pub fn address(&self) -> Option<Address> {
         self.address
     }
@@ -213,23 +213,23 @@ impl Session {
     }
 
     /// Sets the organisation and tenant of the session's client.
-    pub(super) fn set_tenancy(&self, moved: &ClientTenancy) {
+    pub(super) fn set_tenancy(&self, tenancy: &ClientTenancy) {
         let mut principal = self
             .principal
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        principal.organization_id.clone_from(&moved.organization);
-        principal.tenant_id.clone_from(&moved.tenant);
+        principal.organization_id.clone_from(&tenancy.organization);
+        principal.tenant_id.clone_from(&tenancy.tenant);
     }
 
-    /// Ends the session: empties the outbox and wakes the connection's task to close. Once this returns, nothing but the
-    /// final event and the close is written for it.
+    /// Ends the session: empties the outbox and wakes the connection's task to close. Once this returns, nothing but
+    /// the final event and the close is written for it.
     pub fn end(&self, reason: DisconnectReason, final_event: Option<Arc<Event>>) {
         self.end_with(&[], reason, final_event);
     }
 
-    /// Like [`Session::end`], and also ends those of `others` that share its connection. The connection's task sees all of
-    /// them end or none.
+    /// Like [`Session::end`], and also ends those of `others` that share its connection. The connection's task sees all
+    /// of them end or none.
     pub(super) fn end_with(
         &self,
         others: &[Arc<Self>],
@@ -251,7 +251,8 @@ impl Session {
         writer.wake();
     }
 
-    /// Queues an event, unless this publication has reached the session already or its namespace does not receive the type.
+    /// Queues an event, unless this publication has reached the session already or its namespace does not receive the
+    /// type.
     pub(super) fn enqueue(&self, event: &Arc<Event>, publication: u64) -> EnqueueResult {
         match self.accepts(event.event_type(), publication) {
             true => self.outbox.push(event),
@@ -259,7 +260,8 @@ impl Session {
         }
     }
 
-    /// Whether the namespace receives the type and this publication has not reached the session before. Marks it as reached.
+    /// Whether the namespace receives the type and this publication has not reached the session before. Marks it as
+    /// reached.
     pub(super) fn accepts(&self, event_type: &EventType, publication: u64) -> bool {
         self.delivered.swap(publication, Ordering::Relaxed) != publication
             && event_type.is_delivered_in(self.namespace)

@@ -1,5 +1,5 @@
-//! Publishes states, of which only the newest counts: each session gets them for its own topics, or a snapshot if single
-//! states did not fit. The module knows no entities; the caller builds the events.
+//! Publishes states, of which only the newest counts: each session gets them for its own topics, or a snapshot if
+//! single states did not fit. The module knows no entities; the caller builds the events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +14,10 @@ use crate::ids::AreaId;
 type Group = (Vec<usize>, Vec<Arc<Session>>);
 
 impl Hub {
-    /// Publishes a state to every session that is subscribed to one of the topics, without showing it topics that are not
-    /// its own. `make` builds the event for the sessions that are subscribed to exactly the topics with the given
-    /// indexes; it is called once for each combination that has sessions. Returns the number of sessions that queued it.
+    /// Publishes a state to every session that is subscribed to one of the topics, without showing it topics that are
+    /// not its own. `make` builds the event for the sessions that are subscribed to exactly the topics with the given
+    /// indexes; it is called once for each combination that has sessions. Returns the number of sessions that queued
+    /// it.
     pub fn publish_per_audience(
         &self,
         topics: &[Topic],

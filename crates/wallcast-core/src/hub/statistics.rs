@@ -44,8 +44,8 @@ impl Hub {
         self.registry().recipient_count(event_type, topics)
     }
 
-    /// At most `limit` sessions in the order of their registration, starting behind the session number `after`: those that
-    /// are subscribed to `topic`, or all.
+    /// At most `limit` sessions in the order of their registration, starting behind the session number `after`: those
+    /// that are subscribed to `topic`, or all.
     pub fn page(
         &self,
         topic: Option<&Topic>,

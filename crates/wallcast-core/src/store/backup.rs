@@ -64,8 +64,8 @@ pub fn back_up(
         file: file.to_owned(),
         cause,
     };
-    let place = place(folder, file)?;
-    refuse_taken(file, &place, existing)?;
+    let target = target_path(folder, file)?;
+    refuse_taken(file, &target, existing)?;
     let database = database_in(folder);
     if !database.exists() {
         return Err(BackupError::NoDatabase(folder.to_owned()));
@@ -81,18 +81,18 @@ pub fn back_up(
         None => Source::open_live(&database)?,
     };
     let suffix = random::code(6, b"abcdefghjkmnpqrstuvwxyz23456789");
-    let partial = journal::beside(&place, &format!(".unfinished-{suffix}"));
+    let partial = journal::beside(&target, &format!(".unfinished-{suffix}"));
     let partial = PartialFile::create(partial).map_err(|cause| write(cause.into()))?;
     let summary = source.copy_to(&partial, progress).map_err(write)?;
-    refuse_taken(file, &place, existing)?;
+    refuse_taken(file, &target, existing)?;
     partial
-        .persist(&place)
+        .persist(&target)
         .map_err(|cause| write(cause.into()))?;
     Ok(summary)
 }
 
 /// The canonical path of the backup file, in an existing folder.
-fn place(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
+fn target_path(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
     let name = file
         .file_name()
         .ok_or_else(|| BackupError::NotAFile(file.to_owned()))?;
@@ -114,8 +114,8 @@ fn place(folder: &Path, file: &Path) -> Result<PathBuf, BackupError> {
     Ok(parent.join(name))
 }
 
-fn refuse_taken(file: &Path, place: &Path, existing: Existing) -> Result<(), BackupError> {
-    match fs::symlink_metadata(place) {
+fn refuse_taken(file: &Path, target: &Path, existing: Existing) -> Result<(), BackupError> {
+    match fs::symlink_metadata(target) {
         Ok(there) if !there.is_file() => Err(BackupError::NotAFile(file.to_owned())),
         Ok(_) if existing == Existing::Keep => Err(BackupError::Exists(file.to_owned())),
         _ => Ok(()),

@@ -69,7 +69,7 @@ fn migrations_are_all_listed_with_their_hash() {
     let unlisted: Vec<String> = unlisted.map(|step| sha256(step)).collect();
     assert!(
         unlisted.is_empty(),
-        "add each new migration to MIGRATIONS in this file, so that nobody edits it later: {unlisted:?}"
+        "add each new migration to MIGRATIONS in this file, which protects it from later edits: {unlisted:?}"
     );
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
     let files = fs::read_dir(folder).unwrap();

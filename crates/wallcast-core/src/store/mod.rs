@@ -69,8 +69,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder's database, creates or migrates it, and starts the two threads. In a folder that comes from a Home
-    /// Assistant backup, first restores the copy that was made for that backup.
+    /// Opens the folder's database, creates or migrates it, and starts the two threads. In a folder that comes from a
+    /// Home Assistant backup, first restores the copy that was made for that backup.
     ///
     /// # Errors
     /// If the folder or the database cannot be used. The text names the file and the remedy.

@@ -84,7 +84,8 @@ impl Source {
     /// Replaces the data folder's database with a marked copy, while holding the folder's lock.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while a daemon uses the folder; otherwise [`RestoreError::Folder`] or [`RestoreError::Write`].
+    /// [`OpenError::Locked`] while a daemon uses the folder; otherwise [`RestoreError::Folder`] or
+    /// [`RestoreError::Write`].
     pub fn restore_into(
         self,
         folder: &Path,

@@ -1,8 +1,8 @@
 //! Copies a database into one marked file without a WAL. Never writes to the source, and does not block its writer.
 //!
-//! It uses `VACUUM INTO`, not SQLite's backup API. `VACUUM INTO` reads in one transaction, while the backup API restarts
-//! whenever the daemon writes. Its copy needs no WAL and contains no remains of deleted rows, and it fails if a table
-//! cannot be read.
+//! It uses `VACUUM INTO`, not SQLite's backup API. `VACUUM INTO` reads in one transaction, while the backup API
+//! restarts whenever the daemon writes. Its copy needs no WAL and contains no remains of deleted rows, and it fails if
+//! a table cannot be read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -51,8 +51,8 @@ impl Source {
         Self::verified(path, schema::open_read_only(path)?)
     }
 
-    /// Opens a file to which nobody writes. Creates no files beside it, so that it may be on a read-only disk, and ignores
-    /// the WAL of another database.
+    /// Opens a file to which nobody writes. Creates no files beside it, so that it may be on a read-only disk, and
+    /// ignores the WAL of another database.
     pub(super) fn open_unused(path: &Path) -> Result<Self, OpenError> {
         let unreadable = |source| OpenError::Folder {
             path: path.to_owned(),

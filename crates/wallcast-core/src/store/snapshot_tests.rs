@@ -1,5 +1,4 @@
-//! Backup and restore on the files themselves: the mark, the moments between two steps, and journals
-//! of other databases.
+//! Backup and restore: the snapshot mark, a kill between two steps, and the WAL of another database.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,20 +13,20 @@ use super::restore::{self, RestoreError};
 use super::snapshot::{Progress, Summary};
 use super::*;
 
-/// A folder for backups, and a house that holds notes.
-struct Place {
+/// A folder for backups, and a data folder whose database contains one note.
+struct TestFolders {
     root: TempDir,
 }
 
-impl Place {
-    /// With one note, `old`.
+impl TestFolders {
+    /// Creates the database with the note `old`.
     fn new() -> Self {
-        let place = Self {
+        let folders = Self {
             root: tempfile::tempdir().unwrap(),
         };
-        drop(DataFolder::claim(&place.data()).unwrap());
-        place.write("old");
-        place
+        drop(DataFolder::claim(&folders.data()).unwrap());
+        folders.write("old");
+        folders
     }
 
     fn data(&self) -> PathBuf {
@@ -39,10 +38,10 @@ impl Place {
     }
 
     fn file(&self) -> PathBuf {
-        self.root.path().join("house.backup")
+        self.root.path().join("wallcast.backup")
     }
 
-    /// Opens the house as a start does.
+    /// Opens the database as the daemon's start does.
     fn start(&self) -> Connection {
         let mut connection = schema::open(&self.database()).unwrap();
         snapshot_mark::start_new_epoch(&mut connection).unwrap();
@@ -71,7 +70,7 @@ impl Place {
         source.restore_into(&self.data(), &silent()).unwrap()
     }
 
-    /// Leaves database and journal as a kill does, with this note in the journal alone.
+    /// Leaves database and WAL as a kill does, with this note in the WAL only.
     fn write_and_kill(&self, text: &str) {
         let connection = self.start();
         settings::set(&connection, "note", text.as_bytes()).unwrap();
@@ -117,45 +116,51 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn the_mark_is_in_the_copy_alone() {
-    let place = Place::new();
-    place.back_up();
-    assert!(has_mark(&place.file()) && !has_mark(&place.database()));
-    assert_eq!(journal::mode(&place.file()).unwrap(), journal::Mode::Plain);
-    assert_eq!(mode(&place.file()), 0o600);
-    let beside = fs::read_dir(place.root.path()).unwrap().count();
+fn backup_marks_only_the_copy() {
+    let folders = TestFolders::new();
+    folders.back_up();
+    assert!(has_mark(&folders.file()) && !has_mark(&folders.database()));
+    assert_eq!(
+        journal::mode(&folders.file()).unwrap(),
+        journal::Mode::Plain
+    );
+    assert_eq!(mode(&folders.file()), 0o600);
+    let beside = fs::read_dir(folders.root.path()).unwrap().count();
     assert_eq!(beside, 2, "the data folder and the backup");
 }
 
 #[test]
-fn the_first_start_draws_an_epoch_and_the_second_keeps_it() {
-    let place = Place::new();
-    let old = place.epoch();
-    place.back_up();
-    place.restore();
-    let connection = place.start();
+fn first_start_after_restore_draws_new_epoch() {
+    let folders = TestFolders::new();
+    let old = folders.epoch();
+    folders.back_up();
+    folders.restore();
+    let connection = folders.start();
     let restored = snapshot_mark::restore_notice(&connection).unwrap().unwrap();
     assert_eq!(snapshot_mark::made_at(&connection).unwrap(), None);
     drop(connection);
     assert_eq!(restored.old_epoch, old);
     assert_ne!(restored.new_epoch, old);
-    assert_eq!(place.epoch(), restored.new_epoch);
+    assert_eq!(folders.epoch(), restored.new_epoch);
     assert_eq!(
-        snapshot_mark::restore_notice(&place.start()).unwrap(),
+        snapshot_mark::restore_notice(&folders.start()).unwrap(),
         Some(restored),
-        "it stays until the admin was told"
+        "the notice stays until the admin has received it"
     );
-    snapshot_mark::clear_restore_notice(&place.start()).unwrap();
-    assert_eq!(snapshot_mark::restore_notice(&place.start()).unwrap(), None);
+    snapshot_mark::clear_restore_notice(&folders.start()).unwrap();
+    assert_eq!(
+        snapshot_mark::restore_notice(&folders.start()).unwrap(),
+        None
+    );
 }
 
 #[test]
-fn mark_and_epoch_change_together_or_not_at_all() {
-    let place = Place::new();
-    let old = place.epoch();
-    place.back_up();
-    place.restore();
-    let mut connection = schema::open(&place.database()).unwrap();
+fn mark_and_epoch_change_in_one_transaction() {
+    let folders = TestFolders::new();
+    let old = folders.epoch();
+    folders.back_up();
+    folders.restore();
+    let mut connection = schema::open(&folders.database()).unwrap();
     connection
         .execute_batch(
             "CREATE TEMP TRIGGER fails BEFORE DELETE ON house BEGIN SELECT RAISE(FAIL, 'cut'); END",
@@ -163,191 +168,202 @@ fn mark_and_epoch_change_together_or_not_at_all() {
         .unwrap();
     snapshot_mark::start_new_epoch(&mut connection).unwrap_err();
     drop(connection);
-    let connection = schema::open(&place.database()).unwrap();
+    let connection = schema::open(&folders.database()).unwrap();
     assert_eq!(schema::epoch(&connection).unwrap().as_str(), old);
     assert!(snapshot_mark::made_at(&connection).unwrap().is_some());
     drop(connection);
-    assert_ne!(place.epoch(), old);
+    assert_ne!(folders.epoch(), old);
 }
 
 #[test]
-fn a_snapshot_of_a_snapshot_keeps_the_time_of_the_first() {
-    let place = Place::new();
-    let made_at = place.back_up().made_at;
-    assert_eq!(place.restore().summary.made_at, made_at);
-    assert_eq!(place.back_up().made_at, made_at, "before its first start");
-    place.start();
-    assert_ne!(place.back_up().made_at, made_at);
+fn backup_of_restored_snapshot_keeps_its_time_until_start() {
+    let folders = TestFolders::new();
+    let made_at = folders.back_up().made_at;
+    assert_eq!(folders.restore().summary.made_at, made_at);
+    assert_eq!(folders.back_up().made_at, made_at, "before its first start");
+    folders.start();
+    assert_ne!(folders.back_up().made_at, made_at);
 }
 
 #[test]
-fn a_plain_copy_of_a_house_is_marked_as_well() {
-    let place = Place::new();
-    let old = place.epoch();
-    fs::copy(place.database(), place.file()).unwrap();
-    place.write("new");
-    place.restore();
-    assert_eq!(place.note(), "old");
-    assert_ne!(place.epoch(), old);
+fn restore_of_plain_copy_draws_new_epoch() {
+    let folders = TestFolders::new();
+    let old = folders.epoch();
+    fs::copy(folders.database(), folders.file()).unwrap();
+    folders.write("new");
+    folders.restore();
+    assert_eq!(folders.note(), "old");
+    assert_ne!(folders.epoch(), old);
     assert!(
-        !journal::beside(&place.file(), "-wal").exists(),
-        "nothing is made beside the copy"
+        !journal::beside(&folders.file(), "-wal").exists(),
+        "no WAL is created beside the copy"
     );
 }
 
 #[test]
-fn a_copy_with_its_journal_is_restored_with_what_the_journal_holds() {
-    let place = Place::new();
-    place.write_and_kill("in the journal");
-    fs::copy(place.database(), place.file()).unwrap();
-    let journal = journal::beside(&place.database(), "-wal");
-    fs::copy(journal, journal::beside(&place.file(), "-wal")).unwrap();
-    place.write("new");
-    place.restore();
-    assert_eq!(place.note(), "in the journal");
+fn restore_of_copy_with_wal_includes_the_wal() {
+    let folders = TestFolders::new();
+    folders.write_and_kill("in the journal");
+    fs::copy(folders.database(), folders.file()).unwrap();
+    let journal = journal::beside(&folders.database(), "-wal");
+    fs::copy(journal, journal::beside(&folders.file(), "-wal")).unwrap();
+    folders.write("new");
+    folders.restore();
+    assert_eq!(folders.note(), "in the journal");
 }
 
 #[test]
-fn the_old_house_is_kept_as_one_file() {
-    let place = Place::new();
-    place.back_up();
-    place.write_and_kill("new");
-    let kept = place.restore().kept.unwrap();
+fn restore_keeps_old_database_as_one_file() {
+    let folders = TestFolders::new();
+    folders.back_up();
+    folders.write_and_kill("new");
+    let kept = folders.restore().kept.unwrap();
     let name = kept.file_name().unwrap().to_str().unwrap();
-    assert_eq!(place.names(), ["wallcast.db", name, "wallcast.lock"]);
-    assert_eq!((mode(&kept), mode(&place.database())), (0o600, 0o600));
+    assert_eq!(folders.names(), ["wallcast.db", name, "wallcast.lock"]);
+    assert_eq!((mode(&kept), mode(&folders.database())), (0o600, 0o600));
     assert_eq!(note(&schema::open_immutable(&kept).unwrap()), "new");
-    assert_eq!(place.note(), "old");
-    // And back again.
+    assert_eq!(folders.note(), "old");
+    // The kept file can be restored too.
     let source = restore::open(&kept).unwrap();
-    source.restore_into(&place.data(), &silent()).unwrap();
-    assert_eq!(place.note(), "new");
+    source.restore_into(&folders.data(), &silent()).unwrap();
+    assert_eq!(folders.note(), "new");
 }
 
 #[test]
-fn a_damaged_house_is_kept_byte_for_byte() {
-    let place = Place::new();
-    place.back_up();
-    place.write_and_kill("new");
-    let mut bytes = fs::read(place.database()).unwrap();
+fn restore_keeps_damaged_database_byte_for_byte() {
+    let folders = TestFolders::new();
+    folders.back_up();
+    folders.write_and_kill("new");
+    let mut bytes = fs::read(folders.database()).unwrap();
     bytes[..100].fill(0);
-    fs::write(place.database(), &bytes).unwrap();
-    let journal = fs::read(journal::beside(&place.database(), "-wal")).unwrap();
-    let kept = place.restore().kept.unwrap();
+    fs::write(folders.database(), &bytes).unwrap();
+    let journal = fs::read(journal::beside(&folders.database(), "-wal")).unwrap();
+    let kept = folders.restore().kept.unwrap();
     assert_eq!(fs::read(&kept).unwrap(), bytes);
     assert_eq!(fs::read(journal::beside(&kept, "-wal")).unwrap(), journal);
-    assert_eq!(place.note(), "old");
+    assert_eq!(folders.note(), "old");
 }
 
 #[test]
-fn a_restore_that_was_killed_leaves_the_old_house_or_the_new_one() {
-    // Before the new house has the name: an unfinished copy, and a second name for the old one.
-    let place = Place::new();
-    place.back_up();
-    place.write_and_kill("new");
-    let restoring = place.data().join("wallcast.db.restoring");
+fn killed_restore_leaves_old_or_new_database() {
+    // Killed before the rename: an incomplete copy, and a second name for the old database.
+    let folders = TestFolders::new();
+    folders.back_up();
+    folders.write_and_kill("new");
+    let restoring = folders.data().join("wallcast.db.restoring");
     fs::write(&restoring, "half").unwrap();
-    let second = place.data().join("wallcast.db.before-restore-x");
-    fs::hard_link(place.database(), &second).unwrap();
-    assert_eq!(place.note(), "new");
-    place.restore();
+    let second = folders.data().join("wallcast.db.before-restore-x");
+    fs::hard_link(folders.database(), &second).unwrap();
+    assert_eq!(folders.note(), "new");
+    folders.restore();
     assert!(!restoring.exists());
-    assert_eq!(place.note(), "old");
+    assert_eq!(folders.note(), "old");
 
-    // After it: the old house's journal still lies there.
-    place.back_up();
-    place.write_and_kill("newer");
-    fs::copy(place.file(), place.database()).unwrap();
-    inspect(&place.data()).unwrap();
-    assert_eq!(place.note(), "old");
+    // Killed after the rename: the WAL of the old database is still there.
+    folders.back_up();
+    folders.write_and_kill("newer");
+    fs::copy(folders.file(), folders.database()).unwrap();
+    inspect(&folders.data()).unwrap();
+    assert_eq!(folders.note(), "old");
 }
 
 #[test]
-fn a_snapshot_copied_over_a_killed_house_is_not_mixed_with_its_journal() {
-    let place = Place::new();
-    let old = place.epoch();
-    place.back_up();
-    place.write_and_kill("lost");
-    fs::copy(place.file(), place.database()).unwrap();
-    let again = back_up(&place.data(), &place.file(), Existing::Replace, &silent());
+fn snapshot_copied_over_killed_database_ignores_its_wal() {
+    let folders = TestFolders::new();
+    let old = folders.epoch();
+    folders.back_up();
+    folders.write_and_kill("lost");
+    fs::copy(folders.file(), folders.database()).unwrap();
+    let again = back_up(
+        &folders.data(),
+        &folders.file(),
+        Existing::Replace,
+        &silent(),
+    );
     again.unwrap();
-    assert_eq!(note(&schema::open_immutable(&place.file()).unwrap()), "old");
-    assert_eq!(place.note(), "old");
-    assert_ne!(place.epoch(), old);
+    assert_eq!(
+        note(&schema::open_immutable(&folders.file()).unwrap()),
+        "old"
+    );
+    assert_eq!(folders.note(), "old");
+    assert_ne!(folders.epoch(), old);
     let stale = |name: &String| name.starts_with("wallcast.db-wal.stale-");
-    assert!(place.names().iter().any(stale), "{:?}", place.names());
+    assert!(folders.names().iter().any(stale), "{:?}", folders.names());
 }
 
 #[test]
-fn what_is_not_a_sound_house_of_ours_is_refused() {
-    let place = Place::new();
-    place.back_up();
-    let good = fs::read(place.file()).unwrap();
-    let before = place.names();
+fn restore_of_damaged_foreign_or_newer_file_fails() {
+    let folders = TestFolders::new();
+    folders.back_up();
+    let good = fs::read(folders.file()).unwrap();
+    let before = folders.names();
     let refused = |bytes: &[u8]| {
-        fs::write(place.file(), bytes).unwrap();
-        restore::open(&place.file()).unwrap_err()
+        fs::write(folders.file(), bytes).unwrap();
+        restore::open(&folders.file()).unwrap_err()
     };
     assert!(matches!(refused(b""), RestoreError::Foreign(_)));
     let garbage = refused(&[b'x'; 9000]);
     assert!(matches!(garbage, RestoreError::Damaged { .. }), "{garbage}");
     let cut = refused(&good[..good.len() / 2]);
     assert!(matches!(cut, RestoreError::Damaged { .. }), "{cut}");
-    let mut torn = good.clone();
-    torn[8192..12288].fill(0xa5);
-    let torn = refused(&torn);
-    assert!(matches!(torn, RestoreError::Damaged { .. }), "{torn}");
-    fs::write(place.file(), &good).unwrap();
-    let newer = Connection::open(place.file()).unwrap();
+    let mut overwritten = good.clone();
+    overwritten[8192..12288].fill(0xa5);
+    let overwritten = refused(&overwritten);
+    assert!(
+        matches!(overwritten, RestoreError::Damaged { .. }),
+        "{overwritten}"
+    );
+    fs::write(folders.file(), &good).unwrap();
+    let newer = Connection::open(folders.file()).unwrap();
     newer.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(newer);
-    let newer = restore::open(&place.file()).unwrap_err();
+    let newer = restore::open(&folders.file()).unwrap_err();
     assert!(matches!(newer, RestoreError::Newer { found: 99, .. }));
-    fs::remove_file(place.file()).unwrap();
-    let other = Connection::open(place.file()).unwrap();
+    fs::remove_file(folders.file()).unwrap();
+    let other = Connection::open(folders.file()).unwrap();
     other.execute_batch("CREATE TABLE other (x)").unwrap();
     drop(other);
-    let other = restore::open(&place.file()).unwrap_err();
+    let other = restore::open(&folders.file()).unwrap_err();
     assert!(matches!(other, RestoreError::Foreign(_)), "{other}");
-    fs::remove_file(place.file()).unwrap();
-    let missing = restore::open(&place.file()).unwrap_err();
+    fs::remove_file(folders.file()).unwrap();
+    let missing = restore::open(&folders.file()).unwrap_err();
     assert!(matches!(missing, RestoreError::Missing(_)));
-    let folder = restore::open(&place.data()).unwrap_err();
+    let folder = restore::open(&folders.data()).unwrap_err();
     assert!(matches!(folder, RestoreError::Foreign(_)));
-    assert_eq!(place.names(), before);
-    assert_eq!(place.note(), "old");
+    assert_eq!(folders.names(), before);
+    assert_eq!(folders.note(), "old");
 }
 
 #[test]
-fn a_backup_never_takes_a_name_of_the_house() {
-    let place = Place::new();
+fn backup_under_own_file_name_fails() {
+    let folders = TestFolders::new();
     for name in [
         "wallcast.db",
         "wallcast.db-wal",
         "wallcast.db-shm",
         "wallcast.lock",
     ] {
-        let file = place.data().join("../data").join(name);
-        let refused = back_up(&place.data(), &file, Existing::Replace, &silent());
+        let file = folders.data().join("../data").join(name);
+        let refused = back_up(&folders.data(), &file, Existing::Replace, &silent());
         assert!(matches!(refused, Err(BackupError::Reserved(_))), "{name}");
     }
-    let inside = place.data().join("house.backup");
-    back_up(&place.data(), &inside, Existing::Keep, &silent()).unwrap();
-    assert_eq!(place.note(), "old");
+    let inside = folders.data().join("wallcast.backup");
+    back_up(&folders.data(), &inside, Existing::Keep, &silent()).unwrap();
+    assert_eq!(folders.note(), "old");
 }
 
 #[test]
-fn paths_of_any_bytes_work() {
+fn backup_and_restore_accept_any_path_bytes() {
     use std::os::unix::ffi::OsStrExt as _;
-    let place = Place::new();
+    let folders = TestFolders::new();
     let odd = std::ffi::OsStr::from_bytes(b"file:%41?#\xff 'x'");
-    let odd = place.root.path().join(odd);
-    back_up(&place.data(), &odd, Existing::Keep, &silent()).unwrap();
-    place.write("new");
+    let odd = folders.root.path().join(odd);
+    back_up(&folders.data(), &odd, Existing::Keep, &silent()).unwrap();
+    folders.write("new");
     let source = restore::open(&odd).unwrap();
-    source.restore_into(&place.data(), &silent()).unwrap();
-    assert_eq!(place.note(), "old");
-    let plain_copy = place.root.path().join("a%20?b");
-    fs::copy(place.database(), &plain_copy).unwrap();
+    source.restore_into(&folders.data(), &silent()).unwrap();
+    assert_eq!(folders.note(), "old");
+    let plain_copy = folders.root.path().join("a%20?b");
+    fs::copy(folders.database(), &plain_copy).unwrap();
     restore::open(&plain_copy).unwrap();
 }

@@ -62,7 +62,8 @@ impl TestStore {
         }
     }
 
-    /// Blocks the writer until the returned sender is used or dropped. Writes that are queued meanwhile share one batch.
+    /// Blocks the writer until the returned sender is used or dropped. Writes that are queued meanwhile share one
+    /// batch.
     async fn hold(&self) -> Sender<()> {
         let (release, released) = mpsc::channel();
         let (begin, begun) = tokio::sync::oneshot::channel();

@@ -124,8 +124,8 @@ impl<'a> WriteTx<'a> {
     }
 
     /// Updates the organisation and tenant in a client's open sessions.
-    pub fn set_session_tenancy(&mut self, moved: ClientTenancy) {
-        self.effects.tenancies.push(moved);
+    pub fn set_session_tenancy(&mut self, tenancy: ClientTenancy) {
+        self.effects.tenancies.push(tenancy);
     }
 
     /// Ends sessions after the commit and after this change's events.

@@ -51,7 +51,8 @@ where
         self.pending().get(key).copied()
     }
 
-    /// Writes the pending values with `write` until shutdown begins, and once more then. A failed transaction is retried.
+    /// Writes the pending values with `write` until shutdown begins, and once more then. A failed transaction is
+    /// retried.
     pub async fn run(
         &self,
         store: &Store,

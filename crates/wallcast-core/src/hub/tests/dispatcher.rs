@@ -80,8 +80,8 @@ async fn small_publication_does_not_wait_for_broadcast() {
     test.hub.publish(event(2, &[area("kitchen")]));
     test.wait_for_deliveries(501).await;
     let delivered = test.delivered();
-    let place = delivered.iter().position(|number| *number == one.number());
-    assert!(place.unwrap() < 20, "{place:?}");
+    let index = delivered.iter().position(|number| *number == one.number());
+    assert!(index.unwrap() < 20, "{index:?}");
     let all: Vec<_> = many.iter().map(|session| session.number()).collect();
     let others: Vec<_> = delivered
         .into_iter()
