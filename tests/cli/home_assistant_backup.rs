@@ -82,7 +82,11 @@ async fn start_in_inconsistent_copy_restores_the_backup_file() {
         name.to_str().unwrap().contains(".before-restore-")
     });
     assert!(kept, "the damaged database is kept");
-    assert!(restored.log().contains("the house was put back"));
+    assert!(
+        restored
+            .log()
+            .contains("database restored from a Home Assistant backup")
+    );
 
     let restored = restored.restart().await;
     assert_eq!(epoch(&restored).await, new, "a restart keeps the epoch");

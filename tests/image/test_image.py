@@ -99,7 +99,7 @@ class Image(unittest.TestCase):
         listed = container.exec(PROGRAM, "token", "list").stdout
         self.assertIn("before", listed)
         self.assertNotIn("after", listed)
-        self.assertIn("the house was put back", container.log())
+        self.assertIn("database restored from a Home Assistant backup", container.log())
         self.assertNotIn(token.strip(), container.log())
         self.assertEqual(container.stop(), 0)
 
