@@ -21,7 +21,7 @@ pub struct AddressLimit {
 /// instead, the socket counts until it leaves the window.
 #[derive(Debug)]
 pub struct AddressPermit {
-    limits: AddressLimit,
+    limit: AddressLimit,
     address: IpAddr,
     opened_at: Instant,
 }
@@ -61,7 +61,7 @@ impl AddressLimit {
         }
         times.push_back(now);
         Ok(AddressPermit {
-            limits: self.clone(),
+            limit: self.clone(),
             address,
             opened_at: now,
         })
@@ -87,7 +87,7 @@ impl AddressLimit {
 impl AddressPermit {
     /// Stops counting the socket, because it has authenticated.
     pub fn release(self) {
-        let mut opened = self.limits.lock();
+        let mut opened = self.limit.lock();
         if let Some(times) = opened.get_mut(&self.address) {
             if let Some(at) = times.iter().position(|time| *time == self.opened_at) {
                 times.remove(at);
@@ -107,42 +107,42 @@ mod tests {
 
     #[test]
     fn acquire_at_limit_fails_until_window_passes() {
-        let limits = AddressLimit::new(10);
+        let limit = AddressLimit::new(10);
         let start = Instant::now();
         for _ in 0..10 {
-            limits.acquire(HOME, start).unwrap();
+            limit.acquire(HOME, start).unwrap();
         }
         assert!(
-            limits
+            limit
                 .acquire(HOME, start + Duration::from_secs(59))
                 .is_err()
         );
-        limits.acquire(HOME, start + WINDOW).unwrap();
+        limit.acquire(HOME, start + WINDOW).unwrap();
     }
 
     #[test]
     fn released_permit_does_not_count() {
-        let limits = AddressLimit::new(1);
+        let limit = AddressLimit::new(1);
         let now = Instant::now();
         for _ in 0..20 {
-            limits.acquire(HOME, now).unwrap().release();
+            limit.acquire(HOME, now).unwrap().release();
         }
-        let _unauthenticated = limits.acquire(HOME, now).unwrap();
-        assert!(limits.acquire(HOME, now).is_err());
+        let _unauthenticated = limit.acquire(HOME, now).unwrap();
+        assert!(limit.acquire(HOME, now).is_err());
     }
 
     #[test]
     fn ipv6_network_counts_as_one_address() {
-        let limits = AddressLimit::new(1);
+        let limit = AddressLimit::new(1);
         let now = Instant::now();
-        limits.acquire("2001:db8::1".parse().unwrap(), now).unwrap();
-        assert!(limits.acquire("2001:db8::2".parse().unwrap(), now).is_err());
-        limits
+        limit.acquire("2001:db8::1".parse().unwrap(), now).unwrap();
+        assert!(limit.acquire("2001:db8::2".parse().unwrap(), now).is_err());
+        limit
             .acquire("2001:db8:0:1::1".parse().unwrap(), now)
             .unwrap();
-        limits
+        limit
             .acquire("::ffff:192.168.1.7".parse().unwrap(), now)
             .unwrap();
-        assert!(limits.acquire(HOME, now).is_err());
+        assert!(limit.acquire(HOME, now).is_err());
     }
 }

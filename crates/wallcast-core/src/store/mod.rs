@@ -233,7 +233,7 @@ impl Store {
         self.writes.closed().await;
     }
 
-    /// Whether the disk accepts writes, for `/health`. Tries a small write after a failure, and every [`PROBE_EVERY`]
+    /// Whether the disk accepts writes, for `/health`. Tries a small write after a failure, and every `PROBE_EVERY`
     /// otherwise: with few changes nothing else would detect a failed disk.
     pub async fn probe(&self) -> bool {
         if self.is_writable() && !self.is_probe_due() {
