@@ -126,7 +126,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         RetentionLimits::new(&app.config),
         app.shutdown.clone(),
     ));
-    tokio::spawn(board::own::run(
+    tokio::spawn(board::built_in::run(
         app.store.clone(),
         app.hub.clone(),
         app.shutdown.clone(),

@@ -83,10 +83,10 @@ fn delete_batch(tx: &mut WriteTx<'_>, limits: RetentionLimits) -> rusqlite::Resu
         history::delete_old_rooms(tx.connection(), cutoff(now, limits.history), BATCH_ROWS)?,
         tokens::delete_ended(tx, archive, BATCH_ROWS)?,
         audit::delete_before(tx, archive, BATCH_ROWS)?,
-        board::incidents::forget(tx, archive, BATCH_ROWS)?,
+        board::incidents::delete_resolved(tx, archive, BATCH_ROWS)?,
         help::delete_resolved(tx, archive, BATCH_ROWS)?,
-        commands::forget_finished(tx, archive, BATCH_ROWS)?,
-        messages::forget(tx, archive, BATCH_ROWS)?,
+        commands::delete_finished(tx, archive, BATCH_ROWS)?,
+        messages::delete_old(tx, archive, BATCH_ROWS)?,
         idempotency::delete_before(tx, cutoff(now, idempotency::LIFE), BATCH_ROWS)?,
     ];
     Ok(if deleted.iter().any(|rows| *rows >= BATCH_ROWS) {

@@ -8,7 +8,7 @@ use crate::access::entitlement;
 use crate::app::App;
 use crate::board::incidents::{self, IncidentJson};
 use crate::board::services::{self, ServiceJson};
-use crate::board::{Audience, BoardError, View, overall, own};
+use crate::board::{Audience, BoardError, View, board_status, built_in};
 use crate::http::{ApiError, Reply, Request};
 use wallcast_core::auth::Principal;
 use wallcast_core::clock::Timestamp;
@@ -44,16 +44,16 @@ pub(super) async fn status(app: Arc<App>, request: Request) -> Result<Reply, Api
 /// # Errors
 /// 503 when the store cannot be read.
 pub(super) async fn shown(app: &App, view: View) -> Result<Value, ApiError> {
-    let outage = own::outage(&app.store).await;
+    let outage = built_in::store_outage(&app.store).await;
     let board = app.store.read(move |db| {
         let worst = match &view {
-            View::Everything => overall::worst_of_all(db)?,
-            View::Board(board) => overall::worst(db, board)?,
+            View::Everything => board_status::of_all_services(db)?,
+            View::Board(board) => board_status::of_board(db, board)?,
         };
         let services = services::page(db, &view, 0, services::MAX_SERVICES)?;
         let services: Vec<_> = services
             .into_iter()
-            .map(|service| ServiceJson::from(own::as_it_is(service, outage)))
+            .map(|service| ServiceJson::from(built_in::with_outage(service, outage)))
             .collect();
         let incidents: Vec<_> = incidents::open(db, &view)?
             .into_iter()
@@ -64,7 +64,7 @@ pub(super) async fn shown(app: &App, view: View) -> Result<Value, ApiError> {
             View::Board(board) => board,
         };
         Ok::<_, ApiError>(json!({
-            "status": own::worst_as_it_is(worst, outage),
+            "status": built_in::status_with_outage(worst, outage),
             "organizationId": board.organization_id,
             "tenantId": board.tenant_id,
             "services": services,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::commands::{
-    Command, CommandError, CommandJson, DEFAULT_TTL, MAX_PARAMETERS, MAX_TTL, Order, Target,
+    Command, CommandError, CommandJson, DEFAULT_TTL, Instruction, MAX_PARAMETERS, MAX_TTL, Target,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::clock::Timestamp;
@@ -26,7 +26,7 @@ impl From<CommandError> for ApiError {
                 Self::field("kioskId", message)
             }
             CommandError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_open", message),
-            CommandError::Ended => Self::new(StatusCode::CONFLICT, "already_ended", message),
+            CommandError::Finished => Self::new(StatusCode::CONFLICT, "already_ended", message),
             CommandError::Store(error) => error.into(),
         }
     }
@@ -54,7 +54,7 @@ pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
             let mut acked = HashMap::new();
             for Command { client_id, .. } in &found {
                 if !acked.contains_key(client_id) {
-                    let newest = crate::commands::acked_by(db, client_id, &acks)?;
+                    let newest = crate::commands::last_acked(db, client_id, &acks)?;
                     acked.insert(client_id.clone(), newest);
                 }
             }
@@ -78,8 +78,8 @@ pub(crate) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
         .store
         .read(move |db| {
             let found = id.map(|id| crate::commands::find(db, &id)).transpose()?;
-            let command = crate::commands::shown_to(&principal, found.flatten())?;
-            let acked = crate::commands::acked_by(db, &command.client_id, &acks)?;
+            let command = crate::commands::visible_to(&principal, found.flatten())?;
+            let acked = crate::commands::last_acked(db, &command.client_id, &acks)?;
             Ok::<_, ApiError>((command, acked))
         })
         .await?;
@@ -96,15 +96,15 @@ pub(crate) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
     let actor = request.actor()?;
     let mut body = request.fields()?;
     let target = target(&mut body)?;
-    let order = Order {
-        kind: body.required("type")?,
+    let instruction = Instruction {
+        command_type: body.required("type")?,
         locker_id: body.optional("lockerId")?,
         parameters: parameters(&mut body)?,
-        ttl: ttl(&mut body)?,
+        ttl_seconds: ttl(&mut body)?,
     };
     let answer = request
         .write(&app.store, move |tx| {
-            let given = crate::commands::give(tx, &order, &target, &actor)?;
+            let given = crate::commands::send(tx, &instruction, &target, &actor)?;
             let now = tx.now();
             let show = |command: &Command| CommandJson::new(command.clone(), None, now);
             let first = given.first().map(show).ok_or(CommandError::Unknown)?;

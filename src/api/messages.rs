@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::app::App;
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use crate::messages::{
-    Asking, Draft, Message, MessageError, Party, Seen, Status, TTL, counts, receipts, rows, wire,
+    ConversationView, Message, MessageError, MessageStatus, NewMessage, Participant, Requester,
+    TTL, publish_unread_counts_to_connected, rows, unread_counts, wire,
 };
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
@@ -25,14 +26,14 @@ impl From<MessageError> for ApiError {
 
 /// `GET /api/messages`: what the caller wrote or got, newest first; every message for admins.
 pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let party = party(&request)?;
+    let participant = participant(&request)?;
     let limit = request.limit()?;
     let before: i64 = page::cursor(&request)?.unwrap_or(i64::MAX);
     let messages = app
         .store
         .read(move |db| {
             let now = Timestamp::now();
-            Ok::<_, ApiError>(rows::page(db, &party, now, before, limit + 1)?)
+            Ok::<_, ApiError>(rows::page(db, &participant, now, before, limit + 1)?)
         })
         .await?;
     Ok(shown(messages, limit))
@@ -41,37 +42,37 @@ pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
 /// `POST /api/messages` `{to, platform?, body, level?, ttlSeconds?}`, or `conversationId` instead of
 /// `to` and `platform`; an admin may bring somebody else's message with `from`. 201 with the message.
 pub(crate) async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let asking = asking(&request)?;
-    let draft = draft(&mut request.fields()?)?;
+    let requester = requester(&request)?;
+    let new = new_message(&mut request.fields()?)?;
     let is_to_all = Arc::new(AtomicBool::new(false));
     let noted = is_to_all.clone();
     let answer = request
         .write(&app.store, move |tx| {
-            let message = crate::messages::send(tx, &asking, draft)?;
+            let message = crate::messages::send(tx, &requester, new)?;
             noted.store(message.is_to_all(), Ordering::Relaxed);
             Ok::<_, ApiError>(Reply::created(&wire::message(&message)))
         })
         .await?;
     app.expiry.look_again();
     if is_to_all.load(Ordering::Relaxed)
-        && let Err(error) = counts::tell_everyone(&app.store, &app.hub).await
+        && let Err(error) = publish_unread_counts_to_connected(&app.store, &app.hub).await
     {
-        tracing::warn!(%error, "unread counts could not be told");
+        tracing::warn!(%error, "unread counts not published");
     }
     Ok(answer)
 }
 
 /// `PATCH /api/messages/{id}` `{status}`: its recipient, or an admin for it.
 pub(crate) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let asking = asking(&request)?;
-    let status: Status = request.fields()?.required("status")?;
+    let requester = requester(&request)?;
+    let status: MessageStatus = request.fields()?.required("status")?;
     let id: MessageId = request
         .parameter("id")
         .parse()
-        .map_err(|_| asking.without("message"))?;
+        .map_err(|_| requester.not_found("message"))?;
     request
         .write(&app.store, move |tx| {
-            let message = crate::messages::set_status(tx, &asking, &id, status)?;
+            let message = crate::messages::set_status(tx, &requester, &id, status)?;
             Ok::<_, ApiError>(Reply::ok(&wire::message(&message)))
         })
         .await
@@ -79,36 +80,36 @@ pub(crate) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
 
 /// `GET /api/messages/unread`: `{unreadCounts, totalUnread}`, by platform.
 pub(crate) async fn unread(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let party = party(&request)?;
-    let unread = app
+    let participant = participant(&request)?;
+    let counts = app
         .store
-        .read(move |db| Ok::<_, ApiError>(receipts::unread(db, &party, Timestamp::now())?))
+        .read(move |db| Ok::<_, ApiError>(unread_counts(db, &participant, Timestamp::now())?))
         .await?;
-    Ok(Reply::ok(&wire::unread(&unread)))
+    Ok(Reply::ok(&wire::unread(&counts)))
 }
 
 /// `GET /api/conversations`: the caller's, the one that was written in last first; every one for
 /// admins.
 pub(crate) async fn conversations(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let party = party(&request)?;
+    let participant = participant(&request)?;
     let limit = request.limit()?;
     let before: (i64, i64) = page::cursor(&request)?.unwrap_or((i64::MAX, i64::MAX));
     let conversations = app
         .store
         .read(move |db| {
             let now = Timestamp::now();
-            rows::conversations(db, &party, before, limit + 1)?
+            rows::conversations(db, &participant, before, limit + 1)?
                 .into_iter()
                 .map(|seq| {
                     let conversation = rows::conversation_at(db, seq)?;
-                    rows::seen_by(db, &party, conversation, now)
+                    rows::view_of(db, &participant, conversation, now)
                 })
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(ApiError::from)
         })
         .await?;
-    let key = |seen: &Seen| (seen.updated_at.unix_ms(), seen.conversation.seq);
-    let show = |seen: Seen| wire::conversation(&seen);
+    let key = |view: &ConversationView| (view.updated_at.unix_ms(), view.conversation.seq);
+    let show = |view: ConversationView| wire::conversation(&view);
     Ok(page::reply(
         "conversations",
         conversations,
@@ -123,23 +124,23 @@ pub(crate) async fn conversation_messages(
     app: Arc<App>,
     request: Request,
 ) -> Result<Reply, ApiError> {
-    let asking = asking(&request)?;
+    let requester = requester(&request)?;
     let limit = request.limit()?;
     let before: i64 = page::cursor(&request)?.unwrap_or(i64::MAX);
     let id: ConversationId = request
         .parameter("id")
         .parse()
-        .map_err(|_| asking.without("conversation"))?;
+        .map_err(|_| requester.not_found("conversation"))?;
     let messages = app
         .store
         .read(move |db| {
             let found = rows::find_conversation(db, &id)?;
-            let conversation = found.ok_or_else(|| asking.without("conversation"))?;
-            if !conversation.is_open_to(&asking.party) {
+            let conversation = found.ok_or_else(|| requester.not_found("conversation"))?;
+            if !conversation.is_readable_by(&requester.participant) {
                 return Err(ApiError::forbidden());
             }
-            let (party, now) = (&asking.party, Timestamp::now());
-            let page = rows::page_of(db, party, &conversation, now, before, limit + 1)?;
+            let (participant, now) = (&requester.participant, Timestamp::now());
+            let page = rows::page_of(db, participant, &conversation, now, before, limit + 1)?;
             Ok(page)
         })
         .await?;
@@ -153,13 +154,13 @@ fn shown(messages: Vec<Message>, limit: usize) -> Reply {
     })
 }
 
-fn draft(body: &mut Fields) -> Result<Draft, ApiError> {
+fn new_message(body: &mut Fields) -> Result<NewMessage, ApiError> {
     let ttl_seconds: Option<i64> = body.optional("ttlSeconds")?;
     if ttl_seconds.is_some_and(|ttl| !TTL.contains(&ttl)) {
         let text = format!("ttlSeconds must be {} to {}", TTL.start(), TTL.end());
         return Err(ApiError::field("ttlSeconds", text));
     }
-    Ok(Draft {
+    Ok(NewMessage {
         from: body.optional("from")?,
         to: body.optional("to")?,
         conversation: body.optional("conversationId")?,
@@ -170,14 +171,14 @@ fn draft(body: &mut Fields) -> Result<Draft, ApiError> {
     })
 }
 
-fn party(request: &Request) -> Result<Party, ApiError> {
+fn participant(request: &Request) -> Result<Participant, ApiError> {
     let subject: &Subject = &request.principal()?.subject;
-    Party::of(subject).ok_or_else(ApiError::forbidden)
+    Participant::of(subject).ok_or_else(ApiError::forbidden)
 }
 
-fn asking(request: &Request) -> Result<Asking, ApiError> {
-    Ok(Asking {
-        party: party(request)?,
+fn requester(request: &Request) -> Result<Requester, ApiError> {
+    Ok(Requester {
+        participant: participant(request)?,
         actor: request.actor()?,
     })
 }

@@ -6,7 +6,7 @@ use crate::access::entitlement;
 use crate::api::board::revealed;
 use crate::app::App;
 use crate::board::services::{NewService, Service, ServiceJson, ServicePatch};
-use crate::board::{AudiencePatch, BoardError, Description, own};
+use crate::board::{AudiencePatch, BoardError, Description, built_in};
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::ids::ServiceId;
 
@@ -15,14 +15,14 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let view = entitlement::board(request.principal()?);
     let limit = request.limit()?;
     let after: i64 = page::cursor(&request)?.unwrap_or(0);
-    let outage = own::outage(&app.store).await;
+    let outage = built_in::store_outage(&app.store).await;
     let services = app
         .store
         .read(move |db| {
             Ok::<_, ApiError>(crate::board::services::page(db, &view, after, limit + 1)?)
         })
         .await?;
-    let show = |service| ServiceJson::from(own::as_it_is(service, outage));
+    let show = |service| ServiceJson::from(built_in::with_outage(service, outage));
     let key = |service: &Service| service.place;
     Ok(page::reply("services", services, limit, key, show))
 }
@@ -31,7 +31,7 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let view = entitlement::board(request.principal()?);
     let id = service_id(&request);
-    let outage = own::outage(&app.store).await;
+    let outage = built_in::store_outage(&app.store).await;
     let found = app
         .store
         .read(move |db| match id {
@@ -41,7 +41,7 @@ pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
         .await?;
     let unknown = BoardError::UnknownService;
     let service = revealed(&view, found, |service| &service.audience, unknown)?;
-    Ok(Reply::ok(&ServiceJson::from(own::as_it_is(
+    Ok(Reply::ok(&ServiceJson::from(built_in::with_outage(
         service, outage,
     ))))
 }
@@ -56,7 +56,7 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
             .optional("description")?
             .unwrap_or_else(Description::empty),
         status: body.optional("status")?.unwrap_or_default(),
-        audience: audience(&mut body)?.apply(&crate::board::services::Audience::default()),
+        audience: audience(&mut body)?.apply(&crate::board::Audience::default()),
     };
     request
         .write(&app.store, move |tx| {

@@ -1,26 +1,25 @@
-//! The three events of the board (contract section 5), built here and nowhere else.
+//! Builds the events of the status board: `service-update`, `incident-update` and `status-update`
+//! (docs/protocol.md#event-types). No other module builds them.
 
 use serde::Serialize;
 use serde_json::json;
 
-use super::incidents::{Incident, IncidentJson};
-use super::services::{Service, ServiceJson};
-use super::{Audience, ServiceStatus};
+use super::incident::{Incident, IncidentJson};
+use super::service::{Service, ServiceJson};
+use super::status::ServiceStatus;
+use crate::access::Audience;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 
-/// What became of a service or an incident.
+/// The `type` inside the data of a board event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// It is new.
+pub(super) enum ChangeType {
     Created,
-    /// Anything of it changed.
     Updated,
-    /// It is gone.
     Deleted,
 }
 
-impl Change {
+impl ChangeType {
     fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -28,50 +27,50 @@ impl Change {
             Self::Deleted => "deleted",
         }
     }
-
-    /// `service-update`, to those for whom the service is and to admins.
-    pub(super) fn of_service(self, service: &Service, now: Timestamp) -> NewEvent {
-        let data = ServiceJson::from(service.clone());
-        let topics = told(&service.audience);
-        build(EventType::SERVICE_UPDATE, self, &data, now, topics)
-    }
-
-    /// `incident-update`, to those for whom the incident is and to admins.
-    pub(super) fn of_incident(self, incident: &Incident, now: Timestamp) -> NewEvent {
-        let data = IncidentJson::from(incident.clone());
-        let topics = told(&incident.audience);
-        build(EventType::INCIDENT_UPDATE, self, &data, now, topics)
-    }
 }
 
-/// The service is not for these any more: to them it is gone.
-pub(super) fn service_left(service: &Service, now: Timestamp) -> NewEvent {
+pub(super) fn service_update(change: ChangeType, service: &Service, now: Timestamp) -> NewEvent {
+    let data = ServiceJson::from(service.clone());
+    let topics = audience_and_admins(&service.audience);
+    build(EventType::SERVICE_UPDATE, change, &data, now, topics)
+}
+
+pub(super) fn incident_update(change: ChangeType, incident: &Incident, now: Timestamp) -> NewEvent {
+    let data = IncidentJson::from(incident.clone());
+    let topics = audience_and_admins(&incident.audience);
+    build(EventType::INCIDENT_UPDATE, change, &data, now, topics)
+}
+
+/// `service-update` with type `deleted` for an audience that can no longer see the service. Admins
+/// do not get it, since they still see the service.
+pub(super) fn service_hidden(service: &Service, now: Timestamp) -> NewEvent {
     let data = ServiceJson::from(service.clone());
     let topics = vec![service.audience.topic()];
     build(
         EventType::SERVICE_UPDATE,
-        Change::Deleted,
+        ChangeType::Deleted,
         &data,
         now,
         topics,
     )
 }
 
-/// The incident is not for these any more: to them it is gone.
-pub(super) fn incident_left(incident: &Incident, now: Timestamp) -> NewEvent {
+/// `incident-update` with type `deleted` for an audience that can no longer see the incident.
+/// Admins do not get it, since they still see the incident.
+pub(super) fn incident_hidden(incident: &Incident, now: Timestamp) -> NewEvent {
     let data = IncidentJson::from(incident.clone());
     let topics = vec![incident.audience.topic()];
     build(
         EventType::INCIDENT_UPDATE,
-        Change::Deleted,
+        ChangeType::Deleted,
         &data,
         now,
         topics,
     )
 }
 
-/// `status-update`: the worst service of a board is another. Names the board, since a session hears
-/// of the boards above its own as well.
+/// `status-update`: the overall status of a board changed. The event names its board, because a
+/// session also receives the events of the wider boards that its own board includes.
 pub(super) fn status_update(
     board: &Audience,
     before: ServiceStatus,
@@ -86,25 +85,24 @@ pub(super) fn status_update(
     });
     build(
         EventType::STATUS_UPDATE,
-        Change::Updated,
+        ChangeType::Updated,
         &data,
         now,
-        told(board),
+        audience_and_admins(board),
     )
 }
 
-fn told(audience: &Audience) -> Vec<Topic> {
+fn audience_and_admins(audience: &Audience) -> Vec<Topic> {
     vec![audience.topic(), Topic::Admins]
 }
 
-/// Seed 2's shape.
 fn build(
-    kind: EventType,
-    change: Change,
+    event_type: EventType,
+    change: ChangeType,
     data: &impl Serialize,
     now: Timestamp,
     topics: Vec<Topic>,
 ) -> NewEvent {
     let data = json!({ "type": change.as_str(), "data": data, "timestamp": now });
-    NewEvent::new(kind, &data, topics)
+    NewEvent::new(event_type, &data, topics)
 }

@@ -1,4 +1,4 @@
-//! How services and incidents may stand (contract 6.5), as closed lists.
+//! The statuses of services and incidents (docs/protocol.md#status-board).
 
 use std::str::FromStr;
 
@@ -7,43 +7,33 @@ use serde::{Serialize, Serializer};
 
 use crate::http::text_fields;
 
-/// A service's status. The order says how bad it is.
+/// A service's status, ordered from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceStatus {
-    /// All is well.
     #[default]
     Operational,
-    /// Worked on, as announced.
     Maintenance,
-    /// Works, but not well.
     Degraded,
-    /// A part of it does not work.
     PartialOutage,
-    /// It does not work.
     MajorOutage,
 }
 
-/// An incident's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IncidentStatus {
-    /// The cause is looked for.
     #[default]
     Investigating,
-    /// The cause is known.
     Identified,
-    /// It is mended and watched.
     Monitoring,
-    /// It is over.
     Resolved,
 }
 
-/// A text that is none of the words of a list.
+/// The text is none of the listed statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is one of {0}")]
+#[error("it must be one of {0}")]
 pub struct InvalidStatus(&'static str);
 
 impl ServiceStatus {
-    /// All of them, the best first; a status is stored as its place here.
+    /// Every status, best first. The database stores a status as its index here.
     pub const ALL: [Self; 5] = [
         Self::Operational,
         Self::Maintenance,
@@ -52,7 +42,6 @@ impl ServiceStatus {
         Self::MajorOutage,
     ];
 
-    /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Operational => "operational",
@@ -110,7 +99,6 @@ impl IncidentStatus {
         Self::Resolved,
     ];
 
-    /// The word on the wire and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Investigating => "investigating",
@@ -162,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_back_and_the_worst_is_the_greatest() {
+    fn status_texts_round_trip_and_are_ordered() {
         for status in ServiceStatus::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
         }

@@ -1,4 +1,4 @@
-//! Texts of the board, each with its bounds.
+//! The texts of services and incidents, each with its length limits.
 
 use std::str::FromStr;
 
@@ -8,82 +8,77 @@ use serde_json::Value;
 
 use crate::http::{FromField, from_text};
 
-/// A service's name.
-pub type ServiceName = Line<100>;
-/// An incident's title.
-pub type Title = Line<200>;
-/// How bad an incident is, in the admin's own word.
-pub type Severity = Line<32>;
-/// What a service or an incident is about; may be empty.
-pub type Description = Paragraph<0, 2000>;
-/// What an update says.
-pub type Message = Paragraph<1, 1000>;
+pub type ServiceName = SingleLine<100>;
+pub type Title = SingleLine<200>;
+/// How bad an incident is. Free text, chosen by the admin.
+pub type Severity = SingleLine<32>;
+/// The description of a service or an incident. May be empty.
+pub type Description = MultiLine<0, 2000>;
+/// The message of an incident's update.
+pub type Message = MultiLine<1, 1000>;
 
-/// One line of 1 to `MOST` characters after trimming, without control characters.
+/// 1 to `MAX` characters after trimming, without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line<const MOST: usize>(String);
+pub struct SingleLine<const MAX: usize>(String);
 
-/// `LEAST` to `MOST` characters after trimming, with no control characters but line ends and tabs.
+/// `MIN` to `MAX` characters after trimming, without control characters other than line breaks and
+/// tabs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Paragraph<const LEAST: usize, const MOST: usize>(String);
+pub struct MultiLine<const MIN: usize, const MAX: usize>(String);
 
-/// A text out of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it has {least} to {most} characters and no control characters")]
+#[error("it must have {min} to {max} characters and no control characters")]
 pub struct InvalidText {
-    least: usize,
-    most: usize,
+    min: usize,
+    max: usize,
 }
 
-fn checked(text: &str, least: usize, most: usize, allowed: &[char]) -> Result<String, InvalidText> {
+fn checked(text: &str, min: usize, max: usize, allowed: &[char]) -> Result<String, InvalidText> {
     let text = text.trim();
     let is_refused = |c: char| c.is_control() && !allowed.contains(&c);
-    if (least..=most).contains(&text.chars().count()) && !text.chars().any(is_refused) {
+    if (min..=max).contains(&text.chars().count()) && !text.chars().any(is_refused) {
         Ok(text.to_owned())
     } else {
-        Err(InvalidText { least, most })
+        Err(InvalidText { min, max })
     }
 }
 
-impl<const MOST: usize> FromStr for Line<MOST> {
+impl<const MAX: usize> FromStr for SingleLine<MAX> {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        checked(text, 1, MOST, &[]).map(Self)
+        checked(text, 1, MAX, &[]).map(Self)
     }
 }
 
-impl<const LEAST: usize, const MOST: usize> FromStr for Paragraph<LEAST, MOST> {
+impl<const MIN: usize, const MAX: usize> FromStr for MultiLine<MIN, MAX> {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        checked(text, LEAST, MOST, &['\n', '\r', '\t']).map(Self)
+        checked(text, MIN, MAX, &['\n', '\r', '\t']).map(Self)
     }
 }
 
-impl<const LEAST: usize, const MOST: usize> Paragraph<LEAST, MOST> {
-    /// The text.
+impl<const MIN: usize, const MAX: usize> MultiLine<MIN, MAX> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Description {
-    /// Nothing at all.
     pub fn empty() -> Self {
         Self(String::new())
     }
 }
 
 impl Severity {
-    /// What an incident has that was given none.
+    /// The severity of an incident that names none.
     pub fn minor() -> Self {
         Self("minor".to_owned())
     }
 }
 
-impl<const MOST: usize> Line<MOST> {
-    /// The text.
+impl<const MAX: usize> SingleLine<MAX> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -119,7 +114,7 @@ macro_rules! text {
     };
 }
 
-text!(<const MOST> Line<MOST>, <const LEAST, const MOST> Paragraph<LEAST, MOST>);
+text!(<const MAX> SingleLine<MAX>, <const MIN, const MAX> MultiLine<MIN, MAX>);
 
 #[cfg(test)]
 mod tests {

@@ -1,22 +1,23 @@
-//! `command` and `command_applied` (contract section 5, seed 3), built here and nowhere else.
+//! Builds the events `command` and `command_applied` (docs/protocol.md#event-types). No other
+//! module builds them.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::command::{Command, CommandOutcome, CommandResult, CommandType};
 use super::wire::ResultJson;
-use super::{Command, CommandType, End, Outcome};
 use crate::clients::ClientName;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
 use wallcast_core::ids::{KioskId, LockerId};
 
-/// Told to the tablet alone.
+/// `command`, for the client alone.
 pub(super) fn command(command: &Command) -> NewEvent {
     let data = json!({
         "commandId": command.id,
-        "type": command.order.kind,
-        "parameters": command.order.parameters,
-        "lockerId": command.order.locker_id,
+        "type": command.instruction.command_type,
+        "parameters": command.instruction.parameters,
+        "lockerId": command.instruction.locker_id,
         "kioskId": command.kiosk_id,
         "expiresAt": command.expires_at,
     });
@@ -24,19 +25,18 @@ pub(super) fn command(command: &Command) -> NewEvent {
     NewEvent::new(EventType::COMMAND, &data, topics).expiring(Some(command.expires_at))
 }
 
-/// Seed 3's `CommandApplied`. What is not known is left out.
 #[derive(Serialize)]
-struct Applied<'a> {
-    command: Ordered<'a>,
+struct CommandAppliedData<'a> {
+    command: AppliedCommand<'a>,
     result: ResultJson,
     timestamp: Timestamp,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Ordered<'a> {
+struct AppliedCommand<'a> {
     #[serde(rename = "type")]
-    kind: &'a CommandType,
+    command_type: &'a CommandType,
     #[serde(skip_serializing_if = "Option::is_none")]
     locker_id: Option<&'a LockerId>,
     kiosk_id: &'a KioskId,
@@ -44,16 +44,21 @@ struct Ordered<'a> {
     parameters: Option<&'a Value>,
 }
 
-/// Told to admins and to the client's room in `/ws/events`.
-pub(super) fn applied(command: &Command, end: &End, room: &KioskId, now: Timestamp) -> NewEvent {
-    let data = Applied {
-        command: Ordered {
-            kind: &command.order.kind,
-            locker_id: command.order.locker_id.as_ref(),
+/// `command_applied`, for admins and for the kiosk's room in `/ws/events`.
+pub(super) fn applied(
+    command: &Command,
+    result: &CommandResult,
+    room: &KioskId,
+    now: Timestamp,
+) -> NewEvent {
+    let data = CommandAppliedData {
+        command: AppliedCommand {
+            command_type: &command.instruction.command_type,
+            locker_id: command.instruction.locker_id.as_ref(),
             kiosk_id: &command.kiosk_id,
-            parameters: command.order.parameters.as_ref(),
+            parameters: command.instruction.parameters.as_ref(),
         },
-        result: end.into(),
+        result: result.into(),
         timestamp: now,
     };
     let room = Topic::room(Namespace::Events, room.as_str());
@@ -61,23 +66,24 @@ pub(super) fn applied(command: &Command, end: &End, room: &KioskId, now: Timesta
     NewEvent::new(EventType::COMMAND_APPLIED, &data, topics)
 }
 
-/// `wallcast_command_applied`, for Home Assistant's bus; also of one that failed or expired.
-pub(super) fn announced(
+/// `wallcast_command_applied` on Home Assistant's event bus, also for commands that failed or
+/// expired.
+pub(super) fn announcement(
     command: &Command,
-    end: &End,
-    name: Option<&ClientName>,
+    result: &CommandResult,
+    client_name: Option<&ClientName>,
     now: Timestamp,
 ) -> Announcement {
     let data = json!({
         "command_id": command.id,
-        "type": command.order.kind,
+        "type": command.instruction.command_type,
         "client_id": command.client_id,
-        "client_name": name,
+        "client_name": client_name,
         "kiosk_id": command.kiosk_id,
-        "locker_id": command.order.locker_id,
-        "success": end.outcome == Outcome::Applied,
-        "message": end.message,
-        "error": end.error,
+        "locker_id": command.instruction.locker_id,
+        "success": result.outcome == CommandOutcome::Applied,
+        "message": result.message,
+        "error": result.error,
     });
     Announcement::new(Announcement::COMMAND_APPLIED, data, now)
 }

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Command, End, Order, Outcome};
+use super::command::{Command, CommandOutcome, CommandResult, Instruction};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::to_json;
 use wallcast_core::ids::{ClientId, CommandId};
-use wallcast_core::store::row_limit;
+use wallcast_core::store::{WriteTx, row_limit};
 
 const COLUMNS: &str = "number, id, client_id, kiosk_id, type, locker_id, parameters, event_id, \
     created_at, expires_at, outcome, message, error, finished_at";
@@ -16,17 +16,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Command> {
     let (created_at, expires_at): (Timestamp, Timestamp) = (row.get(8)?, row.get(9)?);
     let outcome: Option<String> = row.get(10)?;
     let outcome = outcome.map(|text| match text.as_str() {
-        "applied" => Outcome::Applied,
-        "failed" => Outcome::Failed,
-        _ => Outcome::Expired,
+        "applied" => CommandOutcome::Applied,
+        "failed" => CommandOutcome::Failed,
+        _ => CommandOutcome::Expired,
     });
-    let end = match outcome {
+    let result = match outcome {
         None => None,
-        Some(outcome) => Some(End {
+        Some(outcome) => Some(CommandResult {
             outcome,
             message: row.get(11)?,
             error: row.get(12)?,
-            at: row.get::<_, Option<_>>(13)?.unwrap_or(expires_at),
+            finished_at: row.get::<_, Option<_>>(13)?.unwrap_or(expires_at),
         }),
     };
     Ok(Command {
@@ -34,23 +34,19 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Command> {
         id: row.get(1)?,
         client_id: row.get(2)?,
         kiosk_id: row.get(3)?,
-        order: Order {
-            kind: row.get(4)?,
+        instruction: Instruction {
+            command_type: row.get(4)?,
             locker_id: row.get(5)?,
             parameters: parameters.and_then(|json| serde_json::from_str(&json).ok()),
-            ttl: (expires_at.unix_ms() - created_at.unix_ms()) / 1000,
+            ttl_seconds: (expires_at.unix_ms() - created_at.unix_ms()) / 1000,
         },
         event_id: row.get(7)?,
         created_at,
         expires_at,
-        end,
+        result,
     })
 }
 
-/// One command.
-///
-/// # Errors
-/// SQLite's.
 pub fn find(connection: &Connection, id: &CommandId) -> rusqlite::Result<Option<Command>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM commands WHERE id = ?1"))?
@@ -58,11 +54,7 @@ pub fn find(connection: &Connection, id: &CommandId) -> rusqlite::Result<Option<
         .optional()
 }
 
-/// Commands from newest to oldest, at most `limit`, before the one of that number; only those of
-/// `client` if given.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` commands with numbers below `before`, newest first; of `client` alone if given.
 pub fn page(
     connection: &Connection,
     client: Option<&ClientId>,
@@ -88,7 +80,7 @@ pub fn page(
     }
 }
 
-/// A client's commands without an outcome, oldest first.
+/// A client's commands without a result, oldest first.
 pub(super) fn open(
     connection: &Connection,
     client: &ClientId,
@@ -103,7 +95,7 @@ pub(super) fn open(
         .collect()
 }
 
-/// How many of a client's commands have no outcome, counted to `at_most`.
+/// How many of a client's commands have no result. Counts to `at_most` only.
 pub(super) fn count_open(
     connection: &Connection,
     client: &ClientId,
@@ -120,7 +112,7 @@ pub(super) fn count_open(
         .map(|count| usize::try_from(count).unwrap_or_default())
 }
 
-/// Commands whose time is over and that nobody was told of, at most `at_most`.
+/// At most `at_most` commands without a result that are past their expiry.
 pub(super) fn overdue(
     connection: &Connection,
     now: Timestamp,
@@ -135,17 +127,14 @@ pub(super) fn overdue(
         .collect()
 }
 
-/// When the next command without an outcome expires.
-///
-/// # Errors
-/// SQLite's.
+/// When the next command without a result expires.
 pub fn next_expiry(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT min(expires_at) FROM commands WHERE outcome IS NULL")?
         .query_row([], |row| row.get(0))
 }
 
-/// Adds a command and gives its number.
+/// Inserts a command and returns its number.
 pub(super) fn insert(connection: &Connection, command: &Command) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(
@@ -157,9 +146,9 @@ pub(super) fn insert(connection: &Connection, command: &Command) -> rusqlite::Re
             command.id,
             command.client_id,
             command.kiosk_id,
-            command.order.kind,
-            command.order.locker_id,
-            command.order.parameters.as_ref().map(to_json),
+            command.instruction.command_type,
+            command.instruction.locker_id,
+            command.instruction.parameters.as_ref().map(to_json),
             command.event_id,
             command.created_at,
             command.expires_at,
@@ -167,7 +156,11 @@ pub(super) fn insert(connection: &Connection, command: &Command) -> rusqlite::Re
     Ok(connection.last_insert_rowid())
 }
 
-pub(super) fn finish(connection: &Connection, number: i64, end: &End) -> rusqlite::Result<()> {
+pub(super) fn finish(
+    connection: &Connection,
+    number: i64,
+    result: &CommandResult,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE commands SET outcome = ?2, message = ?3, error = ?4, finished_at = ?5
@@ -175,20 +168,21 @@ pub(super) fn finish(connection: &Connection, number: i64, end: &End) -> rusqlit
         )?
         .execute(params![
             number,
-            end.outcome.as_str(),
-            end.message,
-            end.error,
-            end.at
+            result.outcome.as_str(),
+            result.message,
+            result.error,
+            result.finished_at
         ])?;
     Ok(())
 }
 
-pub(super) fn forget_finished(
-    connection: &Connection,
+/// Deletes at most `at_most` commands that finished before `before`. Returns how many.
+pub fn delete_finished(
+    tx: &mut WriteTx<'_>,
     before: Timestamp,
     at_most: usize,
 ) -> rusqlite::Result<usize> {
-    connection
+    tx.connection()
         .prepare_cached(
             "DELETE FROM commands WHERE number IN
                (SELECT number FROM commands WHERE finished_at < ?1 LIMIT ?2)",

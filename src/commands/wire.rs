@@ -1,21 +1,22 @@
-//! A command as JSON, and what a tablet says of one.
+//! Commands and results as JSON (docs/protocol.md#commands).
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Command, CommandType, End, Outcome, Remark, Reported};
+use super::command::{
+    Command, CommandOutcome, CommandReport, CommandResult, CommandType, ResultText,
+};
 use crate::http::{ApiError, Fields};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::{ClientId, CommandId, KioskId, LockerId};
 
-/// A command on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandJson {
     id: CommandId,
     #[serde(rename = "type")]
-    kind: CommandType,
+    command_type: CommandType,
     client_id: ClientId,
     kiosk_id: KioskId,
     locker_id: Option<LockerId>,
@@ -28,17 +29,17 @@ pub struct CommandJson {
 }
 
 impl CommandJson {
-    /// A command as it is at this moment, while its tablet has acknowledged events up to `acked`.
+    /// The command with its status at `now`, if its client has acknowledged all events up to `acked`.
     pub fn new(command: Command, acked: Option<EventId>, now: Timestamp) -> Self {
         Self {
             status: command.status(acked, now).as_str(),
-            result: command.end.as_ref().map(ResultJson::from),
+            result: command.result.as_ref().map(ResultJson::from),
             id: command.id,
-            kind: command.order.kind,
+            command_type: command.instruction.command_type,
             client_id: command.client_id,
             kiosk_id: command.kiosk_id,
-            locker_id: command.order.locker_id,
-            parameters: command.order.parameters,
+            locker_id: command.instruction.locker_id,
+            parameters: command.instruction.parameters,
             event_id: command.event_id,
             created_at: command.created_at,
             expires_at: command.expires_at,
@@ -46,33 +47,33 @@ impl CommandJson {
     }
 }
 
-/// Seed 3's `result`. What is not known is left out.
+/// The `result` of a command. Texts that the client left out are omitted.
 #[derive(Serialize)]
 pub(super) struct ResultJson {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<Remark>,
+    message: Option<ResultText>,
     timestamp: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Remark>,
+    error: Option<ResultText>,
 }
 
-impl From<&End> for ResultJson {
-    fn from(end: &End) -> Self {
+impl From<&CommandResult> for ResultJson {
+    fn from(result: &CommandResult) -> Self {
         Self {
-            success: end.outcome == Outcome::Applied,
-            message: end.message.clone(),
-            timestamp: end.at,
-            error: end.error.clone(),
+            success: result.outcome == CommandOutcome::Applied,
+            message: result.message.clone(),
+            timestamp: result.finished_at,
+            error: result.error.clone(),
         }
     }
 }
 
-impl Reported {
-    /// `command_result`: `{commandId, success, message?, error?}`.
+impl CommandReport {
+    /// Parses `command_result`: `{commandId, success, message?, error?}`.
     ///
     /// # Errors
-    /// 422 that names the field.
+    /// 422 with the name of the invalid field.
     pub fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             id: fields.required("commandId")?,

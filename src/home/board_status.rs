@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{ConnectionState, HomeAssistant};
-use crate::board::{ServiceStatus, own};
+use crate::board::{ServiceStatus, built_in};
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, StoreError};
 
@@ -23,7 +23,8 @@ pub async fn run(home: HomeAssistant, store: Store, shutdown: Shutdown) {
                 // The first attempt has no result yet: keep the last status.
                 ConnectionState::Connecting => Some(None),
             };
-            let written = store.write(move |tx| Ok::<_, StoreError>(own::set_home(tx, status)?));
+            let written = store
+                .write(move |tx| Ok::<_, StoreError>(built_in::set_home_assistant(tx, status)?));
             if let Err(error) = written.await {
                 tracing::warn!(%error, "status of Home Assistant not written to the status board");
                 tokio::time::sleep(RETRY_AFTER).await;

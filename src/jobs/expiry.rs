@@ -35,7 +35,7 @@ pub(crate) async fn run(app: Arc<App>) {
 async fn end_overdue(app: &App) -> Result<Option<Duration>, StoreError> {
     let next = || {
         app.store.read(|db| {
-            let ends = [commands::next_expiry(db)?, messages::next_lapse(db)?];
+            let ends = [commands::next_expiry(db)?, messages::next_expiry(db)?];
             Ok::<_, StoreError>(ends.into_iter().flatten().min())
         })
     };
@@ -50,10 +50,10 @@ async fn end_overdue(app: &App) -> Result<Option<Duration>, StoreError> {
         }
         let end = app.store.write(|tx| {
             commands::expire(tx, AT_MOST)?;
-            Ok::<_, StoreError>(messages::lapse(tx, AT_MOST)?)
+            Ok::<_, StoreError>(messages::expire(tx, AT_MOST)?)
         });
         if end.await? {
-            messages::tell_everyone(&app.store, &app.hub).await?;
+            messages::publish_unread_counts_to_connected(&app.store, &app.hub).await?;
         }
     }
 }

@@ -1,41 +1,54 @@
-//! The events of messages (contract section 5, seed 4's shapes), built here and nowhere else.
+//! Builds the events of messages and of people's presence (docs/protocol.md#event-types). No other
+//! module builds them.
 
 use serde_json::{Value, json};
 
-use super::{Conversation, Message, Party, Seen, Status, Unread, wire};
+use super::conversation::{Conversation, ConversationView, UnreadCounts};
+use super::message::{Message, MessageStatus};
+use super::participant::Participant;
+use super::wire;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 use wallcast_core::ids::{ConversationId, MessageId, UserId};
 
-/// `new_message` for one side. What is for all says nothing of the conversation, which each sees
-/// with an `unread` of its own.
+/// `new_message` for one participant. For a message to all, `view` is `None`: every recipient's view
+/// of the conversation has its own `unread`.
 pub(super) fn new_message(
-    side: &Party,
+    participant: &Participant,
     message: &Message,
-    seen: Option<&Seen>,
+    view: Option<&ConversationView>,
     now: Timestamp,
 ) -> NewEvent {
     let mut data = json!({ "message": wire::message(message), "timestamp": now });
-    if let (Some(seen), Some(data)) = (seen, data.as_object_mut()) {
-        data.insert("conversation".to_owned(), wire::conversation(seen));
+    if let (Some(view), Some(data)) = (view, data.as_object_mut()) {
+        data.insert("conversation".to_owned(), wire::conversation(view));
     }
-    NewEvent::new(EventType::NEW_MESSAGE, &data, vec![side.topic()]).expiring(message.expires_at)
+    NewEvent::new(EventType::NEW_MESSAGE, &data, vec![participant.topic()])
+        .expiring(message.expires_at)
 }
 
-/// `conversation_update` for one side; holds the last message, and so ends with it.
-pub(super) fn conversation_update(side: &Party, seen: &Seen, now: Timestamp) -> NewEvent {
-    let data = json!({ "conversation": wire::conversation(seen), "timestamp": now });
-    let last = seen.last_message.as_ref();
-    NewEvent::new(EventType::CONVERSATION_UPDATE, &data, vec![side.topic()])
-        .expiring(last.and_then(|message| message.expires_at))
+/// `conversation_update` for one participant. It contains the last message, so it expires with it.
+pub(super) fn conversation_update(
+    participant: &Participant,
+    view: &ConversationView,
+    now: Timestamp,
+) -> NewEvent {
+    let data = json!({ "conversation": wire::conversation(view), "timestamp": now });
+    let last = view.last_message.as_ref();
+    NewEvent::new(
+        EventType::CONVERSATION_UPDATE,
+        &data,
+        vec![participant.topic()],
+    )
+    .expiring(last.and_then(|message| message.expires_at))
 }
 
-/// `message_status_update` for those sides.
+/// `message_status_update`.
 pub(super) fn status_update(
     message: &MessageId,
     conversation: &ConversationId,
-    status: Status,
-    sides: &[&Party],
+    status: MessageStatus,
+    participants: &[&Participant],
     now: Timestamp,
 ) -> NewEvent {
     let data = json!({
@@ -44,21 +57,32 @@ pub(super) fn status_update(
         "status": status,
         "timestamp": now,
     });
-    let topics = sides.iter().map(|side| side.topic()).collect();
+    let topics = participants
+        .iter()
+        .map(|participant| participant.topic())
+        .collect();
     NewEvent::new(EventType::MESSAGE_STATUS_UPDATE, &data, topics)
 }
 
-/// `unread_count_update` for one side.
-pub(super) fn unread_count_update(side: &Party, unread: &Unread, now: Timestamp) -> NewEvent {
-    let mut data = wire::unread(unread);
+/// `unread_count_update` for one participant.
+pub(super) fn unread_count_update(
+    participant: &Participant,
+    counts: &UnreadCounts,
+    now: Timestamp,
+) -> NewEvent {
+    let mut data = wire::unread(counts);
     add_timestamp(&mut data, now);
-    NewEvent::new(EventType::UNREAD_COUNT_UPDATE, &data, vec![side.topic()])
+    NewEvent::new(
+        EventType::UNREAD_COUNT_UPDATE,
+        &data,
+        vec![participant.topic()],
+    )
 }
 
-/// `typing` `{conversationId, from, isTyping, timestamp}` for the other side.
+/// `typing` `{conversationId, from, isTyping, timestamp}` for the other participant.
 pub(super) fn typing(
     conversation: &Conversation,
-    from: &Party,
+    from: &Participant,
     is_typing: bool,
     now: Timestamp,
 ) -> NewEvent {
@@ -72,12 +96,12 @@ pub(super) fn typing(
     NewEvent::new(EventType::TYPING, &data, topics)
 }
 
-/// `presence` for admins and for who shares a conversation with the user.
+/// `presence` for admins and for everyone who shares a conversation with the user.
 pub(super) fn presence(
     user: &UserId,
     is_online: bool,
     last_seen_at: Timestamp,
-    sharers: &[Party],
+    partners: &[Participant],
     now: Timestamp,
 ) -> NewEvent {
     let data = json!({
@@ -87,7 +111,7 @@ pub(super) fn presence(
         "timestamp": now,
     });
     let mut topics = vec![Topic::Admins];
-    topics.extend(sharers.iter().map(Party::topic));
+    topics.extend(partners.iter().map(Participant::topic));
     NewEvent::new(EventType::PRESENCE, &data, topics)
 }
 

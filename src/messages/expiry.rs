@@ -1,26 +1,28 @@
-//! Messages that nobody read in time: what is unread changes by itself then, and is told.
+//! Expiry of unread messages, which changes unread counts and last messages.
 
 use std::collections::BTreeSet;
 
-use super::send::{tell_unread, tell_update};
-use super::{Message, Party, rows};
+use super::message::Message;
+use super::participant::Participant;
+use super::rows;
+use super::updates::{publish_conversation_update, publish_unread_counts};
 use wallcast_core::store::WriteTx;
 
-/// Tells of at most `at_most` unread messages that are past their expiry by now. True if any was to
-/// all, whose counts [`super::tell_everyone`] tells.
+/// Marks at most `at_most` unread messages that are past their expiry, and publishes new unread
+/// counts and conversations to their recipients.
 ///
-/// # Errors
-/// SQLite's.
-pub fn lapse(tx: &mut WriteTx<'_>, at_most: usize) -> rusqlite::Result<bool> {
-    let lapsed = rows::lapsed(tx.connection(), tx.now(), at_most)?;
-    let mut told = BTreeSet::new();
-    for message in lapsed.iter().filter(|message| !message.is_to_all()) {
-        let side: &Party = &message.recipient;
-        if told.insert((message.conversation, side)) {
-            tell_unread(tx, side, &message.platform)?;
+/// Returns true if one of them was to all. The caller then calls
+/// [`super::publish_unread_counts_to_connected`].
+pub fn expire(tx: &mut WriteTx<'_>, at_most: usize) -> rusqlite::Result<bool> {
+    let expired = rows::take_expired(tx.connection(), tx.now(), at_most)?;
+    let mut published = BTreeSet::new();
+    for message in expired.iter().filter(|message| !message.is_to_all()) {
+        let recipient: &Participant = &message.recipient;
+        if published.insert((message.conversation, recipient)) {
+            publish_unread_counts(tx, recipient, &message.platform)?;
             let conversation = rows::conversation_at(tx.connection(), message.conversation)?;
-            tell_update(tx, &conversation, side)?;
+            publish_conversation_update(tx, &conversation, recipient)?;
         }
     }
-    Ok(lapsed.iter().any(Message::is_to_all))
+    Ok(expired.iter().any(Message::is_to_all))
 }

@@ -1,113 +1,137 @@
-//! How far messages are: what reached its recipient, what it has read, and what waits for it.
+//! The status of messages: acknowledging, marking as read, and what is still undelivered.
 
 use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use super::send::{tell_unread, tell_update};
-use super::{Asking, Message, MessageError, Party, Status, Unread, events, rows};
-use crate::tokens;
+use super::message::{Message, MessageStatus};
+use super::participant::Participant;
+use super::requester::{MessageError, Requester};
+use super::updates::{publish_conversation_update, publish_unread_counts};
+use super::{events, rows};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Epoch, Event, EventId, Position};
 use wallcast_core::ids::MessageId;
 use wallcast_core::store::{Store, StoreError, WriteTx};
 
-/// Messages that an acknowledgement moves on in one write.
-const ACKED_AT_ONCE: usize = 200;
-/// Messages that a session without a position is told; older ones it finds by asking.
-const MAX_TOLD: usize = 100;
-/// Bytes of bodies in them.
-const MAX_TOLD_BYTES: usize = 128 * 1024;
+/// Messages that an acknowledgement marks as delivered in one write.
+const ACK_BATCH_SIZE: usize = 200;
+/// Messages that a client without a resume position receives. It can fetch older ones over HTTP.
+const MAX_UNDELIVERED: usize = 100;
+/// Bytes of their bodies.
+const MAX_UNDELIVERED_BYTES: usize = 128 * 1024;
 
-/// Sets how far a message is: its recipient does, and admins for whoever another platform tells of.
-/// One that is as far already is left alone.
+/// Sets the status of a message. Only its recipient may, or an admin who bridges another platform.
+/// Does nothing if the message has this status or a later one already.
 ///
 /// # Errors
 /// [`MessageError`].
 pub fn set_status(
     tx: &mut WriteTx<'_>,
-    asking: &Asking,
+    requester: &Requester,
     id: &MessageId,
-    status: Status,
+    status: MessageStatus,
 ) -> Result<Message, MessageError> {
-    let found = rows::find(tx.connection(), &asking.party, id)?;
-    let message = found.ok_or_else(|| asking.without("message"))?;
-    let is_recipient = [&asking.party, &Party::All].contains(&&message.recipient);
-    if !is_recipient && asking.party != Party::Admin {
+    let found = rows::find(tx.connection(), &requester.participant, id)?;
+    let message = found.ok_or_else(|| requester.not_found("message"))?;
+    let is_recipient = [&requester.participant, &Participant::All].contains(&&message.recipient);
+    if !is_recipient && requester.participant != Participant::Admin {
         return Err(MessageError::Forbidden);
     }
-    if advance(tx, &asking.party, &message, status)? {
+    if advance(tx, &requester.participant, &message, status)? {
         let detail = format!("{status:?}").to_lowercase();
-        asking.record(tx, "message.status", id, &detail)?;
+        requester.record(tx, "message.status", id, &detail)?;
     }
-    Ok(rows::at(tx.connection(), &asking.party, message.seq)?)
+    Ok(rows::at(
+        tx.connection(),
+        &requester.participant,
+        message.seq,
+    )?)
 }
 
-/// Moves a message on and tells who has to know; false if it is as far already.
+/// Advances the status and publishes the change. Returns false if the message has this status or a
+/// later one already.
 fn advance(
     tx: &mut WriteTx<'_>,
-    party: &Party,
+    participant: &Participant,
     message: &Message,
-    status: Status,
+    status: MessageStatus,
 ) -> rusqlite::Result<bool> {
     let db = tx.connection();
-    // Of a message to all each tells of itself; the admins hear of the first.
-    let is_one_of_all = message.recipient == Party::All && *party != Party::Admin;
-    let mut sides = Vec::new();
-    if is_one_of_all && rows::advance_one(db, message.seq, party, status)? {
-        sides.push(party);
+    // Every recipient of a message to all has a status of its own. The message's own status, which
+    // admins see, is that of the recipient that is furthest.
+    let is_one_of_all = message.recipient == Participant::All && *participant != Participant::Admin;
+    let mut receivers = Vec::new();
+    if is_one_of_all && rows::advance_recipient(db, message.seq, participant, status)? {
+        receivers.push(participant);
     }
-    if (!is_one_of_all || !sides.is_empty()) && rows::advance(db, message.seq, status)? {
-        sides.push(&message.sender);
-        if message.recipient != Party::All {
-            sides.push(&message.recipient);
+    if (!is_one_of_all || !receivers.is_empty()) && rows::advance(db, message.seq, status)? {
+        receivers.push(&message.sender);
+        if message.recipient != Participant::All {
+            receivers.push(&message.recipient);
         }
     }
-    if sides.is_empty() {
+    if receivers.is_empty() {
         return Ok(false);
     }
     let (id, conversation) = (&message.id, &message.conversation_id);
     let now = tx.now();
-    tx.publish(events::status_update(id, conversation, status, &sides, now))?;
+    tx.publish(events::status_update(
+        id,
+        conversation,
+        status,
+        &receivers,
+        now,
+    ))?;
     let reader = match is_one_of_all {
-        true => party,
+        true => participant,
         false => &message.recipient,
     };
-    if status == Status::Read && *reader != Party::All {
-        tell_unread(tx, reader, &message.platform)?;
+    if status == MessageStatus::Read && *reader != Participant::All {
+        publish_unread_counts(tx, reader, &message.platform)?;
         let conversation = rows::conversation_at(tx.connection(), message.conversation)?;
-        tell_update(tx, &conversation, reader)?;
+        publish_conversation_update(tx, &conversation, reader)?;
     }
     Ok(true)
 }
 
-/// Everything up to and with this event has reached `party`: so have its messages. Writes nothing
-/// while none waits.
+/// Marks a participant's messages as delivered whose events are not newer than `until`. Writes
+/// nothing if there are none.
 ///
 /// # Errors
 /// The store's.
-pub async fn acknowledge(store: &Store, party: Party, until: EventId) -> Result<(), StoreError> {
+pub async fn acknowledge(
+    store: &Store,
+    participant: Participant,
+    until: EventId,
+) -> Result<(), StoreError> {
     loop {
-        let asked = party.clone();
-        let waits = store
+        let reader = participant.clone();
+        let any_pending = store
             .read(move |db| {
-                if !rows::may_wait(db, &asked)? {
+                if !rows::may_have_pending(db, &reader)? {
                     return Ok(false);
                 }
-                let places = waiting(db, &asked, until, Timestamp::now(), 1)?;
-                Ok::<_, StoreError>(!places.is_empty())
+                let seqs = rows::undelivered(db, &reader, Timestamp::now(), until, 1)?;
+                Ok::<_, StoreError>(!seqs.is_empty())
             })
             .await?;
-        if !waits {
+        if !any_pending {
             return Ok(());
         }
-        let party = party.clone();
+        let participant = participant.clone();
         store
             .write(move |tx| {
-                let places = waiting(tx.connection(), &party, until, tx.now(), ACKED_AT_ONCE)?;
-                for seq in places {
-                    let message = rows::at(tx.connection(), &party, seq)?;
-                    advance(tx, &party, &message, Status::Delivered)?;
+                let seqs = rows::undelivered(
+                    tx.connection(),
+                    &participant,
+                    tx.now(),
+                    until,
+                    ACK_BATCH_SIZE,
+                )?;
+                for seq in seqs {
+                    let message = rows::at(tx.connection(), &participant, seq)?;
+                    advance(tx, &participant, &message, MessageStatus::Delivered)?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -115,74 +139,49 @@ pub async fn acknowledge(store: &Store, party: Party, until: EventId) -> Result<
     }
 }
 
-/// What a session without a position is told of: the newest messages that did not reach `party`
-/// yet, oldest first, with the ids of their events as far as the history from `oldest` on has them.
-///
-/// # Errors
-/// SQLite's.
+/// The `new_message` events for a client that connects without a resume position: its newest
+/// undelivered messages up to the event `last`, oldest first. Events that are still in the history,
+/// which begins at `oldest`, have their original ids.
 pub fn undelivered(
     db: &Connection,
-    party: &Party,
+    participant: &Participant,
     epoch: &Epoch,
     oldest: EventId,
     last: EventId,
 ) -> rusqlite::Result<Vec<Event>> {
     let now = Timestamp::now();
-    if !rows::may_wait(db, party)? {
+    if !rows::may_have_pending(db, participant)? {
         return Ok(Vec::new());
     }
-    let mut told = Vec::new();
-    let mut seen = HashMap::new();
+    let mut events = Vec::new();
+    let mut views = HashMap::new();
     let mut bytes = 0;
-    for seq in waiting(db, party, last, now, MAX_TOLD)?.into_iter().rev() {
-        let message = rows::at(db, party, seq)?;
+    for seq in rows::undelivered(db, participant, now, last, MAX_UNDELIVERED)?
+        .into_iter()
+        .rev()
+    {
+        let message = rows::at(db, participant, seq)?;
         bytes += message.body.0.len();
-        if bytes > MAX_TOLD_BYTES && !told.is_empty() {
+        if bytes > MAX_UNDELIVERED_BYTES && !events.is_empty() {
             break;
         }
         let conversation = message.conversation;
-        if message.recipient != Party::All && !seen.contains_key(&conversation) {
+        if message.recipient != Participant::All && !views.contains_key(&conversation) {
             let found = rows::conversation_at(db, conversation)?;
-            seen.insert(conversation, rows::seen_by(db, party, found, now)?);
+            views.insert(conversation, rows::view_of(db, participant, found, now)?);
         }
-        let seen = seen.get(&conversation);
-        let event = events::new_message(party, &message, seen, message.created_at);
+        let view = views.get(&conversation);
+        let event = events::new_message(participant, &message, view, message.created_at);
         let position = message.event_id.filter(|id| *id >= oldest);
         let position = position.map(|id| Position {
             epoch: epoch.clone(),
             id,
         });
-        told.push(match position {
+        events.push(match position {
             Some(position) => Event::durable(event, position, message.created_at),
             None => Event::ephemeral(event, message.created_at),
         });
     }
-    told.reverse();
-    Ok(told)
-}
-
-fn waiting(
-    db: &Connection,
-    party: &Party,
-    until: EventId,
-    now: Timestamp,
-    limit: usize,
-) -> rusqlite::Result<Vec<i64>> {
-    rows::undelivered(db, party, since(db, party)?, now, until, limit)
-}
-
-/// What a side has not read.
-pub(crate) fn unread(db: &Connection, party: &Party, now: Timestamp) -> rusqlite::Result<Unread> {
-    let mut unread = rows::unread(db, party, since(db, party)?, now)?;
-    unread.0.entry("wallcast".to_owned()).or_default();
-    Ok(unread)
-}
-
-/// Since when a tablet or person belongs to the house: what was said to all before was not to it.
-/// None for admins, who say it, and for who has no token.
-pub(super) fn since(db: &Connection, party: &Party) -> rusqlite::Result<Option<Timestamp>> {
-    match party.subject() {
-        Some(subject) => tokens::first_issued_at(db, &subject),
-        None => Ok(None),
-    }
+    events.reverse();
+    Ok(events)
 }

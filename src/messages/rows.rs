@@ -1,12 +1,15 @@
 //! The SQL of messages.
 
 mod conversations;
+mod pending;
 mod people;
-mod waiting;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, ToSql, params};
 
-use super::{Body, Conversation, Message, Party, Status, Word};
+use super::conversation::Conversation;
+use super::message::{Message, MessageStatus};
+use super::participant::Participant;
+use super::text::{Body, Label};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::MessageId;
@@ -14,20 +17,22 @@ use wallcast_core::store::WriteTx;
 use wallcast_core::store::row_limit;
 
 pub(crate) use conversations::{
-    conversation_at, conversations, find_between, find_conversation, open, seen_by, sharers,
+    conversation_at, conversation_partners, conversations, create_conversation, find_between,
+    find_conversation, view_of,
 };
+pub use pending::next_expiry;
+pub(crate) use pending::{may_have_pending, take_expired, undelivered, unread};
 pub(crate) use people::{last_seen, set_last_seen};
-pub use waiting::next_lapse;
-pub(crate) use waiting::{lapsed, may_wait, undelivered, unread};
 
-/// A message as `?1` sees it: of one to all, each is somewhere else.
+/// The columns of a message as the participant `?1` sees it. Every recipient of a message to all has
+/// a status of its own.
 const COLUMNS: &str = "m.seq, m.id, m.conversation, c.id, m.sender, m.recipient, c.platform, m.body, m.level,
     CASE WHEN m.recipient = 'all' AND ?1 <> 'admin'
          THEN coalesce((SELECT r.status FROM receipts r WHERE r.message = m.seq AND r.party = ?1), 0)
          ELSE m.status END,
     m.created_at, m.expires_at, m.event_id
     FROM messages m JOIN conversations c ON c.seq = m.conversation";
-/// What is past its expiry is shown to admins alone.
+/// Expired messages are visible to admins only.
 const VISIBLE: &str = "(?1 = 'admin' OR expires_at IS NULL OR expires_at > ?2)";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
@@ -38,13 +43,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         conversation_id: row.get(3)?,
         sender: row.get(4)?,
         recipient: row.get(5)?,
-        platform: Word(row.get(6)?),
+        platform: Label(row.get(6)?),
         body: Body(row.get(7)?),
-        level: Word(row.get(8)?),
+        level: Label(row.get(8)?),
         status: match row.get(9)? {
-            0 => Status::Sent,
-            1 => Status::Delivered,
-            _ => Status::Read,
+            0 => MessageStatus::Sent,
+            1 => MessageStatus::Delivered,
+            _ => MessageStatus::Read,
         },
         created_at: row.get(10)?,
         expires_at: row.get(11)?,
@@ -52,7 +57,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
-impl ToSql for Status {
+impl ToSql for MessageStatus {
     fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
         let number: i64 = match self {
             Self::Sent => 0,
@@ -66,7 +71,7 @@ impl ToSql for Status {
 /// One message as `viewer` sees it.
 pub(super) fn find(
     db: &Connection,
-    viewer: &Party,
+    viewer: &Participant,
     id: &MessageId,
 ) -> rusqlite::Result<Option<Message>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} WHERE m.id = ?2"))?
@@ -74,42 +79,43 @@ pub(super) fn find(
         .optional()
 }
 
-/// One message by its place.
-pub(super) fn at(db: &Connection, viewer: &Party, seq: i64) -> rusqlite::Result<Message> {
+/// The message with a row id.
+pub(super) fn at(db: &Connection, viewer: &Participant, seq: i64) -> rusqlite::Result<Message> {
     db.prepare_cached(&format!("SELECT {COLUMNS} WHERE m.seq = ?2"))?
         .query_row(params![viewer, seq], read)
 }
 
-/// Messages that `viewer` wrote or got, newest first, before the place given; every one for admins.
+/// Messages with row ids below `before` that `viewer` sent or received, newest first. For admins:
+/// all messages.
 pub(crate) fn page(
     db: &Connection,
-    viewer: &Party,
+    viewer: &Participant,
     now: Timestamp,
     before: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Message>> {
     let conditions: &[&str] = match viewer {
-        Party::Admin => &["true"],
+        Participant::Admin => &["true"],
         _ => &["sender = ?1", "recipient = ?1", "recipient = 'all'"],
     };
-    let mut places = Vec::new();
+    let mut seqs = Vec::new();
     for condition in conditions {
         let mut query = db.prepare_cached(&format!(
             "SELECT seq FROM messages WHERE {condition} AND {VISIBLE} AND seq < ?3
              ORDER BY seq DESC LIMIT ?4"
         ))?;
         let found = params![viewer, now, before, row_limit(limit)];
-        places.extend(places_of(&mut query, found)?);
+        seqs.extend(row_ids(&mut query, found)?);
     }
-    places.sort_unstable_by(|one, other| other.cmp(one));
-    places.truncate(limit);
-    places.iter().map(|seq| at(db, viewer, *seq)).collect()
+    seqs.sort_unstable_by(|one, other| other.cmp(one));
+    seqs.truncate(limit);
+    seqs.iter().map(|seq| at(db, viewer, *seq)).collect()
 }
 
-/// Messages of a conversation, newest first, before the place given.
+/// Messages of a conversation with row ids below `before`, newest first.
 pub(crate) fn page_of(
     db: &Connection,
-    viewer: &Party,
+    viewer: &Participant,
     conversation: &Conversation,
     now: Timestamp,
     before: i64,
@@ -126,14 +132,14 @@ pub(crate) fn page_of(
     .collect()
 }
 
-fn places_of(
+fn row_ids(
     query: &mut Statement<'_>,
     parameters: impl rusqlite::Params,
 ) -> rusqlite::Result<Vec<i64>> {
     query.query_map(parameters, |row| row.get(0))?.collect()
 }
 
-/// Writes a message, which becomes its conversation's last. Gives its place.
+/// Inserts a message as its conversation's last one. Returns its row id.
 pub(super) fn insert(db: &Connection, message: &Message) -> rusqlite::Result<i64> {
     db.prepare_cached(
         "INSERT INTO messages (id, conversation, sender, recipient, body, level, status, created_at, expires_at)
@@ -161,52 +167,54 @@ pub(super) fn insert(db: &Connection, message: &Message) -> rusqlite::Result<i64
     Ok(seq)
 }
 
-/// Lets go of a conversation's oldest message if more than `most` are kept.
-pub(super) fn trim(db: &Connection, conversation: i64, most: i64) -> rusqlite::Result<()> {
+/// Deletes a conversation's oldest message if it has more than `max`.
+pub(super) fn trim(db: &Connection, conversation: i64, max: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "DELETE FROM messages WHERE seq =
            (SELECT min(m.seq) FROM messages m WHERE m.conversation = ?1)
          AND (SELECT messages FROM conversations WHERE seq = ?1) > ?2",
     )?
-    .execute(params![conversation, most])?;
+    .execute(params![conversation, max])?;
     Ok(())
 }
 
-/// Remembers by which event the recipient hears of it.
+/// Sets the recipient's `new_message` event.
 pub(super) fn set_event(db: &Connection, seq: i64, event: EventId) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE messages SET event_id = ?2 WHERE seq = ?1")?
         .execute(params![seq, event])?;
     Ok(())
 }
 
-/// Moves a message on; false if it is as far already.
-pub(super) fn advance(db: &Connection, seq: i64, status: Status) -> rusqlite::Result<bool> {
+/// Advances a message's status. Returns false if it has this status or a later one already.
+pub(super) fn advance(db: &Connection, seq: i64, status: MessageStatus) -> rusqlite::Result<bool> {
     db.prepare_cached("UPDATE messages SET status = ?2 WHERE seq = ?1 AND status < ?2")?
         .execute(params![seq, status])
         .map(|changed| changed > 0)
 }
 
-/// Moves one tablet or person on with a message to all; false if it is as far already.
-pub(super) fn advance_one(
+/// Advances the status that a message to all has for one recipient. Returns false if it has this
+/// status or a later one already.
+pub(super) fn advance_recipient(
     db: &Connection,
     seq: i64,
-    party: &Party,
-    status: Status,
+    participant: &Participant,
+    status: MessageStatus,
 ) -> rusqlite::Result<bool> {
     db.prepare_cached(
         "INSERT INTO receipts (message, party, status) VALUES (?1, ?2, ?3)
          ON CONFLICT (message, party) DO UPDATE SET status = ?3 WHERE status < ?3",
     )?
-    .execute(params![seq, party, status])
+    .execute(params![seq, participant, status])
     .map(|changed| changed > 0)
 }
 
-/// Forgets at most `at_most` messages from before then, conversations that are left without any,
-/// and people who were last here before then. Says how many of the most frequent kind.
-///
-/// # Errors
-/// SQLite's.
-pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqlite::Result<usize> {
+/// Deletes what is older than `before`: messages, conversations without messages, and people by when
+/// they were last online, at most `at_most` of each. Returns the largest of the three counts.
+pub fn delete_old(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
     let db = tx.connection();
     let most = row_limit(at_most);
     let messages = db
@@ -241,12 +249,12 @@ mod tests {
             id: MessageId::random(),
             conversation,
             conversation_id: ConversationId::random(),
-            sender: Party::Admin,
+            sender: Participant::Admin,
             recipient: "user:u".parse().unwrap(),
-            platform: Word::wallcast(),
+            platform: Label::wallcast(),
             body: Body(n.to_string()),
-            level: Word::info(),
-            status: Status::Sent,
+            level: Label::info(),
+            status: MessageStatus::Sent,
             created_at: Timestamp::from_unix_ms(n),
             expires_at: None,
             event_id: None,
@@ -261,20 +269,20 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_keeps_its_newest_messages() {
+    fn trimmed_conversation_keeps_newest_messages() {
         let db = database();
         let at = Timestamp::from_unix_ms(0);
-        let sides = [Party::Admin, "user:u".parse().unwrap()];
-        let full = open(&db, sides, Word::wallcast(), at).unwrap();
-        let sides = [Party::Admin, "user:v".parse().unwrap()];
-        let other = open(&db, sides, Word::wallcast(), at).unwrap();
+        let participants = [Participant::Admin, "user:u".parse().unwrap()];
+        let full = create_conversation(&db, participants, Label::wallcast(), at).unwrap();
+        let participants = [Participant::Admin, "user:v".parse().unwrap()];
+        let other = create_conversation(&db, participants, Label::wallcast(), at).unwrap();
         insert(&db, &message(other.seq, 0)).unwrap();
         for n in 1..=5 {
             insert(&db, &message(full.seq, n)).unwrap();
             trim(&db, full.seq, 3).unwrap();
         }
         let bodies = |conversation| {
-            let page = page_of(&db, &Party::Admin, conversation, at, i64::MAX, 10).unwrap();
+            let page = page_of(&db, &Participant::Admin, conversation, at, i64::MAX, 10).unwrap();
             page.into_iter().map(|m| m.body.0).collect::<Vec<_>>()
         };
         assert_eq!(bodies(&full), ["5", "4", "3"]);
@@ -282,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_found_by_an_index() {
+    fn pending_queries_use_indexes() {
         let db = database();
         for (condition, index) in [
             (

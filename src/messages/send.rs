@@ -1,41 +1,50 @@
-//! Writing a message: admins to anyone, everybody else to the admins and within its conversations.
+//! Sending messages. Admins write to anyone; tablets and people write to admins and in their own
+//! conversations.
 
 use rusqlite::Connection;
 
-use super::{
-    Asking, Body, Conversation, MAX_KEPT, Message, MessageError, Party, Status, Word, events, rows,
-};
+use super::conversation::Conversation;
+use super::message::{Message, MessageStatus};
+use super::participant::Participant;
+use super::requester::{MessageError, Requester};
+use super::text::{Body, Label};
+use super::updates::{publish_conversation_update, publish_unread_counts};
+use super::{events, rows};
 use crate::clients;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::NewEvent;
 use wallcast_core::ids::{ConversationId, MessageId};
 use wallcast_core::store::WriteTx;
 
-/// A message that somebody wants to be sent.
+/// Messages kept in one conversation. The oldest are deleted first.
+const MAX_KEPT: i64 = 10_000;
+
+/// A message to send.
 #[derive(Clone, Debug)]
-pub struct Draft {
-    /// Whom an admin speaks for: what came in from another platform is somebody else's word.
-    pub from: Option<Party>,
-    /// Who is to hear it; of an admin's messages each must say.
-    pub to: Option<Party>,
-    /// The conversation that it answers in, which says platform and recipient.
+pub struct NewMessage {
+    /// On whose behalf an admin sends it, such as a person on another platform.
+    pub from: Option<Participant>,
+    /// The recipient. Required from admins, unless `conversation` is given.
+    pub to: Option<Participant>,
+    /// The conversation to reply in, which determines platform and recipient.
     pub conversation: Option<ConversationId>,
-    /// Where it comes from.
-    pub platform: Option<Word>,
-    /// What it says.
+    pub platform: Option<Label>,
     pub body: Body,
-    /// How it is to be shown.
-    pub level: Option<Word>,
-    /// Seconds after which it is not given to anybody any more.
+    pub level: Option<Label>,
+    /// Seconds until the message expires and is no longer delivered.
     pub ttl_seconds: Option<i64>,
 }
 
-/// Stores a message and tells both sides of it.
+/// Stores a message and publishes it to both participants.
 ///
 /// # Errors
 /// [`MessageError`].
-pub fn send(tx: &mut WriteTx<'_>, asking: &Asking, draft: Draft) -> Result<Message, MessageError> {
-    let (sender, conversation) = place(tx, asking, &draft)?;
+pub fn send(
+    tx: &mut WriteTx<'_>,
+    requester: &Requester,
+    new: NewMessage,
+) -> Result<Message, MessageError> {
+    let (sender, conversation) = resolve_conversation(tx, requester, &new)?;
     let recipient = conversation.other_than(&sender).clone();
     let mut message = Message {
         seq: 0,
@@ -45,11 +54,11 @@ pub fn send(tx: &mut WriteTx<'_>, asking: &Asking, draft: Draft) -> Result<Messa
         sender,
         recipient,
         platform: conversation.platform.clone(),
-        body: draft.body,
-        level: draft.level.unwrap_or_else(Word::info),
-        status: Status::Sent,
+        body: new.body,
+        level: new.level.unwrap_or_else(Label::info),
+        status: MessageStatus::Sent,
         created_at: tx.now(),
-        expires_at: draft.ttl_seconds.map(|ttl| tx.now().plus_seconds(ttl)),
+        expires_at: new.ttl_seconds.map(|ttl| tx.now().plus_seconds(ttl)),
         event_id: None,
     };
     message.seq = rows::insert(tx.connection(), &message)?;
@@ -58,157 +67,156 @@ pub fn send(tx: &mut WriteTx<'_>, asking: &Asking, draft: Draft) -> Result<Messa
         "{} to {} on {}",
         message.sender, message.recipient, message.platform.0
     );
-    asking.record(tx, "message.send", &message.id, &detail)?;
-    tell(tx, &conversation, &message)?;
+    requester.record(tx, "message.send", &message.id, &detail)?;
+    publish(tx, &conversation, &message)?;
     Ok(message)
 }
 
-fn tell(
+fn publish(
     tx: &mut WriteTx<'_>,
     conversation: &Conversation,
     message: &Message,
 ) -> rusqlite::Result<()> {
     let now = tx.now();
-    if message.recipient == Party::All {
-        let event = tx.publish(events::new_message(&Party::All, message, None, now))?;
+    if message.recipient == Participant::All {
+        let event = tx.publish(events::new_message(&Participant::All, message, None, now))?;
         rows::set_event(tx.connection(), message.seq, event)?;
-        return tell_update(tx, conversation, &Party::Admin);
+        return publish_conversation_update(tx, conversation, &Participant::Admin);
     }
-    for side in [&message.recipient, &message.sender] {
-        let seen = rows::seen_by(tx.connection(), side, conversation.clone(), now)?;
-        let event = tx.publish(events::new_message(side, message, Some(&seen), now))?;
-        if *side == message.recipient {
+    for participant in [&message.recipient, &message.sender] {
+        let view = rows::view_of(tx.connection(), participant, conversation.clone(), now)?;
+        let event = tx.publish(events::new_message(participant, message, Some(&view), now))?;
+        if *participant == message.recipient {
             rows::set_event(tx.connection(), message.seq, event)?;
-            tell_unread(tx, side, &message.platform)?;
+            publish_unread_counts(tx, participant, &message.platform)?;
         }
-        tx.publish(events::conversation_update(side, &seen, now))?;
+        tx.publish(events::conversation_update(participant, &view, now))?;
     }
     Ok(())
 }
 
-/// Tells a side how its conversation stands now.
-pub(super) fn tell_update(
-    tx: &mut WriteTx<'_>,
-    conversation: &Conversation,
-    side: &Party,
-) -> rusqlite::Result<()> {
-    let seen = rows::seen_by(tx.connection(), side, conversation.clone(), tx.now())?;
-    tx.publish(events::conversation_update(side, &seen, tx.now()))?;
-    Ok(())
-}
-
-/// Tells a side what it has not read. Names the platform on which that changed, also at zero.
-pub(super) fn tell_unread(
-    tx: &mut WriteTx<'_>,
-    side: &Party,
-    platform: &Word,
-) -> rusqlite::Result<()> {
-    let mut unread = super::receipts::unread(tx.connection(), side, tx.now())?;
-    unread.0.entry(platform.0.clone()).or_default();
-    tx.publish(events::unread_count_update(side, &unread, tx.now()))?;
-    Ok(())
-}
-
-/// Tells the other side that somebody writes, or has stopped.
+/// The `typing` event for the other participant.
 ///
 /// # Errors
 /// [`MessageError`].
 pub fn typing(
     db: &Connection,
-    asking: &Asking,
+    requester: &Requester,
     id: &ConversationId,
     is_typing: bool,
     now: Timestamp,
 ) -> Result<NewEvent, MessageError> {
-    let conversation = answerable(db, asking, id, &asking.party)?;
-    Ok(events::typing(&conversation, &asking.party, is_typing, now))
+    let conversation = writable_conversation(db, requester, id, &requester.participant)?;
+    Ok(events::typing(
+        &conversation,
+        &requester.participant,
+        is_typing,
+        now,
+    ))
 }
 
-/// Who speaks, and in which conversation, which is opened if it may be.
-fn place(
+/// The sender and the conversation of a new message. Creates the conversation if there is none and
+/// the requester may start it.
+fn resolve_conversation(
     tx: &mut WriteTx<'_>,
-    asking: &Asking,
-    draft: &Draft,
-) -> Result<(Party, Conversation), MessageError> {
+    requester: &Requester,
+    new: &NewMessage,
+) -> Result<(Participant, Conversation), MessageError> {
     let db = tx.connection();
-    let sender = sender(db, asking, draft)?;
-    if let Some(id) = &draft.conversation {
-        if draft.to.is_some() || draft.platform.is_some() {
-            let text = "conversationId says whom and where: leave out to and platform";
+    let sender = sender(db, requester, new)?;
+    if let Some(id) = &new.conversation {
+        if new.to.is_some() || new.platform.is_some() {
+            let text = "`conversationId` cannot be combined with `to` or `platform`";
             return Err(MessageError::Field("conversationId", text));
         }
-        let conversation = answerable(db, asking, id, &sender)?;
+        let conversation = writable_conversation(db, requester, id, &sender)?;
         return Ok((sender, conversation));
     }
-    let to = match &draft.to {
+    let to = match &new.to {
         Some(to) => to.clone(),
-        None if sender == Party::Admin => {
-            return Err(MessageError::Field("to", "to is required"));
+        None if sender == Participant::Admin => {
+            return Err(MessageError::Field("to", "`to` is required"));
         }
-        None => Party::Admin,
+        None => Participant::Admin,
     };
-    let platform = draft.platform.clone().unwrap_or_else(Word::wallcast);
-    let is_admins = asking.party == Party::Admin;
-    if to == Party::All && sender != Party::Admin {
-        return Err(match is_admins {
-            true => MessageError::Field("from", "Only admins speak to all: leave out from"),
+    let platform = new.platform.clone().unwrap_or_else(Label::wallcast);
+    let is_admin = requester.participant == Participant::Admin;
+    if to == Participant::All && sender != Participant::Admin {
+        return Err(match is_admin {
+            true => MessageError::Field(
+                "from",
+                "`from` must be left out in a message to all: only admins can send one",
+            ),
             false => MessageError::Forbidden,
         });
     }
     if to == sender {
-        return Err(MessageError::Field("to", "to must be somebody else"));
+        return Err(MessageError::Field("to", "`to` must not be the sender"));
     }
-    let mut sides = [sender.clone(), to.clone()];
-    sides.sort_unstable();
-    if let Some(conversation) = rows::find_between(db, &sides, &platform)? {
+    let mut participants = [sender.clone(), to.clone()];
+    participants.sort_unstable();
+    if let Some(conversation) = rows::find_between(db, &participants, &platform)? {
         return Ok((sender, conversation));
     }
-    let to_the_house = to == Party::Admin && platform == Word::wallcast();
-    if !is_admins && !to_the_house {
+    let is_to_wallcast = to == Participant::Admin && platform == Label::wallcast();
+    if !is_admin && !is_to_wallcast {
         return Err(MessageError::Forbidden);
     }
     if !exists(db, &to)? {
-        return Err(MessageError::Field("to", "to names no client"));
+        return Err(MessageError::Field("to", "`to` must be an existing client"));
     }
     let now = tx.now();
-    Ok((sender, rows::open(db, sides, platform, now)?))
+    Ok((
+        sender,
+        rows::create_conversation(db, participants, platform, now)?,
+    ))
 }
 
-/// Who speaks: whoever asks, or whom an admin brings a message from.
-fn sender(db: &Connection, asking: &Asking, draft: &Draft) -> Result<Party, MessageError> {
-    match &draft.from {
-        None => Ok(asking.party.clone()),
-        Some(from) if *from == asking.party => Ok(from.clone()),
-        Some(_) if asking.party != Party::Admin => Err(MessageError::Forbidden),
-        Some(Party::All) => Err(MessageError::Field("from", "from must be somebody")),
+/// The sender: the requester, or on an admin's request the participant in `from`.
+fn sender(
+    db: &Connection,
+    requester: &Requester,
+    new: &NewMessage,
+) -> Result<Participant, MessageError> {
+    match &new.from {
+        None => Ok(requester.participant.clone()),
+        Some(from) if *from == requester.participant => Ok(from.clone()),
+        Some(_) if requester.participant != Participant::Admin => Err(MessageError::Forbidden),
+        Some(Participant::All) => Err(MessageError::Field(
+            "from",
+            "`from` must be one client or user",
+        )),
         Some(from) if exists(db, from)? => Ok(from.clone()),
-        Some(_) => Err(MessageError::Field("from", "from names no client")),
+        Some(_) => Err(MessageError::Field(
+            "from",
+            "`from` must be an existing client",
+        )),
     }
 }
 
 /// A conversation in which `sender` may write.
-fn answerable(
+fn writable_conversation(
     db: &Connection,
-    asking: &Asking,
+    requester: &Requester,
     id: &ConversationId,
-    sender: &Party,
+    sender: &Participant,
 ) -> Result<Conversation, MessageError> {
     let found = rows::find_conversation(db, id)?;
-    let conversation = found.ok_or_else(|| asking.without("conversation"))?;
+    let conversation = found.ok_or_else(|| requester.not_found("conversation"))?;
     if conversation.has(sender) {
         Ok(conversation)
-    } else if asking.party == Party::Admin {
-        let text = "conversationId is not a conversation of the sender's";
+    } else if requester.participant == Participant::Admin {
+        let text = "`conversationId` must be a conversation of the sender";
         Err(MessageError::Field("conversationId", text))
     } else {
         Err(MessageError::Forbidden)
     }
 }
 
-/// A person needs no account; a tablet must be one.
-fn exists(db: &Connection, party: &Party) -> rusqlite::Result<bool> {
-    match party {
-        Party::Client(id) => Ok(clients::find(db, id)?.is_some()),
-        Party::Admin | Party::All | Party::User(_) => Ok(true),
+/// Clients must exist. People need no account.
+fn exists(db: &Connection, participant: &Participant) -> rusqlite::Result<bool> {
+    match participant {
+        Participant::Client(id) => Ok(clients::find(db, id)?.is_some()),
+        Participant::Admin | Participant::All | Participant::User(_) => Ok(true),
     }
 }

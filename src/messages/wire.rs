@@ -1,11 +1,12 @@
-//! A message, a conversation and unread counts as JSON (contract 6.5, seed 4).
+//! Messages, conversations and unread counts as JSON (docs/protocol.md#messages).
 
 use serde_json::{Value, json};
 
-use super::{Message, Seen, Unread};
+use super::conversation::{ConversationView, UnreadCounts};
+use super::message::Message;
 
-/// `{id, conversationId, from, to, platform, body, level, status, createdAt}`, and `expiresAt` of one
-/// that has an end.
+/// `{id, conversationId, from, to, platform, body, level, status, createdAt}`, and `expiresAt` if the
+/// message expires.
 pub(crate) fn message(message: &Message) -> Value {
     let mut json = json!({
         "id": message.id,
@@ -25,18 +26,19 @@ pub(crate) fn message(message: &Message) -> Value {
 }
 
 /// `{id, participants, platform, lastMessage, unread, updatedAt}`.
-pub(crate) fn conversation(seen: &Seen) -> Value {
+pub(crate) fn conversation(view: &ConversationView) -> Value {
+    let participants = view.conversation.participants.each_ref();
     json!({
-        "id": seen.conversation.id,
-        "participants": seen.conversation.sides.each_ref().map(|side| side.to_json()),
-        "platform": seen.conversation.platform,
-        "lastMessage": seen.last_message.as_ref().map(message),
-        "unread": seen.unread,
-        "updatedAt": seen.updated_at,
+        "id": view.conversation.id,
+        "participants": participants.map(|participant| participant.to_json()),
+        "platform": view.conversation.platform,
+        "lastMessage": view.last_message.as_ref().map(message),
+        "unread": view.unread,
+        "updatedAt": view.updated_at,
     })
 }
 
 /// `{unreadCounts, totalUnread}`.
-pub(crate) fn unread(Unread(counts): &Unread) -> Value {
+pub(crate) fn unread(UnreadCounts(counts): &UnreadCounts) -> Value {
     json!({ "unreadCounts": counts, "totalUnread": counts.values().sum::<u64>() })
 }

@@ -12,7 +12,7 @@ use super::command::Command;
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
 use crate::http::{ApiError, Fields};
-use crate::messages::{self, Party};
+use crate::messages::{self, Participant};
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventId, EventType, Namespace};
@@ -80,8 +80,8 @@ impl Connection {
         }
         // The other namespaces hear of no messages.
         if namespace == Namespace::Main
-            && let Some(party) = entry.subject().and_then(Party::of)
-            && let Err(error) = messages::acknowledge(&self.app.store, party, id).await
+            && let Some(participant) = entry.subject().and_then(Participant::of)
+            && let Err(error) = messages::acknowledge(&self.app.store, participant, id).await
         {
             tracing::warn!(%error, "messages could not be counted as delivered");
         }

@@ -2,10 +2,10 @@
 
 use super::position::ResumePosition;
 use crate::authentication::AuthError;
-use crate::commands::Reported;
+use crate::commands::CommandReport;
 use crate::help::HelpFields;
 use crate::http::{ApiError, Fields};
-use crate::messages::Status;
+use crate::messages::MessageStatus;
 use crate::rooms::RoomRef;
 use crate::service_calls::ServiceCall as CallFields;
 use wallcast_core::auth::Principal;
@@ -36,7 +36,7 @@ pub(super) enum Command {
     /// Somebody needs help at the kiosk.
     Help(HelpWanted),
     /// What became of a command.
-    Report(Reported),
+    Report(CommandReport),
     /// What are the states of my entities, or do this with one.
     Entity(EntityCommand),
     /// Of a message, or while writing one.
@@ -158,7 +158,10 @@ impl HelpWanted {
 #[derive(Debug)]
 pub(super) enum MessageCommand {
     /// It reached me, or I have read it.
-    Status { message: MessageId, status: Status },
+    Status {
+        message: MessageId,
+        status: MessageStatus,
+    },
     /// I am writing, or have stopped.
     Typing {
         conversation: ConversationId,
@@ -188,7 +191,7 @@ impl Command {
             "join-organization" => organization(&mut fields, true),
             "leave-organization" => organization(&mut fields, false),
             "help_request" => HelpWanted::from_fields(&mut fields).map(Self::Help),
-            "command_result" => Reported::from_fields(&mut fields).map(Self::Report),
+            "command_result" => CommandReport::from_fields(&mut fields).map(Self::Report),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
             "get_states" => Ok(Self::Entity(EntityCommand::States)),
             "call_service" => EntityCommand::call(&mut fields).map(Self::Entity),

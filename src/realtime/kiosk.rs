@@ -6,7 +6,7 @@ use serde_json::json;
 use super::codec::RequestMark;
 use super::command::HelpWanted;
 use super::connection::Connection;
-use crate::commands::{self, CommandJson, Reported};
+use crate::commands::{self, CommandJson, CommandReport};
 use crate::help::{self, HelpJson};
 use crate::http::ApiError;
 use wallcast_core::audit::Actor;
@@ -36,7 +36,7 @@ impl Connection {
     pub(super) async fn report_result(
         &mut self,
         index: usize,
-        reported: Reported,
+        reported: CommandReport,
         mark: Option<RequestMark>,
     ) {
         let Some((namespace, session)) = self.live(index) else {

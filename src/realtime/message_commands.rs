@@ -6,7 +6,7 @@ use super::codec::RequestMark;
 use super::command::MessageCommand;
 use super::connection::Connection;
 use crate::http::ApiError;
-use crate::messages::{self, Asking, MessageError, Party};
+use crate::messages::{self, MessageError, Participant, Requester};
 use wallcast_core::audit::Actor;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
@@ -23,13 +23,13 @@ impl Connection {
             return;
         };
         let subject = session.subject();
-        let asking = Party::of(subject).map(|party| Asking {
-            party,
+        let requester = Participant::of(subject).map(|participant| Requester {
+            participant,
             actor: Actor::new(subject, self.peer.shown()),
         });
-        let done = match asking {
+        let done = match requester {
             None => Err(MessageError::Forbidden),
-            Some(asking) => self.do_message(asking, command).await,
+            Some(requester) => self.do_message(requester, command).await,
         };
         let outcome = done.map(|()| json!({})).map_err(ApiError::from);
         self.answer(namespace, mark, outcome);
@@ -37,7 +37,7 @@ impl Connection {
 
     async fn do_message(
         &self,
-        asking: Asking,
+        requester: Requester,
         command: MessageCommand,
     ) -> Result<(), MessageError> {
         match command {
@@ -45,7 +45,7 @@ impl Connection {
                 let change = self
                     .app
                     .store
-                    .write(move |tx| messages::set_status(tx, &asking, &message, status));
+                    .write(move |tx| messages::set_status(tx, &requester, &message, status));
                 change.await.map(|_| ())
             }
             MessageCommand::Typing {
@@ -53,10 +53,9 @@ impl Connection {
                 is_typing,
             } => {
                 let now = Timestamp::now();
-                let look = self
-                    .app
-                    .store
-                    .read(move |db| messages::typing(db, &asking, &conversation, is_typing, now));
+                let look = self.app.store.read(move |db| {
+                    messages::typing(db, &requester, &conversation, is_typing, now)
+                });
                 self.app.hub.publish(Event::ephemeral(look.await?, now));
                 Ok(())
             }

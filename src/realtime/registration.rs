@@ -16,7 +16,7 @@ use crate::areas::{self, Area, AreaJson};
 use crate::authentication::{self, AuthError, Credential, Grant};
 use crate::clients::{Acks, ClientError};
 use crate::commands;
-use crate::messages::{self, Party};
+use crate::messages::{self, Participant};
 use crate::{pairing, rooms};
 use wallcast_core::auth::{Principal, Role, Signer, Subject};
 use wallcast_core::clock::Timestamp;
@@ -228,11 +228,17 @@ fn waiting(
     {
         waiting = commands::pending(db, id, acks, epoch, after, Timestamp::now())?;
     }
-    if let Some(party) = Party::of(subject)
+    if let Some(participant) = Participant::of(subject)
         && EventType::NEW_MESSAGE.is_delivered_in(namespace)
     {
         let oldest = bounds.oldest;
-        waiting.extend(messages::undelivered(db, &party, epoch, oldest, after)?);
+        waiting.extend(messages::undelivered(
+            db,
+            &participant,
+            epoch,
+            oldest,
+            after,
+        )?);
     }
     Ok(in_one_piece(waiting, request.dialect, epoch, after))
 }

@@ -1,144 +1,28 @@
-//! Incidents of the status board, and what is said of each while it lasts.
+//! Creating, changing and deleting incidents of the status board, and adding updates to them.
 
 mod rows;
 
 use rusqlite::Connection;
-use serde::Serialize;
 
-use super::events::{self, Change};
+use super::error::BoardError;
+use super::events::{self, ChangeType};
+use super::incident::{MAX_OPEN, MAX_UPDATE_BYTES, MAX_UPDATES};
 use super::services;
-use super::{
-    Audience, AudiencePatch, BoardError, Description, IncidentStatus, Message, Severity, Title,
-};
+use super::status::IncidentStatus;
+use super::text::Message;
 use wallcast_core::audit::{self, Actor};
-use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{IncidentId, ServiceId};
 use wallcast_core::store::WriteTx;
 
-pub use rows::{find, forget, open, page};
+pub use super::incident::{
+    Incident, IncidentJson, IncidentPatch, IncidentUpdate, MAX_SERVICES, NewIncident,
+};
+pub use rows::{delete_resolved, find, open, page};
 
-/// Incidents that may be open at once.
-pub const MAX_OPEN: usize = 100;
-/// Updates that one incident may have.
-pub const MAX_UPDATES: usize = 100;
-/// Bytes of all its updates' messages: each event about the incident holds every one.
-pub const MAX_UPDATE_BYTES: usize = 128 * 1024;
-/// Services that one incident may name.
-pub const MAX_SERVICES: usize = 100;
-
-/// An incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incident {
-    /// Its place in lists.
-    pub place: i64,
-    /// Its id.
-    pub id: IncidentId,
-    /// What happened, in a line.
-    pub title: Title,
-    /// What happened.
-    pub description: Description,
-    /// How far it is mended.
-    pub status: IncidentStatus,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Which services it is about, without repeats; some may be gone.
-    pub service_ids: Vec<ServiceId>,
-    /// For whom it is.
-    pub audience: Audience,
-    /// What was said of it, the oldest first.
-    pub updates: Vec<Update>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// When it was resolved; none while it is open.
-    pub resolved_at: Option<Timestamp>,
-}
-
-/// Something that was said of an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Update {
-    /// The incident's status from then on.
-    pub status: IncidentStatus,
-    /// What was said.
-    pub message: Message,
-    /// When.
-    pub created_at: Timestamp,
-}
-
-/// An incident on the wire (contract 6.5).
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IncidentJson {
-    id: IncidentId,
-    title: Title,
-    description: Description,
-    status: IncidentStatus,
-    severity: Severity,
-    service_ids: Vec<ServiceId>,
-    #[serde(flatten)]
-    audience: Audience,
-    updates: Vec<Update>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl From<Incident> for IncidentJson {
-    fn from(incident: Incident) -> Self {
-        Self {
-            id: incident.id,
-            title: incident.title,
-            description: incident.description,
-            status: incident.status,
-            severity: incident.severity,
-            service_ids: incident.service_ids,
-            audience: incident.audience,
-            updates: incident.updates,
-            created_at: incident.created_at,
-            updated_at: incident.updated_at,
-        }
-    }
-}
-
-/// What a new incident is.
-#[derive(Clone, Debug)]
-pub struct NewIncident {
-    /// What happened, in a line.
-    pub title: Title,
-    /// What happened.
-    pub description: Description,
-    /// How far it is mended.
-    pub status: IncidentStatus,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Which services it is about, without repeats, at most [`MAX_SERVICES`].
-    pub service_ids: Vec<ServiceId>,
-    /// For whom it is.
-    pub audience: Audience,
-}
-
-/// What is to change of an incident; what is left out stays.
-#[derive(Clone, Debug, Default)]
-pub struct IncidentPatch {
-    /// Another title.
-    pub title: Option<Title>,
-    /// Another description.
-    pub description: Option<Description>,
-    /// Another status.
-    pub status: Option<IncidentStatus>,
-    /// Another severity.
-    pub severity: Option<Severity>,
-    /// Other services, without repeats, at most [`MAX_SERVICES`].
-    pub service_ids: Option<Vec<ServiceId>>,
-    /// For others.
-    pub audience: AudiencePatch,
-}
-
-/// Makes an incident and tells those for whom it is.
+/// Creates an incident and publishes it to its audience.
 ///
 /// # Errors
-/// [`BoardError::TooMany`], [`BoardError::NotOnBoard`], or the store's.
+/// [`BoardError::TooMany`], [`BoardError::NotOnBoard`], or a store error.
 pub fn create(
     tx: &mut WriteTx<'_>,
     new: NewIncident,
@@ -164,15 +48,19 @@ pub fn create(
     check_open(db, &incident)?;
     incident.place = rows::insert(db, &incident)?;
     record(tx, actor, "incident.create", &incident)?;
-    tx.publish(Change::Created.of_incident(&incident, tx.now()))?;
+    tx.publish(events::incident_update(
+        ChangeType::Created,
+        &incident,
+        tx.now(),
+    ))?;
     Ok(incident)
 }
 
-/// Changes an incident and tells those for whom it is and was; a change that changes nothing tells
-/// nothing.
+/// Changes an incident. Publishes it to its audience, and its removal to an audience that no longer
+/// sees it. Publishes nothing when nothing changes.
 ///
 /// # Errors
-/// [`BoardError::UnknownIncident`], as [`create`], or the store's.
+/// [`BoardError::UnknownIncident`], the errors of [`create`], or a store error.
 pub fn change(
     tx: &mut WriteTx<'_>,
     id: &IncidentId,
@@ -200,10 +88,10 @@ pub fn change(
     save(tx, &before, after)
 }
 
-/// Says something of an incident, which may have another status from then on.
+/// Adds an update to an incident, optionally with a new status, and publishes the incident.
 ///
 /// # Errors
-/// [`BoardError::UnknownIncident`], [`BoardError::TooMany`], or the store's.
+/// [`BoardError::UnknownIncident`], [`BoardError::TooMany`], or a store error.
 pub fn add_update(
     tx: &mut WriteTx<'_>,
     id: &IncidentId,
@@ -215,22 +103,25 @@ pub fn add_update(
     if before.updates.len() >= MAX_UPDATES {
         return Err(BoardError::TooMany {
             what: "updates of one incident",
-            most: MAX_UPDATES,
+            max: MAX_UPDATES,
             advice: "open another",
         });
     }
-    let said = before.updates.iter().map(|update| &update.message);
-    let bytes: usize = said.chain([&message]).map(|text| text.as_str().len()).sum();
+    let messages = before.updates.iter().map(|update| &update.message);
+    let bytes: usize = messages
+        .chain([&message])
+        .map(|text| text.as_str().len())
+        .sum();
     if bytes > MAX_UPDATE_BYTES {
         return Err(BoardError::TooMany {
             what: "bytes in the updates of one incident",
-            most: MAX_UPDATE_BYTES,
+            max: MAX_UPDATE_BYTES,
             advice: "open another",
         });
     }
     let status = status.unwrap_or(before.status);
     let mut after = before.clone().with_status(status, tx.now());
-    let update = Update {
+    let update = IncidentUpdate {
         status,
         message,
         created_at: tx.now(),
@@ -241,36 +132,23 @@ pub fn add_update(
     save(tx, &before, after)
 }
 
-/// Deletes an incident with its updates and tells those for whom it was.
+/// Deletes an incident with its updates and publishes that to its audience.
 ///
 /// # Errors
-/// [`BoardError::UnknownIncident`], or the store's.
+/// [`BoardError::UnknownIncident`], or a store error.
 pub fn delete(tx: &mut WriteTx<'_>, id: &IncidentId, actor: &Actor) -> Result<(), BoardError> {
     let incident = expect(tx.connection(), id)?;
     rows::delete(tx.connection(), id)?;
     record(tx, actor, "incident.delete", &incident)?;
-    tx.publish(Change::Deleted.of_incident(&incident, tx.now()))?;
+    tx.publish(events::incident_update(
+        ChangeType::Deleted,
+        &incident,
+        tx.now(),
+    ))?;
     Ok(())
 }
 
-impl Incident {
-    fn is_open(&self) -> bool {
-        self.resolved_at.is_none()
-    }
-
-    fn with_status(self, status: IncidentStatus, now: Timestamp) -> Self {
-        let resolved_at = match status {
-            IncidentStatus::Resolved => self.resolved_at.or(Some(now)),
-            _ => None,
-        };
-        Self {
-            status,
-            resolved_at,
-            ..self
-        }
-    }
-}
-
+/// Stores a changed incident and publishes it.
 fn save(
     tx: &mut WriteTx<'_>,
     before: &Incident,
@@ -286,14 +164,18 @@ fn save(
     after.updated_at = tx.now();
     rows::update(db, &after)?;
     if !after.audience.includes(&before.audience) {
-        tx.publish(events::incident_left(before, tx.now()))?;
+        tx.publish(events::incident_hidden(before, tx.now()))?;
     }
-    tx.publish(Change::Updated.of_incident(&after, tx.now()))?;
+    tx.publish(events::incident_update(
+        ChangeType::Updated,
+        &after,
+        tx.now(),
+    ))?;
     Ok(after)
 }
 
-/// Whoever sees the incident sees its services too, or learns that they are gone: those that it
-/// named before may be.
+/// Everyone who sees an incident must also see its services. A service that the incident named
+/// before may have been deleted since.
 fn check_services(
     db: &Connection,
     incident: &Incident,
@@ -311,12 +193,12 @@ fn check_services(
     Ok(())
 }
 
-/// Whether one more may be open, if this one is.
+/// Refuses an open incident when [`MAX_OPEN`] are open already.
 fn check_open(db: &Connection, incident: &Incident) -> Result<(), BoardError> {
     if incident.is_open() && rows::count_open(db)? >= MAX_OPEN {
         return Err(BoardError::TooMany {
             what: "open incidents",
-            most: MAX_OPEN,
+            max: MAX_OPEN,
             advice: "resolve one first",
         });
     }

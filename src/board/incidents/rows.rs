@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, Statement, params};
 
-use super::{Incident, Update};
-use crate::board::{Audience, View};
+use crate::access::{Audience, View};
+use crate::board::incident::{Incident, IncidentUpdate, MAX_OPEN};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{IncidentId, ServiceId};
 use wallcast_core::store::{WriteTx, row_limit};
@@ -11,7 +11,7 @@ use wallcast_core::store::{WriteTx, row_limit};
 const COLUMNS: &str = "place, id, title, description, status, severity, service_ids, \
     organization_id, tenant_id, created_at, updated_at, resolved_at";
 
-/// Without its updates.
+/// Reads an incident's row, without its updates.
 fn read(row: &Row<'_>) -> rusqlite::Result<Incident> {
     let service_ids: String = row.get(6)?;
     let service_ids: Vec<String> = serde_json::from_str(&service_ids).map_err(|error| {
@@ -39,14 +39,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Incident> {
     })
 }
 
-fn updates_of(connection: &Connection, id: &IncidentId) -> rusqlite::Result<Vec<Update>> {
+fn updates_of(connection: &Connection, id: &IncidentId) -> rusqlite::Result<Vec<IncidentUpdate>> {
     connection
         .prepare_cached(
             "SELECT status, message, created_at FROM incident_updates
              WHERE incident_id = ?1 ORDER BY number",
         )?
         .query_map([id], |row| {
-            Ok(Update {
+            Ok(IncidentUpdate {
                 status: row.get(0)?,
                 message: row.get(1)?,
                 created_at: row.get(2)?,
@@ -55,10 +55,6 @@ fn updates_of(connection: &Connection, id: &IncidentId) -> rusqlite::Result<Vec<
         .collect()
 }
 
-/// One incident with its updates.
-///
-/// # Errors
-/// SQLite's.
 pub fn find(connection: &Connection, id: &IncidentId) -> rusqlite::Result<Option<Incident>> {
     let found = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM incidents WHERE id = ?1"))?
@@ -69,10 +65,7 @@ pub fn find(connection: &Connection, id: &IncidentId) -> rusqlite::Result<Option
         .transpose()
 }
 
-/// Incidents in their order, at most `limit`, after the place `after`; those that `view` shows.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` incidents that `view` shows, in list order, after the place `after`.
 pub fn page(
     connection: &Connection,
     view: &View,
@@ -82,14 +75,12 @@ pub fn page(
     select(connection, view, "incidents WHERE place > ?1", after, limit)
 }
 
-/// Every open incident that `view` shows, in their order.
-///
-/// # Errors
-/// SQLite's.
+/// Every open incident that `view` shows, in list order.
 pub fn open(connection: &Connection, view: &View) -> rusqlite::Result<Vec<Incident>> {
-    // There are few of them, and there may be many of an audience that are over.
+    // Few incidents are open, but an audience can have many resolved ones, so the index on
+    // `resolved_at` is the better one.
     let open = "incidents INDEXED BY incidents_by_end WHERE resolved_at IS NULL AND place > ?1";
-    select(connection, view, open, 0, super::MAX_OPEN)
+    select(connection, view, open, 0, MAX_OPEN)
 }
 
 fn select(
@@ -207,7 +198,7 @@ pub(super) fn add_update(
     connection: &Connection,
     id: &IncidentId,
     number: usize,
-    update: &Update,
+    update: &IncidentUpdate,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -231,11 +222,12 @@ pub(super) fn delete(connection: &Connection, id: &IncidentId) -> rusqlite::Resu
     Ok(())
 }
 
-/// Forgets at most `at_most` incidents that were resolved before `before`, and says how many.
-///
-/// # Errors
-/// SQLite's.
-pub fn forget(tx: &mut WriteTx<'_>, before: Timestamp, at_most: usize) -> rusqlite::Result<usize> {
+/// Deletes at most `at_most` incidents that were resolved before `before`. Returns how many.
+pub fn delete_resolved(
+    tx: &mut WriteTx<'_>,
+    before: Timestamp,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
     tx.connection()
         .prepare_cached(
             "DELETE FROM incidents WHERE id IN

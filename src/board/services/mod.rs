@@ -1,115 +1,37 @@
-//! Services of the status board: what an admin says of each.
+//! Creating, changing and deleting services of the status board.
 
-mod own;
+mod built_in;
 mod rows;
 
 use rusqlite::Connection;
-use serde::Serialize;
 
-use super::events::{self, Change};
-use super::overall::Standing;
-pub(crate) use super::{
-    Audience, AudiencePatch, BoardError, Description, ServiceName, ServiceStatus,
-};
+use super::board_status::BoardStatuses;
+use super::error::BoardError;
+use super::events::{self, ChangeType};
+pub use super::service::{NewService, Service, ServiceJson, ServicePatch};
 use wallcast_core::audit::{self, Actor};
-use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::ServiceId;
 use wallcast_core::store::WriteTx;
 
-pub(super) use own::{add as add_own, remove as drop_own, set as set_own};
+pub(super) use built_in::{
+    create as create_built_in, delete as delete_built_in, set_status as set_built_in_status,
+};
 pub(super) use rows::set_updated;
 pub use rows::{find, page};
 
-/// Services that there may be, Wallcast's own included.
+/// How many services there can be, built-in ones included.
 pub const MAX_SERVICES: usize = 500;
 
-/// A service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// Its place in lists.
-    pub place: i64,
-    /// Its id.
-    pub id: ServiceId,
-    /// Its name.
-    pub name: ServiceName,
-    /// What it is.
-    pub description: Description,
-    /// How it is.
-    pub status: ServiceStatus,
-    /// For whom it is.
-    pub audience: Audience,
-    /// Whether Wallcast keeps it itself.
-    pub is_own: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-}
-
-/// A service on the wire (contract 6.5).
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceJson {
-    id: ServiceId,
-    name: ServiceName,
-    description: Description,
-    status: ServiceStatus,
-    #[serde(flatten)]
-    audience: Audience,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl From<Service> for ServiceJson {
-    fn from(service: Service) -> Self {
-        Self {
-            id: service.id,
-            name: service.name,
-            description: service.description,
-            status: service.status,
-            audience: service.audience,
-            created_at: service.created_at,
-            updated_at: service.updated_at,
-        }
-    }
-}
-
-/// What a new service is.
-#[derive(Clone, Debug)]
-pub struct NewService {
-    /// Its name.
-    pub name: ServiceName,
-    /// What it is.
-    pub description: Description,
-    /// How it is.
-    pub status: ServiceStatus,
-    /// For whom it is.
-    pub audience: Audience,
-}
-
-/// What is to change of a service; what is left out stays.
-#[derive(Clone, Debug, Default)]
-pub struct ServicePatch {
-    /// Another name.
-    pub name: Option<ServiceName>,
-    /// Another description.
-    pub description: Option<Description>,
-    /// Another status.
-    pub status: Option<ServiceStatus>,
-    /// For others.
-    pub audience: AudiencePatch,
-}
-
-/// Makes a service and tells those for whom it is.
+/// Creates a service and publishes it to its audience.
 ///
 /// # Errors
-/// [`BoardError::TooMany`], or the store's.
+/// [`BoardError::TooMany`], or a store error.
 pub fn create(tx: &mut WriteTx<'_>, new: NewService, actor: &Actor) -> Result<Service, BoardError> {
     let db = tx.connection();
     if rows::count(db)? >= MAX_SERVICES {
         return Err(BoardError::TooMany {
             what: "services",
-            most: MAX_SERVICES,
+            max: MAX_SERVICES,
             advice: "delete one first",
         });
     }
@@ -120,30 +42,34 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewService, actor: &Actor) -> Result<Se
         description: new.description,
         status: new.status,
         audience: new.audience,
-        is_own: false,
+        is_built_in: false,
         created_at: tx.now(),
         updated_at: tx.now(),
     };
-    let before = Standing::of(db, &[&service.audience])?;
+    let statuses = BoardStatuses::read(db, &[&service.audience])?;
     service.place = rows::insert(db, &service)?;
     record(tx, actor, "service.create", &service)?;
-    tx.publish(Change::Created.of_service(&service, tx.now()))?;
-    before.tell_changes(tx)?;
+    tx.publish(events::service_update(
+        ChangeType::Created,
+        &service,
+        tx.now(),
+    ))?;
+    statuses.publish_changes(tx)?;
     Ok(service)
 }
 
-/// Changes a service and tells those for whom it is and was; a change that changes nothing tells
-/// nothing.
+/// Changes a service. Publishes it to its audience, and its removal to an audience that no longer
+/// sees it. Publishes nothing when nothing changes.
 ///
 /// # Errors
-/// [`BoardError::UnknownService`], [`BoardError::Own`], or the store's.
+/// [`BoardError::UnknownService`], [`BoardError::BuiltIn`], or a store error.
 pub fn change(
     tx: &mut WriteTx<'_>,
     id: &ServiceId,
     patch: ServicePatch,
     actor: &Actor,
 ) -> Result<Service, BoardError> {
-    let before = foreign(tx.connection(), id)?;
+    let before = find_editable(tx.connection(), id)?;
     let mut service = Service {
         name: patch.name.unwrap_or_else(|| before.name.clone()),
         description: patch
@@ -158,35 +84,42 @@ pub fn change(
         return Ok(service);
     }
     service.updated_at = tx.now();
-    let standing = Standing::of(tx.connection(), &[&before.audience, &service.audience])?;
+    let statuses = BoardStatuses::read(tx.connection(), &[&before.audience, &service.audience])?;
     rows::update(tx.connection(), &service)?;
     if !service.audience.includes(&before.audience) {
-        tx.publish(events::service_left(&before, tx.now()))?;
+        tx.publish(events::service_hidden(&before, tx.now()))?;
     }
-    tx.publish(Change::Updated.of_service(&service, tx.now()))?;
-    standing.tell_changes(tx)?;
+    tx.publish(events::service_update(
+        ChangeType::Updated,
+        &service,
+        tx.now(),
+    ))?;
+    statuses.publish_changes(tx)?;
     Ok(service)
 }
 
-/// Deletes a service and tells those for whom it was. Incidents go on naming it.
+/// Deletes a service and publishes that to its audience. Incidents keep its id.
 ///
 /// # Errors
-/// [`BoardError::UnknownService`], [`BoardError::Own`], or the store's.
+/// [`BoardError::UnknownService`], [`BoardError::BuiltIn`], or a store error.
 pub fn delete(tx: &mut WriteTx<'_>, id: &ServiceId, actor: &Actor) -> Result<(), BoardError> {
-    let service = foreign(tx.connection(), id)?;
-    let standing = Standing::of(tx.connection(), &[&service.audience])?;
+    let service = find_editable(tx.connection(), id)?;
+    let statuses = BoardStatuses::read(tx.connection(), &[&service.audience])?;
     rows::delete(tx.connection(), id)?;
     record(tx, actor, "service.delete", &service)?;
-    tx.publish(Change::Deleted.of_service(&service, tx.now()))?;
-    standing.tell_changes(tx)?;
+    tx.publish(events::service_update(
+        ChangeType::Deleted,
+        &service,
+        tx.now(),
+    ))?;
+    statuses.publish_changes(tx)?;
     Ok(())
 }
 
-/// A service that is not Wallcast's own.
-fn foreign(db: &Connection, id: &ServiceId) -> Result<Service, BoardError> {
+fn find_editable(db: &Connection, id: &ServiceId) -> Result<Service, BoardError> {
     match rows::find(db, id)? {
         None => Err(BoardError::UnknownService),
-        Some(service) if service.is_own => Err(BoardError::Own),
+        Some(service) if service.is_built_in => Err(BoardError::BuiltIn),
         Some(service) => Ok(service),
     }
 }

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::Service;
-use crate::board::{Audience, View};
+use crate::access::{Audience, View};
+use crate::board::service::Service;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::ServiceId;
 use wallcast_core::store::row_limit;
@@ -22,16 +22,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Service> {
             organization_id: row.get(5)?,
             tenant_id: row.get(6)?,
         },
-        is_own: row.get(7)?,
+        is_built_in: row.get(7)?,
         created_at: row.get(8)?,
         updated_at: row.get(9)?,
     })
 }
 
-/// One service.
-///
-/// # Errors
-/// SQLite's.
 pub fn find(connection: &Connection, id: &ServiceId) -> rusqlite::Result<Option<Service>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM services WHERE id = ?1"))?
@@ -39,10 +35,7 @@ pub fn find(connection: &Connection, id: &ServiceId) -> rusqlite::Result<Option<
         .optional()
 }
 
-/// Services in their order, at most `limit`, after the place `after`; those that `view` shows.
-///
-/// # Errors
-/// SQLite's.
+/// At most `limit` services that `view` shows, in list order, after the place `after`.
 pub fn page(
     connection: &Connection,
     view: &View,
@@ -98,7 +91,7 @@ pub(super) fn insert(connection: &Connection, service: &Service) -> rusqlite::Re
             service.status,
             service.audience.organization_id,
             service.audience.tenant_id,
-            service.is_own,
+            service.is_built_in,
             service.created_at,
             service.updated_at,
         ])?;
@@ -124,10 +117,7 @@ pub(super) fn update(connection: &Connection, service: &Service) -> rusqlite::Re
     Ok(())
 }
 
-/// Remembers that the service changed, whatever of it.
-///
-/// # Errors
-/// SQLite's.
+/// Sets `updated_at` alone.
 pub(in crate::board) fn set_updated(
     connection: &Connection,
     id: &ServiceId,

@@ -1,15 +1,17 @@
-//! The SQL of conversations and of who lists them.
+//! The SQL of conversations and of their participants.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::waiting;
-use crate::messages::{Conversation, Party, Seen, Word};
+use super::pending;
+use crate::messages::conversation::{Conversation, ConversationView};
+use crate::messages::participant::Participant;
+use crate::messages::text::Label;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::ConversationId;
 use wallcast_core::store::row_limit;
 
-/// People and tablets that are told of one person's presence at most.
-const MAX_SHARERS: i64 = 1000;
+/// People and tablets that receive one person's presence.
+const MAX_PARTNERS: i64 = 1000;
 
 const CONVERSATION: &str = "SELECT seq, id, one, other, platform FROM conversations";
 
@@ -17,12 +19,11 @@ fn read_conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     Ok(Conversation {
         seq: row.get(0)?,
         id: row.get(1)?,
-        sides: [row.get(2)?, row.get(3)?],
-        platform: Word(row.get(4)?),
+        participants: [row.get(2)?, row.get(3)?],
+        platform: Label(row.get(4)?),
     })
 }
 
-/// One conversation.
 pub(crate) fn find_conversation(
     db: &Connection,
     id: &ConversationId,
@@ -32,17 +33,17 @@ pub(crate) fn find_conversation(
         .optional()
 }
 
-/// One conversation by its place.
+/// The conversation with a row id.
 pub(crate) fn conversation_at(db: &Connection, seq: i64) -> rusqlite::Result<Conversation> {
     db.prepare_cached(&format!("{CONVERSATION} WHERE seq = ?1"))?
         .query_row([seq], read_conversation)
 }
 
-/// The conversation of two sides, which come in order.
+/// The conversation of two participants, which must be sorted.
 pub(crate) fn find_between(
     db: &Connection,
-    [one, other]: &[Party; 2],
-    platform: &Word,
+    [one, other]: &[Participant; 2],
+    platform: &Label,
 ) -> rusqlite::Result<Option<Conversation>> {
     db.prepare_cached(&format!(
         "{CONVERSATION} WHERE one = ?1 AND other = ?2 AND platform = ?3"
@@ -51,11 +52,11 @@ pub(crate) fn find_between(
     .optional()
 }
 
-/// Opens a conversation of two sides, which come in order.
-pub(crate) fn open(
+/// Creates a conversation of two participants, which must be sorted.
+pub(crate) fn create_conversation(
     db: &Connection,
-    sides: [Party; 2],
-    platform: Word,
+    participants: [Participant; 2],
+    platform: Label,
     now: Timestamp,
 ) -> rusqlite::Result<Conversation> {
     let id = ConversationId::random();
@@ -63,42 +64,48 @@ pub(crate) fn open(
         "INSERT INTO conversations (id, one, other, platform, messages, updated_at)
          VALUES (?1, ?2, ?3, ?4, 0, ?5)",
     )?
-    .execute(params![id, sides[0], sides[1], platform.0, now])?;
+    .execute(params![
+        id,
+        participants[0],
+        participants[1],
+        platform.0,
+        now
+    ])?;
     let seq = db.last_insert_rowid();
     let mut join = db.prepare_cached(
         "INSERT OR IGNORE INTO conversation_sides (conversation, party, updated_at)
          VALUES (?1, ?2, ?3)",
     )?;
-    for party in sides.iter().chain([&Party::Admin]) {
-        join.execute(params![seq, party, now])?;
+    for participant in participants.iter().chain([&Participant::Admin]) {
+        join.execute(params![seq, participant, now])?;
     }
     Ok(Conversation {
         seq,
         id,
-        sides,
+        participants,
         platform,
     })
 }
 
-/// A conversation as `viewer` sees it now.
-pub(crate) fn seen_by(
+/// A conversation as `viewer` sees it at `now`.
+pub(crate) fn view_of(
     db: &Connection,
-    viewer: &Party,
+    viewer: &Participant,
     conversation: Conversation,
     now: Timestamp,
-) -> rusqlite::Result<Seen> {
+) -> rusqlite::Result<ConversationView> {
     let (last, updated_at): (Option<i64>, Timestamp) = db
         .prepare_cached("SELECT last_message, updated_at FROM conversations WHERE seq = ?1")?
         .query_row([conversation.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    // It may be archived while the conversation is not yet.
+    // Retention can delete the message before it deletes the conversation.
     let last = last
         .map(|seq| super::at(db, viewer, seq).optional())
         .transpose()?;
     let last_message = last
         .flatten()
-        .filter(|message| *viewer == Party::Admin || !message.is_over(now));
-    let unread = waiting::unread_in(db, viewer, &conversation, now)?;
-    Ok(Seen {
+        .filter(|message| *viewer == Participant::Admin || !message.is_expired(now));
+    let unread = pending::unread_in(db, viewer, &conversation, now)?;
+    Ok(ConversationView {
         conversation,
         last_message,
         unread,
@@ -106,41 +113,46 @@ pub(crate) fn seen_by(
     })
 }
 
-/// Places of the conversations that `viewer` may look into, the newest first, before the one given.
+/// Row ids of the conversations that `viewer` may read, most recently updated first, after the one
+/// with `before` (its time and row id).
 pub(crate) fn conversations(
     db: &Connection,
-    viewer: &Party,
+    viewer: &Participant,
     before: (i64, i64),
     limit: usize,
 ) -> rusqlite::Result<Vec<i64>> {
-    let parties = match viewer {
-        Party::Admin => vec![viewer],
-        _ => vec![viewer, &Party::All],
+    let participants = match viewer {
+        Participant::Admin => vec![viewer],
+        _ => vec![viewer, &Participant::All],
     };
     let mut query = db.prepare_cached(
         "SELECT updated_at, conversation FROM conversation_sides
          WHERE party = ?1 AND (updated_at, conversation) < (?2, ?3)
          ORDER BY updated_at DESC, conversation DESC LIMIT ?4",
     )?;
-    let mut places: Vec<(i64, i64)> = Vec::new();
-    for party in parties {
-        let parameters = params![party, before.0, before.1, row_limit(limit)];
-        for place in query.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))? {
-            places.push(place?);
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    for participant in participants {
+        let parameters = params![participant, before.0, before.1, row_limit(limit)];
+        for row in query.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))? {
+            found.push(row?);
         }
     }
-    places.sort_unstable_by(|one, other| other.cmp(one));
-    places.truncate(limit);
-    Ok(places.into_iter().map(|(_, seq)| seq).collect())
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found.truncate(limit);
+    Ok(found.into_iter().map(|(_, seq)| seq).collect())
 }
 
-/// Who else is in a conversation with `party`; admins, who hear of everyone, left out.
-pub(crate) fn sharers(db: &Connection, party: &Party) -> rusqlite::Result<Vec<Party>> {
+/// The other participants of the conversations of `participant`, without admins, who receive every
+/// presence anyway.
+pub(crate) fn conversation_partners(
+    db: &Connection,
+    participant: &Participant,
+) -> rusqlite::Result<Vec<Participant>> {
     db.prepare_cached(
-        "SELECT DISTINCT CASE WHEN c.one = ?1 THEN c.other ELSE c.one END AS sharer
+        "SELECT DISTINCT CASE WHEN c.one = ?1 THEN c.other ELSE c.one END AS partner
          FROM conversation_sides s JOIN conversations c ON c.seq = s.conversation
          WHERE s.party = ?1 AND c.one <> 'admin' LIMIT ?2",
     )?
-    .query_map(params![party, MAX_SHARERS], |row| row.get(0))?
+    .query_map(params![participant, MAX_PARTNERS], |row| row.get(0))?
     .collect()
 }

@@ -1,4 +1,4 @@
-//! The SQL of when people were last here.
+//! The SQL of when people were last online.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 

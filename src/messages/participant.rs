@@ -1,4 +1,4 @@
-//! Who writes to whom: the sides of a conversation, and their text in the store and on the wire.
+//! The participants of conversations, as text in the database and as JSON.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,21 +11,20 @@ use wallcast_core::auth::Subject;
 use wallcast_core::event::Topic;
 use wallcast_core::ids::{ClientId, InvalidId, UserId};
 
-/// A side of a conversation. Their order is the order in which a conversation names its two.
+/// A participant of a conversation. A conversation lists its two in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Party {
-    /// Whoever is an admin: they are one side together.
+pub enum Participant {
+    /// All admins together.
     Admin,
-    /// Every tablet and person there is; hears, and never writes.
+    /// Every tablet and person. Only ever a recipient.
     All,
-    /// A tablet.
     Client(ClientId),
-    /// A person, who needs no account.
+    /// A person. Needs no account.
     User(UserId),
 }
 
-impl Party {
-    /// The side that a principal is on; none for a tablet that waits to be paired.
+impl Participant {
+    /// The participant that a principal acts as. `None` for a tablet that is not paired yet.
     pub fn of(subject: &Subject) -> Option<Self> {
         match subject {
             Subject::Admin(_) => Some(Self::Admin),
@@ -35,7 +34,7 @@ impl Party {
         }
     }
 
-    /// The principal, if the side is one alone.
+    /// The principal, if the participant is a single one.
     pub(super) fn subject(&self) -> Option<Subject> {
         match self {
             Self::Client(id) => Some(Subject::Client(id.clone())),
@@ -44,7 +43,7 @@ impl Party {
         }
     }
 
-    /// Where it hears of its messages (contract section 5).
+    /// The topic of the participant's events (docs/protocol.md#event-types).
     pub(super) fn topic(&self) -> Topic {
         match self {
             Self::Admin => Topic::Admins,
@@ -54,7 +53,7 @@ impl Party {
         }
     }
 
-    /// As a request names it in `to`: `{clientId}`, `{userId}`, `{all: true}` or `{admin: true}`.
+    /// The JSON in `from` and `to`: `{clientId}`, `{userId}`, `{all: true}` or `{admin: true}`.
     pub(super) fn to_json(&self) -> Value {
         match self {
             Self::Admin => json!({ "admin": true }),
@@ -65,7 +64,7 @@ impl Party {
     }
 }
 
-impl FromField for Party {
+impl FromField for Participant {
     fn from_field(value: Value) -> Result<Self, String> {
         const EXPECTED: &str = "must be one of {clientId}, {userId}, {all: true} and {admin: true}";
         let object = match value {
@@ -75,11 +74,11 @@ impl FromField for Party {
             _ => return Err(EXPECTED.into()),
         };
         let mut fields = Fields::new(object);
-        let said = |error: crate::http::ApiError| format!("is not right: {}", error.message());
-        let client: Option<ClientId> = fields.optional("clientId").map_err(said)?;
-        let user: Option<UserId> = fields.optional("userId").map_err(said)?;
-        let all = fields.optional("all").map_err(said)? == Some(true);
-        let admin = fields.optional("admin").map_err(said)? == Some(true);
+        let text = |error: crate::http::ApiError| format!("is invalid: {}", error.message());
+        let client: Option<ClientId> = fields.optional("clientId").map_err(text)?;
+        let user: Option<UserId> = fields.optional("userId").map_err(text)?;
+        let all = fields.optional("all").map_err(text)? == Some(true);
+        let admin = fields.optional("admin").map_err(text)? == Some(true);
         match (client, user, all, admin) {
             (Some(client), None, false, false) => Ok(Self::Client(client)),
             (None, Some(user), false, false) if user.as_str() == "admin" => Ok(Self::Admin),
@@ -91,7 +90,7 @@ impl FromField for Party {
     }
 }
 
-impl fmt::Display for Party {
+impl fmt::Display for Participant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Admin => f.write_str("admin"),
@@ -102,7 +101,7 @@ impl fmt::Display for Party {
     }
 }
 
-impl FromStr for Party {
+impl FromStr for Participant {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
@@ -116,13 +115,13 @@ impl FromStr for Party {
     }
 }
 
-impl ToSql for Party {
+impl ToSql for Participant {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.to_string().into())
     }
 }
 
-impl FromSql for Party {
+impl FromSql for Participant {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value
             .as_str()?
@@ -136,17 +135,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sides_survive_the_store() {
+    fn participant_text_round_trips() {
         for text in ["admin", "all", "client:c", "user:slack:u"] {
-            assert_eq!(text.parse::<Party>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<Participant>().unwrap().to_string(), text);
         }
         for text in ["", "user", "user:", "planet:mars"] {
-            assert!(text.parse::<Party>().is_err(), "{text}");
+            assert!(text.parse::<Participant>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_request_names_one_side_and_no_more() {
+    fn participant_json_must_name_exactly_one() {
         for (value, expected) in [
             (json!("admin"), "admin"),
             (json!({ "admin": true }), "admin"),
@@ -155,8 +154,8 @@ mod tests {
             (json!({ "client_id": "c" }), "client:c"),
             (json!({ "userId": "u" }), "user:u"),
         ] {
-            let party = Party::from_field(value.clone()).unwrap();
-            assert_eq!(party.to_string(), expected, "{value}");
+            let participant = Participant::from_field(value.clone()).unwrap();
+            assert_eq!(participant.to_string(), expected, "{value}");
         }
         for value in [
             json!("somebody"),
@@ -168,7 +167,7 @@ mod tests {
             json!({ "userId": "u", "clientId": "c" }),
             json!({ "userId": "u", "all": true }),
         ] {
-            assert!(Party::from_field(value.clone()).is_err(), "{value}");
+            assert!(Participant::from_field(value.clone()).is_err(), "{value}");
         }
     }
 }

@@ -1,26 +1,28 @@
-//! The SQL of what waits: messages that were not delivered and counts of those that were not read.
+//! The SQL of undelivered, unread and expired messages.
 
 use rusqlite::{Connection, ToSql, params};
 
-use super::places_of;
-use crate::messages::{Conversation, Message, Party, Unread};
+use super::row_ids;
+use crate::messages::conversation::{Conversation, UnreadCounts};
+use crate::messages::message::Message;
+use crate::messages::participant::Participant;
+use crate::tokens;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::store::row_limit;
 
-/// Messages that an unread count counts at most.
+/// The highest unread count of direct messages.
 const MAX_UNREAD: i64 = 10_000;
-/// Messages to all, newest first, that are looked at for one tablet's or person's own counts.
+/// How many of the newest messages to all are included in one participant's unread count.
 const MAX_TO_ALL: i64 = 1000;
-/// Messages to all, newest first, that one tablet or person may have waiting.
-const LOOKED_AT: i64 = 100;
+/// How many of the newest messages to all one participant can have undelivered.
+const MAX_UNDELIVERED_TO_ALL: i64 = 100;
 
-/// Places of what is not delivered to `party`, its event no later than `until`: the newest `limit`,
-/// oldest first. `since` is when the party came to the house; what was said to all before is not its.
+/// Row ids of the newest `limit` messages whose events are not newer than `until` and that were not
+/// delivered to `participant`, oldest first.
 pub(crate) fn undelivered(
     db: &Connection,
-    party: &Party,
-    since: Option<Timestamp>,
+    participant: &Participant,
     now: Timestamp,
     until: EventId,
     limit: usize,
@@ -31,8 +33,8 @@ pub(crate) fn undelivered(
            AND (expires_at IS NULL OR expires_at > ?3)
          ORDER BY event_id DESC LIMIT ?4",
     )?;
-    let mut places = places_of(&mut own, params![party, until, now, row_limit(limit)])?;
-    if let Some(since) = since {
+    let mut seqs = row_ids(&mut own, params![participant, until, now, row_limit(limit)])?;
+    if let Some(since) = known_since(db, participant)? {
         let mut to_all = db.prepare_cached(
             "SELECT m.seq FROM
                (SELECT seq, event_id, created_at, expires_at FROM messages
@@ -41,31 +43,43 @@ pub(crate) fn undelivered(
                AND m.created_at >= ?5
                AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.message = m.seq AND r.party = ?1)",
         )?;
-        let parameters = params![party, until, now, LOOKED_AT, since];
-        places.extend(places_of(&mut to_all, parameters)?);
+        let parameters = params![participant, until, now, MAX_UNDELIVERED_TO_ALL, since];
+        seqs.extend(row_ids(&mut to_all, parameters)?);
     }
-    places.sort_unstable();
-    let beyond = places.len().saturating_sub(limit);
-    Ok(places.split_off(beyond))
+    seqs.sort_unstable();
+    let beyond = seqs.len().saturating_sub(limit);
+    Ok(seqs.split_off(beyond))
 }
 
-/// Whether a direct message may wait for `party`, or any to all; a look by index alone.
-pub(crate) fn may_wait(db: &Connection, party: &Party) -> rusqlite::Result<bool> {
+/// When a tablet or person became known. Messages to all from before are not for it. `None` for
+/// admins, who send them, and for participants without a token.
+fn known_since(db: &Connection, participant: &Participant) -> rusqlite::Result<Option<Timestamp>> {
+    match participant.subject() {
+        Some(subject) => tokens::first_issued_at(db, &subject),
+        None => Ok(None),
+    }
+}
+
+/// Whether `participant` may have undelivered messages: a direct one, or any message to all. Reads
+/// indexes only.
+pub(crate) fn may_have_pending(
+    db: &Connection,
+    participant: &Participant,
+) -> rusqlite::Result<bool> {
     db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messages WHERE recipient = ?1 AND status = 0)
              OR EXISTS (SELECT 1 FROM messages WHERE recipient = 'all')",
     )?
-    .query_row([party], |row| row.get(0))
+    .query_row([participant], |row| row.get(0))
 }
 
-/// What `party` has not read, by platform.
+/// How many messages `participant` has not read, by platform.
 pub(crate) fn unread(
     db: &Connection,
-    party: &Party,
-    since: Option<Timestamp>,
+    participant: &Participant,
     now: Timestamp,
-) -> rusqlite::Result<Unread> {
-    let mut counts = Unread::default();
+) -> rusqlite::Result<UnreadCounts> {
+    let mut counts = UnreadCounts::default();
     let mut add = |query: &str, parameters: &[&dyn ToSql]| {
         let mut query = db.prepare_cached(&format!(
             "SELECT c.platform, count(*) FROM ({query}) m
@@ -80,12 +94,12 @@ pub(crate) fn unread(
     add(
         "SELECT conversation FROM messages
          WHERE recipient = ?1 AND status < 2 AND (expires_at IS NULL OR expires_at > ?2) LIMIT ?3",
-        params![party, now, MAX_UNREAD],
+        params![participant, now, MAX_UNREAD],
     )?;
-    if let Some(since) = since {
+    if let Some(since) = known_since(db, participant)? {
         add(
             &format!("SELECT conversation FROM ({UNREAD_TO_ALL})"),
-            params![party, now, since, MAX_TO_ALL],
+            params![participant, now, since, MAX_TO_ALL],
         )?;
     }
     Ok(counts)
@@ -98,22 +112,22 @@ const UNREAD_TO_ALL: &str = "SELECT m.conversation FROM
       AND NOT EXISTS (SELECT 1 FROM receipts r
                       WHERE r.message = m.seq AND r.party = ?1 AND r.status = 2)";
 
-/// What `party` has not read of one conversation.
+/// How many messages of one conversation `participant` has not read.
 pub(crate) fn unread_in(
     db: &Connection,
-    party: &Party,
+    participant: &Participant,
     conversation: &Conversation,
     now: Timestamp,
 ) -> rusqlite::Result<u64> {
-    let count: i64 = if conversation.has(&Party::All) {
-        let Some(since) = crate::messages::receipts::since(db, party)? else {
+    let count: i64 = if conversation.has(&Participant::All) {
+        let Some(since) = known_since(db, participant)? else {
             return Ok(0);
         };
         db.prepare_cached(&format!(
             "SELECT count(*) FROM ({UNREAD_TO_ALL}) m WHERE m.conversation = ?5"
         ))?
         .query_row(
-            params![party, now, since, MAX_TO_ALL, conversation.seq],
+            params![participant, now, since, MAX_TO_ALL, conversation.seq],
             |row| row.get(0),
         )?
     } else {
@@ -122,42 +136,42 @@ pub(crate) fn unread_in(
              WHERE recipient = ?1 AND conversation = ?3 AND status < 2
                AND (expires_at IS NULL OR expires_at > ?2) LIMIT ?4)",
         )?
-        .query_row(params![party, now, conversation.seq, MAX_UNREAD], |row| {
-            row.get(0)
-        })?
+        .query_row(
+            params![participant, now, conversation.seq, MAX_UNREAD],
+            |row| row.get(0),
+        )?
     };
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-const LAPSES: &str =
+/// Unread messages whose expiry was not published yet. The column is named `has_lapsed`.
+const EXPIRES: &str =
     "expires_at IS NOT NULL AND has_lapsed = 0 AND (status < 2 OR recipient = 'all')";
 
-/// When the next unread message expires that nobody was told of.
-///
-/// # Errors
-/// SQLite's.
-pub fn next_lapse(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+/// When the next unread message expires.
+pub fn next_expiry(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     db.prepare_cached(&format!(
-        "SELECT min(expires_at) FROM messages WHERE {LAPSES}"
+        "SELECT min(expires_at) FROM messages WHERE {EXPIRES}"
     ))?
     .query_row([], |row| row.get(0))
 }
 
-/// At most `at_most` unread messages that are past their expiry, each given once.
-pub(crate) fn lapsed(
+/// Marks at most `at_most` unread messages that are past their expiry, and returns them. Each message
+/// is returned once.
+pub(crate) fn take_expired(
     db: &Connection,
     now: Timestamp,
     at_most: usize,
 ) -> rusqlite::Result<Vec<Message>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT seq FROM messages WHERE {LAPSES} AND expires_at <= ?1 LIMIT ?2"
+        "SELECT seq FROM messages WHERE {EXPIRES} AND expires_at <= ?1 LIMIT ?2"
     ))?;
-    let places = places_of(&mut query, params![now, row_limit(at_most)])?;
-    let mut note = db.prepare_cached("UPDATE messages SET has_lapsed = 1 WHERE seq = ?1")?;
-    let mut lapsed = Vec::new();
-    for seq in places {
-        note.execute([seq])?;
-        lapsed.push(super::at(db, &Party::Admin, seq)?);
+    let seqs = row_ids(&mut query, params![now, row_limit(at_most)])?;
+    let mut mark = db.prepare_cached("UPDATE messages SET has_lapsed = 1 WHERE seq = ?1")?;
+    let mut expired = Vec::new();
+    for seq in seqs {
+        mark.execute([seq])?;
+        expired.push(super::at(db, &Participant::Admin, seq)?);
     }
-    Ok(lapsed)
+    Ok(expired)
 }

@@ -1,22 +1,21 @@
-//! Services that Wallcast keeps itself, as rows: for everyone, and of no admin's making.
+//! Writing the rows of built-in services. They are for everyone, and no admin created them.
 
-use super::{Change, Service, rows};
-use crate::board::{Audience, ServiceStatus};
+use super::rows;
+use crate::access::Audience;
+use crate::board::events::{self, ChangeType};
+use crate::board::service::Service;
+use crate::board::status::ServiceStatus;
 use wallcast_core::ids::ServiceId;
 use wallcast_core::store::WriteTx;
 
-/// Makes one known, by name and description.
-///
-/// # Errors
-/// SQLite's.
-pub(in crate::board) fn add(
+pub(in crate::board) fn create(
     tx: &mut WriteTx<'_>,
     id: ServiceId,
     (name, description): (&str, &str),
     status: ServiceStatus,
 ) -> rusqlite::Result<()> {
     let (Ok(name), Ok(description)) = (name.parse(), description.parse()) else {
-        tracing::error!(service = %id, "a service of our own has no name");
+        tracing::error!(service = %id, "built-in service not created: its name or description is invalid");
         return Ok(());
     };
     let service = Service {
@@ -26,20 +25,20 @@ pub(in crate::board) fn add(
         description,
         status,
         audience: Audience::default(),
-        is_own: true,
+        is_built_in: true,
         created_at: tx.now(),
         updated_at: tx.now(),
     };
     rows::insert(tx.connection(), &service)?;
-    tx.publish(Change::Created.of_service(&service, tx.now()))?;
+    tx.publish(events::service_update(
+        ChangeType::Created,
+        &service,
+        tx.now(),
+    ))?;
     Ok(())
 }
 
-/// Says how it is now.
-///
-/// # Errors
-/// SQLite's.
-pub(in crate::board) fn set(
+pub(in crate::board) fn set_status(
     tx: &mut WriteTx<'_>,
     before: Service,
     status: ServiceStatus,
@@ -50,16 +49,20 @@ pub(in crate::board) fn set(
         ..before
     };
     rows::update(tx.connection(), &service)?;
-    tx.publish(Change::Updated.of_service(&service, tx.now()))?;
+    tx.publish(events::service_update(
+        ChangeType::Updated,
+        &service,
+        tx.now(),
+    ))?;
     Ok(())
 }
 
-/// Forgets it.
-///
-/// # Errors
-/// SQLite's.
-pub(in crate::board) fn remove(tx: &mut WriteTx<'_>, service: &Service) -> rusqlite::Result<()> {
+pub(in crate::board) fn delete(tx: &mut WriteTx<'_>, service: &Service) -> rusqlite::Result<()> {
     rows::delete(tx.connection(), &service.id)?;
-    tx.publish(Change::Deleted.of_service(service, tx.now()))?;
+    tx.publish(events::service_update(
+        ChangeType::Deleted,
+        service,
+        tx.now(),
+    ))?;
     Ok(())
 }

@@ -1,21 +1,24 @@
-//! The worst service of each board, and telling when it is another.
+//! The overall status of each board, which is the status of its worst service, and publishing
+//! `status-update` when it changes.
 
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
-use super::{Audience, ServiceStatus, events};
+use super::events;
+use super::status::ServiceStatus;
+use crate::access::Audience;
 use wallcast_core::store::WriteTx;
 
-/// How boards stood before a change.
+/// The overall status of several boards at one moment, to compare with a later one.
 #[derive(Debug)]
-pub(super) struct Standing(Vec<(Audience, ServiceStatus)>);
+pub(super) struct BoardStatuses(Vec<(Audience, ServiceStatus)>);
 
-/// The worst service on the board of `board`.
-///
-/// # Errors
-/// SQLite's.
-pub(crate) fn worst(connection: &Connection, board: &Audience) -> rusqlite::Result<ServiceStatus> {
+/// The overall status of one board.
+pub(crate) fn of_board(
+    connection: &Connection,
+    board: &Audience,
+) -> rusqlite::Result<ServiceStatus> {
     let mut query = connection.prepare_cached(
         "SELECT max(status) FROM services WHERE organization_id IS ?1 AND tenant_id IS ?2",
     )?;
@@ -30,23 +33,18 @@ pub(crate) fn worst(connection: &Connection, board: &Audience) -> rusqlite::Resu
     Ok(worst)
 }
 
-/// The worst of all services.
-///
-/// # Errors
-/// SQLite's.
-pub(crate) fn worst_of_all(connection: &Connection) -> rusqlite::Result<ServiceStatus> {
+/// The worst status of all services, on whichever board.
+pub(crate) fn of_all_services(connection: &Connection) -> rusqlite::Result<ServiceStatus> {
     let worst: Option<ServiceStatus> = connection
         .prepare_cached("SELECT max(status) FROM services")?
         .query_row([], |row| row.get(0))?;
     Ok(worst.unwrap_or_default())
 }
 
-/// Every board that has a service of its own and shows what is for one of `audiences`, and their
-/// own boards; the widest first. What other boards show they inherit from these.
-///
-/// # Errors
-/// SQLite's.
-pub(super) fn boards(
+/// The boards whose overall status a change to services of `audiences` can affect, widest first:
+/// the boards of `audiences`, and the boards that show them and have services of their own. All
+/// other boards inherit their status from one of these.
+fn affected_boards(
     connection: &Connection,
     audiences: &[&Audience],
 ) -> rusqlite::Result<BTreeSet<Audience>> {
@@ -68,29 +66,31 @@ pub(super) fn boards(
     Ok(boards)
 }
 
-impl Standing {
-    /// How every board stands that a change to services of `audiences` may concern.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub(super) fn of(connection: &Connection, audiences: &[&Audience]) -> rusqlite::Result<Self> {
-        let boards = boards(connection, audiences)?.into_iter();
+impl BoardStatuses {
+    /// Reads the status of every board that a change to services of `audiences` can affect.
+    pub(super) fn read(connection: &Connection, audiences: &[&Audience]) -> rusqlite::Result<Self> {
+        let boards = affected_boards(connection, audiences)?.into_iter();
         boards
             .map(|board| {
-                let worst = worst(connection, &board)?;
-                Ok((board, worst))
+                let status = of_board(connection, &board)?;
+                Ok((board, status))
             })
             .collect::<Result<_, _>>()
             .map(Self)
     }
 
-    /// The same, had every board shown a service of that status as well.
+    /// The statuses as if every board also showed a service with `status`.
     pub(super) fn at_least(self, status: ServiceStatus) -> Self {
         let raised = self.0.into_iter();
-        Self(raised.map(|(board, is)| (board, is.max(status))).collect())
+        Self(
+            raised
+                .map(|(board, current)| (board, current.max(status)))
+                .collect(),
+        )
     }
 
-    /// Each board that stands otherwise in `other`: which, how it stands here, and how there.
+    /// The boards whose status differs in `other`: the board, its status here, its status there.
+    /// Both must contain the same boards.
     pub(super) fn differences<'a>(
         &'a self,
         other: &'a Self,
@@ -101,22 +101,19 @@ impl Standing {
         })
     }
 
-    /// Tells `status-update` for each board whose worst service is another now.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub(super) fn tell_changes(self, tx: &mut WriteTx<'_>) -> rusqlite::Result<()> {
-        let now = self.again(tx.connection())?;
+    /// Reads the statuses again and publishes `status-update` for each board whose status changed.
+    pub(super) fn publish_changes(self, tx: &mut WriteTx<'_>) -> rusqlite::Result<()> {
+        let now = self.read_again(tx.connection())?;
         for (board, before, after) in self.differences(&now) {
             tx.publish(events::status_update(board, before, after, tx.now()))?;
         }
         Ok(())
     }
 
-    fn again(&self, connection: &Connection) -> rusqlite::Result<Self> {
+    fn read_again(&self, connection: &Connection) -> rusqlite::Result<Self> {
         let boards = self.0.iter();
         boards
-            .map(|(board, _)| Ok((board.clone(), worst(connection, board)?)))
+            .map(|(board, _)| Ok((board.clone(), of_board(connection, board)?)))
             .collect::<Result<_, _>>()
             .map(Self)
     }
