@@ -13,8 +13,7 @@ use super::text::{Body, Label};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::MessageId;
-use wallcast_core::store::WriteTx;
-use wallcast_core::store::row_limit;
+use wallcast_core::store::{WriteTx, row_limit};
 
 pub(crate) use conversations::{
     conversation_at, conversation_partners, conversations, create_conversation, find_between,
@@ -79,7 +78,7 @@ pub(super) fn find(
         .optional()
 }
 
-/// The message with a row id.
+/// The message with the row id `seq`, as `viewer` sees it.
 pub(super) fn at(db: &Connection, viewer: &Participant, seq: i64) -> rusqlite::Result<Message> {
     db.prepare_cached(&format!("SELECT {COLUMNS} WHERE m.seq = ?2"))?
         .query_row(params![viewer, seq], read)

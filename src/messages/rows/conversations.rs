@@ -33,7 +33,7 @@ pub(crate) fn find_conversation(
         .optional()
 }
 
-/// The conversation with a row id.
+/// The conversation with the row id `seq`.
 pub(crate) fn conversation_at(db: &Connection, seq: i64) -> rusqlite::Result<Conversation> {
     db.prepare_cached(&format!("{CONVERSATION} WHERE seq = ?1"))?
         .query_row([seq], read_conversation)

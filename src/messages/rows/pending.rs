@@ -145,13 +145,13 @@ pub(crate) fn unread_in(
 }
 
 /// Unread messages whose expiry was not published yet. The column is named `has_lapsed`.
-const EXPIRES: &str =
+const EXPIRY_NOT_PUBLISHED: &str =
     "expires_at IS NOT NULL AND has_lapsed = 0 AND (status < 2 OR recipient = 'all')";
 
 /// When the next unread message expires.
 pub fn next_expiry(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     db.prepare_cached(&format!(
-        "SELECT min(expires_at) FROM messages WHERE {EXPIRES}"
+        "SELECT min(expires_at) FROM messages WHERE {EXPIRY_NOT_PUBLISHED}"
     ))?
     .query_row([], |row| row.get(0))
 }
@@ -164,7 +164,7 @@ pub(crate) fn take_expired(
     at_most: usize,
 ) -> rusqlite::Result<Vec<Message>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT seq FROM messages WHERE {EXPIRES} AND expires_at <= ?1 LIMIT ?2"
+        "SELECT seq FROM messages WHERE {EXPIRY_NOT_PUBLISHED} AND expires_at <= ?1 LIMIT ?2"
     ))?;
     let seqs = row_ids(&mut query, params![now, row_limit(at_most)])?;
     let mut mark = db.prepare_cached("UPDATE messages SET has_lapsed = 1 WHERE seq = ?1")?;
