@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::events;
+use super::services;
 use super::status::ServiceStatus;
 use crate::access::Audience;
 use wallcast_core::store::WriteTx;
@@ -19,26 +20,16 @@ pub(crate) fn of_board(
     connection: &Connection,
     board: &Audience,
 ) -> rusqlite::Result<ServiceStatus> {
-    let mut query = connection.prepare_cached(
-        "SELECT max(status) FROM services WHERE organization_id IS ?1 AND tenant_id IS ?2",
-    )?;
     let mut worst = ServiceStatus::default();
     for layer in board.layers() {
-        let of_layer: Option<ServiceStatus> = query
-            .query_row(params![layer.organization_id, layer.tenant_id], |row| {
-                row.get(0)
-            })?;
-        worst = worst.max(of_layer.unwrap_or_default());
+        worst = worst.max(services::worst_status_for(connection, &layer)?);
     }
     Ok(worst)
 }
 
 /// The worst status of all services, on whichever board.
 pub(crate) fn of_all_services(connection: &Connection) -> rusqlite::Result<ServiceStatus> {
-    let worst: Option<ServiceStatus> = connection
-        .prepare_cached("SELECT max(status) FROM services")?
-        .query_row([], |row| row.get(0))?;
-    Ok(worst.unwrap_or_default())
+    services::worst_status(connection)
 }
 
 /// The boards whose overall status a change to services of `audiences` can affect, widest first:
@@ -48,21 +39,11 @@ fn affected_boards(
     connection: &Connection,
     audiences: &[&Audience],
 ) -> rusqlite::Result<BTreeSet<Audience>> {
-    let mut query = connection
-        .prepare_cached("SELECT organization_id, tenant_id FROM services GROUP BY 1, 2")?;
-    let rows = query.query_map([], |row| {
-        Ok(Audience {
-            organization_id: row.get(0)?,
-            tenant_id: row.get(1)?,
-        })
-    })?;
     let mut boards: BTreeSet<Audience> = audiences.iter().copied().cloned().collect();
-    for row in rows {
-        let board = row?;
-        if audiences.iter().any(|audience| audience.includes(&board)) {
-            boards.insert(board);
-        }
-    }
+    let with_services = services::audiences(connection)?.into_iter();
+    boards.extend(
+        with_services.filter(|board| audiences.iter().any(|audience| audience.includes(board))),
+    );
     Ok(boards)
 }
 

@@ -16,7 +16,7 @@ use wallcast_core::store::WriteTx;
 pub(super) use built_in::{
     create as create_built_in, delete as delete_built_in, set_status as set_built_in_status,
 };
-pub(super) use rows::set_updated;
+pub(super) use rows::{audiences, set_updated, worst_status, worst_status_for};
 pub use rows::{find, page};
 
 /// How many services there can be, built-in ones included.

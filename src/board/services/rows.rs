@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::access::{Audience, View};
 use crate::board::service::Service;
+use crate::board::status::ServiceStatus;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::ServiceId;
 use wallcast_core::store::row_limit;
@@ -68,6 +69,43 @@ pub fn page(
     services.sort_by_key(|service| service.place);
     services.truncate(limit);
     Ok(services)
+}
+
+/// The worst status of the services for exactly this audience. `operational` if there are none.
+pub(in crate::board) fn worst_status_for(
+    connection: &Connection,
+    audience: &Audience,
+) -> rusqlite::Result<ServiceStatus> {
+    let worst: Option<ServiceStatus> = connection
+        .prepare_cached(
+            "SELECT max(status) FROM services WHERE organization_id IS ?1 AND tenant_id IS ?2",
+        )?
+        .query_row(
+            params![audience.organization_id, audience.tenant_id],
+            |row| row.get(0),
+        )?;
+    Ok(worst.unwrap_or_default())
+}
+
+/// The worst status of all services.
+pub(in crate::board) fn worst_status(connection: &Connection) -> rusqlite::Result<ServiceStatus> {
+    let worst: Option<ServiceStatus> = connection
+        .prepare_cached("SELECT max(status) FROM services")?
+        .query_row([], |row| row.get(0))?;
+    Ok(worst.unwrap_or_default())
+}
+
+/// Every audience that has services.
+pub(in crate::board) fn audiences(connection: &Connection) -> rusqlite::Result<Vec<Audience>> {
+    connection
+        .prepare_cached("SELECT organization_id, tenant_id FROM services GROUP BY 1, 2")?
+        .query_map([], |row| {
+            Ok(Audience {
+                organization_id: row.get(0)?,
+                tenant_id: row.get(1)?,
+            })
+        })?
+        .collect()
 }
 
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<usize> {
