@@ -34,7 +34,7 @@ pub(crate) fn undelivered(
          ORDER BY event_id DESC LIMIT ?4",
     )?;
     let mut seqs = row_ids(&mut own, params![participant, until, now, row_limit(limit)])?;
-    if let Some(since) = known_since(db, participant)? {
+    if let Some(since) = first_token_issued_at(db, participant)? {
         let mut to_all = db.prepare_cached(
             "SELECT m.seq FROM
                (SELECT seq, event_id, created_at, expires_at FROM messages
@@ -51,9 +51,12 @@ pub(crate) fn undelivered(
     Ok(seqs.split_off(beyond))
 }
 
-/// When a tablet or person became known. Messages to all from before are not for it. `None` for
-/// admins, who send them, and for participants without a token.
-fn known_since(db: &Connection, participant: &Participant) -> rusqlite::Result<Option<Timestamp>> {
+/// When the first token of a tablet or person was issued. Messages to all from before are not for it.
+/// `None` for admins, who send them, and for participants without a token.
+fn first_token_issued_at(
+    db: &Connection,
+    participant: &Participant,
+) -> rusqlite::Result<Option<Timestamp>> {
     match participant.subject() {
         Some(subject) => tokens::first_issued_at(db, &subject),
         None => Ok(None),
@@ -96,7 +99,7 @@ pub(crate) fn unread(
          WHERE recipient = ?1 AND status < 2 AND (expires_at IS NULL OR expires_at > ?2) LIMIT ?3",
         params![participant, now, MAX_UNREAD],
     )?;
-    if let Some(since) = known_since(db, participant)? {
+    if let Some(since) = first_token_issued_at(db, participant)? {
         add(
             &format!("SELECT conversation FROM ({UNREAD_TO_ALL})"),
             params![participant, now, since, MAX_TO_ALL],
@@ -120,7 +123,7 @@ pub(crate) fn unread_in(
     now: Timestamp,
 ) -> rusqlite::Result<u64> {
     let count: i64 = if conversation.has(&Participant::All) {
-        let Some(since) = known_since(db, participant)? else {
+        let Some(since) = first_token_issued_at(db, participant)? else {
             return Ok(0);
         };
         db.prepare_cached(&format!(
