@@ -1,4 +1,4 @@
-//! The handles that features, the API and sockets receive. Built by `daemon`, which nobody imports.
+//! The handles to every part of the server, shared by request handlers, sockets and jobs. `daemon` builds them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,42 +21,34 @@ use wallcast_core::idempotency::InFlight;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::Store;
 
-/// Every part, for those who answer requests and serve sessions.
 pub struct App {
-    /// The options.
     pub config: Config,
-    /// The house's file.
     pub store: Store,
-    /// Who is connected.
     pub hub: Arc<Hub>,
-    /// Signs tokens.
+    /// Signs tokens and pids.
     pub signer: Signer,
-    /// Pairings that wait.
+    /// Open pairings.
     pub pairings: Arc<PairingRegistry>,
-    /// When tokens were first used.
+    /// First uses of tokens that are not stored yet.
     pub first_uses: Arc<FirstUseTimes>,
-    /// How far tablets are.
+    /// The events that tablets have acknowledged.
     pub acks: Arc<Acks>,
-    /// Ends commands and unread messages at their time.
     pub expiry: Arc<Expiry>,
-    /// What the public listener serves.
+    /// The public listener's certificates.
     pub certificates: Certificates,
-    /// Who is an admin on ingress.
     pub ingress: IngressAuthenticator,
-    /// Open sockets and their limits.
     pub sockets: SocketLimit,
-    /// Engine.IO's connections.
+    /// The Engine.IO sessions of Socket.IO connections.
     pub engine: Engine,
-    /// Home Assistant, whether it is there or not.
+    /// The connection to Home Assistant; present also when none is configured.
     pub home: HomeAssistant,
-    /// Their states, and who is told.
+    /// The states of Home Assistant's entities and their subscribers.
     pub entities: Arc<Entities>,
-    /// Writes with an `Idempotency-Key` that are under way.
+    /// Requests with an `Idempotency-Key` that are being handled.
     pub in_flight: InFlight,
-    /// The process itself.
     pub system: System,
-    /// Whether the daemon stops.
     pub shutdown: Shutdown,
+    /// Set once the listeners are bound.
     pub(crate) bound: OnceLock<BoundAddresses>,
 }
 
@@ -67,7 +59,7 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Measures the process: reads counters and one file of `/proc`.
+    /// Measures the health of the process, from counters and one file in `/proc`.
     pub fn system_health(&self) -> SystemHealth {
         SystemHealth {
             is_writable: self.store.is_writable(),
@@ -80,7 +72,7 @@ impl App {
         }
     }
 
-    /// Bounds of a JSON WebSocket until a token is proven (contract 4.2 and section 8).
+    /// The limits of a JSON WebSocket until it is authenticated.
     pub fn websocket_limits(&self) -> websocket::Limits {
         websocket::Limits {
             max_message: MAX_UNAUTHENTICATED_MESSAGE,
@@ -88,18 +80,18 @@ impl App {
         }
     }
 
-    /// Life of a paired tablet's token.
+    /// The lifetime of a paired tablet's token.
     pub fn client_token_seconds(&self) -> i64 {
         i64::try_from(self.config.client_token_life.as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// Life of a pairing's request or code.
+    /// The lifetime of a pairing request or code.
     pub fn pairing_ttl_seconds(&self) -> i64 {
         i64::try_from(self.config.pairing_ttl.as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// Where a tablet or admin reaches the public listener, for links: as the caller did, or by
-    /// the host's usual name.
+    /// The base URL of the public listener, for links: as the caller reached it, otherwise with Home Assistant's
+    /// default host name.
     pub fn public_url(&self, request: &Request) -> String {
         match (request.peer().listener, request.host()) {
             (ListenerKind::Public, Some(host)) => format!("https://{host}"),

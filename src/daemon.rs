@@ -1,4 +1,5 @@
-//! Builds every part, wires them, starts and stops them in order. Imported by the command line alone.
+//! Builds and connects every part of the server, starts the jobs and listeners, and stops them in order. Only the
+//! command line imports this module.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -35,40 +36,37 @@ use wallcast_core::idempotency::InFlight;
 use wallcast_core::shutdown::{self};
 use wallcast_core::store::{self, DataFolder, OpenError, Store, StoreError};
 
-/// How long the daemon finishes what it took on after a signal (contract section 9: 5 s in all).
+/// How long requests and sockets may take to finish after a stop signal. The whole stop takes at most 5 s
+/// (`docs/protocol.md#shutdown`).
 const DRAIN: Duration = Duration::from_secs(4);
 
-/// Why the daemon does not start. Each text says what to do.
+/// Why the server does not start. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder or its database.
+    /// The data folder or its database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The certificate.
     #[error(transparent)]
     Tls(#[from] local_tls::TlsError),
-    /// The house's keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// The store, once it was open.
+    /// The store failed after it was opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system's signals.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
-    /// An option that turned out to be unusable after loading.
+    /// An option that cannot be used, found after the options were loaded.
     #[error(transparent)]
     Option(#[from] OptionError),
-    /// Standard output, which carries the line that says the daemon is ready.
+    /// Standard output, which carries the ready line.
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
 }
 
 impl StartError {
-    /// Whether the owner has to change an option (exit code 2) rather than the surroundings (1).
+    /// Whether an option must be changed (exit code 2) rather than the environment (exit code 1).
     pub fn is_option(&self) -> bool {
         match self {
             Self::Option(_) | Self::Tls(local_tls::TlsError::OutsideLocalNames { .. }) => true,
@@ -78,18 +76,15 @@ impl StartError {
     }
 }
 
-/// The parts of a running house that its owner holds.
-struct House {
+/// A built server that is not listening yet.
+struct Instance {
     app: Arc<App>,
     folder: DataFolder,
     stopper: shutdown::Stopper,
     updater: CertificateUpdater,
 }
 
-/// Runs the daemon until SIGTERM or SIGINT.
-///
-/// # Errors
-/// Why it did not start.
+/// Runs the server until SIGTERM or SIGINT.
 pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
@@ -97,7 +92,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
 
     let folder = DataFolder::claim(&config.data_dir)?;
     let listeners = Listeners::bind(&config)?;
-    let House {
+    let Instance {
         app,
         folder,
         stopper,
@@ -161,7 +156,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(heartbeats(app.clone()));
     tokio::spawn(jobs::system_status::run(app.clone()));
     listeners.serve(&app);
-    tell_ready(&bound).map_err(StartError::Output)?;
+    print_ready_line(&bound).map_err(StartError::Output)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %folder.path().display(), "started");
 
     tokio::select! {
@@ -170,49 +165,46 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     }
     tracing::info!("stopping");
     if !stopper.stop(DRAIN).await {
-        tracing::warn!("some connections did not end in time and were cut");
+        tracing::warn!("some connections did not finish in time and were closed");
     }
-    // Nobody listens on it any more; a leftover file is harmless.
+    // The control socket's file; leaving it behind is harmless.
     let _ = std::fs::remove_file(folder.socket());
     folder.remove_home_assistant_copy();
     if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
         .await
         .is_err()
     {
-        tracing::warn!("the database did not close in time; nothing that was answered is lost");
+        tracing::warn!("the database did not close in time; no answered request is lost");
     }
     Ok(())
 }
 
-/// The house without listeners, for the command line while no daemon runs: requests that are
-/// written to the returned stream are answered as on the daemon's own socket.
-///
-/// # Errors
-/// Why the house cannot be opened.
+/// Builds the server without listeners, for the command line while no daemon runs.
 pub(crate) async fn offline(config: Config) -> Result<Offline, StartError> {
     let folder = DataFolder::claim(&config.data_dir)?;
-    let House { app, folder, .. } = Box::pin(build(config, folder)).await?;
+    let Instance { app, folder, .. } = Box::pin(build(config, folder)).await?;
     Ok(Offline {
         app,
         _folder: folder,
     })
 }
 
-/// A house that only the command line uses.
+/// A server without listeners that only the command line uses.
 #[derive(Debug)]
 pub struct Offline {
     app: Arc<App>,
-    // The folder's lock is held as long as the house is open.
+    // Holds the data folder's lock.
     _folder: DataFolder,
 }
 
 impl Offline {
-    /// Answers one API request as the daemon's own socket would. What was answered is committed.
+    /// Answers one API request as the control socket of a running daemon would. Its changes are committed before it
+    /// returns.
     pub async fn call(&self, request: hyper::Request<Full<Bytes>>) -> Response {
         match self.exchange(request).await {
             Ok(response) => response,
             Err(error) => {
-                tracing::error!(%error, "the house did not answer");
+                tracing::error!(%error, "no response to an offline request");
                 ApiError::unavailable("Wallcast did not answer; try again")
                     .into_reply()
                     .into_response()
@@ -237,7 +229,7 @@ impl Offline {
     }
 }
 
-async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> {
+async fn build(config: Config, folder: DataFolder) -> Result<Instance, StartError> {
     let hub = Arc::new(Hub::new());
     let home = HomeAssistant::new(&config);
     let entities = Arc::new(Entities::new(hub.clone(), home.is_configured()));
@@ -254,7 +246,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
             Subject::User(_) => &people,
             _ => &clients,
         };
-        // Nobody listens while the daemon stops.
+        // The receiver is gone during shutdown.
         let _ = changes.send(change);
     });
     for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
@@ -303,7 +295,7 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
         config,
         bound: OnceLock::new(),
     });
-    Ok(House {
+    Ok(Instance {
         app,
         folder,
         stopper,
@@ -312,12 +304,12 @@ async fn build(config: Config, folder: DataFolder) -> Result<House, StartError> 
 }
 
 async fn heartbeats(app: Arc<App>) {
-    let mut beat = tokio::time::interval(app.config.heartbeat);
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    beat.tick().await;
+    let mut ticks = tokio::time::interval(app.config.heartbeat);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.tick().await;
     loop {
         tokio::select! {
-            _ = beat.tick() => {
+            _ = ticks.tick() => {
                 app.hub.heartbeat(app.store.epoch());
             }
             () = app.shutdown.begun() => return,
@@ -325,33 +317,31 @@ async fn heartbeats(app: Arc<App>) {
     }
 }
 
-fn tell_ready(bound: &BoundAddresses) -> std::io::Result<()> {
+fn print_ready_line(bound: &BoundAddresses) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", bound.ready_line())?;
     stdout.flush()
 }
 
-/// What a look at the data folder found.
+/// The result of checking the data folder.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// One finding a line, good or bad.
     pub findings: Vec<Finding>,
 }
 
-/// One thing that was looked at.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// What was found, one line.
+    /// One line.
     pub text: String,
-    /// Whether the daemon can start with it.
+    /// Whether the server can start with it.
     pub is_sound: bool,
 }
 
-/// Looks at the data folder without changing it.
+/// Checks the data folder without changing it.
 ///
 /// # Errors
-/// None as yet: what is wrong with the folder is a finding.
+/// None: what is wrong with the folder is a finding.
 pub(crate) async fn check(config: &Config) -> Result<Report, StartError> {
     let finding = match store::inspect(&config.data_dir) {
         Ok(text) => Finding {

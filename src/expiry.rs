@@ -2,15 +2,14 @@
 
 use tokio::sync::Notify;
 
-/// Hears of what is new and may end before all others.
 #[derive(Debug, Default)]
 pub struct Expiry {
     pub changed: Notify,
 }
 
 impl Expiry {
-    /// There is something new that ends.
-    pub fn look_again(&self) {
+    /// Call after storing something that may expire earlier than everything before.
+    pub fn recheck(&self) {
         self.changed.notify_one();
     }
 }

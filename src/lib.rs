@@ -1,13 +1,13 @@
-//! Wallcast: the event daemon for wall tablets in a Home Assistant house.
+//! Wallcast: an event server for wall tablets in a Home Assistant home.
 //!
-//! The way of an event: a request (`server`) or a socket's command (`transport`) asks a slice
-//! (`areas`, `clients`, `pairing`, …) for a change. The slice writes it and its events in one
-//! transaction of the `store`; `history` gives the events their ids. After the commit the store's
-//! writer hands them to the `hub`, which pushes each into the outbox of every session that listens
-//! on one of its topics. The task of each connection (`transport`) drains its outboxes and writes
-//! bytes that were encoded once. See ARCHITECTURE.md.
+//! The path of an event: an HTTP request (`server`, `api`) or a client message (`realtime`) asks a feature (`areas`,
+//! `clients`, `pairing`, …) for a change. The feature writes the change and its events in one transaction of the
+//! store; the history assigns the event ids. After the commit the store's writer thread publishes the events through
+//! the hub, which queues each one in the outbox of every session subscribed to one of its topics. The hub's dispatcher
+//! or the connection's task (`realtime`) writes them; each event is encoded once for each dialect. Store, history and
+//! hub are in the crate `wallcast-core`. See ARCHITECTURE.md.
 
-// Inside the application a name and its type say enough; the libraries in `crates` document every public item.
+// The crates in `crates/` document every public item. In the application only what a name does not say is documented.
 #![allow(missing_docs)]
 
 pub mod access;

@@ -1,25 +1,25 @@
-//! For whom something is: everyone, an organisation, a tenant, or both.
+//! Audiences: everyone, an organisation, a tenant, or a tenant of an organisation.
 
 use serde::Serialize;
 
 use wallcast_core::event::Topic;
 use wallcast_core::ids::{OrganizationId, TenantId};
 
-/// For whom a service or an incident is, and whose board shows it.
+/// The audience of a service or incident, or of a status board.
 ///
-/// A board shows what is for its own audience, and what is for more than that: the board of an
-/// organisation's tenant shows what is for both, for either, and for everyone.
+/// A board shows the items of its own audience and of wider ones: the board of an organisation's tenant shows items
+/// for both, for either of them, and for everyone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Audience {
-    /// The organisation, or any.
+    /// None: every organisation.
     pub organization_id: Option<OrganizationId>,
-    /// The tenant, or any.
+    /// None: every tenant.
     pub tenant_id: Option<TenantId>,
 }
 
 impl Audience {
-    /// Where its events are addressed, beside admins.
+    /// The topic of its events; admins get them by their own topic.
     pub fn topic(&self) -> Topic {
         match (self.organization_id.clone(), self.tenant_id.clone()) {
             (None, None) => Topic::All,
@@ -29,7 +29,7 @@ impl Audience {
         }
     }
 
-    /// Whether the board of `other` shows what is for this audience.
+    /// Whether the board of `other` shows items of this audience.
     pub fn includes(&self, other: &Self) -> bool {
         let organization = &self.organization_id;
         let tenant = &self.tenant_id;
@@ -37,7 +37,7 @@ impl Audience {
             && (tenant.is_none() || *tenant == other.tenant_id)
     }
 
-    /// The audiences whose things this one's board shows, the widest first.
+    /// The audiences whose items this audience's board shows, widest first.
     pub fn layers(&self) -> Vec<Self> {
         let organizations = [None, self.organization_id.clone()];
         let tenants = [None, self.tenant_id.clone()];
@@ -57,12 +57,10 @@ impl Audience {
     }
 }
 
-/// What of an audience is to change; what is left out stays, `Some(None)` clears.
+/// A change of an audience: `None` keeps a field, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct AudiencePatch {
-    /// Another organisation.
     pub organization_id: Option<Option<OrganizationId>>,
-    /// Another tenant.
     pub tenant_id: Option<Option<TenantId>>,
 }
 
@@ -77,17 +75,15 @@ impl AudiencePatch {
     }
 }
 
-/// How much of the board somebody sees.
+/// The part of the status board that a principal sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
-    /// Whatever there is.
     Everything,
-    /// The board of this audience.
     Board(Audience),
 }
 
 impl View {
-    /// The audiences whose things are seen; none for all of them.
+    /// The audiences whose items are shown; none stands for all.
     pub fn layers(&self) -> Option<Vec<Audience>> {
         match self {
             Self::Everything => None,
@@ -95,7 +91,7 @@ impl View {
         }
     }
 
-    /// Whether what is for `audience` is seen.
+    /// Whether items of `audience` are shown.
     pub fn shows(&self, audience: &Audience) -> bool {
         match self {
             Self::Everything => true,

@@ -1,7 +1,7 @@
-//! The one function that says what a principal may hear.
+//! Decides which topics a principal receives, and over which spans of event ids.
 //!
-//! Live delivery subscribes to the open spans, the first snapshot shows them, and a replay asks
-//! all of them: so a replay is what the session would have been told had it been there.
+//! Live delivery subscribes to the open spans and a replay reads all of them. So a replay contains exactly the events
+//! that a session would have received if it had been connected.
 
 use rusqlite::Connection;
 
@@ -11,10 +11,7 @@ use wallcast_core::event::{EventId, Namespace, Topic};
 use wallcast_core::history::{self, Span};
 use wallcast_core::ids::ConnectionId;
 
-/// Every topic that `principal` listens on, with since and until when, as far back as `since`.
-///
-/// # Errors
-/// SQLite's.
+/// The topics that `principal` receives, each with the span of event ids. Spans that ended before `since` are left out.
 pub fn spans(
     connection: &Connection,
     principal: &Principal,
@@ -30,10 +27,7 @@ pub fn spans(
     Ok(spans)
 }
 
-/// The same for its sessions of a namespace, which listen on the namespace as well.
-///
-/// # Errors
-/// SQLite's.
+/// [`spans`] and the topic of a namespace, which its sessions receive too.
 pub fn spans_in(
     connection: &Connection,
     principal: &Principal,
@@ -50,10 +44,7 @@ pub fn spans_in(
     Ok(spans)
 }
 
-/// The rooms that one session of `principal` was or is in, besides what all its sessions hear.
-///
-/// # Errors
-/// SQLite's.
+/// The spans of the rooms that one session is or was in. They belong to the session, not to its principal.
 pub fn rooms(
     connection: &Connection,
     session: &ConnectionId,
@@ -62,8 +53,8 @@ pub fn rooms(
     history::rooms_of(connection, session, since)
 }
 
-/// What of the status board `principal` may see: an admin whatever there is, anyone else the board
-/// of its organisation and tenant.
+/// The part of the status board that `principal` may see: everything for admins, otherwise the board of its
+/// organisation and tenant.
 pub fn board(principal: &Principal) -> View {
     match principal.subject {
         Subject::Admin(_) => View::Everything,
@@ -71,7 +62,7 @@ pub fn board(principal: &Principal) -> View {
     }
 }
 
-/// The topics of those who are of an organisation, of a tenant, or of both.
+/// The topics of the members of an organisation, of a tenant, or of both.
 pub fn affiliation(of: &Audience) -> Vec<Topic> {
     let layers = of.layers().into_iter();
     layers
@@ -87,7 +78,7 @@ fn audience_of(principal: &Principal) -> Audience {
     }
 }
 
-/// The topics that follow from who the principal is, and never change while its token stands.
+/// The topics that depend only on the principal's identity and never change while its token is valid.
 fn fixed_topics(principal: &Principal) -> Vec<Topic> {
     match &principal.subject {
         Subject::Admin(_) => vec![Topic::All, Topic::Admins],

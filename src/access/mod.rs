@@ -1,5 +1,5 @@
-//! What a principal may receive and see. `entitlement` is the one answer: live delivery, snapshots, replay and
-//! `GET /api/events` all ask it.
+//! What a principal may receive and see. Live delivery, snapshots, replay and `GET /api/events` all use
+//! [`entitlement`], so they cannot disagree.
 
 mod audience;
 pub mod entitlement;

@@ -115,7 +115,7 @@ pub(crate) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
             Ok::<_, ApiError>(Reply::created(&Given { first, commands }))
         })
         .await?;
-    app.expiry.look_again();
+    app.expiry.recheck();
     Ok(answer)
 }
 

@@ -53,7 +53,7 @@ pub(crate) async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
             Ok::<_, ApiError>(Reply::created(&wire::message(&message)))
         })
         .await?;
-    app.expiry.look_again();
+    app.expiry.recheck();
     if is_to_all.load(Ordering::Relaxed)
         && let Err(error) = publish_unread_counts_to_connected(&app.store, &app.hub).await
     {

@@ -217,7 +217,7 @@ pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(permit) = permit
         {
-            permit.is_known();
+            permit.mark_authenticated();
         }
         response
     } else if method == Method::OPTIONS && origin.is_some() {
@@ -325,7 +325,7 @@ async fn run(
         // Any stranger may have the token of one that waits to be paired.
         && caller.principal.role() != Role::Pairing
     {
-        permit.is_known();
+        permit.mark_authenticated();
     }
     let body = body?;
     let begun = match &caller {

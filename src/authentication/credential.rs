@@ -1,7 +1,5 @@
-//! From what a request or socket presents to a proven principal.
-//!
-//! The signature is checked first, without the store. Whether the token still stands is then asked
-//! of the store in the same moment in which the caller reads what it is about to show.
+//! Authenticates tokens and session ids in two steps. [`verify`] checks signature and expiry without the store;
+//! [`authenticate`] checks the store, in the same read in which the caller reads its data.
 
 use rusqlite::Connection;
 
@@ -12,7 +10,7 @@ use wallcast_core::auth::{Claims, Principal, Signer, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::Jti;
 
-/// What was presented. Its debug form tells nothing.
+/// What a request presents. The `Debug` form shows nothing of it.
 #[derive(Clone)]
 pub(crate) enum Credential {
     /// A JWT.
@@ -28,7 +26,7 @@ impl std::fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// Tells a token (three parts) from an opaque session id (contract section 3).
+    /// A text with dots is a token, any other is a session id.
     pub(crate) fn parse(text: &str) -> Self {
         if text.contains('.') {
             Self::Token(text.to_owned())
@@ -38,62 +36,61 @@ impl Credential {
     }
 }
 
-/// A credential whose signature is good, before the store was asked.
+/// A credential that passed the checks that need no store.
 #[derive(Debug)]
-pub(crate) enum Presented {
-    /// A token.
+pub(crate) enum VerifiedCredential {
+    /// The claims of a token with a valid signature.
     Claims(Claims),
-    /// A session id, as the store knows it.
+    /// The hash of a session id.
     SessionHash([u8; 32]),
 }
 
-/// A credential that stands.
 #[derive(Debug)]
-pub(crate) struct Grant {
-    /// Whose it is.
+pub(crate) struct Authenticated {
     pub principal: Principal,
-    /// Set when the token was never used before.
+    /// Set when the token was never used before; the caller must pass it to `App::note_first_use`.
     pub first_use: Option<FirstUse>,
 }
 
-/// The first use of a token, which is to be remembered.
+/// The first use of a token.
 #[derive(Debug)]
 pub struct FirstUse {
-    /// Of which token.
     pub jti: Jti,
-    /// When.
     pub at: Timestamp,
-    /// Whether it ends the pairing behind the token, which must be stored before anything is
-    /// answered (contract 6.2).
+    /// Whether this use ends the pairing that issued the token. Then it must be stored before the request is
+    /// answered (`docs/protocol.md#pairing`).
     pub ends_pairing: bool,
 }
 
-/// Checks signature and expiry; asks nobody.
+/// Checks a token's signature and expiry, without the store.
 ///
 /// # Errors
 /// [`AuthError::InvalidToken`] or [`AuthError::Expired`].
-pub(crate) fn present(signer: &Signer, credential: &Credential) -> Result<Presented, AuthError> {
+pub(crate) fn verify(
+    signer: &Signer,
+    credential: &Credential,
+) -> Result<VerifiedCredential, AuthError> {
     match credential {
-        Credential::Token(token) => Ok(Presented::Claims(signer.verify(token)?)),
-        Credential::SessionId(id) => Ok(Presented::SessionHash(tokens::hash_of(id))),
+        Credential::Token(token) => Ok(VerifiedCredential::Claims(signer.verify(token)?)),
+        Credential::SessionId(id) => Ok(VerifiedCredential::SessionHash(tokens::hash_of(id))),
     }
 }
 
-/// Asks the store whether what was presented still stands, and whose it is.
+/// Checks a verified credential against the store: known, not revoked, not expired, its client active.
 ///
 /// # Errors
-/// Why not.
+/// Why it is not valid.
 pub(crate) fn authenticate(
     connection: &Connection,
     pairings: &PairingRegistry,
-    presented: &Presented,
+    verified: &VerifiedCredential,
     now: Timestamp,
-) -> Result<Grant, AuthError> {
-    let token = match presented {
-        Presented::Claims(claims) => {
+) -> Result<Authenticated, AuthError> {
+    let token = match verified {
+        VerifiedCredential::Claims(claims) => {
             let subject = claims.subject()?;
             if let Subject::Pairing(id) = subject {
-                return pairing_grant(connection, pairings, id, claims, now);
+                return authenticate_pairing(connection, pairings, id, claims, now);
             }
             let jti = claims.jti.parse().map_err(|_| AuthError::InvalidToken)?;
             let token = tokens::find(connection, &jti)?.ok_or(AuthError::InvalidToken)?;
@@ -102,7 +99,7 @@ pub(crate) fn authenticate(
             }
             token
         }
-        Presented::SessionHash(hash) => {
+        VerifiedCredential::SessionHash(hash) => {
             tokens::find_by_session(connection, hash)?.ok_or(AuthError::InvalidToken)?
         }
     };
@@ -134,26 +131,26 @@ pub(crate) fn authenticate(
         principal.organization_id = client.organization_id;
         principal.tenant_id = client.tenant_id;
     }
-    Ok(Grant {
+    Ok(Authenticated {
         principal,
         first_use,
     })
 }
 
-/// A `pairingToken` stands while its request waits, or while its answer may still be asked for.
-fn pairing_grant(
+/// A `pairingToken` is valid while its pairing is open, or while the token that it issued is unused.
+fn authenticate_pairing(
     connection: &Connection,
     pairings: &PairingRegistry,
     id: wallcast_core::ids::PairingId,
     claims: &Claims,
     now: Timestamp,
-) -> Result<Grant, AuthError> {
-    let stands = pairings.has_request(&id, now)
+) -> Result<Authenticated, AuthError> {
+    let is_valid = pairings.has_request(&id, now)
         || tokens::find_unused_by_pairing(connection, &id, now)?.is_some();
-    if !stands {
+    if !is_valid {
         return Err(AuthError::Expired);
     }
-    Ok(Grant {
+    Ok(Authenticated {
         principal: Principal {
             subject: Subject::Pairing(id),
             jti: claims.jti.parse().ok(),

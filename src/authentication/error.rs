@@ -1,32 +1,28 @@
-//! Why a credential is refused, and what that is over HTTP.
+//! Why a credential is refused, and the HTTP error for it.
 
 use wallcast_core::auth::TokenError;
 use wallcast_core::store::StoreError;
 
 use crate::http::ApiError;
 
-/// Why a credential was refused. The texts tell nothing of what exists.
+/// Why a credential is refused. The texts do not reveal what exists.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// None was given.
+    /// The request has no credential.
     #[error("A token is required: send it as Authorization: Bearer")]
     Missing,
-    /// Not a token of this house, or a session id that it does not know.
+    /// Not signed by this server, or unknown to it.
     #[error("The token is not valid")]
     InvalidToken,
-    /// Its time is over.
     #[error("The token has expired; ask for a new one")]
     Expired,
-    /// An admin revoked it.
     #[error("The token was revoked; pair this tablet again")]
     Revoked,
-    /// The client is deactivated.
     #[error("An admin has deactivated this client")]
     Inactive,
-    /// What stood beside the token says something else than the token (contract 4.5).
-    #[error("{0} does not agree with the token")]
-    Disagrees(&'static str),
-    /// The store could not say.
+    /// A field beside the token in `authenticate` differs from the token.
+    #[error("`{0}` does not match the token")]
+    Mismatch(&'static str),
     #[error("The token could not be checked now; try again")]
     Store(#[from] StoreError),
 }
@@ -53,7 +49,7 @@ impl From<TokenError> for AuthError {
 }
 
 impl AuthError {
-    /// The stable word for programs.
+    /// The error's stable `code`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing => "unauthenticated",
@@ -61,7 +57,7 @@ impl AuthError {
             Self::Expired => "token_expired",
             Self::Revoked => "revoked",
             Self::Inactive => "inactive",
-            Self::Disagrees(_) => "token_mismatch",
+            Self::Mismatch(_) => "token_mismatch",
             Self::Store(_) => "unavailable",
         }
     }

@@ -1,8 +1,8 @@
-//! Who may use the ingress listener (contract section 2): Supervisor's proxy alone, and of its
-//! users the admins alone.
+//! Decides which Home Assistant users may use the ingress listener: administrators only
+//! (`docs/protocol.md#ingress`).
 //!
-//! Home Assistant lets any of its users open ingress and sends no role, so its user list is asked.
-//! Where it cannot be, the check is closed, not open.
+//! Home Assistant lets every user open ingress and sends no role, so its user list is queried. If that is not
+//! possible, nobody is an administrator.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,50 +17,48 @@ use crate::config::Config;
 use crate::home::{HomeAssistant, HomeError};
 use crate::http::ApiError;
 
-/// The user that Supervisor names; a second value would be a forged one.
+/// Supervisor's header with the user's id. A request with two values is refused: one of them is forged.
 pub(crate) const USER_HEADER: &str = "x-remote-user-id";
 /// The group whose members are Home Assistant's administrators.
 const ADMINS: &str = "system-admin";
-/// How long an answer is as good as new.
+/// How long a list of administrators is used before Home Assistant is queried again.
 pub(crate) const FRESH: Duration = Duration::from_secs(60);
-/// How long it stands while Home Assistant is away.
-const STANDS: Duration = Duration::from_secs(600);
-/// After a question that failed nobody asks again for so long: each may take ten seconds.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How long it is used while Home Assistant cannot be reached.
+const USABLE: Duration = Duration::from_secs(600);
+/// The pause after a failed query, which may take ten seconds itself.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Decides who on the ingress listener is an admin.
 #[derive(Debug)]
 pub struct IngressAuthenticator {
     pub verify_admin: bool,
     home: HomeAssistant,
-    /// Held while Home Assistant is asked, so that it is asked once for all who wait.
-    known: Mutex<Known>,
+    /// Locked during a query, so that concurrent requests share one query.
+    cache: Mutex<AdminCache>,
 }
 
-/// What Home Assistant said last.
+/// The result of the last query.
 #[derive(Debug, Default)]
-struct Known {
-    answer: Option<Admins>,
+struct AdminCache {
+    admins: Option<Admins>,
     failed_at: Option<Instant>,
 }
 
-/// Its administrators, and when it named them.
+/// The ids of Home Assistant's administrators, and when they were queried.
 #[derive(Debug)]
 struct Admins {
     users: HashSet<String>,
     at: Instant,
 }
 
-/// Whether somebody is an admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Admin,
     Other,
-    /// Nobody can say.
+    /// Home Assistant cannot be queried now.
     Unknown,
 }
 
-/// A user of Home Assistant; what is not said is not granted.
+/// A user of Home Assistant. A missing field counts as no permission.
 #[derive(Debug, Deserialize)]
 struct User {
     id: String,
@@ -78,11 +76,11 @@ impl User {
     }
 }
 
-impl Known {
-    /// What the last answer says of a user, if it is no older than `limit`.
-    fn says(&self, user: &str, limit: Duration, now: Instant) -> Option<Verdict> {
-        let answer = self.answer.as_ref().filter(|a| a.at + limit >= now)?;
-        Some(match answer.users.contains(user) {
+impl AdminCache {
+    /// Whether a user is an administrator, if the list is not older than `max_age`.
+    fn verdict(&self, user: &str, max_age: Duration, now: Instant) -> Option<Verdict> {
+        let admins = self.admins.as_ref().filter(|a| a.at + max_age >= now)?;
+        Some(match admins.users.contains(user) {
             true => Verdict::Admin,
             false => Verdict::Other,
         })
@@ -90,19 +88,18 @@ impl Known {
 }
 
 impl IngressAuthenticator {
-    /// By the options.
     pub fn new(config: &Config, home: HomeAssistant) -> Self {
         Self {
             verify_admin: config.ingress_verify_admin,
             home,
-            known: Mutex::default(),
+            cache: Mutex::default(),
         }
     }
 
-    /// The admin's id.
+    /// The id of the administrator who sent a request.
     ///
     /// # Errors
-    /// 403 with the reason, for the page that says it.
+    /// 403 with a text for the page that shows it.
     pub async fn admin(&self, headers: &HeaderMap) -> Result<String, ApiError> {
         let mut users = headers.get_all(USER_HEADER).iter();
         let user = match (users.next(), users.next()) {
@@ -128,38 +125,38 @@ impl IngressAuthenticator {
         }
     }
 
-    /// Whether a user is an admin, by an answer no older than `fresh` if there can be one.
-    pub async fn verdict(&self, user: &str, fresh: Duration) -> Verdict {
-        let mut known = self.known.lock().await;
+    /// Whether a user is an administrator. Queries Home Assistant if the list is older than `max_age`.
+    pub async fn verdict(&self, user: &str, max_age: Duration) -> Verdict {
+        let mut cache = self.cache.lock().await;
         let now = Instant::now();
-        if let Some(verdict) = known.says(user, fresh, now) {
+        if let Some(verdict) = cache.verdict(user, max_age, now) {
             return verdict;
         }
-        if known.failed_at.is_none_or(|at| at + ASK_AGAIN < now) {
+        if cache.failed_at.is_none_or(|at| at + RETRY_AFTER < now) {
             let command = json!({ "type": "config/auth/list" });
             match self.home.request::<Vec<User>>(command).await {
                 Ok(users) => {
                     let admins = users.into_iter().filter(User::is_admin);
-                    let answer = Admins {
+                    let admins = Admins {
                         users: admins.map(|user| user.id).collect(),
                         at: Instant::now(),
                     };
-                    *known = Known {
-                        answer: Some(answer),
+                    *cache = AdminCache {
+                        admins: Some(admins),
                         failed_at: None,
                     };
                 }
                 Err(error) => {
-                    // One that is there and does not name them is not away: nothing older counts.
+                    // An old list is used while Home Assistant is away, but not when it answers with an error.
                     if let HomeError::Refused { .. } | HomeError::Unreadable(_) = error {
-                        known.answer = None;
+                        cache.admins = None;
                     }
-                    known.failed_at = Some(Instant::now());
-                    tracing::warn!(%error, "Home Assistant does not say who is an admin");
+                    cache.failed_at = Some(Instant::now());
+                    tracing::warn!(%error, "cannot query Home Assistant's administrators");
                 }
             }
         }
-        let verdict = known.says(user, STANDS, Instant::now());
+        let verdict = cache.verdict(user, USABLE, Instant::now());
         verdict.unwrap_or(Verdict::Unknown)
     }
 }
@@ -169,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_admin_is_active_and_owner_or_in_the_group() {
+    fn admin_is_active_and_owner_or_in_admin_group() {
         let is_admin = |user: serde_json::Value| {
             let user: User = serde_json::from_value(user).unwrap();
             user.is_admin()
@@ -191,22 +188,23 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_fresh_for_a_minute_and_stands_for_ten() {
+    fn admin_list_is_fresh_for_one_minute_and_usable_for_ten() {
         let start = Instant::now();
-        let known = Known {
-            answer: Some(Admins {
+        let cache = AdminCache {
+            admins: Some(Admins {
                 users: HashSet::from(["ann".to_owned()]),
                 at: start,
             }),
             failed_at: None,
         };
-        let says =
-            |user, limit, seconds| known.says(user, limit, start + Duration::from_secs(seconds));
-        assert_eq!(says("ann", FRESH, 60), Some(Verdict::Admin));
-        assert_eq!(says("bob", FRESH, 60), Some(Verdict::Other));
-        assert_eq!(says("ann", FRESH, 61), None);
-        assert_eq!(says("ann", STANDS, 600), Some(Verdict::Admin));
-        assert_eq!(says("ann", STANDS, 601), None);
-        assert_eq!(Known::default().says("ann", STANDS, start), None);
+        let verdict = |user, max_age, seconds| {
+            cache.verdict(user, max_age, start + Duration::from_secs(seconds))
+        };
+        assert_eq!(verdict("ann", FRESH, 60), Some(Verdict::Admin));
+        assert_eq!(verdict("bob", FRESH, 60), Some(Verdict::Other));
+        assert_eq!(verdict("ann", FRESH, 61), None);
+        assert_eq!(verdict("ann", USABLE, 600), Some(Verdict::Admin));
+        assert_eq!(verdict("ann", USABLE, 601), None);
+        assert_eq!(AdminCache::default().verdict("ann", USABLE, start), None);
     }
 }

@@ -1,9 +1,10 @@
-//! From what a request or a socket presents (a token, a session id, Supervisor's identity header) to a principal.
+//! Turns a token, a session id or Supervisor's identity header into a principal. What the principal may do is decided
+//! elsewhere.
 
 mod credential;
 mod error;
 mod ingress;
 
-pub(crate) use credential::{Credential, FirstUse, Grant, authenticate, present};
+pub(crate) use credential::{Authenticated, Credential, FirstUse, authenticate, verify};
 pub(crate) use error::AuthError;
 pub(crate) use ingress::{FRESH, IngressAuthenticator, USER_HEADER, Verdict};

@@ -1,4 +1,4 @@
-//! Who a request comes from: by the listener, by a token, or by a session id (contract section 3).
+//! Finds who sent a request: by the listener, a token or a session id (`docs/protocol.md#authentication`).
 
 pub(crate) mod origin;
 
@@ -16,19 +16,19 @@ use wallcast_core::ids::UserId;
 
 /// Where a credential was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum CredentialSource {
     /// `Authorization: Bearer`
     Header,
-    /// The cookie, which counts for our own pages only.
+    /// The session cookie; accepted from Wallcast's own pages only.
     Cookie,
-    /// `?sessionId=`, on sockets alone.
+    /// `?sessionId=`; sockets only.
     Query,
 }
 
-/// A token never belongs in a URL, where logs and histories keep it.
+/// Refuses a token in the URL, where logs and browser histories would keep it.
 ///
 /// # Errors
-/// 401 when there is one.
+/// 401 if the query contains a token.
 pub(crate) fn refuse_token_in_url(query: Option<&str>) -> Result<(), ApiError> {
     let found = query.is_some_and(|query| {
         form_urlencoded::parse(query.as_bytes())
@@ -44,38 +44,41 @@ pub(crate) fn refuse_token_in_url(query: Option<&str>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What a request presents, if anything. `query` is given on sockets alone.
+/// The credential of a request, if it has one. `query` is passed for sockets only.
 ///
 /// # Errors
 /// [`AuthError::InvalidToken`] for an `Authorization` header of another scheme.
 pub(crate) fn credential_of(
     headers: &HeaderMap,
     query: Option<&str>,
-) -> Result<Option<(Credential, Source)>, AuthError> {
+) -> Result<Option<(Credential, CredentialSource)>, AuthError> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let text = value.to_str().map_err(|_| AuthError::InvalidToken)?;
         let (scheme, token) = text.split_once(' ').ok_or(AuthError::InvalidToken)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(AuthError::InvalidToken);
         }
-        return Ok(Some((Credential::parse(token.trim()), Source::Header)));
+        return Ok(Some((
+            Credential::parse(token.trim()),
+            CredentialSource::Header,
+        )));
     }
     let in_query = query.and_then(|query| {
         form_urlencoded::parse(query.as_bytes())
             .find(|(key, _)| key == SESSION_COOKIE)
             .map(|(_, id)| id.into_owned())
     });
-    // What a page chose to say goes before what its browser adds by itself.
+    // A session id that the page chose wins over the cookie, which the browser adds by itself.
     if let Some(id) = in_query {
-        return Ok(Some((Credential::SessionId(id), Source::Query)));
+        return Ok(Some((Credential::SessionId(id), CredentialSource::Query)));
     }
-    Ok(session_cookie(headers).map(|id| (Credential::SessionId(id), Source::Cookie)))
+    Ok(session_cookie(headers).map(|id| (Credential::SessionId(id), CredentialSource::Cookie)))
 }
 
-/// The caller of a request, if it presents anything.
+/// The caller of an HTTP request; none if it has no credential.
 ///
 /// # Errors
-/// 401 for a credential that does not stand, 403 for a cookie or ingress from a foreign page.
+/// 401 for a credential that is not valid, 403 for a cookie or ingress request from a foreign page.
 pub(crate) async fn identify(
     app: &App,
     headers: &HeaderMap,
@@ -96,10 +99,10 @@ pub(crate) async fn identify(
             let Some((credential, source)) = credential_of(headers, None)? else {
                 return Ok(None);
             };
-            if source == Source::Cookie && site() == Site::Foreign {
+            if source == CredentialSource::Cookie && site() == Site::Foreign {
                 return Err(foreign_origin());
             }
-            let principal = prove(app, &credential).await?;
+            let principal = authenticate(app, &credential).await?;
             let session_hash = match &credential {
                 Credential::SessionId(id) => Some(tokens::hash_of(id)),
                 Credential::Token(_) => None,
@@ -112,33 +115,37 @@ pub(crate) async fn identify(
     }
 }
 
-/// Checks a credential against the store. Its first use ends the pairing behind it.
+/// Checks a credential and records a token's first use, which ends the pairing that issued it.
 ///
 /// # Errors
-/// Why it does not stand.
-pub(crate) async fn prove(app: &App, credential: &Credential) -> Result<Principal, AuthError> {
-    let presented = authentication::present(&app.signer, credential)?;
+/// Why the credential is not valid.
+pub(crate) async fn authenticate(
+    app: &App,
+    credential: &Credential,
+) -> Result<Principal, AuthError> {
+    let verified = authentication::verify(&app.signer, credential)?;
     let pairings = app.pairings.clone();
-    let grant = app
+    let authenticated = app
         .store
-        .read(move |db| authentication::authenticate(db, &pairings, &presented, Timestamp::now()))
+        .read(move |db| authentication::authenticate(db, &pairings, &verified, Timestamp::now()))
         .await?;
-    app.note_first_use(grant.first_use).await;
-    Ok(grant.principal)
+    app.note_first_use(authenticated.first_use).await;
+    Ok(authenticated.principal)
 }
 
-/// Whether a cookie may be taken from where this request comes from; for sockets.
+/// Checks the origin of a socket that is authenticated by cookie or ingress (`docs/protocol.md#browser-origins`).
 ///
 /// # Errors
-/// 403 when not.
+/// 403 for a foreign page.
 pub(crate) fn check_origin(
     app: &App,
     headers: &HeaderMap,
     peer: &Peer,
-    source: Source,
+    source: CredentialSource,
 ) -> Result<(), ApiError> {
-    let ambient = source == Source::Cookie || peer.listener == ListenerKind::Ingress;
-    if ambient && site_of(headers, peer.listener, &app.config, false) == Site::Foreign {
+    // The browser adds these by itself, whichever page sends the request.
+    let is_ambient = source == CredentialSource::Cookie || peer.listener == ListenerKind::Ingress;
+    if is_ambient && site_of(headers, peer.listener, &app.config, false) == Site::Foreign {
         return Err(foreign_origin());
     }
     Ok(())
@@ -161,8 +168,8 @@ fn foreign_origin() -> ApiError {
 }
 
 impl App {
-    /// Remembers a token's first use, at once where that ends a pairing. A store that cannot write
-    /// now costs nothing but that the pairing's answer may be asked for a little longer.
+    /// Records a token's first use, immediately if it ends a pairing. If the store cannot write, the pairing's
+    /// result stays available a little longer; the request goes on.
     pub async fn note_first_use(&self, first: Option<FirstUse>) {
         let Some(FirstUse {
             jti,
@@ -180,7 +187,7 @@ impl App {
             Ok::<_, wallcast_core::store::StoreError>(tokens::mark_first_use(tx, &jti)?)
         });
         if let Err(error) = noted.await {
-            tracing::warn!(%error, "a token's first use could not be stored");
+            tracing::warn!(%error, "cannot store the first use of a token");
         }
     }
 }

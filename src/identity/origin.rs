@@ -1,4 +1,5 @@
-//! Which web pages may use us: our own, and those of `cors_origins` (Fetch standard; contract 3).
+//! Which web pages may call Wallcast: its own and those of `cors_origins` (Fetch standard,
+//! `docs/protocol.md#browser-origins`).
 
 use hyper::HeaderMap;
 use hyper::header::{
@@ -9,19 +10,19 @@ use hyper::header::{
 use crate::config::{Config, WebOrigin};
 use crate::http::{ListenerKind, Response};
 
-/// Where a request comes from, as far as a browser says.
+/// The page that sent a request, by the headers that browsers add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Site {
-    /// One of our own pages, or no browser.
+    /// One of Wallcast's own pages, or not a browser.
     Own,
-    /// A page of `cors_origins`.
+    /// A page of an origin in `cors_origins`.
     Allowed,
     /// Any other page.
     Foreign,
 }
 
-/// Sorts a request by its `Origin` and `Sec-Fetch-Site`. `is_page` is true for pages that a person
-/// may open from anywhere.
+/// Classifies a request by its `Origin` and `Sec-Fetch-Site` headers. `is_page` is true for pages, which a person may
+/// open from anywhere.
 pub(crate) fn site_of(
     headers: &HeaderMap,
     listener: ListenerKind,
@@ -50,7 +51,7 @@ pub(crate) fn site_of(
     }
 }
 
-/// The origin of our own pages as the browser sees it.
+/// The origin of Wallcast's own pages as the browser sees it.
 fn own_origin(headers: &HeaderMap, listener: ListenerKind) -> Option<WebOrigin> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let host = headers.get(HOST)?.to_str().ok()?;
@@ -65,7 +66,7 @@ fn own_origin(headers: &HeaderMap, listener: ListenerKind) -> Option<WebOrigin> 
     format!("{scheme}://{host}").parse().ok()
 }
 
-/// Adds what a browser needs to let a page of `cors_origins` read the answer.
+/// Adds the CORS headers that let a page of `cors_origins` read the response.
 pub(crate) fn allow(response: &mut Response, origin: Option<&HeaderValue>, config: &Config) {
     let headers = response.headers_mut();
     if config.cors_origins.is_empty() {
@@ -90,7 +91,7 @@ fn is_allowed(origin: &HeaderValue, config: &Config) -> bool {
     origin.is_some_and(|origin| config.cors_origins.contains(&origin))
 }
 
-/// Adds what a preflight asks for.
+/// Adds the headers of a response to a CORS preflight.
 pub(crate) fn allow_preflight(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(

@@ -1,5 +1,5 @@
-//! Wakes at the time of what ends by itself, commands and unread messages, also of what ended while
-//! Wallcast was down. What an end comes to is known to the slice of the thing.
+//! Expires commands and undelivered messages at their time, including those that were due while Wallcast was down. The
+//! features `commands` and `messages` do the work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use crate::{commands, messages};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::store::StoreError;
 
-/// Things that are ended in one write.
-const AT_MOST: usize = 100;
-/// The pause after a store that could not be written.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// An hour at a time: the clock may be set meanwhile.
+/// Rows of each kind that are expired in one write.
+const BATCH: usize = 100;
+/// The pause after a failed write.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// An upper bound for sleeping, because the wall clock may be set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-/// Serves until the daemon stops; asleep while nothing ends.
+/// Runs until shutdown; sleeps while nothing is due.
 pub(crate) async fn run(app: Arc<App>) {
     loop {
-        let wait = end_overdue(&app).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what has expired could not be told; trying again");
-            Some(AGAIN_AFTER)
+        let wait = expire_due(&app).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot expire commands and messages");
+            Some(RETRY_AFTER)
         });
         tokio::select! {
             () = tokio::time::sleep(wait.unwrap_or(LONGEST_SLEEP)) => {}
@@ -31,12 +31,12 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
-/// How long nothing ends now; none while nothing waits.
-async fn end_overdue(app: &App) -> Result<Option<Duration>, StoreError> {
+/// Expires what is due. Returns the time until the next expiry; none if nothing is left to expire.
+async fn expire_due(app: &App) -> Result<Option<Duration>, StoreError> {
     let next = || {
         app.store.read(|db| {
-            let ends = [commands::next_expiry(db)?, messages::next_expiry(db)?];
-            Ok::<_, StoreError>(ends.into_iter().flatten().min())
+            let expiries = [commands::next_expiry(db)?, messages::next_expiry(db)?];
+            Ok::<_, StoreError>(expiries.into_iter().flatten().min())
         })
     };
     loop {
@@ -48,11 +48,11 @@ async fn end_overdue(app: &App) -> Result<Option<Duration>, StoreError> {
             let wait = Duration::from_millis(u64::try_from(ms).unwrap_or_default() + 1);
             return Ok(Some(wait.min(LONGEST_SLEEP)));
         }
-        let end = app.store.write(|tx| {
-            commands::expire(tx, AT_MOST)?;
-            Ok::<_, StoreError>(messages::expire(tx, AT_MOST)?)
+        let expired = app.store.write(|tx| {
+            commands::expire(tx, BATCH)?;
+            Ok::<_, StoreError>(messages::expire(tx, BATCH)?)
         });
-        if end.await? {
+        if expired.await? {
             messages::publish_unread_counts_to_connected(&app.store, &app.hub).await?;
         }
     }

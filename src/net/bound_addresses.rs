@@ -1,19 +1,16 @@
-//! The addresses that the listeners have, port 0 resolved.
+//! The addresses of the bound listeners, with port 0 replaced by the real port.
 
 use std::net::SocketAddr;
 
 #[derive(Clone, Debug)]
 pub struct BoundAddresses {
-    /// TLS.
     pub https: Vec<SocketAddr>,
-    /// Ingress.
     pub ingress: Vec<SocketAddr>,
-    /// Plain HTTP.
     pub plain: Vec<SocketAddr>,
 }
 
 impl BoundAddresses {
-    /// The one line of contract section 9.
+    /// The line that the server prints once it accepts connections (`docs/protocol.md#ready-line`).
     pub fn ready_line(&self) -> String {
         let shown = |addresses: &[SocketAddr]| match addresses {
             [] => "off".to_owned(),

@@ -1,7 +1,6 @@
-//! How many TCP connections may be open, in all and of one stranger, so that nobody can take the
-//! file descriptors that the store and the command line's socket live on.
-//!
-//! Counts and refuses; says nothing to whoever is refused.
+//! Limits open TCP connections, in all and unauthenticated ones from one address, so that clients cannot use up the
+//! file descriptors that the store and the command line's socket need. Connections over the limit are closed without
+//! a response.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,112 +13,117 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::{Config, IpNet};
 use wallcast_core::limits::AddressLimit;
 
-/// Connections beyond `max_connections` sockets: those that only ask something.
-const PASSING: usize = 1024;
-/// Descriptors that TCP connections never get: listeners, wallcast.sock and who speaks on it,
-/// SQLite, certificates, what we connect to ourselves.
-const KEPT: usize = 128;
-/// Connections of one address that have proven nothing: a wall of tablets behind one NAT fits.
-const OF_ONE_STRANGER: usize = 256;
-/// How often the log may tell of those that were turned away.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Connections beyond the `max_connections` sockets, for plain HTTP requests.
+const EXTRA_CONNECTIONS: usize = 1024;
+/// File descriptors that TCP connections never get: for listeners, wallcast.sock and its connections, SQLite,
+/// certificates and outgoing connections.
+const RESERVED_DESCRIPTORS: usize = 128;
+/// Unauthenticated connections of one address. Enough for all tablets of a site behind one NAT.
+const MAX_UNAUTHENTICATED_PER_ADDRESS: usize = 256;
+/// At most one log line about refused connections in this time.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Counts accepted connections. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct ConnectionLimit(Arc<House>);
+pub(crate) struct ConnectionLimit(Arc<LimitState>);
 
-/// The place of one connection, held as long as its descriptor is open.
+/// Counts one connection as long as its file descriptor is open.
 #[derive(Debug)]
 pub struct ConnectionPermit {
-    house: Arc<House>,
-    /// As the strangers of one network are counted.
+    limit: Arc<LimitState>,
+    /// The address that it counts against: for IPv6 the /64 network.
     address: IpAddr,
-    is_stranger: AtomicBool,
+    is_unauthenticated: AtomicBool,
 }
 
 #[derive(Debug)]
-struct House {
-    in_all: usize,
-    of_one_stranger: usize,
-    /// Peers that stand for many.
+struct LimitState {
+    max_open: usize,
+    max_unauthenticated_per_address: usize,
+    /// Peers that connect for many clients; the limit for one address does not apply to them.
     proxies: Vec<IpNet>,
-    taken: Mutex<Taken>,
+    counts: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
-    in_all: usize,
-    strangers: HashMap<IpAddr, usize>,
-    turned_away: u64,
-    told_at: Option<Instant>,
+struct Counts {
+    open: usize,
+    unauthenticated: HashMap<IpAddr, usize>,
+    refused: u64,
+    logged_at: Option<Instant>,
 }
 
 impl ConnectionLimit {
-    /// As many as the options want and the process's descriptors allow, after raising their limit
-    /// as far as that is needed and permitted.
+    /// A limit by the options and by the process's limit of open files, which is raised if needed and permitted.
     pub(crate) fn new(config: &Config) -> Self {
-        let wanted = config.max_connections.saturating_add(PASSING);
-        let descriptors = descriptors(wanted.saturating_add(KEPT));
-        let in_all = wanted.min(descriptors - KEPT.min(descriptors / 2));
-        if in_all < wanted {
+        let wanted = config.max_connections.saturating_add(EXTRA_CONNECTIONS);
+        let descriptors = descriptors(wanted.saturating_add(RESERVED_DESCRIPTORS));
+        let max_open = wanted.min(descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2));
+        if max_open < wanted {
             tracing::warn!(
-                connections = in_all,
+                connections = max_open,
                 wanted,
-                "this process may open too few files for max_connections; raise its limit (ulimit -n)"
+                "the limit of open files is too low for max_connections; raise it (ulimit -n)"
             );
         }
-        Self::of(
-            in_all,
+        Self::with_max_open(
+            max_open,
             [&config.trusted_proxies[..], &config.ingress_from].concat(),
         )
     }
 
-    fn of(in_all: usize, proxies: Vec<IpNet>) -> Self {
-        Self(Arc::new(House {
-            in_all,
-            of_one_stranger: OF_ONE_STRANGER.min(in_all / 2),
+    fn with_max_open(max_open: usize, proxies: Vec<IpNet>) -> Self {
+        Self(Arc::new(LimitState {
+            max_open,
+            max_unauthenticated_per_address: MAX_UNAUTHENTICATED_PER_ADDRESS.min(max_open / 2),
             proxies,
-            taken: Mutex::default(),
+            counts: Mutex::default(),
         }))
     }
 
-    /// A place for a connection from this address, if there is one.
+    /// Takes a permit for a connection from this address; none if a limit is reached.
     pub(crate) fn take(&self, address: IpAddr) -> Option<Arc<ConnectionPermit>> {
-        let is_stranger = !self.0.stands_for_many(address.to_canonical());
+        let is_unauthenticated = !self.0.is_proxy(address.to_canonical());
         let address = AddressLimit::limit_key(address);
-        let mut taken = self.0.lock();
-        let own = taken.strangers.get(&address).copied().unwrap_or_default();
-        if taken.in_all >= self.0.in_all || is_stranger && own >= self.0.of_one_stranger {
-            taken.turn_away(address);
+        let mut counts = self.0.lock();
+        let own = counts
+            .unauthenticated
+            .get(&address)
+            .copied()
+            .unwrap_or_default();
+        if counts.open >= self.0.max_open
+            || is_unauthenticated && own >= self.0.max_unauthenticated_per_address
+        {
+            counts.log_refused(address);
             return None;
         }
-        taken.in_all += 1;
-        if is_stranger {
-            taken.strangers.insert(address, own + 1);
+        counts.open += 1;
+        if is_unauthenticated {
+            counts.unauthenticated.insert(address, own + 1);
         }
         Some(Arc::new(ConnectionPermit {
-            house: self.0.clone(),
+            limit: self.0.clone(),
             address,
-            is_stranger: AtomicBool::new(is_stranger),
+            is_unauthenticated: AtomicBool::new(is_unauthenticated),
         }))
     }
 }
 
 impl ConnectionPermit {
-    /// Whoever sits here has proven a token or become a socket: other bounds hold for it now, and
-    /// it no longer counts against its address.
-    pub fn is_known(&self) {
-        self.reserve_for_authenticated(&mut self.house.lock());
+    /// The peer has authenticated or opened a socket, which has limits of its own: the connection no longer counts
+    /// against its address.
+    pub fn mark_authenticated(&self) {
+        self.release_address(&mut self.limit.lock());
     }
 
-    fn reserve_for_authenticated(&self, taken: &mut Taken) {
-        if !self.is_stranger.swap(false, Ordering::Relaxed) {
+    fn release_address(&self, counts: &mut Counts) {
+        if !self.is_unauthenticated.swap(false, Ordering::Relaxed) {
             return;
         }
-        if let Some(own) = taken.strangers.get_mut(&self.address) {
+        if let Some(own) = counts.unauthenticated.get_mut(&self.address) {
             *own -= 1;
             if *own == 0 {
-                taken.strangers.remove(&self.address);
+                counts.unauthenticated.remove(&self.address);
             }
         }
     }
@@ -127,64 +131,64 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.house.lock();
-        self.reserve_for_authenticated(&mut taken);
-        taken.in_all -= 1;
+        let mut counts = self.limit.lock();
+        self.release_address(&mut counts);
+        counts.open -= 1;
     }
 }
 
-impl House {
-    fn stands_for_many(&self, address: IpAddr) -> bool {
+impl LimitState {
+    fn is_proxy(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.proxies.iter().any(|net| net.contains(address))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
-    fn turn_away(&mut self, address: IpAddr) {
-        self.turned_away += 1;
-        if self.told_at.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+impl Counts {
+    fn log_refused(&mut self, address: IpAddr) {
+        self.refused += 1;
+        if self.logged_at.is_some_and(|at| at.elapsed() < LOG_INTERVAL) {
             return;
         }
         tracing::warn!(
-            turned_away = self.turned_away,
+            refused = self.refused,
             last_from = %address,
-            open = self.in_all,
-            "too many connections are open; new ones are closed at once"
+            open = self.open,
+            "connections refused: too many are open"
         );
-        self.turned_away = 0;
-        self.told_at = Some(Instant::now());
+        self.refused = 0;
+        self.logged_at = Some(Instant::now());
     }
 }
 
-/// How many descriptors this process may open, raised to `wanted` if the hard limit allows it.
+/// The process's limit of open files, after raising it to `wanted` as far as the hard limit allows.
 fn descriptors(wanted: usize) -> usize {
     let now = getrlimit(Resource::Nofile);
-    let soft = limit(now.current);
+    let soft = limit_or_max(now.current);
     if soft >= wanted {
         return soft;
     }
-    let raised = wanted.min(limit(now.maximum));
-    let asked = Rlimit {
+    let raised = wanted.min(limit_or_max(now.maximum));
+    let new = Rlimit {
         current: u64::try_from(raised).ok(),
         maximum: now.maximum,
     };
-    match setrlimit(Resource::Nofile, asked) {
+    match setrlimit(Resource::Nofile, new) {
         Ok(()) => raised,
         Err(error) => {
-            tracing::debug!(%error, "the limit of open files stays as it is");
+            tracing::debug!(%error, "cannot raise the limit of open files");
             soft
         }
     }
 }
 
-/// Without a limit there is none.
-fn limit(said: Option<u64>) -> usize {
-    said.map_or(usize::MAX, |said| {
-        usize::try_from(said).unwrap_or(usize::MAX)
+/// `usize::MAX` stands for no limit.
+fn limit_or_max(limit: Option<u64>) -> usize {
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
     })
 }
 
@@ -197,26 +201,29 @@ mod tests {
     }
 
     #[test]
-    fn one_stranger_never_takes_all_places() {
-        let limit = ConnectionLimit::of(8, Vec::new());
-        let strangers: Vec<_> = (0..4)
+    fn one_address_gets_at_most_half_of_the_permits() {
+        let limit = ConnectionLimit::with_max_open(8, Vec::new());
+        let permits: Vec<_> = (0..4)
             .map(|n| limit.take(ip(&format!("2001:db8::{n}"))).unwrap())
             .collect();
-        assert!(limit.take(ip("2001:db8::5")).is_none(), "a /64 is one");
+        assert!(
+            limit.take(ip("2001:db8::5")).is_none(),
+            "a /64 counts as one address"
+        );
         let _other = limit.take(ip("192.0.2.1")).unwrap();
 
-        strangers[0].is_known();
-        strangers[0].is_known();
+        permits[0].mark_authenticated();
+        permits[0].mark_authenticated();
         let _again = limit.take(ip("2001:db8::5")).unwrap();
         assert!(limit.take(ip("2001:db8::6")).is_none());
-        drop(strangers);
+        drop(permits);
         let _three: Vec<_> = (0..3).map(|_| limit.take(ip("2001:db8::6"))).collect();
         assert!(limit.take(ip("2001:db8::6")).is_none());
     }
 
     #[test]
-    fn those_that_stand_for_many_are_held_to_the_whole_alone() {
-        let limit = ConnectionLimit::of(8, vec!["10.0.0.0/8".parse().unwrap()]);
+    fn proxies_are_limited_only_in_total() {
+        let limit = ConnectionLimit::with_max_open(8, vec!["10.0.0.0/8".parse().unwrap()]);
         let mut taken: Vec<_> = (0..4).map(|_| limit.take(ip("127.0.0.1"))).collect();
         taken.extend((0..4).map(|_| limit.take(ip("::ffff:10.1.2.3"))));
         assert!(taken.iter().all(Option::is_some));

@@ -1,18 +1,17 @@
-//! Accepted connections: their bytes and progress, how many may be open, and how one leaves hyper for a socket.
+//! Accepted connections: their bytes and progress, how many may be open, and how one is upgraded to a socket.
 
 mod bound_addresses;
 mod connection_limit;
-mod handover;
 mod socket_limit;
 mod stream;
+mod upgrade;
 
 pub(crate) use bound_addresses::BoundAddresses;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
-pub(crate) use handover::Handover;
-pub(crate) use handover::hand_over;
 pub(crate) use socket_limit::{SocketLimit, SocketPermit};
-pub(crate) use stream::Counted;
+pub(crate) use stream::MeteredStream;
 pub(crate) use stream::Stream;
+pub(crate) use upgrade::{PendingUpgrade, upgrade};
 
 /// Engine.IO over accepted connections.
 pub(crate) type Engine = realtime_protocol::engineio::Engine<Stream>;

@@ -1,4 +1,5 @@
-//! How many sockets are open, and who may open one more (contract section 8).
+//! Limits open sockets and event streams: `max_connections` in all, `connections_per_minute` new unauthenticated ones
+//! from one address.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::time::Instant;
 use crate::http::{ApiError, Peer};
 use wallcast_core::limits::{AddressLimit, AddressPermit};
 
-/// Counts open sockets, proven or not.
+/// Counts open sockets, authenticated or not.
 #[derive(Debug)]
 pub struct SocketLimit {
     open: Arc<AtomicUsize>,
@@ -15,11 +16,12 @@ pub struct SocketLimit {
     limits: AddressLimit,
 }
 
-/// One open socket; it counts until this is dropped.
+/// Counts one open socket until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SocketPermit {
     open: Arc<AtomicUsize>,
-    pub(crate) place: Option<AddressPermit>,
+    /// Set while the socket counts against the rate limit of its address.
+    pub(crate) address_permit: Option<AddressPermit>,
 }
 
 impl SocketLimit {
@@ -32,20 +34,19 @@ impl SocketLimit {
         }
     }
 
-    /// Sockets that are open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Counts one more socket.
+    /// Takes a permit for one more socket.
     ///
     /// # Errors
-    /// 503 when as many are open as `max_connections` allows.
+    /// 503 when `max_connections` sockets are open.
     pub(crate) fn permit(&self) -> Result<SocketPermit, ApiError> {
-        let room = |open| (open < self.max_open).then_some(open + 1);
+        let increment = |open| (open < self.max_open).then_some(open + 1);
         let counted = self
             .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment);
         if counted.is_err() {
             return Err(ApiError::unavailable(
                 "Too many sockets are open; try again later",
@@ -53,15 +54,15 @@ impl SocketLimit {
         }
         Ok(SocketPermit {
             open: self.open.clone(),
-            place: None,
+            address_permit: None,
         })
     }
 
-    /// Holds a socket whose handshake has proven no token to the limit of its address. The place is its
-    /// permit's, which gives it back once it proves one.
+    /// Counts an unauthenticated socket against its address. The caller stores the address permit in the socket's permit,
+    /// which gives it back once the socket authenticates.
     ///
     /// # Errors
-    /// 429 when the address has tried too often.
+    /// 429 when the address is over its rate limit.
     pub(crate) fn count_unauthenticated(
         &self,
         peer: &Peer,
@@ -73,10 +74,10 @@ impl SocketLimit {
 }
 
 impl SocketPermit {
-    /// The socket has proven a token: it no longer counts against its address.
-    pub(crate) fn proven(&mut self) {
-        if let Some(place) = self.place.take() {
-            place.release();
+    /// The socket is authenticated: it no longer counts against its address.
+    pub(crate) fn mark_authenticated(&mut self) {
+        if let Some(permit) = self.address_permit.take() {
+            permit.release();
         }
     }
 }

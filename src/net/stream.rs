@@ -1,5 +1,5 @@
-//! The bytes of a connection, whatever carries them: when the kernel last took some of them, and
-//! the end of it when the peer takes none.
+//! The byte streams of accepted connections: TLS, plain TCP or Unix. Records when the kernel last took bytes, and
+//! fails a write that the peer blocks for too long.
 
 use std::io;
 use std::pin::Pin;
@@ -16,44 +16,44 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::connection_limit::ConnectionPermit;
 use local_tls::TlsStream;
 
-/// How long a peer may take nothing of what is written to it.
+/// A write fails after the peer took nothing for this long.
 const STALL: Duration = Duration::from_secs(30);
-/// Bytes that the kernel keeps of what it could not send yet; it takes more once half of them is gone.
+/// Unsent bytes that the kernel buffers; it takes more once half of them is sent.
 #[cfg(target_os = "linux")]
-const UNSENT: u32 = 64 * 1024;
+const NOTSENT_LOWAT: u32 = 64 * 1024;
 
-/// When the kernel last took bytes, so that a slow peer is told from a stalled one.
+/// When the kernel last took bytes, to tell a slow peer from a stalled one. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Progress(Arc<Moments>);
+pub struct Progress(Arc<ProgressState>);
 
 #[derive(Debug)]
-struct Moments {
+struct ProgressState {
     opened: Instant,
-    /// Milliseconds from `opened` to the last bytes that were taken.
+    /// Milliseconds from `opened` to the last write that the kernel took.
     last: AtomicU64,
-    /// Whether the kernel took nothing the last time.
-    is_stuck: AtomicBool,
+    /// Whether the kernel refused the last write.
+    is_blocked: AtomicBool,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(Arc::new(Moments {
+        Self(Arc::new(ProgressState {
             opened: Instant::now(),
             last: AtomicU64::new(0),
-            is_stuck: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
         }))
     }
 }
 
 impl Progress {
-    /// When bytes were last taken; when the connection was opened as long as none were.
-    pub fn last(&self) -> Instant {
+    /// When the kernel last took bytes; until then, when the connection was opened.
+    pub fn last_write(&self) -> Instant {
         self.0.opened + Duration::from_millis(self.0.last.load(Ordering::Relaxed))
     }
 
-    /// Whether bytes wait that the kernel would not take.
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.0.is_stuck.load(Ordering::Relaxed)
+    /// Whether the kernel refused the last write.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.0.is_blocked.load(Ordering::Relaxed)
     }
 
     fn note(&self) {
@@ -63,78 +63,76 @@ impl Progress {
     }
 }
 
-/// A connection whose progress is noted, and which fails once its peer takes nothing for 30 s.
+/// A stream that records its write progress and fails once its peer takes nothing for 30 s.
 #[derive(Debug)]
-pub struct Counted<T> {
+pub struct MeteredStream<T> {
     inner: T,
     progress: Progress,
-    /// When the write that waits for the peer has waited too long.
-    stalls_at: Option<Pin<Box<Sleep>>>,
-    /// On TCP, its place among the accepted connections.
+    /// Runs while a write waits for the peer.
+    stall_timer: Option<Pin<Box<Sleep>>>,
+    /// Set on TCP; counts the connection until the stream is dropped.
     permit: Option<Arc<ConnectionPermit>>,
 }
 
 /// An accepted connection.
 #[derive(Debug)]
 pub enum Stream {
-    /// On the public listener.
-    Tls(Box<TlsStream<Counted<TcpStream>>>),
-    /// On the plain and ingress listeners.
-    Plain(Counted<TcpStream>),
-    /// On the command line's socket.
-    Local(Counted<UnixStream>),
+    /// From the public listener.
+    Tls(Box<TlsStream<MeteredStream<TcpStream>>>),
+    /// From the plain and ingress listeners.
+    Plain(MeteredStream<TcpStream>),
+    /// From the command line's socket.
+    Local(MeteredStream<UnixStream>),
 }
 
-impl<T> Counted<T> {
-    /// Wraps an accepted connection.
+impl<T> MeteredStream<T> {
     pub fn new(inner: T, permit: Option<Arc<ConnectionPermit>>) -> Self {
         Self {
             inner,
             progress: Progress::default(),
-            stalls_at: None,
+            stall_timer: None,
             permit,
         }
     }
 
-    /// The connection itself.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 }
 
-impl Counted<TcpStream> {
-    /// Wraps a connection that was just accepted.
+impl MeteredStream<TcpStream> {
+    /// Wraps a TCP connection that was just accepted, and limits the kernel's send buffer.
     ///
-    /// By itself the kernel takes megabytes for a slow peer and then nothing until a third of them
-    /// is gone, so that one which takes a little all the time would look like one that takes nothing.
+    /// By default the kernel buffers megabytes for a slow peer and then takes nothing until a third of them is
+    /// sent. A slow peer would look like a stalled one.
     pub fn accepted(tcp: TcpStream, permit: Option<Arc<ConnectionPermit>>) -> Self {
         #[cfg(target_os = "linux")]
-        if let Err(error) = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT) {
-            tracing::debug!(%error, "TCP_NOTSENT_LOWAT could not be set");
+        if let Err(error) = SockRef::from(&tcp).set_tcp_notsent_lowat(NOTSENT_LOWAT) {
+            tracing::debug!(%error, "cannot set TCP_NOTSENT_LOWAT");
         }
         Self::new(tcp, permit)
     }
 }
 
 impl Stream {
-    /// Breaks the connection once its peer has acknowledged nothing of what was written for this
-    /// long. For those that write and never hear back: the kernel would try for a quarter of an hour.
-    pub fn give_up_after(&self, patience: Duration) {
+    /// Breaks the connection once the peer has acknowledged no written bytes for `timeout` (TCP_USER_TIMEOUT). For
+    /// streams that only write; the kernel's own limit is about a quarter of an hour.
+    pub fn set_user_timeout(&self, timeout: Duration) {
         let tcp = match self {
             Self::Tls(stream) => &stream.get_ref().0.inner,
             Self::Plain(stream) => &stream.inner,
             Self::Local(_) => return,
         };
         #[cfg(target_os = "linux")]
-        if let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(patience)) {
-            tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+        if let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(timeout)) {
+            tracing::debug!(%error, "cannot set TCP_USER_TIMEOUT");
         }
         #[cfg(not(target_os = "linux"))]
-        let _ = (SockRef::from(tcp), patience);
+        let _ = (SockRef::from(tcp), timeout);
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for MeteredStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -144,7 +142,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for MeteredStream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -176,23 +174,25 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
     }
 }
 
-impl<T> Counted<T> {
-    /// Notes what was written; what waits longer than [`STALL`] fails.
+impl<T> MeteredStream<T> {
+    /// Records the result of a write. A write that waits longer than [`STALL`] fails.
     fn watch(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let is_stuck = &self.progress.0.is_stuck;
-        is_stuck.store(written.is_pending(), Ordering::Relaxed);
+        let is_blocked = &self.progress.0.is_blocked;
+        is_blocked.store(written.is_pending(), Ordering::Relaxed);
         if written.is_pending() {
-            let stalls_at = self.stalls_at.get_or_insert_with(|| Box::pin(sleep(STALL)));
-            return stalls_at
+            let stall_timer = self
+                .stall_timer
+                .get_or_insert_with(|| Box::pin(sleep(STALL)));
+            return stall_timer
                 .as_mut()
                 .poll(cx)
                 .map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
-        self.stalls_at = None;
+        self.stall_timer = None;
         if let Poll::Ready(Ok(1..)) = written {
             self.progress.note();
         }
@@ -201,7 +201,7 @@ impl<T> Counted<T> {
 }
 
 impl Stream {
-    /// How much the peer has taken, for those who watch it.
+    /// The write progress, which stays readable while something else owns the stream.
     pub fn progress(&self) -> Progress {
         match self {
             Self::Tls(stream) => stream.get_ref().0.progress.clone(),
@@ -210,7 +210,7 @@ impl Stream {
         }
     }
 
-    /// Its place among the accepted connections; none on the command line's socket.
+    /// The connection's permit; none on the command line's socket.
     pub fn permit(&self) -> Option<Arc<ConnectionPermit>> {
         match self {
             Self::Tls(stream) => stream.get_ref().0.permit.clone(),
@@ -290,9 +290,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_ends_and_a_slow_one_does_not() {
+    async fn write_to_stalled_peer_times_out_but_slow_peer_does_not() {
         let (ours, mut theirs) = tokio::io::duplex(8);
-        let mut ours = Counted::new(ours, None);
+        let mut ours = MeteredStream::new(ours, None);
         let slow = tokio::spawn(async move {
             for _ in 0..10 {
                 sleep(STALL - Duration::from_secs(1)).await;
@@ -302,25 +302,25 @@ mod tests {
         });
         ours.write_all(&[0; 88]).await.unwrap();
         let _silent = slow.await.unwrap();
-        let last = ours.progress.last();
+        let last = ours.progress.last_write();
         let error = ours.write_all(&[0; 16]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(ours.progress.last(), last, "nothing was taken");
+        assert_eq!(ours.progress.last_write(), last, "the peer took nothing");
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_peer_that_acknowledges_nothing_is_given_up() {
+    async fn set_user_timeout_sets_the_socket_option() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tcp, _) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let stream = Stream::Plain(Counted::new(tcp.unwrap(), None));
+        let stream = Stream::Plain(MeteredStream::new(tcp.unwrap(), None));
         let minute = Duration::from_secs(60);
-        stream.give_up_after(minute);
-        let Stream::Plain(counted) = &stream else {
-            panic!("it is plain")
+        stream.set_user_timeout(minute);
+        let Stream::Plain(metered) = &stream else {
+            panic!("not a plain stream")
         };
-        let kept = SockRef::from(&counted.inner).tcp_user_timeout().unwrap();
-        assert_eq!(kept, Some(minute));
+        let timeout = SockRef::from(&metered.inner).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(minute));
     }
 }

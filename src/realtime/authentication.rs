@@ -1,12 +1,12 @@
-//! Who may come in and how each dialect tells it: by the handshake, by CONNECT, or by message
-//! (contract sections 3, 4.1 and 4.4).
+//! Authenticates sessions by the handshake, by Socket.IO's CONNECT or by an `authenticate` message, and sends the
+//! welcome (`docs/protocol.md#socket-authentication`, `docs/protocol.md#welcome`).
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::close_action::CloseAction;
-use super::codec::{Codec, RequestMark};
+use super::codec::{Codec, ReplyTo};
 use super::command::Authenticate;
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
@@ -19,45 +19,47 @@ use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::event::{Event, EventType, Namespace, NewEvent};
 use wallcast_core::ids::ConnectionId;
 
-/// Tokens that a connection may have refused before it is closed: one for each namespace, twice.
+/// Rejected tokens after which a connection is closed: two for each namespace.
 const MAX_REFUSALS: usize = 8;
 
 impl Connection {
-    /// Opens the one session of a JSON WebSocket or an event stream, before its handshake is answered:
-    /// a wrong token fails the handshake (contract 3). None is returned, and the session has to
-    /// authenticate, if the handshake brings no proof.
+    /// Opens the session of a JSON WebSocket or an event stream before its handshake is answered, so that a
+    /// wrong token fails the handshake. Without a token in the handshake the session must authenticate by
+    /// message; the result is none then.
     ///
     /// # Errors
-    /// Why the proof does not stand.
-    pub(super) async fn open(&mut self) -> Result<Option<Box<RegisteredSession>>, AuthError> {
+    /// Why authentication failed.
+    pub(super) async fn open_session(
+        &mut self,
+    ) -> Result<Option<Box<RegisteredSession>>, AuthError> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
         let Some(proof) = self.handshake.proof() else {
-            self.admit(namespace, id);
+            self.add_unauthenticated(namespace, id);
             return Ok(None);
         };
-        // Nothing asks for it again.
+        // A JSON WebSocket and an event stream have no second session that would need it.
         self.handshake.credential = None;
-        let hint = ResumeHint::at(self.handshake.position.take());
-        let request = self.request(&id, namespace, hint);
-        let entered = registration::enter(&self.app, proof, request).await?;
-        self.admit(namespace, id);
-        self.activate(0, &entered);
-        Ok(Some(Box::new(entered)))
+        let hint = ResumeHint::from_position(self.handshake.position.take());
+        let request = self.connect_request(&id, namespace, hint);
+        let registered = registration::register(&self.app, proof, request).await?;
+        self.add_unauthenticated(namespace, id);
+        self.activate(0, &registered);
+        Ok(Some(Box::new(registered)))
     }
 
-    /// Makes the place of a session that is about to prove itself. Beside a proven one it has time
-    /// of its own; else it has what is left of the connection's.
-    fn admit(&mut self, namespace: Namespace, id: ConnectionId) {
-        let since = match self.is_proven() {
+    /// Adds a session that is not live yet. If another session is authenticated it gets the full time to
+    /// authenticate, otherwise what is left of the connection's time.
+    fn add_unauthenticated(&mut self, namespace: Namespace, id: ConnectionId) {
+        let since = match self.is_authenticated() {
             true => Instant::now(),
-            false => self.unproven_since,
+            false => self.unauthenticated_since,
         };
         self.sessions
-            .push(NamespaceSession::waiting(namespace, id, since));
+            .push(NamespaceSession::unauthenticated(namespace, id, since));
     }
 
-    /// Socket.IO's CONNECT (protocol v5): proves the token that it brings, else the handshake's;
-    /// without any the session must authenticate by message.
+    /// Handles Socket.IO's CONNECT (protocol v5): authenticates with its token, else with the handshake's. Without
+    /// either, the session must authenticate by message.
     pub(super) async fn connect(
         &mut self,
         path: &str,
@@ -70,7 +72,7 @@ impl Connection {
         if self
             .sessions
             .iter()
-            .any(|entry| entry.namespace == namespace)
+            .any(|session| session.namespace == namespace)
         {
             return Ok(());
         }
@@ -84,16 +86,19 @@ impl Connection {
         let id = ConnectionId::random();
         let Some(proof) = proof else {
             self.send(socketio::connect(path, id.as_str(), None));
-            self.admit(namespace, id);
+            self.add_unauthenticated(namespace, id);
             return Ok(());
         };
-        let request = self.request(&id, namespace, ResumeHint::from_auth(&auth));
-        match registration::enter(&self.app, proof, request).await {
-            Ok(entered) => {
-                let (id, pid) = (entered.session.id().clone(), entered.pid(&self.app.signer));
+        let request = self.connect_request(&id, namespace, ResumeHint::from_auth(&auth));
+        match registration::register(&self.app, proof, request).await {
+            Ok(registered) => {
+                let (id, pid) = (
+                    registered.session.id().clone(),
+                    registered.pid(&self.app.signer),
+                );
                 self.send(socketio::connect(path, id.as_str(), Some(&pid)));
-                self.admit(namespace, id);
-                self.welcome(self.sessions.len() - 1, entered);
+                self.add_unauthenticated(namespace, id);
+                self.activate_and_welcome(self.sessions.len() - 1, registered);
                 Ok(())
             }
             Err(error) => self.connect_error(path, &error),
@@ -103,7 +108,7 @@ impl Connection {
     fn connect_error(&mut self, path: &str, error: &AuthError) -> Result<(), CloseAction> {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
         if let AuthError::Store(_) = error {
-            // Stock clients come back after a close, and would not after a refusal.
+            // Stock Socket.IO clients reconnect after a close, but not after CONNECT_ERROR.
             self.writer().discard_queue();
             return Err(DisconnectReason::TryAgain.into());
         }
@@ -115,9 +120,9 @@ impl Connection {
         Ok(())
     }
 
-    /// A CONNECT over the rate: told, not acted on, and the connection stays.
-    pub(super) fn refuse_connect_rate(&mut self, path: &str) {
-        let text = "Too many messages in a second; this one was not acted on";
+    /// Answers a CONNECT over the rate limit with CONNECT_ERROR and keeps the connection.
+    pub(super) fn reject_connect_over_rate(&mut self, path: &str) {
+        let text = "Too many messages in one second; this one was ignored";
         self.send_connect_error(path, "rate_limited", text);
     }
 
@@ -132,52 +137,51 @@ impl Connection {
         &mut self,
         index: usize,
         claimed: Authenticate,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
     ) -> Result<(), CloseAction> {
-        let Some(entry) = self.sessions.get(index) else {
+        let Some(session) = self.sessions.get(index) else {
             return Ok(());
         };
-        let (namespace, id) = (entry.namespace, entry.id.clone());
+        let (namespace, id) = (session.namespace, session.id.clone());
         let credential = Credential::parse(&claimed.token);
-        if let Some(session) = entry.session() {
-            let renewed =
-                registration::renew(&self.app, &credential, session.clone(), claimed).await;
+        if let Some(live) = session.live_session() {
+            let renewed = registration::renew(&self.app, &credential, live.clone(), claimed).await;
             return match renewed {
                 Ok(Some(principal)) => {
-                    let words = registration::authenticated(&principal, &id);
-                    self.send_direct(namespace, &EventType::AUTHENTICATED, &words);
-                    self.succeed(namespace, mark, words);
+                    let data = registration::authenticated_data(&principal, &id);
+                    self.send_direct(namespace, &EventType::AUTHENTICATED, &data);
+                    self.reply_success(namespace, reply_to, data);
                     Ok(())
                 }
                 Ok(None) => {
-                    let text = "This socket is somebody else's already; open another";
-                    self.fail(namespace, mark, "already_authenticated", text);
+                    let text = "This socket is authenticated for another user or other access; open another socket";
+                    self.reply_error(namespace, reply_to, "already_authenticated", text);
                     Ok(())
                 }
-                Err(error) => self.refuse_token(namespace, &error, mark),
+                Err(error) => self.reject_token(namespace, &error, reply_to),
             };
         }
         let proof = Proof::Credential(credential);
-        let hint = ResumeHint::at(self.handshake.position.take());
-        let request = self.request(&id, namespace, hint);
-        match registration::enter_as(&self.app, proof, request, claimed).await {
-            Ok(entered) => {
-                let words = entered.authenticated();
-                self.send_direct(namespace, &EventType::AUTHENTICATED, &words);
-                self.succeed(namespace, mark, words);
-                self.welcome(index, entered);
+        let hint = ResumeHint::from_position(self.handshake.position.take());
+        let request = self.connect_request(&id, namespace, hint);
+        match registration::register_with_claims(&self.app, proof, request, claimed).await {
+            Ok(registered) => {
+                let data = registered.authenticated_data();
+                self.send_direct(namespace, &EventType::AUTHENTICATED, &data);
+                self.reply_success(namespace, reply_to, data);
+                self.activate_and_welcome(index, registered);
                 Ok(())
             }
-            Err(error) => self.refuse_token(namespace, &error, mark),
+            Err(error) => self.reject_token(namespace, &error, reply_to),
         }
     }
 
-    /// A wrong token by message: told in the words of both seeds, then the end (contract 3).
-    fn refuse_token(
+    /// Rejects a token that came by message: sends the errors of the dialect, then closes the session.
+    fn reject_token(
         &mut self,
         namespace: Namespace,
         error: &AuthError,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
     ) -> Result<(), CloseAction> {
         tracing::info!(from = %self.peer.shown(), code = error.code(), "socket refused");
         let text = error.to_string();
@@ -187,8 +191,8 @@ impl Connection {
             let data = json!({ "error": text, "timestamp": Timestamp::now() });
             self.send_direct(namespace, &EventType::AUTHENTICATION_ERROR, &data);
         }
-        if mark.is_some() {
-            self.fail(namespace, mark, error.code(), &text);
+        if reply_to.is_some() {
+            self.reply_error(namespace, reply_to, error.code(), &text);
         }
         let reason = match error {
             AuthError::Revoked => DisconnectReason::Revoked,
@@ -196,101 +200,102 @@ impl Connection {
             AuthError::Store(_) => DisconnectReason::TryAgain,
             _ => DisconnectReason::Unauthenticated,
         };
-        if let Some(at) = self
+        if let Some(index) = self
             .sessions
             .iter()
-            .position(|entry| entry.namespace == namespace)
+            .position(|session| session.namespace == namespace)
         {
-            self.leave(at);
+            self.remove_session(index);
         }
         self.close_namespace(namespace, reason)
     }
 
-    fn send_first_states(&mut self, index: usize) {
-        let Some(entry) = self.sessions.get_mut(index) else {
+    /// Sends the snapshot of entity states, if the session gets one.
+    fn send_initial_snapshot(&mut self, index: usize) {
+        let Some(session) = self.sessions.get_mut(index) else {
             return;
         };
-        let namespace = entry.namespace;
-        if !entry.prepare_states(&self.app) {
+        let namespace = session.namespace;
+        if !session.queue_due_snapshot(&self.app) {
             return;
         }
-        for event in entry.drain(1) {
+        for event in session.drain(1) {
             self.send_event(namespace, &event);
-            self.count_answer(namespace);
+            self.count_sent(namespace);
         }
     }
 
-    /// A session that entered is live: it takes its place, and is told the first words.
-    fn welcome(&mut self, index: usize, entered: RegisteredSession) {
-        self.activate(index, &entered);
-        self.send_welcome(index, &entered);
+    fn activate_and_welcome(&mut self, index: usize, registered: RegisteredSession) {
+        self.activate(index, &registered);
+        self.send_welcome(index, &registered);
     }
 
-    /// The place is that of a session which entered, and leaves with it.
-    fn activate(&mut self, index: usize, entered: &RegisteredSession) {
-        let Some(entry) = self.sessions.get_mut(index) else {
+    /// Makes the session at `index` live: it delivers the registered session's events from now on.
+    fn activate(&mut self, index: usize, registered: &RegisteredSession) {
+        let Some(session) = self.sessions.get_mut(index) else {
             return;
         };
-        entry.begin(entered.session.clone(), entered.start.after);
-        if let Some(subscription) = entry.subscription() {
+        session.activate(registered.session.clone(), registered.start.after);
+        if let Some(subscription) = session.subscription() {
             subscription
-                .note_sent_with_welcome(entered.pending.iter().filter_map(Event::id).collect());
+                .note_sent_with_welcome(registered.pending.iter().filter_map(Event::id).collect());
         }
-        self.permit.proven();
+        self.permit.mark_authenticated();
     }
 
-    /// The first words (contract 4.4).
-    pub(super) fn send_welcome(&mut self, index: usize, entered: &RegisteredSession) {
-        let Some(entry) = self.sessions.get(index) else {
+    /// Sends the first events of a registered session: welcome, `resync_required`, `pairing_completed`, entity
+    /// states, then pending commands and messages.
+    pub(super) fn send_welcome(&mut self, index: usize, registered: &RegisteredSession) {
+        let Some(session) = self.sessions.get(index) else {
             return;
         };
-        let namespace = entry.namespace;
+        let namespace = session.namespace;
         self.writer()
             .transport
             .set_max_message(self.app.config.max_message_bytes);
         tracing::info!(
-            who = %entered.principal.subject,
+            subject = %registered.principal.subject,
             from = %self.peer.shown(),
-            dialect = entered.session.dialect().as_str(),
+            dialect = registered.session.dialect().as_str(),
             namespace = namespace.path(),
-            connection = %entered.session.id(),
-            start = ?entered.start.outcome,
-            after = entered.start.after.get(),
-            "connected"
+            connection = %registered.session.id(),
+            resume = ?registered.start.outcome,
+            after = registered.start.after.get(),
+            "session opened"
         );
-        let words = entered.welcome_data();
+        let welcome = registered.welcome_data();
         match self.codec {
-            Codec::Json => self.send_direct(namespace, &EventType::CONNECTION, &words),
-            Codec::SocketIo(_) => self.send_direct(namespace, &EventType::CONNECTED, &words),
+            Codec::Json => self.send_direct(namespace, &EventType::CONNECTION, &welcome),
+            Codec::SocketIo(_) => self.send_direct(namespace, &EventType::CONNECTED, &welcome),
             Codec::Sse => {
-                let words = NewEvent::new(EventType::CONNECTION, &words, Vec::new());
-                let mut words = Event::ephemeral(words, Timestamp::now());
-                // An EventSource that hears nothing more comes back with this one's id, unless there
-                // is more that it must hear.
-                if entered.pending.is_empty() {
-                    words = words.with_position(entered.position());
+                let welcome = NewEvent::new(EventType::CONNECTION, &welcome, Vec::new());
+                let mut welcome = Event::ephemeral(welcome, Timestamp::now());
+                // An EventSource that receives nothing else reconnects with the welcome's id. If pending events
+                // follow, the last of them carries the position instead.
+                if registered.pending.is_empty() {
+                    welcome = welcome.with_position(registered.position());
                 }
-                self.send_event(namespace, &words);
-                self.count_answer(namespace);
+                self.send_event(namespace, &welcome);
+                self.count_sent(namespace);
             }
         }
-        if let Some(lost) = entered.resync_required() {
+        if let Some(lost) = registered.resync_required() {
             self.send_direct(namespace, &EventType::RESYNC_REQUIRED, &lost);
         }
-        if let Some(event) = &entered.granted {
+        if let Some(event) = &registered.pairing_completed {
             self.send_event(namespace, event);
-            self.count_answer(namespace);
+            self.count_sent(namespace);
         }
-        // A session without a position gets the snapshots before what waits for it (contract 4.4).
-        self.send_first_states(index);
-        for event in &entered.pending {
+        // The snapshot comes before pending events (docs/protocol.md#welcome).
+        self.send_initial_snapshot(index);
+        for event in &registered.pending {
             self.send_event(namespace, event);
-            self.count_answer(namespace);
+            self.count_sent(namespace);
         }
     }
 }
 
-/// The token of Socket.IO's `auth` object, if it brings one.
+/// The token of Socket.IO's `auth` object, if there is one.
 fn token_of(auth: &Value) -> Result<Option<Credential>, AuthError> {
     match auth.get("token") {
         None | Some(Value::Null) => Ok(None),

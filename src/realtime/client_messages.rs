@@ -1,5 +1,4 @@
-//! What a session's messages come to: acting on them, and answering or refusing them in the shapes
-//! of contract 4.2.
+//! Acts on a session's messages and replies to them. The work of each command is in a file of its own.
 
 use std::sync::Arc;
 
@@ -7,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::close_action::CloseAction;
-use super::codec::{Message, RequestMark, Unreadable, failure};
+use super::codec::{InvalidMessage, Message, ReplyTo, failure};
 use super::command::Command;
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
@@ -19,172 +18,175 @@ use wallcast_core::event::{EventId, EventType, Namespace};
 use wallcast_core::hub::Session;
 
 impl Connection {
-    /// Acts on a message of one session.
+    /// Acts on a message of the session at `index`.
     pub(super) async fn act(&mut self, index: usize, message: Message) -> Result<(), CloseAction> {
-        let Some(entry) = self.sessions.get(index) else {
+        let Some(session) = self.sessions.get(index) else {
             return Ok(());
         };
-        if let Some(session) = entry.session() {
-            // What comes from here on is told after the answer, which may take its time.
-            session.outbox().block_dispatch();
+        if let Some(live) = session.live_session() {
+            // Keeps the dispatcher from writing events before the reply, which may take a while.
+            live.outbox().block_dispatch();
         }
-        let (namespace, is_live) = (entry.namespace, entry.is_live());
-        let mark = message.request;
-        let command = Command::parse(&message.kind, message.fields);
+        let (namespace, is_live) = (session.namespace, session.is_live());
+        let reply_to = message.reply_to;
+        let command = Command::parse(&message.message_type, message.fields);
         if !is_live && !matches!(command, Ok(Command::Authenticate(_))) {
-            let text = "Authenticate first; nothing else is taken until then";
-            self.fail(namespace, mark, "unauthenticated", text);
+            let text = "Authenticate first; other messages are not accepted until then";
+            self.reply_error(namespace, reply_to, "unauthenticated", text);
             return Ok(());
         }
         match command {
-            Ok(Command::Authenticate(claimed)) => self.authenticate(index, claimed, mark).await?,
+            Ok(Command::Authenticate(claimed)) => {
+                self.authenticate(index, claimed, reply_to).await?
+            }
             Ok(Command::Ping) => {
                 let now = json!({ "timestamp": Timestamp::now() });
                 self.send_direct(namespace, &EventType::PONG, &now);
-                self.succeed(namespace, mark, now);
+                self.reply_success(namespace, reply_to, now);
             }
             Ok(Command::Resume {
                 position,
                 connection,
-            }) => self.resume(index, position, connection, mark).await?,
-            Ok(Command::Room(command)) => self.change_room(index, command, mark).await,
+            }) => self.resume(index, position, connection, reply_to).await?,
+            Ok(Command::Room(command)) => self.change_room(index, command, reply_to).await,
             Ok(Command::Organization(command)) => {
-                self.change_organization(index, command, mark).await;
+                self.change_organization(index, command, reply_to).await;
             }
-            Ok(Command::Help(wanted)) => self.request_help(index, wanted, mark).await,
-            Ok(Command::Report(reported)) => self.report_result(index, reported, mark).await,
-            Ok(Command::Ack(id)) => self.acknowledge(index, id, mark).await,
-            Ok(Command::Entity(command)) => self.act_on_entities(index, command, mark),
-            Ok(Command::Message(command)) => self.act_on_message(index, command, mark).await,
-            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
+            Ok(Command::Help(command)) => self.request_help(index, command, reply_to).await,
+            Ok(Command::Report(report)) => self.report_result(index, report, reply_to).await,
+            Ok(Command::Ack(id)) => self.acknowledge(index, id, reply_to).await,
+            Ok(Command::Entity(command)) => self.act_on_entities(index, command, reply_to),
+            Ok(Command::Message(command)) => self.act_on_message(index, command, reply_to).await,
+            Err(error) => self.reply_error(namespace, reply_to, error.code(), error.message()),
         }
         Ok(())
     }
 
-    /// Everything up to and with this event is done. Only a tablet's position is kept; messages are
-    /// delivered by it, whoever they are for. Each is proven only by a session that hears of it.
-    async fn acknowledge(&mut self, index: usize, id: EventId, mark: Option<RequestMark>) {
-        let Some(entry) = self.sessions.get(index) else {
+    /// Handles `ack`: the client has processed every event up to and including `id`. Marks the recipient's
+    /// messages as delivered and, for a tablet, keeps the position, which delivers its commands.
+    async fn acknowledge(&mut self, index: usize, id: EventId, reply_to: Option<ReplyTo>) {
+        let Some(session) = self.sessions.get(index) else {
             return;
         };
-        let namespace = entry.namespace;
+        let namespace = session.namespace;
         if id > self.app.hub.last_event() {
-            let text = "id must be an event that was told already";
-            return self.fail(namespace, mark, "invalid_field", text);
+            let text = "`id` must be the id of an event that was already published";
+            return self.reply_error(namespace, reply_to, "invalid_field", text);
         }
-        // It proves what the session was told, and so nothing of commands where none are heard.
-        if let Some(Subject::Client(client)) = entry.subject()
+        // In a namespace without commands an ack does not prove that the tablet received them.
+        if let Some(Subject::Client(client)) = session.subject()
             && EventType::COMMAND.is_delivered_in(namespace)
         {
             self.app.acks.record(client, id);
         }
-        // The other namespaces hear of no messages.
+        // Messages are delivered in the main namespace only.
         if namespace == Namespace::Main
-            && let Some(participant) = entry.subject().and_then(Participant::of)
+            && let Some(participant) = session.subject().and_then(Participant::of)
             && let Err(error) = messages::acknowledge(&self.app.store, participant, id).await
         {
-            tracing::warn!(%error, "messages could not be counted as delivered");
+            tracing::warn!(%error, "cannot mark messages as delivered");
         }
-        self.succeed(namespace, mark, json!({ "id": id }));
+        self.reply_success(namespace, reply_to, json!({ "id": id }));
     }
 
-    /// Over the rate: told, not acted on, and the socket stays (contract section 8).
-    pub(super) fn refuse_rate(&mut self, index: usize, request: Option<RequestMark>) {
-        if let Some(entry) = self.sessions.get(index) {
-            let namespace = entry.namespace;
-            let text = "Too many messages in a second; this one was not acted on";
-            self.fail(namespace, request, "rate_limited", text);
-        }
-    }
-
-    /// Not of a message's form: told, and the socket stays (contract 4.2).
-    pub(super) fn refuse_form(&mut self, index: usize, what: Unreadable) {
-        if let Some(entry) = self.sessions.get(index) {
-            let namespace = entry.namespace;
-            self.fail(namespace, what.request, "invalid_message", what.text);
+    /// Answers a message over the rate limit with an error and keeps the connection.
+    pub(super) fn reject_over_rate(&mut self, index: usize, reply_to: Option<ReplyTo>) {
+        if let Some(session) = self.sessions.get(index) {
+            let namespace = session.namespace;
+            let text = "Too many messages in one second; this one was ignored";
+            self.reply_error(namespace, reply_to, "rate_limited", text);
         }
     }
 
-    /// A session that is proven, and its namespace.
-    pub(super) fn live(&self, index: usize) -> Option<(Namespace, Arc<Session>)> {
-        let entry = self.sessions.get(index)?;
-        Some((entry.namespace, entry.session()?.clone()))
+    /// Answers a malformed message with an error and keeps the connection.
+    pub(super) fn reject_invalid(&mut self, index: usize, message: InvalidMessage) {
+        if let Some(session) = self.sessions.get(index) {
+            let namespace = session.namespace;
+            self.reply_error(namespace, message.reply_to, "invalid_message", message.text);
+        }
     }
 
-    /// Answers what came of a message.
-    pub(super) fn answer(
+    /// The namespace and hub session at `index`, if it is live.
+    pub(super) fn live_session(&self, index: usize) -> Option<(Namespace, Arc<Session>)> {
+        let session = self.sessions.get(index)?;
+        Some((session.namespace, session.live_session()?.clone()))
+    }
+
+    pub(super) fn reply_result(
         &mut self,
         namespace: Namespace,
-        mark: Option<RequestMark>,
-        outcome: Result<Value, ApiError>,
+        reply_to: Option<ReplyTo>,
+        result: Result<Value, ApiError>,
     ) {
-        match outcome {
-            Ok(data) => self.succeed(namespace, mark, data),
-            Err(error) => self.fail(namespace, mark, error.code(), error.message()),
+        match result {
+            Ok(data) => self.reply_success(namespace, reply_to, data),
+            Err(error) => self.reply_error(namespace, reply_to, error.code(), error.message()),
         }
     }
 
-    pub(super) fn succeed(
+    /// Replies with `data` and `success: true`, if the client asked for a reply.
+    pub(super) fn reply_success(
         &mut self,
         namespace: Namespace,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
         mut data: Value,
     ) {
-        if let Some(mark) = mark {
+        if let Some(reply_to) = reply_to {
             if let Some(data) = data.as_object_mut() {
                 data.insert("success".to_owned(), true.into());
             }
-            self.reply(namespace, mark, data);
+            self.send_reply(namespace, reply_to, data);
         }
     }
 
-    pub(super) fn fail(
+    /// Replies with an error; sends an `error` event if the client asked for no reply.
+    pub(super) fn reply_error(
         &mut self,
         namespace: Namespace,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
         code: &str,
         text: &str,
     ) {
-        match mark {
-            Some(mark) => self.reply(namespace, mark, failure(code, text)),
+        match reply_to {
+            Some(reply_to) => self.send_reply(namespace, reply_to, failure(code, text)),
             None => self.send_error(namespace, code, text),
         }
     }
 
-    fn reply(&mut self, namespace: Namespace, mark: RequestMark, data: Value) {
-        if let Some(frame) = self.codec.reply(namespace, mark, data) {
+    fn send_reply(&mut self, namespace: Namespace, reply_to: ReplyTo, data: Value) {
+        if let Some(frame) = self.codec.reply(namespace, reply_to, data) {
             self.send(frame);
-            self.count_answer(namespace);
+            self.count_sent(namespace);
         }
     }
 
-    /// Acts on one message that came by `POST /api/send`, while messages are taken at all.
-    pub(super) async fn act_on_post(&mut self) -> Result<(), CloseAction> {
-        let is_behind = self.sessions.iter().any(NamespaceSession::is_behind);
-        if self.writer().transport.is_full(is_behind) {
+    /// Acts on one message that came by `POST /api/send`, unless reading is paused.
+    pub(super) async fn act_on_posted_message(&mut self) -> Result<(), CloseAction> {
+        let is_replaying = self.sessions.iter().any(NamespaceSession::is_replaying);
+        if self.writer().transport.pauses_reading(is_replaying) {
             return Ok(());
         }
         let mut posts = self
             .sessions
             .iter()
-            .map(NamespaceSession::take_post)
+            .map(NamespaceSession::take_posted)
             .enumerate();
         let Some((index, post)) = posts.find_map(|(index, post)| Some((index, post?))) else {
             return Ok(());
         };
-        // Another may wait.
+        // More messages may wait.
         self.writer.wake();
         self.count_received(index);
-        let request = Some(RequestMark::PostedMessage(post.answer));
+        let reply_to = Some(ReplyTo::Http(post.answer));
         if !self.rate.allows(Instant::now()) {
-            self.refuse_rate(index, request);
+            self.reject_over_rate(index, reply_to);
             return Ok(());
         }
         let message = Message {
             namespace: None,
-            kind: post.message_type,
+            message_type: post.message_type,
             fields: Fields::new(post.data),
-            request,
+            reply_to,
         };
         Box::pin(self.act(index, message)).await
     }

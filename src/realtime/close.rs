@@ -1,4 +1,4 @@
-//! How sessions and connections end: by an order of the hub, by a deadline, or with the daemon.
+//! Closes sessions and connections: when the hub ends a session, at a deadline, and at shutdown.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use realtime_protocol::{Event as TransportEvent, socketio};
 use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::event::{EventType, Namespace};
 
-/// A peer that takes nothing for this long is closed (contract 4.6).
+/// A peer that takes no bytes for this long is closed as stalled (`docs/protocol.md#back-pressure`).
 const STALL: Duration = Duration::from_secs(10);
-/// How long a stopping daemon waits for a peer to take its last words.
+/// How long shutdown waits for a peer to take its last events.
 const SHUTDOWN_WRITE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How far reconnecting tablets are spread after a stop.
+/// Reconnect delays after a shutdown, drawn at random so that clients do not all reconnect at once.
 const RECONNECT_MS: std::ops::Range<u32> = 500..5000;
 
 impl Connection {
-    /// Ends what the hub has ended: nothing that was queued goes out, the last words do.
-    pub(super) fn end_sessions(&mut self) -> Result<(), CloseAction> {
-        let (ended, going_on): (Vec<_>, Vec<_>) = {
-            // Sessions that end together are seen to end together.
-            let _desk = self.writer.lock();
+    /// Closes the sessions that the hub ended. Their queued events are dropped; their final events are sent.
+    pub(super) fn close_ended_sessions(&mut self) -> Result<(), CloseAction> {
+        let (ended, remaining): (Vec<_>, Vec<_>) = {
+            // The hub ends sessions of one connection together under this lock, so either all are seen or none.
+            let _writer = self.writer.lock();
             if !self.sessions.iter().any(NamespaceSession::has_ended) {
                 return Ok(());
             }
@@ -33,21 +33,21 @@ impl Connection {
                 .drain(..)
                 .partition(NamespaceSession::has_ended)
         };
-        self.sessions = going_on;
-        let mut orders = Vec::new();
-        for entry in ended {
-            if let Some((reason, final_event)) = entry.reason() {
-                orders.push((entry.namespace, reason, final_event));
+        self.sessions = remaining;
+        let mut closing = Vec::new();
+        for session in ended {
+            if let Some((reason, final_event)) = session.end_reason() {
+                closing.push((session.namespace, reason, final_event));
             }
-            entry.leave(&self.app);
+            session.unregister(&self.app);
         }
         if !self.writer().discard_queue() {
-            return Err(CloseAction::Drop);
+            return Err(CloseAction::Abort);
         }
-        // What was dropped may have been for the connection's other sessions: they come back, and
-        // get it again.
+        // The dropped frames may include some of the connection's other sessions. So the whole connection is
+        // closed; those sessions reconnect and replay.
         let mut action = DisconnectReason::TryAgain.into();
-        for (namespace, reason, final_event) in orders {
+        for (namespace, reason, final_event) in closing {
             if let Some(event) = final_event {
                 self.send_event(namespace, &event);
             }
@@ -58,9 +58,11 @@ impl Connection {
         Err(action)
     }
 
-    /// Says good-bye in a namespace as the dialect has it (contract 4.1): stock Socket.IO clients
-    /// come back after a bare close, and stay away after DISCONNECT. Other namespaces of the
-    /// connection go on.
+    /// Closes one namespace. Stock Socket.IO clients reconnect after a bare close but not after DISCONNECT, so a
+    /// final reason sends `error` and DISCONNECT and leaves the connection to its other namespaces.
+    ///
+    /// # Errors
+    /// The close action, if the connection is to be closed too.
     pub(super) fn close_namespace(
         &mut self,
         namespace: Namespace,
@@ -68,8 +70,7 @@ impl Connection {
     ) -> Result<(), CloseAction> {
         if let (Codec::SocketIo(_), true) = (&self.codec, reason.is_final()) {
             self.send_error(namespace, reason.as_str(), reason.message());
-            let goodbye = socketio::disconnect(namespace.path());
-            self.send(goodbye);
+            self.send(socketio::disconnect(namespace.path()));
             if !self.sessions.is_empty() {
                 return Ok(());
             }
@@ -77,31 +78,35 @@ impl Connection {
         Err(reason.into())
     }
 
-    /// The daemon stops: what waits is told, then that, then the close (contract section 9).
+    /// Shutdown: sends what is queued, then `server_shutdown`, then closes (`docs/protocol.md#shutdown`).
     pub(super) async fn shut_down(&mut self) -> CloseAction {
         let [a, b, c, d] = wallcast_core::random::bytes::<4>();
         let spread = RECONNECT_MS.end - RECONNECT_MS.start;
-        let after = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
-        let data = json!({ "reconnectAfterMs": after });
+        let reconnect_ms = RECONNECT_MS.start + u32::from_le_bytes([a, b, c, d]) % spread;
+        let data = json!({ "reconnectAfterMs": reconnect_ms });
         for index in 0..self.sessions.len() {
-            let Some(entry) = self.sessions.get_mut(index).filter(|entry| entry.is_live()) else {
+            let Some(session) = self
+                .sessions
+                .get_mut(index)
+                .filter(|session| session.is_live())
+            else {
                 continue;
             };
-            let namespace = entry.namespace;
+            let namespace = session.namespace;
             {
-                // At the writer, so that nobody hands on what comes after these before them.
+                // Under the lock, so that the dispatcher cannot write later events in between.
                 let mut writer = self.writer.lock();
-                for event in entry.drain(usize::MAX) {
+                for event in session.drain(usize::MAX) {
                     let frame = codec::frame(self.codec.dialect(), namespace, &event);
                     writer.transport.send(frame);
                 }
             }
             self.send_direct(namespace, &EventType::SERVER_SHUTDOWN, &data);
-            if let Some(frame) = self.codec.pace(after) {
+            if let Some(frame) = self.codec.retry_hint(reconnect_ms) {
                 self.send(frame);
             }
         }
-        // Written under the writer, so that a revocation still comes in between.
+        // Written by `next_event`, which stops when a session is revoked meanwhile.
         let written = async {
             while !self.can_send() {
                 match self.next_event().await {
@@ -110,11 +115,11 @@ impl Connection {
                 }
             }
         };
-        // A peer that takes nothing meanwhile gets the bare close.
+        // A peer that takes nothing in this time gets only the close.
         let is_written = tokio::time::timeout(SHUTDOWN_WRITE_TIMEOUT, written)
             .await
             .is_ok();
-        match self.settle() {
+        match self.drain_outboxes() {
             Err(action) => action,
             Ok(()) if is_written => DisconnectReason::Shutdown.into(),
             Ok(()) => {
@@ -124,50 +129,51 @@ impl Connection {
         }
     }
 
-    /// When something is to be looked at again, if ever.
+    /// The next instant at which [`on_deadline`](Self::on_deadline) must run, if any.
     pub(super) fn next_deadline(&mut self) -> Option<Instant> {
         let auth_timeout = self.app.config.auth_timeout;
         let empty = self
             .sessions
             .is_empty()
-            .then(|| self.unproven_since + auth_timeout);
+            .then(|| self.unauthenticated_since + auth_timeout);
         let stall = self.stalls_at();
         let sessions = self
             .sessions
             .iter_mut()
-            .filter_map(|entry| entry.deadline(auth_timeout));
+            .filter_map(|session| session.deadline(auth_timeout));
         empty.into_iter().chain(stall).chain(sessions).min()
     }
 
-    /// When the peer has taken nothing for too long, as far as something waits for it.
+    /// When the peer counts as stalled; none while nothing waits for it.
     fn stalls_at(&self) -> Option<Instant> {
-        let (since, taken) = (self.waiting_since?, self.writer().transport.last_taken()?);
-        Some(since.max(taken) + STALL)
+        let (since, last_written) = (self.waiting_since?, self.writer().transport.last_written()?);
+        Some(since.max(last_written) + STALL)
     }
 
+    /// Ends what is due: a stalled connection, expired tokens, sessions that did not authenticate in time.
     pub(super) fn on_deadline(&mut self) -> Result<(), CloseAction> {
         let now = Instant::now();
         let auth_timeout = self.app.config.auth_timeout;
         self.sessions
             .iter_mut()
-            .for_each(NamespaceSession::look_again);
+            .for_each(NamespaceSession::clear_cached_deadline);
         if self.stalls_at().is_some_and(|at| now >= at) {
-            tracing::info!(from = %self.peer.shown(), "the peer took nothing for ten seconds");
+            tracing::info!(from = %self.peer.shown(), seconds = STALL.as_secs(), "peer took no bytes");
             self.writer().discard_queue();
             return Err(DisconnectReason::Stalled.into());
         }
-        if let Some(entry) = self.sessions.iter().find(|entry| entry.has_expired()) {
-            entry.expire();
+        if let Some(session) = self.sessions.iter().find(|session| session.has_expired()) {
+            session.expire();
         }
         if let Some(late) = self
             .sessions
             .iter()
-            .position(|entry| entry.is_overdue(auth_timeout))
+            .position(|session| session.is_overdue(auth_timeout))
         {
             let namespace = self.sessions.remove(late).namespace;
             return self.close_namespace(namespace, DisconnectReason::AuthTimeout);
         }
-        if self.sessions.is_empty() && now >= self.unproven_since + auth_timeout {
+        if self.sessions.is_empty() && now >= self.unauthenticated_since + auth_timeout {
             return Err(DisconnectReason::AuthTimeout.into());
         }
         Ok(())

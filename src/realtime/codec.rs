@@ -1,4 +1,4 @@
-//! The dialects' frames: what came in as a message, what goes out as text.
+//! Encodes events to frames and decodes frames to messages, for each dialect. Knows no session.
 
 use std::borrow::Cow;
 
@@ -15,109 +15,106 @@ use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::event::{Event, EventType, Namespace, direct_json, direct_sse, to_json};
 use wallcast_core::hub::Dialect;
 
-/// How a connection's frames are to be read and written.
+/// The dialect of a connection and its decoder (`docs/protocol.md#dialects`).
 pub(super) enum Codec {
-    /// One object a frame (contract 4.2).
+    /// One JSON object for each WebSocket message.
     Json,
-    /// Socket.IO packets (contract 4.1).
     SocketIo(socketio::Decoder),
-    /// Server-sent events, which nothing answers (contract 4.3).
+    /// Server-sent events; the client sends nothing.
     Sse,
 }
 
-/// What a frame says.
+/// A decoded frame.
 pub(super) enum Inbound {
-    /// Socket.IO wants to enter a namespace.
+    /// Socket.IO's CONNECT to a namespace.
     Connect {
         namespace: String,
         auth: Option<Box<RawValue>>,
     },
-    /// Socket.IO leaves a namespace.
-    Disconnect { namespace: String },
-    /// A message.
+    /// Socket.IO's DISCONNECT from a namespace.
+    Disconnect {
+        namespace: String,
+    },
     Message(Message),
-    /// No message that could be read: told, and the connection stays.
-    Unreadable(Unreadable),
+    /// A malformed message: it gets an error reply, and the connection stays open.
+    Invalid(InvalidMessage),
     /// Nothing to act on.
-    Nothing,
-    /// The connection must end.
-    Broken { code: u16, reason: &'static str },
+    Ignored,
+    /// The connection is to be closed with this code and reason.
+    ProtocolError {
+        code: u16,
+        reason: &'static str,
+    },
 }
 
-/// A message that cannot be acted on because of its form.
-pub(super) struct Unreadable {
-    /// The namespace it came in.
+pub(super) struct InvalidMessage {
+    /// The Socket.IO namespace; none on a connection with one session.
     pub(super) namespace: Option<String>,
-    /// How its answer is to be marked, as far as that could be read.
-    pub(super) request: Option<RequestMark>,
-    /// What a message must be, for a person.
+    /// Where the error goes, as far as that could be read.
+    pub(super) reply_to: Option<ReplyTo>,
+    /// The error text.
     pub(super) text: &'static str,
 }
 
-/// A message of a session.
 pub(super) struct Message {
-    /// The namespace it came in.
+    /// The Socket.IO namespace; none on a connection with one session.
     pub(super) namespace: Option<String>,
-    /// Its type.
-    pub(super) kind: String,
-    /// Its data.
+    pub(super) message_type: String,
     pub(super) fields: Fields,
-    /// How its answer is to be marked, if one is wanted.
-    pub(super) request: Option<RequestMark>,
+    /// Where the reply goes, if the client asked for one.
+    pub(super) reply_to: Option<ReplyTo>,
 }
 
-/// What ties an answer to its request.
-pub(super) enum RequestMark {
-    /// JSON: `requestId`, a text or a number, given back as it came.
-    Id(Value),
-    /// Socket.IO: the acknowledgement's number.
+/// Where the reply to a message goes.
+pub(super) enum ReplyTo {
+    /// JSON: the `requestId`, a string or a number, returned unchanged.
+    RequestId(Value),
+    /// Socket.IO: the acknowledgement's id.
     Ack(u64),
-    /// `POST /api/send`: who waits for it.
-    PostedMessage(oneshot::Sender<Value>),
+    /// `POST /api/send`: the waiting HTTP request.
+    Http(oneshot::Sender<Value>),
 }
 
-/// The daemon takes no binary data (contract 4.2).
+/// Binary data is not accepted.
 const NO_ATTACHMENTS: AttachmentLimits = AttachmentLimits { count: 0, bytes: 0 };
 
-/// A stream that was superseded would come back and supersede another of its client: this holds a
-/// stock `EventSource` off for an hour.
+/// A superseded stream would reconnect and supersede another stream of its client. This makes a stock
+/// `EventSource` wait an hour.
 const SUPERSEDED_RETRY_MS: u32 = 3_600_000;
 
-/// A `requestId` longer than this is nobody's.
+/// The longest `requestId`, in bytes of JSON.
 const MAX_REQUEST_ID: usize = 128;
 
 impl Codec {
-    /// Socket.IO without binary attachments, which the daemon does not take.
+    /// Socket.IO without binary attachments.
     pub(super) fn socketio() -> Self {
         Self::SocketIo(socketio::Decoder::new(NO_ATTACHMENTS))
     }
 
-    /// Reads a frame.
     pub(super) fn decode(&mut self, frame: Frame) -> Inbound {
         match self {
             Self::Json => match frame {
                 Frame::Text(text) => read_json(&text),
-                Frame::Binary(_) => Inbound::Broken {
+                Frame::Binary(_) => Inbound::ProtocolError {
                     code: 1003,
                     reason: "unsupported_data",
                 },
             },
             Self::SocketIo(decoder) => match decoder.decode(frame) {
                 Ok(Some(packet)) => read_packet(packet),
-                Ok(None) => Inbound::Nothing,
+                Ok(None) => Inbound::Ignored,
                 Err(error) => {
-                    tracing::debug!(%error, "a Socket.IO packet was malformed");
-                    Inbound::Broken {
+                    tracing::debug!(%error, "malformed Socket.IO packet received");
+                    Inbound::ProtocolError {
                         code: 1002,
                         reason: "protocol_error",
                     }
                 }
             },
-            Self::Sse => Inbound::Nothing,
+            Self::Sse => Inbound::Ignored,
         }
     }
 
-    /// Which dialect it is.
     pub(super) fn dialect(&self) -> Dialect {
         match self {
             Self::Json => Dialect::Json,
@@ -126,56 +123,58 @@ impl Codec {
         }
     }
 
-    /// A message for one session alone.
+    /// The frame of an event for this session alone: no id, no topics.
     pub(super) fn direct(
         &self,
         namespace: Namespace,
-        kind: &EventType,
+        event_type: &EventType,
         data: &impl Serialize,
     ) -> Frame {
         match self {
-            Self::Json => Frame::Text(direct_json(kind, &to_json(data), Timestamp::now()).into()),
-            Self::SocketIo(_) => {
-                socketio::event(namespace.path(), None, kind.as_str(), [&*raw(data)])
+            Self::Json => {
+                Frame::Text(direct_json(event_type, &to_json(data), Timestamp::now()).into())
             }
-            Self::Sse => Frame::text(direct_sse(kind, &to_json(data))),
+            Self::SocketIo(_) => {
+                socketio::event(namespace.path(), None, event_type.as_str(), [&*raw(data)])
+            }
+            Self::Sse => Frame::text(direct_sse(event_type, &to_json(data))),
         }
     }
 
-    /// How long a stock client is to wait before it comes back, where the dialect can say so.
-    pub(super) fn pace(&self, reconnect_ms: u32) -> Option<Frame> {
+    /// The frame that sets how long a client waits before it reconnects; only SSE has one.
+    pub(super) fn retry_hint(&self, reconnect_ms: u32) -> Option<Frame> {
         matches!(self, Self::Sse).then(|| Frame::text(format!("retry: {reconnect_ms}\n\n")))
     }
 
-    /// What is told before a close where the close itself can say nothing (contract 4.3).
-    pub(super) fn goodbye(&self, reason: DisconnectReason) -> Vec<Frame> {
+    /// Frames to send before a close with `reason`: SSE gets an `error` event, because closing a stream carries no
+    /// reason.
+    pub(super) fn close_frames(&self, reason: DisconnectReason) -> Vec<Frame> {
         let Self::Sse = self else { return Vec::new() };
         let data = failure(reason.as_str(), reason.message());
-        let told = self.direct(Namespace::Main, &EventType::ERROR, &data);
-        let paced =
-            (reason == DisconnectReason::Superseded).then(|| self.pace(SUPERSEDED_RETRY_MS));
-        paced.flatten().into_iter().chain([told]).collect()
+        let error = self.direct(Namespace::Main, &EventType::ERROR, &data);
+        let retry =
+            (reason == DisconnectReason::Superseded).then(|| self.retry_hint(SUPERSEDED_RETRY_MS));
+        retry.flatten().into_iter().chain([error]).collect()
     }
 
-    /// The answer to a request, as a frame where the connection itself carries it.
+    /// Replies to a message: the frame to send, or none when the reply went to an HTTP request.
     pub(super) fn reply(
         &self,
         namespace: Namespace,
-        mark: RequestMark,
+        reply_to: ReplyTo,
         data: Value,
     ) -> Option<Frame> {
-        match mark {
-            RequestMark::PostedMessage(answer) => {
-                // Whoever asked may have hung up.
-                let _ = answer.send(data);
+        match reply_to {
+            ReplyTo::Http(response) => {
+                // The HTTP client may have disconnected.
+                let _ = response.send(data);
                 None
             }
-            RequestMark::Ack(id) => Some(socketio::ack(namespace.path(), id, [&*raw(&data)])),
-            RequestMark::Id(id) => {
+            ReplyTo::Ack(id) => Some(socketio::ack(namespace.path(), id, [&*raw(&data)])),
+            ReplyTo::RequestId(id) => {
                 let now = Timestamp::now();
-                let kind = EventType::RESULT;
                 let result = json!({
-                    "type": kind.as_str(),
+                    "type": EventType::RESULT.as_str(),
                     "requestId": id,
                     "data": data,
                     "timestamp": now,
@@ -186,7 +185,7 @@ impl Codec {
     }
 }
 
-/// An event's frame in a dialect: shared bytes.
+/// The frame of an event. An event is encoded once for each dialect and its bytes are shared by all recipients.
 pub(super) fn frame(dialect: Dialect, namespace: Namespace, event: &Event) -> Frame {
     Frame::Text(match dialect {
         Dialect::Json => event.as_json(),
@@ -195,23 +194,23 @@ pub(super) fn frame(dialect: Dialect, namespace: Namespace, event: &Event) -> Fr
     })
 }
 
-/// JSON text of our own as it is spliced into a packet.
+/// Data as raw JSON, to be embedded in a packet.
 fn raw(data: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(data).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 fn read_json(text: &str) -> Inbound {
-    let unreadable = |request, text| {
-        Inbound::Unreadable(Unreadable {
+    let invalid = |reply_to, text| {
+        Inbound::Invalid(InvalidMessage {
             namespace: None,
-            request,
+            reply_to,
             text,
         })
     };
     let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
-        return unreadable(None, "A message is one JSON object");
+        return invalid(None, "A message must be one JSON object");
     };
-    let request = match message
+    let reply_to = match message
         .remove("requestId")
         .or_else(|| message.remove("request_id"))
     {
@@ -219,41 +218,41 @@ fn read_json(text: &str) -> Inbound {
         Some(id @ (Value::String(_) | Value::Number(_)))
             if id.to_string().len() <= MAX_REQUEST_ID =>
         {
-            Some(RequestMark::Id(id))
+            Some(ReplyTo::RequestId(id))
         }
         Some(_) => {
-            let text = "requestId is a text or number of at most 128 characters";
-            return unreadable(None, text);
+            let text = "`requestId` must be a string or a number of at most 128 characters";
+            return invalid(None, text);
         }
     };
     match read_message(message) {
-        Ok((kind, data)) => Inbound::Message(Message {
+        Ok((message_type, data)) => Inbound::Message(Message {
             namespace: None,
-            kind,
+            message_type,
             fields: Fields::new(data),
-            request,
+            reply_to,
         }),
-        Err(text) => unreadable(request, text),
+        Err(text) => invalid(reply_to, text),
     }
 }
 
-/// The type and data of a message as JSON.
+/// Splits a JSON message into its type and its data.
 ///
 /// # Errors
-/// What a message must be, for a person.
+/// The error text for the client.
 pub(super) fn read_message(
     mut message: Map<String, Value>,
 ) -> Result<(String, Map<String, Value>), &'static str> {
-    let Some(Value::String(kind)) = message.remove("type") else {
-        return Err("A message says its type as a text");
+    let Some(Value::String(message_type)) = message.remove("type") else {
+        return Err("`type` must be a string");
     };
-    // The keys may stand in `data` or beside `type` (contract 4.2); what is in `data` counts more.
+    // Keys may be in `data` or beside `type`; those in `data` win (docs/protocol.md#json-websocket).
     match message.remove("data") {
         None | Some(Value::Null) => {}
         Some(Value::Object(data)) => message.extend(data),
-        Some(_) => return Err("data is an object"),
+        Some(_) => return Err("`data` must be an object"),
     }
-    Ok((kind, message))
+    Ok((message_type, message))
 }
 
 fn read_packet(packet: Packet) -> Inbound {
@@ -267,8 +266,8 @@ fn read_packet(packet: Packet) -> Inbound {
             namespace: namespace.into(),
         },
         socketio::PacketData::Event { ack, args, .. } => {
-            let Some(kind) = args.name().map(Cow::into_owned) else {
-                return Inbound::Broken {
+            let Some(message_type) = args.name().map(Cow::into_owned) else {
+                return Inbound::ProtocolError {
                     code: 1002,
                     reason: "protocol_error",
                 };
@@ -280,26 +279,26 @@ fn read_packet(packet: Packet) -> Inbound {
                 None | Some(Ok(Value::Null)) => Map::new(),
                 Some(Ok(Value::Object(data))) => data,
                 _ => {
-                    return Inbound::Unreadable(Unreadable {
+                    return Inbound::Invalid(InvalidMessage {
                         namespace: Some(namespace.into()),
-                        request: ack.map(RequestMark::Ack),
-                        text: "A message's data is an object",
+                        reply_to: ack.map(ReplyTo::Ack),
+                        text: "The event's argument must be an object",
                     });
                 }
             };
             Inbound::Message(Message {
                 namespace: Some(namespace.into()),
-                kind,
+                message_type,
                 fields: Fields::new(fields),
-                request: ack.map(RequestMark::Ack),
+                reply_to: ack.map(ReplyTo::Ack),
             })
         }
-        // No event of ours asks for an acknowledgement (contract 4.1).
-        socketio::PacketData::Ack { .. } => Inbound::Nothing,
+        // Wallcast never asks for an acknowledgement.
+        socketio::PacketData::Ack { .. } => Inbound::Ignored,
     }
 }
 
-/// A failed request's answer, and `error`'s data (contract 4.2).
+/// The data of a failed reply and of an `error` event.
 pub(super) fn failure(code: &str, message: &str) -> Value {
     json!({
         "success": false,

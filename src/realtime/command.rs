@@ -1,4 +1,4 @@
-//! What a session may ask for (contract 4.5), as a closed list.
+//! The messages that clients may send (`docs/protocol.md#client-messages`), parsed. Acts on none of them.
 
 use super::position::ResumePosition;
 use crate::authentication::AuthError;
@@ -13,37 +13,27 @@ use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{EventId, EventType};
 use wallcast_core::ids::{ConnectionId, ConversationId, KioskId, MessageId, OrganizationId};
 
-/// A message that makes sense.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Who I am.
     Authenticate(Authenticate),
-    /// Are you there?
     Ping,
-    /// Tell me what came after this.
     Resume {
-        /// Where the peer stands.
         position: ResumePosition,
-        /// Its old session, whose place it takes.
+        /// The client's previous session, which this one takes over.
         connection: Option<ConnectionId>,
     },
-    /// Let me in or out of a room.
     Room(RoomCommand),
-    /// Let me in or out of an organisation.
     Organization(OrganizationCommand),
-    /// Everything up to and with this event is done.
+    /// `ack`: everything up to and including this event is processed.
     Ack(EventId),
-    /// Somebody needs help at the kiosk.
-    Help(HelpWanted),
-    /// What became of a command.
+    Help(HelpCommand),
+    /// `command_result`
     Report(CommandReport),
-    /// What are the states of my entities, or do this with one.
     Entity(EntityCommand),
-    /// Of a message, or while writing one.
     Message(MessageCommand),
 }
 
-/// `authenticate`: seed 4's token, and what seed 2 says beside it, which must agree.
+/// `authenticate`: a token, and optional fields that must agree with it.
 #[derive(Default)]
 pub(super) struct Authenticate {
     pub(super) token: String,
@@ -60,10 +50,15 @@ impl std::fmt::Debug for Authenticate {
 }
 
 impl Authenticate {
-    /// What seed 2 says beside the token must say the same as the token (contract 4.5).
+    /// Checks that the fields beside the token agree with it.
+    ///
+    /// # Errors
+    /// Names the first field that differs.
     pub(super) fn agrees_with(&self, principal: &Principal) -> Result<(), AuthError> {
-        let differs = |said: &Option<String>, is: Option<&str>| {
-            said.as_deref().is_some_and(|said| Some(said) != is)
+        let differs = |claimed: &Option<String>, actual: Option<&str>| {
+            claimed
+                .as_deref()
+                .is_some_and(|claimed| Some(claimed) != actual)
         };
         let organization = principal.organization_id.as_ref().map(|id| id.as_str());
         let tenant = principal.tenant_id.as_ref().map(|id| id.as_str());
@@ -73,36 +68,38 @@ impl Authenticate {
             ("tenantId", &self.tenant_id, tenant),
             ("userRole", &self.user_role, Some(principal.role().as_str())),
         ];
-        match checks.into_iter().find(|(_, said, is)| differs(said, *is)) {
-            Some((field, _, _)) => Err(AuthError::Disagrees(field)),
+        match checks
+            .into_iter()
+            .find(|(_, claimed, actual)| differs(claimed, *actual))
+        {
+            Some((field, _, _)) => Err(AuthError::Mismatch(field)),
             None => Ok(()),
         }
     }
 }
 
-/// What a session asks of a room.
 #[derive(Debug)]
 pub(super) struct RoomCommand {
     pub(super) room: RoomRef,
-    pub(super) wish: Wish,
+    pub(super) action: RoomAction,
 }
 
-/// Entering or leaving, in the words of one of the seeds.
+/// Joining or leaving a room; each has two message types with different replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum RoomAction {
     Subscribe,
     Unsubscribe,
     Join,
     Leave,
 }
 
-impl Wish {
-    pub(super) fn enters(self) -> bool {
+impl RoomAction {
+    pub(super) fn joins(self) -> bool {
         matches!(self, Self::Subscribe | Self::Join)
     }
 
-    /// The answer's type, and the key under which it names the room.
-    pub(super) fn answer(self) -> (EventType, &'static str) {
+    /// The event that confirms the action, and the key that names the room in its data.
+    pub(super) fn confirmation(self) -> (EventType, &'static str) {
         match self {
             Self::Subscribe => (EventType::ROOM_SUBSCRIBED, "room_id"),
             Self::Unsubscribe => (EventType::ROOM_UNSUBSCRIBED, "room_id"),
@@ -112,20 +109,22 @@ impl Wish {
     }
 }
 
-/// What a session asks of an organisation.
+/// `join-organization` or `leave-organization`.
 #[derive(Debug)]
 pub(super) struct OrganizationCommand {
     pub(super) organization: OrganizationId,
     pub(super) joins: bool,
 }
 
-/// What a session wants of entities.
 #[derive(Debug)]
 pub(super) enum EntityCommand {
     /// `get_states`
     States,
     /// `call_service`
-    Call { entity: EntityId, asked: CallFields },
+    Call {
+        entity: EntityId,
+        fields: CallFields,
+    },
 }
 
 impl EntityCommand {
@@ -133,36 +132,32 @@ impl EntityCommand {
     pub(super) fn call(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self::Call {
             entity: fields.required("entityId")?,
-            asked: CallFields::from_fields(fields)?,
+            fields: CallFields::from_fields(fields)?,
         })
     }
 }
 
-/// `help_request`: as `POST /api/help`.
+/// `help_request`, with the fields of `POST /api/help`.
 #[derive(Debug)]
-pub(super) struct HelpWanted {
-    pub(super) asked: HelpFields,
+pub(super) struct HelpCommand {
+    pub(super) fields: HelpFields,
     pub(super) kiosk: Option<KioskId>,
 }
 
-impl HelpWanted {
+impl HelpCommand {
     pub(super) fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             kiosk: fields.optional("kioskId")?,
-            asked: HelpFields::from_fields(fields)?,
+            fields: HelpFields::from_fields(fields)?,
         })
     }
 }
 
-/// What a session says of a message or a conversation.
 #[derive(Debug)]
 pub(super) enum MessageCommand {
-    /// It reached me, or I have read it.
-    Status {
-        message: MessageId,
-        status: MessageStatus,
-    },
-    /// I am writing, or have stopped.
+    /// `message_status`
+    Status { message: MessageId, status: MessageStatus },
+    /// `typing`
     Typing {
         conversation: ConversationId,
         is_typing: bool,
@@ -170,12 +165,12 @@ pub(super) enum MessageCommand {
 }
 
 impl Command {
-    /// Parses a message by its type.
+    /// Parses a message of a type.
     ///
     /// # Errors
-    /// `unknown_type`, or the field that is wrong.
-    pub(super) fn parse(kind: &str, mut fields: Fields) -> Result<Self, ApiError> {
-        match kind {
+    /// `unknown_type`, or `invalid_field` for the first field that is wrong.
+    pub(super) fn parse(message_type: &str, mut fields: Fields) -> Result<Self, ApiError> {
+        match message_type {
             "ping" => Ok(Self::Ping),
             "resume" => Ok(Self::Resume {
                 position: ResumePosition {
@@ -184,13 +179,13 @@ impl Command {
                 },
                 connection: fields.optional("connectionId")?,
             }),
-            "subscribe_room" => room(&mut fields, "roomId", Wish::Subscribe),
-            "unsubscribe_room" => room(&mut fields, "roomId", Wish::Unsubscribe),
-            "join_room" => room(&mut fields, "room", Wish::Join),
-            "leave_room" => room(&mut fields, "room", Wish::Leave),
+            "subscribe_room" => room(&mut fields, "roomId", RoomAction::Subscribe),
+            "unsubscribe_room" => room(&mut fields, "roomId", RoomAction::Unsubscribe),
+            "join_room" => room(&mut fields, "room", RoomAction::Join),
+            "leave_room" => room(&mut fields, "room", RoomAction::Leave),
             "join-organization" => organization(&mut fields, true),
             "leave-organization" => organization(&mut fields, false),
-            "help_request" => HelpWanted::from_fields(&mut fields).map(Self::Help),
+            "help_request" => HelpCommand::from_fields(&mut fields).map(Self::Help),
             "command_result" => CommandReport::from_fields(&mut fields).map(Self::Report),
             "ack" => Ok(Self::Ack(fields.required("id")?)),
             "get_states" => Ok(Self::Entity(EntityCommand::States)),
@@ -204,7 +199,7 @@ impl Command {
                 is_typing: fields.required("isTyping")?,
             })),
             "authenticate" => Ok(Self::Authenticate(Authenticate {
-                // What is no text is no token either: refused as a wrong one.
+                // A token that is no string is rejected like a wrong token.
                 token: fields.optional("token").ok().flatten().unwrap_or_default(),
                 user_id: fields.optional("userId")?,
                 organization_id: fields.optional("organizationId")?,
@@ -216,9 +211,9 @@ impl Command {
     }
 }
 
-fn room(fields: &mut Fields, key: &'static str, wish: Wish) -> Result<Command, ApiError> {
+fn room(fields: &mut Fields, key: &'static str, action: RoomAction) -> Result<Command, ApiError> {
     let room = fields.required(key)?;
-    Ok(Command::Room(RoomCommand { room, wish }))
+    Ok(Command::Room(RoomCommand { room, action }))
 }
 
 fn organization(fields: &mut Fields, joins: bool) -> Result<Command, ApiError> {
@@ -233,6 +228,6 @@ fn unknown_type() -> ApiError {
     ApiError::new(
         hyper::StatusCode::BAD_REQUEST,
         "unknown_type",
-        "Wallcast knows no message of this type",
+        "Unknown message type",
     )
 }

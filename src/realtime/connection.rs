@@ -1,8 +1,8 @@
-//! The one loop of a connection: it reads commands, drains the outboxes of its sessions where the
-//! courier cannot, keeps the deadlines and ends what must end.
+//! A connection's task and its loop: it reads client messages, writes events that the dispatcher cannot write,
+//! keeps the deadlines and closes sessions.
 //!
-//! JSON WebSocket and server-sent events have one session from the start; Socket.IO one for each
-//! namespace that was entered.
+//! A JSON WebSocket or event stream has one session from the start. A Socket.IO connection has one for each
+//! namespace that the client connected to.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -34,17 +34,17 @@ use wallcast_core::hub::ConnectionWriter;
 use wallcast_core::ids::ConnectionId;
 use wallcast_core::shutdown::WorkGuard;
 
-/// When a connection without any deadline is looked at all the same.
+/// The timer of a connection that has no deadline.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// What the handshake brought.
+/// What the opening HTTP request brought.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) credential: Option<Credential>,
     pub(super) local_admin: Option<String>,
     /// The namespace of a JSON WebSocket's path.
     pub(super) namespace: Namespace,
-    /// Where it asks to go on from.
+    /// Where the client wants to resume.
     pub(super) position: Option<ResumeRequest>,
 }
 
@@ -58,7 +58,6 @@ impl Handshake {
     }
 }
 
-/// An open connection and its sessions.
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
     pub(super) writer: Arc<ConnectionWriter<WriterState>>,
@@ -67,15 +66,15 @@ pub(super) struct Connection {
     pub(super) handshake: Handshake,
     pub(super) sessions: Vec<NamespaceSession>,
     pub(super) permit: SocketPermit,
-    /// Tokens that were refused on it.
+    /// Tokens that were rejected on this connection.
     pub(super) refusals: usize,
-    /// Since when nobody on it is proven. Entering and leaving namespaces does not put it off.
-    pub(super) unproven_since: Instant,
-    /// Since when something waits to be written.
+    /// Since when no session is authenticated. Connecting to and leaving namespaces does not reset it.
+    pub(super) unauthenticated_since: Instant,
+    /// Since when frames wait for the peer to take them.
     pub(super) waiting_since: Option<Instant>,
     pub(super) rate: RateLimit,
     pub(super) calls: Calls,
-    /// When its sessions last learned that the peer said something.
+    /// When the sessions' metrics last recorded that the peer sent something.
     last_received: Instant,
     _busy: WorkGuard,
 }
@@ -105,48 +104,47 @@ impl Connection {
             sessions: Vec::with_capacity(1),
             permit,
             refusals: 0,
-            unproven_since: Instant::now(),
+            unauthenticated_since: Instant::now(),
             waiting_since: None,
             calls: Calls::default(),
             last_received: Instant::now(),
         }
     }
 
-    /// Has it carried by this from now on; one that enters before it is answered has none at first.
+    /// Sets the transport of a connection that was created before its handshake was answered.
     pub(super) fn set_transport(&mut self, transport: Transport) {
         self.writer().transport = transport;
     }
 
-    /// Serves until the connection ends.
+    /// Runs until the connection is closed.
     ///
-    /// As an `async fn` it would hold the connection twice, as its argument and as its variable.
+    /// An `async fn` would hold the connection twice in its future, as argument and as variable.
     #[allow(clippy::manual_async_fn, reason = "half as large as an async fn")]
     pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
         async move {
             let action = self.serve().await;
-            self.leave_all();
-            tracing::info!(from = %self.peer.shown(), ?action, "connection closed");
+            self.unregister_all();
+            tracing::info!(from = %self.peer.shown(), reason = action.reason(), "connection closed");
             let mut transport = self.writer().transport.take();
-            // Boxed, as is all that is done now and then: a task is as large as the largest thing it
-            // may ever do, and thousands of them do nothing.
+            // Rare steps are boxed: the task is as large as its largest await, and thousands of tasks are idle.
             match action {
-                CloseAction::End(reason) => {
-                    for frame in self.codec.goodbye(reason) {
+                CloseAction::Close(reason) => {
+                    for frame in self.codec.close_frames(reason) {
                         transport.send(frame);
                     }
                     Box::pin(transport.close(reason.code(), reason.as_str())).await;
                 }
-                CloseAction::Break { code, reason } => {
+                CloseAction::ProtocolError { code, reason } => {
                     Box::pin(transport.close(code, reason)).await
                 }
-                CloseAction::Drop => {}
+                CloseAction::Abort => {}
             }
         }
     }
 
-    fn leave_all(&mut self) {
-        for entry in self.sessions.drain(..) {
-            entry.leave(&self.app);
+    fn unregister_all(&mut self) {
+        for session in self.sessions.drain(..) {
+            session.unregister(&self.app);
         }
     }
 
@@ -155,18 +153,18 @@ impl Connection {
         let mut stopping = pin!(app.shutdown.begun());
         let mut alarm = pin!(sleep(IDLE));
         loop {
-            if let Err(action) = self.settle() {
+            if let Err(action) = self.drain_outboxes() {
                 return action;
             }
             if let Err(action) = self.catch_up().await {
                 return action;
             }
-            if let Err(action) = self.act_on_post().await {
+            if let Err(action) = self.act_on_posted_message().await {
                 return action;
             }
-            self.answer_calls();
-            // One that moved away is looked at when the old one comes: that is cheaper than to set
-            // the alarm at each turn.
+            self.reply_to_finished_calls();
+            // The timer is set only to an earlier deadline. One that moved back is found when the timer fires,
+            // which is cheaper than resetting the timer in each turn.
             match self.next_deadline() {
                 deadline if alarm.is_elapsed() => {
                     let far = || Instant::now() + IDLE;
@@ -176,9 +174,9 @@ impl Connection {
                 _ => {}
             }
             let is_idle = self.can_send();
-            // The ends come first: a peer that never pauses may not put them off. What is queued
-            // comes before the transport only while the transport has nothing left to write.
-            let heard = tokio::select! {
+            // Shutdown and deadlines come first, so that a peer that never pauses cannot delay them. Queued
+            // events come before the transport only while the transport has nothing left to write.
+            let transport_event = tokio::select! {
                 biased;
                 () = stopping.as_mut() => return self.shut_down().await,
                 () = alarm.as_mut() => {
@@ -191,32 +189,32 @@ impl Connection {
                 event = self.next_event() => event,
                 () = writer.woken(), if !is_idle => None,
             };
-            let after = match heard {
+            let result = match transport_event {
                 Some(TransportEvent::Message(frame)) => {
-                    // An answer does not overtake what was told before its question came.
-                    match self.settle() {
+                    // Events queued before the message arrived leave before its reply.
+                    match self.drain_outboxes() {
                         Ok(()) => self.receive(frame).await,
                         Err(action) => Err(action),
                     }
                 }
                 Some(TransportEvent::Closed(why)) => {
                     tracing::debug!(?why, "the transport closed");
-                    return CloseAction::Drop;
+                    return CloseAction::Abort;
                 }
                 Some(TransportEvent::Flushed) => {
-                    self.writer().flushed();
+                    self.writer().on_flushed();
                     Ok(())
                 }
                 None => Ok(()),
             };
-            if let Err(action) = after {
+            if let Err(action) = result {
                 return action;
             }
         }
     }
 
-    /// The transport's next event. Nothing is written once a session is to be ended: that is the
-    /// barrier of contract 6.2.
+    /// The transport's next event, or none when a session was ended. Checked under the writer's lock: once a
+    /// session is ended nothing more is written for it (`docs/protocol.md#revocation`).
     pub(super) async fn next_event(&mut self) -> Option<TransportEvent> {
         let Self {
             writer,
@@ -229,8 +227,8 @@ impl Connection {
             if sessions.iter().any(NamespaceSession::has_ended) {
                 return Poll::Ready(None);
             }
-            let is_behind = sessions.iter().any(NamespaceSession::is_behind);
-            let event = writer.transport.poll_event(is_behind, cx);
+            let is_replaying = sessions.iter().any(NamespaceSession::is_replaying);
+            let event = writer.transport.poll_event(is_replaying, cx);
             if let Some(at) = writer
                 .transport
                 .last_received()
@@ -244,20 +242,20 @@ impl Connection {
         .await
     }
 
-    /// Ends what must end and hands on what waits, to the kernel itself as far as it takes it: what
-    /// is told to an idle peer takes one turn of the loop.
-    pub(super) fn settle(&mut self) -> Result<(), CloseAction> {
-        if self.hand_on() {
+    /// Writes what waits in the outboxes, as far as the kernel takes it; or closes the sessions that the hub
+    /// ended.
+    pub(super) fn drain_outboxes(&mut self) -> Result<(), CloseAction> {
+        if self.try_drain_outboxes() {
             return Ok(());
         }
-        self.end_sessions()
+        self.close_ended_sessions()
     }
 
-    /// Hands on what waits, unless a session is to be ended: then it is false.
-    fn hand_on(&mut self) -> bool {
+    /// Writes what waits in the outboxes. False, with nothing written, when a session was ended.
+    fn try_drain_outboxes(&mut self) -> bool {
         if self.can_send() {
-            for entry in &self.sessions {
-                entry.prepare_states(&self.app);
+            for session in &self.sessions {
+                session.queue_due_snapshot(&self.app);
             }
         }
         let mut writer = self.writer.lock();
@@ -271,7 +269,7 @@ impl Connection {
                 .filter_map(NamespaceSession::subscription)
             {
                 let events = subscription.drain(BATCH);
-                if !subscription.is_behind() {
+                if !subscription.is_replaying() {
                     subscription.session().outbox().allow_dispatch();
                 }
                 if events.is_empty() {
@@ -279,7 +277,7 @@ impl Connection {
                 }
                 let is_written = writer.write(subscription.session(), &events);
                 if is_written && subscription.session().outbox().has_more() {
-                    // Nothing is left that would tell of having been flushed, and so bring a turn.
+                    // No `Flushed` event follows a complete write, so the loop needs another reason to run.
                     self.writer.wake();
                 }
             }
@@ -291,17 +289,16 @@ impl Connection {
         true
     }
 
-    /// Goes to the writer. What is called meanwhile must not go there as well.
+    /// Locks the writer. The caller must not lock it again while it holds the guard.
     pub(super) fn writer(&self) -> MutexGuard<'_, WriterState> {
         self.writer.lock()
     }
 
-    /// Whether all that was handed to the transport is with the kernel.
+    /// Whether everything queued on the transport has been written.
     pub(super) fn can_send(&self) -> bool {
         self.writer().transport.can_send()
     }
 
-    /// Queues a frame.
     pub(super) fn send(&self, frame: Frame) {
         self.writer().transport.send(frame);
     }
@@ -311,21 +308,21 @@ impl Connection {
         self.send(codec::frame(self.codec.dialect(), namespace, event));
     }
 
-    /// `error` as every dialect has it (contract 4.2).
+    /// Queues an `error` event for the session in a namespace.
     pub(super) fn send_error(&mut self, namespace: Namespace, code: &str, message: &str) {
         let data = codec::failure(code, message);
         self.send_direct(namespace, &EventType::ERROR, &data);
     }
 
-    /// A message for one session alone.
+    /// Queues an event of this session alone: no id, no topics.
     pub(super) fn send_direct(
         &mut self,
         namespace: Namespace,
-        kind: &EventType,
+        event_type: &EventType,
         data: &impl Serialize,
     ) {
-        self.send(self.codec.direct(namespace, kind, data));
-        self.count_answer(namespace);
+        self.send(self.codec.direct(namespace, event_type, data));
+        self.count_sent(namespace);
     }
 
     async fn receive(&mut self, frame: Frame) -> Result<(), CloseAction> {
@@ -334,78 +331,78 @@ impl Connection {
                 if self.rate.allows(Instant::now()) {
                     Box::pin(self.connect(&namespace, auth.as_deref())).await
                 } else {
-                    self.refuse_connect_rate(&namespace);
+                    self.reject_connect_over_rate(&namespace);
                     Ok(())
                 }
             }
             Inbound::Disconnect { namespace } => {
-                if let Some(index) = self.find(&namespace) {
-                    self.leave(index);
+                if let Some(index) = self.find_namespace(&namespace) {
+                    self.remove_session(index);
                 }
                 Ok(())
             }
             Inbound::Message(message) => {
-                let Some(index) = self.addressed(message.namespace.as_deref()) else {
+                let Some(index) = self.session_index(message.namespace.as_deref()) else {
                     return Ok(());
                 };
                 self.count_received(index);
                 if self.rate.allows(Instant::now()) {
                     Box::pin(self.act(index, message)).await
                 } else {
-                    self.refuse_rate(index, message.request);
+                    self.reject_over_rate(index, message.reply_to);
                     Ok(())
                 }
             }
-            Inbound::Unreadable(what) => {
-                let Some(index) = self.addressed(what.namespace.as_deref()) else {
+            Inbound::Invalid(message) => {
+                let Some(index) = self.session_index(message.namespace.as_deref()) else {
                     return Ok(());
                 };
                 self.count_received(index);
                 if self.rate.allows(Instant::now()) {
-                    self.refuse_form(index, what);
+                    self.reject_invalid(index, message);
                 } else {
-                    self.refuse_rate(index, what.request);
+                    self.reject_over_rate(index, message.reply_to);
                 }
                 Ok(())
             }
-            Inbound::Nothing => Ok(()),
-            Inbound::Broken { code, reason } => {
+            Inbound::Ignored => Ok(()),
+            Inbound::ProtocolError { code, reason } => {
                 self.writer().discard_queue();
-                Err(CloseAction::Break { code, reason })
+                Err(CloseAction::ProtocolError { code, reason })
             }
         }
     }
 
-    /// Takes a session out. Only one that was proven gives the connection new time to prove another.
-    pub(super) fn leave(&mut self, index: usize) {
-        let entry = self.sessions.remove(index);
-        if entry.is_live() && !self.is_proven() {
-            self.unproven_since = Instant::now();
+    /// Removes a session. The time to authenticate starts again only if the session was authenticated.
+    pub(super) fn remove_session(&mut self, index: usize) {
+        let session = self.sessions.remove(index);
+        if session.is_live() && !self.is_authenticated() {
+            self.unauthenticated_since = Instant::now();
         }
-        entry.leave(&self.app);
+        session.unregister(&self.app);
     }
 
-    /// Whether any of its sessions has proven who it is.
-    pub(super) fn is_proven(&self) -> bool {
+    /// Whether any session is authenticated.
+    pub(super) fn is_authenticated(&self) -> bool {
         self.sessions.iter().any(NamespaceSession::is_live)
     }
 
-    /// The session that a message is for; none if its namespace was left or never entered.
-    fn addressed(&self, namespace: Option<&str>) -> Option<usize> {
+    /// The index of the session that a message is for; none if the client is not connected to its namespace.
+    fn session_index(&self, namespace: Option<&str>) -> Option<usize> {
         match namespace {
-            Some(namespace) => self.find(namespace),
+            Some(namespace) => self.find_namespace(namespace),
             None => (!self.sessions.is_empty()).then_some(0),
         }
     }
 
-    fn find(&self, namespace: &str) -> Option<usize> {
+    fn find_namespace(&self, namespace: &str) -> Option<usize> {
         self.sessions
             .iter()
-            .position(|entry| entry.namespace.path() == namespace)
+            .position(|session| session.namespace.path() == namespace)
     }
 
-    /// A place for a session in a namespace, before it is proven.
-    pub(super) fn request(
+    /// The request to register a session of this connection.
+    pub(super) fn connect_request(
         &self,
         id: &ConnectionId,
         namespace: Namespace,
@@ -423,30 +420,34 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// One that was given up while it was opened, or whose task failed, has sessions still: what the hub
-    /// knows of them would keep the socket open for good.
+    /// Unregisters the sessions of a connection that was cancelled while it opened, or whose task panicked.
+    /// Otherwise the hub's references would keep the socket open.
     fn drop(&mut self) {
-        self.leave_all();
+        self.unregister_all();
         drop(self.writer().transport.take());
     }
 }
 
 impl Connection {
-    /// A message of its own was handed to the transport for the session in a namespace.
-    pub(super) fn count_answer(&self, namespace: Namespace) {
-        let entry = self
+    /// Counts a message that was queued for the session in a namespace.
+    pub(super) fn count_sent(&self, namespace: Namespace) {
+        let session = self
             .sessions
             .iter()
-            .find(|entry| entry.namespace == namespace);
-        let session = entry.and_then(|entry| entry.session());
+            .find(|session| session.namespace == namespace);
+        let session = session.and_then(NamespaceSession::live_session);
         delivery_metrics::count_sent(&self.app.hub, session.map(Arc::as_ref), 1);
     }
 
-    /// A session brought a message.
+    /// Counts a message that a session sent.
     pub(super) fn count_received(&self, index: usize) {
         let now = Timestamp::now();
         self.app.hub.metrics().received(now);
-        if let Some(session) = self.sessions.get(index).and_then(|entry| entry.session()) {
+        if let Some(session) = self
+            .sessions
+            .get(index)
+            .and_then(|session| session.live_session())
+        {
             session.metrics().received(now);
         }
     }

@@ -1,5 +1,5 @@
-//! What a connection's sessions are sent and bring, counted: one addition for each batch of events,
-//! one look at the clock for each that the kernel took whole.
+//! Counts what a connection's sessions send and receive, and measures the latency of deliveries. One addition for
+//! each batch, one clock read for each batch that was written.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
 use wallcast_core::hub::{Hub, Session};
 
-/// Events that were handed to the transport and are not yet with the kernel, by when they were
-/// published. Empty while idle; bounded, since nothing is handed on before all of it is flushed.
+/// When the events were published that are queued on the transport and not written yet. Empty while idle; bounded,
+/// because no batch is queued before the last one is written.
 #[derive(Debug, Default)]
 pub(super) struct InFlightDeliveries(Vec<Instant>);
 
 impl InFlightDeliveries {
-    /// These live events were handed to the transport and are not with the kernel yet.
-    pub(super) fn expect(&mut self, events: &VecDeque<Arc<Event>>) {
-        self.0.extend(published(events));
+    /// Notes live events that were queued on the transport.
+    pub(super) fn add(&mut self, events: &VecDeque<Arc<Event>>) {
+        self.0.extend(publish_times(events));
     }
 
-    /// All that was handed to the transport is with the kernel, or with the client's poll.
-    pub(super) fn flushed(&mut self, hub: &Hub) {
+    /// Records the latency of all noted events: they were written, or fetched by a poll.
+    pub(super) fn on_flushed(&mut self, hub: &Hub) {
         if !self.0.is_empty() {
             hub.metrics()
                 .delivered(std::mem::take(&mut self.0).into_iter());
@@ -30,16 +30,16 @@ impl InFlightDeliveries {
     }
 }
 
-/// These live events are with the kernel: nothing of them need be remembered.
-pub(super) fn delivered(hub: &Hub, events: &VecDeque<Arc<Event>>) {
-    hub.metrics().delivered(published(events));
+/// Records the latency of live events that were written at once.
+pub(super) fn record_delivered(hub: &Hub, events: &VecDeque<Arc<Event>>) {
+    hub.metrics().delivered(publish_times(events));
 }
 
-fn published(events: &VecDeque<Arc<Event>>) -> impl Iterator<Item = Instant> {
+fn publish_times(events: &VecDeque<Arc<Event>>) -> impl Iterator<Item = Instant> {
     events.iter().filter_map(|event| event.published_at())
 }
 
-/// Messages were handed to the transport for a session.
+/// Counts messages that were queued on the transport for a session.
 pub(super) fn count_sent(hub: &Hub, session: Option<&Session>, messages: usize) {
     let messages = u64::try_from(messages).unwrap_or(u64::MAX);
     hub.metrics().sent(messages);
@@ -48,10 +48,10 @@ pub(super) fn count_sent(hub: &Hub, session: Option<&Session>, messages: usize) 
     }
 }
 
-/// The peer said something, if only that it is there.
+/// Records that the peer sent something; a pong counts.
 pub(super) fn note_activity(sessions: &[NamespaceSession]) {
     let now = Timestamp::now();
-    for session in sessions.iter().filter_map(NamespaceSession::session) {
+    for session in sessions.iter().filter_map(NamespaceSession::live_session) {
         session.metrics().note_received(now);
     }
 }

@@ -1,13 +1,12 @@
-//! What a session says of entities (contract 4.5): it asks for their states, or has something done.
+//! Messages about entities: `get_states` and `call_service`.
 
 use serde_json::json;
 
 use super::calls::FinishedCall;
-use super::codec::RequestMark;
+use super::codec::ReplyTo;
 use super::command::EntityCommand;
 use super::connection::Connection;
-use crate::service_calls;
-use crate::service_calls::ServiceCall;
+use crate::service_calls::{self, ServiceCall};
 use wallcast_core::audit::Actor;
 use wallcast_core::entity_id::EntityId;
 
@@ -16,25 +15,25 @@ impl Connection {
         &mut self,
         index: usize,
         command: EntityCommand,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
     ) {
         match command {
-            EntityCommand::States => self.send_states(index, mark),
-            EntityCommand::Call { entity, asked } => self.call(index, entity, asked, mark),
+            EntityCommand::States => self.send_states(index, reply_to),
+            EntityCommand::Call { entity, fields } => self.call(index, entity, fields, reply_to),
         }
     }
 
-    /// `entity_states` of the session's entities; whoever wants an answer finds them there as well.
-    fn send_states(&mut self, index: usize, mark: Option<RequestMark>) {
-        let Some((namespace, session)) = self.live(index) else {
+    /// Sends `entity_states` of the session's entities; a requested reply carries them too.
+    fn send_states(&mut self, index: usize, reply_to: Option<ReplyTo>) {
+        let Some((namespace, session)) = self.live_session(index) else {
             return;
         };
         let states = self.app.entities.snapshot_for(session.subject());
         self.send_event(namespace, &states);
-        self.count_answer(namespace);
-        if mark.is_some() {
+        self.count_sent(namespace);
+        if reply_to.is_some() {
             let data = serde_json::from_str(states.data()).unwrap_or_default();
-            self.succeed(namespace, mark, data);
+            self.reply_success(namespace, reply_to, data);
         }
     }
 
@@ -42,36 +41,36 @@ impl Connection {
         &mut self,
         index: usize,
         entity: EntityId,
-        asked: ServiceCall,
-        mark: Option<RequestMark>,
+        fields: ServiceCall,
+        reply_to: Option<ReplyTo>,
     ) {
-        let Some((namespace, session)) = self.live(index) else {
+        let Some((namespace, session)) = self.live_session(index) else {
             return;
         };
         let calls = self.calls.clone();
         if !calls.begin() {
-            let text = "Home Assistant has yet to answer others of yours; this was not acted on";
-            return self.fail(namespace, mark, "rate_limited", text);
+            let text = "Too many calls are waiting for Home Assistant; this one was ignored";
+            return self.reply_error(namespace, reply_to, "rate_limited", text);
         }
         let (app, writer) = (self.app.clone(), self.writer.clone());
         let actor = Actor::new(session.subject(), self.peer.shown());
-        // What was begun is finished, also when the connection ends meanwhile.
+        // A task of its own, so that the call is completed although the connection closes meanwhile.
         tokio::spawn(async move {
             let called =
-                service_calls::call_service(&app, session.subject(), &actor, entity, asked).await;
+                service_calls::call_service(&app, session.subject(), &actor, entity, fields).await;
             calls.finish(FinishedCall {
                 namespace,
-                mark,
-                outcome: called.map(|called| json!(called)),
+                reply_to,
+                result: called.map(|called| json!(called)),
             });
             writer.wake();
         });
     }
 
-    /// Answers the calls that Home Assistant has answered.
-    pub(super) fn answer_calls(&mut self) {
-        for done in self.calls.take() {
-            self.answer(done.namespace, done.mark, done.outcome);
+    /// Replies to the calls that Home Assistant has answered.
+    pub(super) fn reply_to_finished_calls(&mut self) {
+        for call in self.calls.take_finished() {
+            self.reply_result(call.namespace, call.reply_to, call.result);
         }
     }
 }

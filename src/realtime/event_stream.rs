@@ -1,4 +1,4 @@
-//! `GET /api/events` as server-sent events (contract 4.3): who may open a stream, and how it is opened.
+//! Opens `GET /api/events` as server-sent events (`docs/protocol.md#server-sent-events`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use hyper::Method;
 use hyper::header::{ACCEPT, HeaderName};
 
 use super::codec::Codec;
+use super::open::{open_connection, read_handshake};
 use super::transport::Transport;
-use super::{enter, presented};
 use crate::app::App;
 use crate::authentication::AuthError;
 use crate::http::{ApiError, Incoming, Peer, Reply, Response};
@@ -19,11 +19,12 @@ use realtime_protocol::sse::EventStream;
 
 const PATH: &str = "/api/events";
 const EVENT_STREAM: &str = "text/event-stream";
-/// A stream has no pongs: a peer that acknowledges no byte for this long is gone, as on a WebSocket.
-const SILENCE: Duration = Duration::from_secs(60);
+/// An event stream has no pongs, so TCP detects a dead peer: one that acknowledges no byte for this long. The
+/// same time as on a WebSocket.
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Whether a request asks for a stream of events; `EventSource` names the type on each.
-pub(super) fn is_asked_for(request: &Incoming) -> bool {
+/// Whether a request asks for an event stream; `EventSource` sends the media type with each request.
+pub(super) fn is_requested(request: &Incoming) -> bool {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     reads
         && request.uri().path() == PATH
@@ -37,35 +38,35 @@ pub(super) fn is_asked_for(request: &Incoming) -> bool {
             .any(|kind| kind.trim().eq_ignore_ascii_case(EVENT_STREAM))
 }
 
-/// Opens a stream for whoever proves a token in the request; HEAD is told how it would look.
+/// Opens a stream for a request with a valid token; HEAD gets the same headers without a body.
 pub(super) async fn open(
     app: &Arc<App>,
     request: Incoming,
     peer: Peer,
 ) -> Result<Response, ApiError> {
-    let handshake = presented(app, &request, &peer).await?;
+    let handshake = read_handshake(app, &request, &peer).await?;
     if request.method() == Method::HEAD {
         match (&handshake.local_admin, &handshake.credential) {
             (Some(_), _) => {}
-            (None, Some(credential)) => drop(identity::prove(app, credential).await?),
+            (None, Some(credential)) => drop(identity::authenticate(app, credential).await?),
             (None, None) => return Err(AuthError::Missing.into()),
         }
         return Ok(head());
     }
-    let (mut connection, entered) = enter(app, peer, handshake, Codec::Sse).await?;
-    let entered = entered.ok_or(AuthError::Missing)?;
+    let (mut connection, registered) = open_connection(app, peer, handshake, Codec::Sse).await?;
+    let registered = registered.ok_or(AuthError::Missing)?;
     let version = request.version();
-    let taker = move |stream: Stream, head, _| {
-        stream.give_up_after(SILENCE);
+    let on_upgrade = move |stream: Stream, head, _| {
+        stream.set_user_timeout(USER_TIMEOUT);
         connection.set_transport(Transport::events(EventStream::new(stream, head, version)));
-        connection.send_welcome(0, &entered);
+        connection.send_welcome(0, &registered);
         tokio::spawn(connection.run());
     };
-    Ok(net::hand_over(head(), taker))
+    Ok(net::upgrade(head(), on_upgrade))
 }
 
 fn head() -> Response {
-    // Proxies of nginx's kind would keep events back until they have enough of them.
+    // nginx and similar proxies would buffer events otherwise.
     let unbuffered = HeaderName::from_static("x-accel-buffering");
     Reply::bytes(EVENT_STREAM, Bytes::new())
         .with_header(unbuffered, "no")

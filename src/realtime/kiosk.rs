@@ -1,10 +1,9 @@
-//! What a tablet at a kiosk says by message (contract 4.5, seed 3): it asks for help, and reports what
-//! became of a command.
+//! Messages of a kiosk tablet: it requests help, and reports the result of a command.
 
 use serde_json::json;
 
-use super::codec::RequestMark;
-use super::command::HelpWanted;
+use super::codec::ReplyTo;
+use super::command::HelpCommand;
 use super::connection::Connection;
 use crate::commands::{self, CommandJson, CommandReport};
 use crate::help::{self, HelpJson};
@@ -16,38 +15,38 @@ impl Connection {
     pub(super) async fn request_help(
         &mut self,
         index: usize,
-        wanted: HelpWanted,
-        mark: Option<RequestMark>,
+        command: HelpCommand,
+        reply_to: Option<ReplyTo>,
     ) {
-        let Some((namespace, session)) = self.live(index) else {
+        let Some((namespace, session)) = self.live_session(index) else {
             return;
         };
         let principal = session.principal();
         let actor = Actor::new(&principal.subject, self.peer.shown());
-        let HelpWanted { asked, kiosk } = wanted;
+        let HelpCommand { fields, kiosk } = command;
         let requested = self.app.store.write(move |tx| {
-            let help = help::request(tx, asked, kiosk, &principal, &actor)?;
+            let help = help::request(tx, fields, kiosk, &principal, &actor)?;
             Ok::<_, ApiError>(json!(HelpJson::from(help)))
         });
-        let outcome = requested.await;
-        self.answer(namespace, mark, outcome);
+        let result = requested.await;
+        self.reply_result(namespace, reply_to, result);
     }
 
     pub(super) async fn report_result(
         &mut self,
         index: usize,
-        reported: CommandReport,
-        mark: Option<RequestMark>,
+        report: CommandReport,
+        reply_to: Option<ReplyTo>,
     ) {
-        let Some((namespace, session)) = self.live(index) else {
+        let Some((namespace, session)) = self.live_session(index) else {
             return;
         };
         let principal = session.principal();
-        let kept = self.app.store.write(move |tx| {
-            let command = commands::report(tx, reported, &principal)?;
+        let stored = self.app.store.write(move |tx| {
+            let command = commands::report(tx, report, &principal)?;
             Ok::<_, ApiError>(json!(CommandJson::new(command, None, Timestamp::now())))
         });
-        let outcome = kept.await;
-        self.answer(namespace, mark, outcome);
+        let result = stored.await;
+        self.reply_result(namespace, reply_to, result);
     }
 }

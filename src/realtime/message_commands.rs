@@ -1,8 +1,8 @@
-//! What a session says of messages (contract 4.5): how far one is, and that somebody writes.
+//! Messages about messages: `message_status` and `typing`.
 
 use serde_json::json;
 
-use super::codec::RequestMark;
+use super::codec::ReplyTo;
 use super::command::MessageCommand;
 use super::connection::Connection;
 use crate::http::ApiError;
@@ -12,14 +12,14 @@ use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
 
 impl Connection {
-    /// Acts on it; what comes of it is told as events, to this session as to any other.
+    /// Acts on the command. Its effects are published as events, also to this session.
     pub(super) async fn act_on_message(
         &mut self,
         index: usize,
         command: MessageCommand,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
     ) {
-        let Some((namespace, session)) = self.live(index) else {
+        let Some((namespace, session)) = self.live_session(index) else {
             return;
         };
         let subject = session.subject();
@@ -27,15 +27,15 @@ impl Connection {
             participant,
             actor: Actor::new(subject, self.peer.shown()),
         });
-        let done = match requester {
+        let result = match requester {
             None => Err(MessageError::Forbidden),
-            Some(requester) => self.do_message(requester, command).await,
+            Some(requester) => self.apply_message_command(requester, command).await,
         };
-        let outcome = done.map(|()| json!({})).map_err(ApiError::from);
-        self.answer(namespace, mark, outcome);
+        let result = result.map(|()| json!({})).map_err(ApiError::from);
+        self.reply_result(namespace, reply_to, result);
     }
 
-    async fn do_message(
+    async fn apply_message_command(
         &self,
         requester: Requester,
         command: MessageCommand,
@@ -53,10 +53,11 @@ impl Connection {
                 is_typing,
             } => {
                 let now = Timestamp::now();
-                let look = self.app.store.read(move |db| {
-                    messages::typing(db, &requester, &conversation, is_typing, now)
-                });
-                self.app.hub.publish(Event::ephemeral(look.await?, now));
+                let typing = self
+                    .app
+                    .store
+                    .read(move |db| messages::typing(db, &requester, &conversation, is_typing, now));
+                self.app.hub.publish(Event::ephemeral(typing.await?, now));
                 Ok(())
             }
         }

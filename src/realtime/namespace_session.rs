@@ -1,4 +1,4 @@
-//! A session's place in its connection: it must authenticate, or it is live in the hub.
+//! A connection's session in one namespace: it waits for authentication, or is registered with the hub (live).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,51 +18,50 @@ use wallcast_core::ids::ConnectionId;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A session's place.
 pub(super) struct NamespaceSession {
     pub(super) namespace: Namespace,
     pub(super) id: ConnectionId,
     pub(super) state: SessionState,
-    /// When its token ends, by both clocks, as they stood when that was last looked at.
+    /// When the token expires by the wall clock, and the instant computed from it. Recomputed when the token
+    /// changes and at least once a day, because the wall clock may be set.
     expiry: Option<(Timestamp, Instant)>,
 }
 
 pub(super) enum SessionState {
-    /// It must authenticate; it has been here since then.
-    Waiting(Instant),
-    /// It is in the hub.
+    /// It must authenticate; the time allowed for that runs since this instant.
+    Unauthenticated(Instant),
+    /// It is registered with the hub.
     Live(Subscription),
 }
 
 impl NamespaceSession {
-    /// A session that has to authenticate, as others had since `since`.
-    pub(super) fn waiting(namespace: Namespace, id: ConnectionId, since: Instant) -> Self {
+    /// A session that must authenticate within `auth_timeout` of `since`.
+    pub(super) fn unauthenticated(namespace: Namespace, id: ConnectionId, since: Instant) -> Self {
         Self {
             namespace,
             id,
-            state: SessionState::Waiting(since),
+            state: SessionState::Unauthenticated(since),
             expiry: None,
         }
     }
 
-    /// It is live: told everything after this event.
-    pub(super) fn begin(&mut self, session: Arc<Session>, after: EventId) {
+    /// Makes the session live. It was registered to receive every event after `after`.
+    pub(super) fn activate(&mut self, session: Arc<Session>, after: EventId) {
         self.state = SessionState::Live(Subscription::new(session, after));
     }
 
-    /// What it is told, once it is live.
     pub(super) fn subscription(&mut self) -> Option<&mut Subscription> {
         match &mut self.state {
             SessionState::Live(subscription) => Some(subscription),
-            SessionState::Waiting(_) => None,
+            SessionState::Unauthenticated(_) => None,
         }
     }
 
-    /// Its session, once it is live.
-    pub(super) fn session(&self) -> Option<&Arc<Session>> {
+    /// The hub's session, if it is live.
+    pub(super) fn live_session(&self) -> Option<&Arc<Session>> {
         match &self.state {
             SessionState::Live(subscription) => Some(subscription.session()),
-            SessionState::Waiting(_) => None,
+            SessionState::Unauthenticated(_) => None,
         }
     }
 
@@ -70,41 +69,41 @@ impl NamespaceSession {
         matches!(self.state, SessionState::Live(_))
     }
 
-    /// Whose it is, once that is proven.
     pub(super) fn subject(&self) -> Option<&Subject> {
-        self.session().map(|session| session.subject())
+        self.live_session().map(|session| session.subject())
     }
 
-    /// Whether it is to be closed, so that nothing else may be written for it.
+    /// Whether the hub ended the session. Nothing but its final event may be written then.
     pub(super) fn has_ended(&self) -> bool {
-        self.session()
+        self.live_session()
             .is_some_and(|session| session.outbox().has_ended())
     }
 
-    /// Why it is to be closed, and what it is told last.
-    pub(super) fn reason(&self) -> Option<(DisconnectReason, Option<Arc<Event>>)> {
-        match self.session()?.outbox().drain(0) {
+    /// Why the hub ended the session, and its final event.
+    pub(super) fn end_reason(&self) -> Option<(DisconnectReason, Option<Arc<Event>>)> {
+        match self.live_session()?.outbox().drain(0) {
             DequeueResult::Ended(reason, final_event) => Some((reason, final_event)),
             DequeueResult::Events(_) | DequeueResult::Missed(_) => None,
         }
     }
 
-    /// Whether it reads on from history.
-    pub(super) fn is_behind(&self) -> bool {
-        matches!(&self.state, SessionState::Live(subscription) if subscription.is_behind())
+    /// Whether it replays history.
+    pub(super) fn is_replaying(&self) -> bool {
+        matches!(&self.state, SessionState::Live(subscription) if subscription.is_replaying())
     }
 
-    /// What its outbox has, at most `limit` events; none while it waits or reads from history.
+    /// Takes at most `limit` events from its outbox; none while it is unauthenticated or replays history.
     pub(super) fn drain(&mut self, limit: usize) -> VecDeque<Arc<Event>> {
         self.subscription()
             .map(|subscription| subscription.drain(limit))
             .unwrap_or_default()
     }
 
-    /// Has the states that it is owed laid out in its outbox, if it is their turn. True if they were.
-    pub(super) fn prepare_states(&self, app: &App) -> bool {
+    /// Queues the pending snapshot of entity states, if there is one and the outbox has drained. True if it was
+    /// queued.
+    pub(super) fn queue_due_snapshot(&self, app: &App) -> bool {
         match &self.state {
-            SessionState::Live(subscription) if !subscription.is_behind() => {
+            SessionState::Live(subscription) if !subscription.is_replaying() => {
                 let session = subscription.session();
                 session.outbox().is_snapshot_due() && app.entities.queue_snapshot(session)
             }
@@ -112,15 +111,14 @@ impl NamespaceSession {
         }
     }
 
-    /// A message that was posted to its session.
-    pub(super) fn take_post(&self) -> Option<PostedMessage> {
-        self.session()?.take_post()
+    /// The next message that came by `POST /api/send`.
+    pub(super) fn take_posted(&self) -> Option<PostedMessage> {
+        self.live_session()?.take_post()
     }
 
-    /// Takes the session out of the hub. Its rooms are kept until it comes back, or for as long as
-    /// the history.
-    pub(super) fn leave(self, app: &Arc<App>) {
-        let Some(session) = self.session() else {
+    /// Removes the session from the hub. Its rooms are stored, so that a resumed session is in them again.
+    pub(super) fn unregister(self, app: &Arc<App>) {
+        let Some(session) = self.live_session() else {
             return;
         };
         let has_rooms = app.hub.is_in_rooms(session);
@@ -131,45 +129,45 @@ impl NamespaceSession {
         }
     }
 
-    /// When it must be looked at again: its token ends, or its time to authenticate does. Asked at
-    /// every turn of its connection, it reads no clock unless the token is another.
+    /// When its token expires or its time to authenticate ends. Called in every turn of the loop, so it reads
+    /// the clocks only when the token has changed.
     pub(super) fn deadline(&mut self, auth_timeout: Duration) -> Option<Instant> {
         let session = match &self.state {
-            SessionState::Waiting(since) => return Some(*since + auth_timeout),
+            SessionState::Unauthenticated(since) => return Some(*since + auth_timeout),
             SessionState::Live(subscription) => subscription.session(),
         };
-        let ends = session.expires_at()?;
-        if let Some((_, at)) = self.expiry.filter(|(known, _)| *known == ends) {
+        let expires_at = session.expires_at()?;
+        if let Some((_, at)) = self.expiry.filter(|(known, _)| *known == expires_at) {
             return Some(at);
         }
-        let left = ends.unix_ms() - Timestamp::now().unix_ms();
-        // A day at a time: the clock may be set meanwhile.
+        let left = expires_at.unix_ms() - Timestamp::now().unix_ms();
+        // At most a day, because the wall clock may be set.
         let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(DAY);
         let at = Instant::now() + wait;
-        self.expiry = Some((ends, at));
+        self.expiry = Some((expires_at, at));
         Some(at)
     }
 
-    /// Has `deadline` look at the clocks again.
-    pub(super) fn look_again(&mut self) {
+    /// Makes the next [`deadline`](Self::deadline) read the clocks.
+    pub(super) fn clear_cached_deadline(&mut self) {
         self.expiry = None;
     }
 
-    /// Whether it is live with a token that has ended.
+    /// Whether it is live and its token has expired.
     pub(super) fn has_expired(&self) -> bool {
-        self.session()
+        self.live_session()
             .and_then(|session| session.expires_at())
             .is_some_and(|at| at <= Timestamp::now())
     }
 
-    /// Whether it has waited too long for its token.
+    /// Whether its time to authenticate is over.
     pub(super) fn is_overdue(&self, auth_timeout: Duration) -> bool {
-        matches!(&self.state, SessionState::Waiting(since) if Instant::now() >= *since + auth_timeout)
+        matches!(&self.state, SessionState::Unauthenticated(since) if Instant::now() >= *since + auth_timeout)
     }
 
-    /// Ends it because its token has (contract 6.2: 4401).
+    /// Ends the session because its token has expired (close code 4401).
     pub(super) fn expire(&self) {
-        if let Some(session) = self.session() {
+        if let Some(session) = self.live_session() {
             session.end(DisconnectReason::Unauthenticated, None);
         }
     }

@@ -1,12 +1,9 @@
-//! Joining and leaving an organisation by message (seed 2, contract 4.5).
-//!
-//! What a session is told follows from who it is: those of an organisation hear it without joining,
-//! admins hear every one, and nobody else may. So joining and leaving are checked and answered, and
-//! change nothing of what is told.
+//! `join-organization` and `leave-organization`. They are checked and confirmed but change no subscription:
+//! members of an organisation receive its events anyway, admins receive those of all, and nobody else may.
 
 use serde_json::json;
 
-use super::codec::RequestMark;
+use super::codec::ReplyTo;
 use super::command::OrganizationCommand;
 use super::connection::Connection;
 use crate::clients;
@@ -15,14 +12,14 @@ use wallcast_core::event::EventType;
 use wallcast_core::store::StoreError;
 
 impl Connection {
-    /// Answers whoever may be told of the organisation, and refuses anyone else.
+    /// Confirms for members of the organisation and admins; refuses for others.
     pub(super) async fn change_organization(
         &mut self,
         index: usize,
         command: OrganizationCommand,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
     ) {
-        let Some((namespace, session)) = self.live(index) else {
+        let Some((namespace, session)) = self.live_session(index) else {
             return;
         };
         let principal = session.principal();
@@ -30,14 +27,14 @@ impl Connection {
             organization,
             joins,
         } = command;
-        let named = organization.clone();
-        let may = self.app.store.read(move |db| {
-            let may = clients::may_join(db, &principal, &named)?;
-            Ok::<_, StoreError>(may)
+        let requested = organization.clone();
+        let may_join = self.app.store.read(move |db| {
+            let may_join = clients::may_join(db, &principal, &requested)?;
+            Ok::<_, StoreError>(may_join)
         });
-        match may.await {
+        match may_join.await {
             Ok(true) => {
-                let kind = match joins {
+                let event_type = match joins {
                     true => EventType::JOINED_ORGANIZATION,
                     false => EventType::LEFT_ORGANIZATION,
                 };
@@ -45,14 +42,14 @@ impl Connection {
                     "organizationId": organization,
                     "timestamp": Timestamp::now(),
                 });
-                self.send_direct(namespace, &kind, &data);
-                self.succeed(namespace, mark, data);
+                self.send_direct(namespace, &event_type, &data);
+                self.reply_success(namespace, reply_to, data);
             }
             Ok(false) => {
-                let text = "This is not your organisation";
-                self.fail(namespace, mark, "forbidden", text);
+                let text = "You do not belong to this organisation";
+                self.reply_error(namespace, reply_to, "forbidden", text);
             }
-            Err(error) => self.fail(namespace, mark, "unavailable", &error.to_string()),
+            Err(error) => self.reply_error(namespace, reply_to, "unavailable", &error.to_string()),
         }
     }
 }

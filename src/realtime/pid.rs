@@ -1,31 +1,29 @@
-//! Socket.IO's `pid` (contract 4.1): what proves that a session was this principal's, in itself,
-//! so that connecting writes nothing.
+//! Socket.IO's `pid` (`docs/protocol.md#connection-state-recovery`). It is signed and proves by itself that a
+//! session belonged to a principal, so connecting writes nothing to the store.
 
 use wallcast_core::auth::{Signer, Subject};
 use wallcast_core::event::{Epoch, EventId, Namespace};
 use wallcast_core::ids::ConnectionId;
 
-/// A session's private id: `SID.EPOCH.BASE.MAC`, none of whose parts holds a dot. The MAC covers
-/// principal and namespace beside them.
+/// A session's private id: `SID.EPOCH.BASE.MAC`; no part contains a dot. The MAC also covers principal and
+/// namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pid {
-    /// The session.
     pub(super) id: ConnectionId,
-    /// The history in which it began.
     pub(super) epoch: Epoch,
-    /// The event after which it began.
+    /// The event after which the session began.
     pub(super) base: EventId,
 }
 
 impl Pid {
-    /// The text that the peer keeps.
+    /// The signed text, for the client to keep.
     pub(super) fn seal(&self, signer: &Signer, subject: &Subject, namespace: Namespace) -> String {
         let head = format!("{}.{}.{}", self.id, self.epoch.as_str(), self.base);
-        let mac = signer.mac(&sealed(&head, subject, namespace));
+        let mac = signer.mac(&mac_input(&head, subject, namespace));
         format!("{head}.{mac}")
     }
 
-    /// The pid of that text, if it is this principal's in this namespace.
+    /// Parses and verifies a `pid`; none unless it was issued to this principal in this namespace.
     pub(super) fn open(
         text: &str,
         signer: &Signer,
@@ -33,7 +31,7 @@ impl Pid {
         namespace: Namespace,
     ) -> Option<Self> {
         let (head, mac) = text.rsplit_once('.')?;
-        if !signer.verify_mac(&sealed(head, subject, namespace), mac) {
+        if !signer.verify_mac(&mac_input(head, subject, namespace), mac) {
             return None;
         }
         let mut parts = head.split('.');
@@ -46,7 +44,7 @@ impl Pid {
     }
 }
 
-/// What the MAC covers. Its first word keeps it apart from every token's text.
-fn sealed(head: &str, subject: &Subject, namespace: Namespace) -> String {
+/// The text that the MAC covers. The `pid` prefix keeps it from matching a signed token.
+fn mac_input(head: &str, subject: &Subject, namespace: Namespace) -> String {
     format!("pid\0{head}\0{subject}\0{}", namespace.path())
 }

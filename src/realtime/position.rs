@@ -1,5 +1,5 @@
-//! Where a session goes on from: what it says of its hint, and what the history makes of that
-//! (contract 4.1 and 4.4).
+//! Where a session resumes. A [`ResumeHint`] is what the client sent, [`HistoryBounds`] is what the history can
+//! replay, and [`StartPoint`] is what follows from the two (`docs/protocol.md#replay`, `docs/protocol.md#resync`).
 
 use hyper::HeaderMap;
 use rusqlite::Connection;
@@ -13,19 +13,19 @@ use wallcast_core::event::{Epoch, EventId, Namespace, Position};
 use wallcast_core::history;
 use wallcast_core::ids::ConnectionId;
 
-/// A place in a history, as a peer names it.
+/// The last event that a client received, as the client states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResumePosition {
-    /// Which history; the present one if it is not said.
+    /// The epoch of the history; the current one if the client states none.
     pub(super) epoch: Option<Epoch>,
-    /// The last event that the peer was told.
     pub(super) id: EventId,
 }
 
-/// A position, or that one was named which is none.
+/// A client's position, or an error if what it sent is not one. The session opens either way; the error becomes
+/// `resync_required`.
 pub(super) type ResumeRequest = Result<ResumePosition, ResyncReason>;
 
-/// What a request says of its hint; nothing of it is proven yet.
+/// Everything a client sent about resuming, not verified yet. A valid `pid` wins over `position`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ResumeHint {
     /// Socket.IO's `pid`.
@@ -36,73 +36,72 @@ pub(super) struct ResumeHint {
     pub(super) position: Option<ResumeRequest>,
 }
 
-/// The history as it is at the moment of entering.
+/// The events that the history can replay at one moment: all of `epoch` from `oldest` to `last`.
 #[derive(Clone, Debug)]
 pub(super) struct HistoryBounds {
     pub(super) epoch: Epoch,
-    /// From this event on the history is whole.
     pub(super) oldest: EventId,
     pub(super) last: EventId,
 }
 
-/// How a session begins.
+/// Where a session's events begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Start {
-    /// It is told every durable event of its own after this one.
+pub(super) struct StartPoint {
+    /// The session receives every durable event of its topics after this one.
     pub(super) after: EventId,
-    /// The session whose place it takes, with the `pid` that proves it.
-    pub(super) continues: Option<(ConnectionId, String)>,
-    pub(super) outcome: Outcome,
-    /// Whether what waited for it then is to be told with the first words: it brings no position, or
-    /// one that does not prove that it was told.
+    /// The session that it resumes by `pid`, whose id and rooms it keeps, and that `pid`.
+    pub(super) resumed: Option<(ConnectionId, String)>,
+    pub(super) outcome: ResumeOutcome,
+    /// Whether pending commands and messages follow the welcome: the client sent no position, or one that does not
+    /// prove that it received them.
     pub(super) sends_pending: bool,
 }
 
-/// What became of a position.
+/// The result of a client's attempt to resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// None was given, or none that counts.
+pub(super) enum ResumeOutcome {
+    /// The client sent no position and no valid `pid`. It receives events from now on.
     Fresh,
-    /// Everything after it will be told.
+    /// Everything after the position will be replayed.
     Recovered,
-    /// The history cannot give what was missed: `resync_required`.
+    /// The history cannot provide what was missed. The client gets `resync_required` and events from now on.
     Lost(ResyncReason),
 }
 
-/// Why the history cannot give what was missed.
+/// Why the history cannot provide what was missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ResyncReason {
-    /// The position is of another history: the house was restored.
+    /// The position belongs to another epoch: a backup was restored since.
     EpochChanged,
-    /// The history no longer reaches back that far.
+    /// The event after the position was deleted already.
     TooOld,
-    /// The position is ahead of the history.
+    /// The position is beyond the newest event.
     Ahead,
-    /// What was named is no position.
+    /// The position could not be parsed.
     Unreadable,
 }
 
 impl ResumePosition {
-    /// `Last-Event-ID`, which a reconnecting `EventSource` brings beside the URL that it began with,
-    /// else `?since=ID&epoch=EPOCH` (contract 4.2 and 4.3).
+    /// Reads the `Last-Event-ID` header, else `?since=ID&epoch=EPOCH`. A reconnecting `EventSource` sends the
+    /// header beside the query of its first request, so the header wins.
     ///
     /// # Errors
-    /// When `since` is no event id.
-    pub(super) fn of(
+    /// If `since` is not an event id.
+    pub(super) fn from_request(
         headers: &HeaderMap,
         query: Option<&str>,
     ) -> Result<Option<ResumeRequest>, InvalidSince> {
         match headers.get("last-event-id") {
             Some(value) if !value.is_empty() => {
-                let asked = value.to_str().ok().and_then(Self::parse);
-                Ok(Some(asked.ok_or(ResyncReason::Unreadable)))
+                let position = value.to_str().ok().and_then(Self::parse);
+                Ok(Some(position.ok_or(ResyncReason::Unreadable)))
             }
-            _ => Ok(Self::of_query(query.unwrap_or_default())?.map(Ok)),
+            _ => Ok(Self::from_query(query.unwrap_or_default())?.map(Ok)),
         }
     }
 
-    fn of_query(query: &str) -> Result<Option<Self>, InvalidSince> {
+    fn from_query(query: &str) -> Result<Option<Self>, InvalidSince> {
         let value = |name: &str| {
             form_urlencoded::parse(query.as_bytes())
                 .find(|(key, _)| key == name)
@@ -117,7 +116,7 @@ impl ResumePosition {
         Ok(Some(Self { epoch, id }))
     }
 
-    /// `EPOCH:ID`, or a bare id.
+    /// Parses `EPOCH:ID` or a bare id.
     fn parse(text: &str) -> Option<Self> {
         if let Ok(Position { epoch, id }) = text.trim().parse() {
             let epoch = Some(epoch);
@@ -128,33 +127,33 @@ impl ResumePosition {
     }
 }
 
-/// `since` is no whole number that is 0 or more.
+/// `since` is not a whole number of 0 or more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InvalidSince;
 
 impl ResumeHint {
-    /// A hint that is told by its position alone.
-    pub(super) fn at(position: Option<ResumeRequest>) -> Self {
+    /// A hint without a `pid`.
+    pub(super) fn from_position(position: Option<ResumeRequest>) -> Self {
         Self {
             position,
             ..Self::default()
         }
     }
 
-    /// What Socket.IO's `auth` object says: stock clients put `pid` and `offset` there, pages that
-    /// kept their position `lastEventId`, a number or its text, and `epoch` (contract 4.1).
+    /// Reads Socket.IO's `auth` object. Stock clients put `pid` and `offset` there; pages that store their
+    /// position put `lastEventId`, a number or a string, and `epoch`.
     pub(super) fn from_auth(auth: &Value) -> Self {
         let text = |key: &str| auth.get(key).and_then(Value::as_str);
         let position = match auth.get("lastEventId") {
             None | Some(Value::Null) => None,
-            Some(named) => {
-                let id = match named {
+            Some(value) => {
+                let id = match value {
                     Value::String(text) => text.parse().ok(),
                     other => other.as_i64().filter(|id| *id >= 0).map(EventId::new),
                 };
                 let epoch = text("epoch").map(Epoch::from_stored);
-                let asked = id.map(|id| ResumePosition { epoch, id });
-                Some(asked.ok_or(ResyncReason::Unreadable))
+                let position = id.map(|id| ResumePosition { epoch, id });
+                Some(position.ok_or(ResyncReason::Unreadable))
             }
         };
         Self {
@@ -164,60 +163,63 @@ impl ResumeHint {
         }
     }
 
-    /// How far the session of a pid came. Stock clients keep an old offset beside a new pid: one of
-    /// another epoch or below the base says nothing.
-    fn newer(&self, pid: &Pid) -> Option<&Position> {
+    /// The offset, if it belongs to the session of `pid`. Stock clients keep an old offset beside a new pid, so one
+    /// of another epoch or before the session's first event is ignored.
+    fn offset_for(&self, pid: &Pid) -> Option<&Position> {
         self.offset
             .as_ref()
             .filter(|offset| offset.epoch == pid.epoch && offset.id >= pid.base)
     }
 
-    /// Where a session of `subject` in `namespace` begins.
+    /// Decides where a session of `subject` in `namespace` begins.
     pub(super) fn resolve(
         &self,
         signer: &Signer,
         subject: &Subject,
         namespace: Namespace,
-        now: &HistoryBounds,
-    ) -> Start {
-        let known = self
+        bounds: &HistoryBounds,
+    ) -> StartPoint {
+        let valid_pid = self
             .pid
             .as_ref()
             .and_then(|text| Some((Pid::open(text, signer, subject, namespace)?, text)));
-        let (asked, known, sends_pending) = match known {
+        let (position, resumed, sends_pending) = match valid_pid {
             Some((pid, text)) => {
-                let newer = self.newer(&pid).map(|offset| offset.id);
-                let asked = ResumePosition {
+                let offset = self.offset_for(&pid).map(|offset| offset.id);
+                let position = ResumePosition {
                     epoch: Some(pid.epoch.clone()),
-                    id: newer.unwrap_or(pid.base),
+                    id: offset.unwrap_or(pid.base),
                 };
-                // The last of the first words carries the base as its offset.
-                (asked, Some((pid.id, text)), newer.is_none())
+                // The last event of the welcome carries `base` as its offset. Without an offset the client has not
+                // received the pending events.
+                (position, Some((pid.id, text)), offset.is_none())
             }
             None => match &self.position {
-                Some(Ok(asked)) => (asked.clone(), None, false),
-                Some(Err(gap)) => return Start::fresh(Outcome::Lost(*gap), now),
-                None => return Start::fresh(Outcome::Fresh, now),
+                Some(Ok(position)) => (position.clone(), None, false),
+                Some(Err(reason)) => {
+                    return StartPoint::fresh(ResumeOutcome::Lost(*reason), bounds);
+                }
+                None => return StartPoint::fresh(ResumeOutcome::Fresh, bounds),
             },
         };
-        match now.judge(&asked) {
-            Ok(()) => Start {
-                after: asked.id,
-                continues: known.map(|(id, text)| (id, text.clone())),
-                outcome: Outcome::Recovered,
+        match bounds.check(&position) {
+            Ok(()) => StartPoint {
+                after: position.id,
+                resumed: resumed.map(|(id, text)| (id, text.clone())),
+                outcome: ResumeOutcome::Recovered,
                 sends_pending,
             },
-            Err(gap) => Start::fresh(Outcome::Lost(gap), now),
+            Err(reason) => StartPoint::fresh(ResumeOutcome::Lost(reason), bounds),
         }
     }
 }
 
-impl Start {
-    /// After the newest event, with what became of the position.
-    pub(super) fn fresh(outcome: Outcome, now: &HistoryBounds) -> Self {
+impl StartPoint {
+    /// Begins after the newest event.
+    pub(super) fn fresh(outcome: ResumeOutcome, bounds: &HistoryBounds) -> Self {
         Self {
-            after: now.last,
-            continues: None,
+            after: bounds.last,
+            resumed: None,
             outcome,
             sends_pending: true,
         }
@@ -225,10 +227,7 @@ impl Start {
 }
 
 impl HistoryBounds {
-    /// As it is now. Call between two commits, `last` being the newest event.
-    ///
-    /// # Errors
-    /// SQLite's.
+    /// Reads the current bounds. Call between two commits, with `last` the newest event.
     pub(super) fn read(db: &Connection, epoch: Epoch, last: EventId) -> rusqlite::Result<Self> {
         let oldest = history::oldest_id(db)?;
         Ok(Self {
@@ -238,10 +237,10 @@ impl HistoryBounds {
         })
     }
 
-    /// `resync_required` `{reason, oldestEventId, lastEventId}` (contract 4.4).
-    pub(super) fn resync_required(&self, gap: ResyncReason) -> Value {
+    /// The data of `resync_required`.
+    pub(super) fn resync_required(&self, reason: ResyncReason) -> Value {
         json!({
-            "reason": gap,
+            "reason": reason,
             "oldestEventId": self.oldest,
             "lastEventId": self.last,
             "epoch": self.epoch.as_str(),
@@ -249,20 +248,20 @@ impl HistoryBounds {
         })
     }
 
-    /// Whether everything after a position can be told.
+    /// Checks that everything after a position can be replayed.
     ///
     /// # Errors
-    /// Why not.
-    pub(super) fn judge(&self, asked: &ResumePosition) -> Result<(), ResyncReason> {
-        if asked
+    /// Why it cannot.
+    pub(super) fn check(&self, position: &ResumePosition) -> Result<(), ResyncReason> {
+        if position
             .epoch
             .as_ref()
             .is_some_and(|epoch| *epoch != self.epoch)
         {
             Err(ResyncReason::EpochChanged)
-        } else if asked.id > self.last {
+        } else if position.id > self.last {
             Err(ResyncReason::Ahead)
-        } else if asked.id.next() < self.oldest {
+        } else if position.id.next() < self.oldest {
             Err(ResyncReason::TooOld)
         } else {
             Ok(())
@@ -291,90 +290,107 @@ mod tests {
         Subject::Client(name.parse().unwrap())
     }
 
-    fn resolve(hint: &ResumeHint) -> Start {
+    fn resolve(hint: &ResumeHint) -> StartPoint {
         let signer = Signer::new(&[7; KEY_BYTES]);
         hint.resolve(&signer, &client("a"), Namespace::Main, &bounds())
     }
 
-    fn pid_of(subject: &Subject, namespace: Namespace, of: &str, base: i64) -> String {
+    fn pid_of(subject: &Subject, namespace: Namespace, epoch_name: &str, base: i64) -> String {
         let pid = Pid {
             id: "conn_1".parse().unwrap(),
-            epoch: epoch(of),
+            epoch: epoch(epoch_name),
             base: EventId::new(base),
         };
         pid.seal(&Signer::new(&[7; KEY_BYTES]), subject, namespace)
     }
 
-    fn pid(of: &str, base: i64) -> String {
-        pid_of(&client("a"), Namespace::Main, of, base)
+    fn pid(epoch_name: &str, base: i64) -> String {
+        pid_of(&client("a"), Namespace::Main, epoch_name, base)
     }
 
-    fn from(auth: Value) -> Start {
+    fn start_of(auth: Value) -> StartPoint {
         resolve(&ResumeHint::from_auth(&auth))
     }
 
     #[test]
-    fn a_position_is_taken_as_far_as_the_history_reaches() {
+    fn position_within_history_recovers_and_others_are_lost() {
         let table = [
-            (Some("now"), 20, Outcome::Recovered),
-            (None, 15, Outcome::Recovered),
-            (Some("now"), 10, Outcome::Recovered),
-            (Some("now"), 9, Outcome::Lost(ResyncReason::TooOld)),
-            (Some("now"), 21, Outcome::Lost(ResyncReason::Ahead)),
-            (Some("old"), 15, Outcome::Lost(ResyncReason::EpochChanged)),
+            (Some("now"), 20, ResumeOutcome::Recovered),
+            (None, 15, ResumeOutcome::Recovered),
+            (Some("now"), 10, ResumeOutcome::Recovered),
+            (Some("now"), 9, ResumeOutcome::Lost(ResyncReason::TooOld)),
+            (Some("now"), 21, ResumeOutcome::Lost(ResyncReason::Ahead)),
+            (
+                Some("old"),
+                15,
+                ResumeOutcome::Lost(ResyncReason::EpochChanged),
+            ),
         ];
-        for (of, id, expected) in table {
-            let asked = ResumePosition {
-                epoch: of.map(epoch),
+        for (epoch_name, id, expected) in table {
+            let position = ResumePosition {
+                epoch: epoch_name.map(epoch),
                 id: EventId::new(id),
             };
-            let start = resolve(&ResumeHint::at(Some(Ok(asked))));
-            assert_eq!(start.outcome, expected, "{of:?} {id}");
+            let start = resolve(&ResumeHint::from_position(Some(Ok(position))));
+            assert_eq!(start.outcome, expected, "{epoch_name:?} {id}");
             let after = match expected {
-                Outcome::Recovered => id,
+                ResumeOutcome::Recovered => id,
                 _ => 20,
             };
             assert_eq!(start.after.get(), after);
         }
-        assert_eq!(resolve(&ResumeHint::default()).outcome, Outcome::Fresh);
+        assert_eq!(
+            resolve(&ResumeHint::default()).outcome,
+            ResumeOutcome::Fresh
+        );
     }
 
-    fn asked(header: Option<&'static str>, query: &str) -> Option<(Option<Epoch>, i64)> {
+    /// The requested position; id -1 stands for an unreadable one.
+    fn requested(header: Option<&'static str>, query: &str) -> Option<(Option<Epoch>, i64)> {
         let mut headers = HeaderMap::new();
         if let Some(value) = header {
             headers.insert("last-event-id", value.parse().unwrap());
         }
-        let asked = ResumePosition::of(&headers, Some(query)).unwrap();
-        asked.map(|asked| asked.map_or((None, -1), |asked| (asked.epoch, asked.id.get())))
+        let request = ResumePosition::from_request(&headers, Some(query)).unwrap();
+        request.map(|request| {
+            request.map_or((None, -1), |position| (position.epoch, position.id.get()))
+        })
     }
 
     #[test]
-    fn the_header_counts_more_than_the_query() {
-        let of = |text| Some(epoch(text));
-        assert_eq!(asked(Some("e1:7"), "since=3"), Some((of("e1"), 7)));
-        assert_eq!(asked(Some("7"), ""), Some((None, 7)));
-        assert_eq!(asked(None, "since=3&epoch=e1"), Some((of("e1"), 3)));
-        assert_eq!(asked(None, "since=3"), Some((None, 3)));
+    fn last_event_id_header_wins_over_query() {
+        let e1 = || Some(epoch("e1"));
+        assert_eq!(requested(Some("e1:7"), "since=3"), Some((e1(), 7)));
+        assert_eq!(requested(Some("7"), ""), Some((None, 7)));
+        assert_eq!(requested(None, "since=3&epoch=e1"), Some((e1(), 3)));
+        assert_eq!(requested(None, "since=3"), Some((None, 3)));
     }
 
     #[test]
-    fn what_is_named_and_no_position_is_said_to_be_lost() {
+    fn unreadable_position_is_lost() {
         for header in ["x", "e1:", "e1:x", "-1", "e1:-1", "9999999999999999999"] {
-            assert_eq!(asked(Some(header), "since=3"), Some((None, -1)), "{header}");
+            assert_eq!(
+                requested(Some(header), "since=3"),
+                Some((None, -1)),
+                "{header}"
+            );
         }
-        assert_eq!(asked(Some(""), ""), None);
-        assert_eq!(asked(None, "epoch=e1"), None);
-        assert!(ResumePosition::of(&HeaderMap::new(), Some("since=soon")).is_err());
-        let lost = Outcome::Lost(ResyncReason::Unreadable);
-        for named in [json!("x"), json!(-1), json!(5.5), json!(1e30), json!({})] {
-            assert_eq!(from(json!({ "lastEventId": named })).outcome, lost);
+        assert_eq!(requested(Some(""), ""), None);
+        assert_eq!(requested(None, "epoch=e1"), None);
+        assert!(ResumePosition::from_request(&HeaderMap::new(), Some("since=soon")).is_err());
+        let lost = ResumeOutcome::Lost(ResyncReason::Unreadable);
+        for id in [json!("x"), json!(-1), json!(5.5), json!(1e30), json!({})] {
+            assert_eq!(start_of(json!({ "lastEventId": id })).outcome, lost);
         }
-        assert_eq!(from(json!({ "lastEventId": "15" })).after.get(), 15);
-        assert_eq!(from(json!({ "lastEventId": null })).outcome, Outcome::Fresh);
+        assert_eq!(start_of(json!({ "lastEventId": "15" })).after.get(), 15);
+        assert_eq!(
+            start_of(json!({ "lastEventId": null })).outcome,
+            ResumeOutcome::Fresh
+        );
     }
 
     #[test]
-    fn a_pid_counts_alone_and_beside_an_offset_that_is_newer_than_its_base() {
+    fn pid_resumes_at_its_base_or_at_a_later_offset() {
         let table = [
             (None, 13),
             (Some("now:17"), 17),
@@ -385,25 +401,28 @@ mod tests {
         ];
         for (offset, after) in table {
             let pid = pid("now", 13);
-            let start = from(serde_json::json!({ "pid": pid, "offset": offset }));
+            let start = start_of(json!({ "pid": pid, "offset": offset }));
             assert_eq!(start.after.get(), after, "{offset:?}");
-            assert_eq!(start.outcome, Outcome::Recovered);
-            let is_proven = matches!(offset, Some("now:17" | "now:13"));
-            assert_eq!(start.sends_pending, !is_proven, "{offset:?}");
-            let (id, same) = start.continues.unwrap();
-            assert_eq!((id.as_str(), same), ("conn_1", pid));
+            assert_eq!(start.outcome, ResumeOutcome::Recovered);
+            let offset_counts = matches!(offset, Some("now:17" | "now:13"));
+            assert_eq!(start.sends_pending, !offset_counts, "{offset:?}");
+            let (id, resumed_pid) = start.resumed.unwrap();
+            assert_eq!((id.as_str(), resumed_pid), ("conn_1", pid));
         }
     }
 
     #[test]
-    fn a_pid_of_another_house_time_says_that_something_was_lost() {
-        let start = from(serde_json::json!({ "pid": pid("old", 13), "offset": "old:15" }));
-        assert_eq!(start.outcome, Outcome::Lost(ResyncReason::EpochChanged));
-        assert_eq!(start.continues, None);
+    fn pid_of_another_epoch_is_lost() {
+        let start = start_of(json!({ "pid": pid("old", 13), "offset": "old:15" }));
+        assert_eq!(
+            start.outcome,
+            ResumeOutcome::Lost(ResyncReason::EpochChanged)
+        );
+        assert_eq!(start.resumed, None);
     }
 
     #[test]
-    fn a_pid_of_somebody_else_is_as_none() {
+    fn pid_of_another_principal_is_ignored() {
         let forged = pid("now", 13).replace(".13.", ".12.");
         let others = [
             pid_of(&client("b"), Namespace::Main, "now", 13),
@@ -413,10 +432,10 @@ mod tests {
             String::new(),
         ];
         for pid in others {
-            let start = from(serde_json::json!({ "pid": pid, "offset": "now:15" }));
-            assert_eq!(start.outcome, Outcome::Fresh, "{pid}");
-            let kept = serde_json::json!({ "pid": pid, "lastEventId": 15, "epoch": "now" });
-            assert_eq!(from(kept).after.get(), 15);
+            let start = start_of(json!({ "pid": pid, "offset": "now:15" }));
+            assert_eq!(start.outcome, ResumeOutcome::Fresh, "{pid}");
+            let with_position = json!({ "pid": pid, "lastEventId": 15, "epoch": "now" });
+            assert_eq!(start_of(with_position).after.get(), 15);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! How many messages a connection may send in a second (contract section 8).
+//! Limits how many messages a connection may send in a second (`messages_per_second`).
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A token bucket that holds one second's worth.
+/// A token bucket that holds one second's worth of messages.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     per_second: u32,
@@ -20,7 +20,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether one more message is within the rate; it is counted if so.
+    /// Whether one more message is within the limit; it is counted only then.
     pub(super) fn allows(&mut self, now: Instant) -> bool {
         let cost = Duration::from_secs(1) / self.per_second.max(1);
         let full_at = self.full_at.map_or(now, |at| at.max(now)) + cost;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_of_messages_at_once_then_one_as_each_share_passes() {
+    fn bucket_allows_a_burst_then_one_message_per_share() {
         let mut rate = RateLimit::new(20);
         let start = Instant::now();
         for _ in 0..20 {

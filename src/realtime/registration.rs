@@ -1,4 +1,5 @@
-//! Entering the hub: proof, snapshot and registration in one moment between two commits.
+//! Registers a session with the hub. Authentication, resume position, initial data and registration happen in one
+//! read between two commits: an event is either in the initial data or in the session's outbox, never in both.
 
 use std::sync::Arc;
 
@@ -8,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::command::Authenticate;
 use super::pid::Pid;
-use super::position::{HistoryBounds, Outcome, ResumeHint, Start};
+use super::position::{HistoryBounds, ResumeHint, ResumeOutcome, StartPoint};
 use super::subscription;
 use crate::access::entitlement;
 use crate::app::App;
 use crate::areas::{self, Area, AreaJson};
-use crate::authentication::{self, AuthError, Credential, Grant};
+use crate::authentication::{self, AuthError, Authenticated, Credential};
 use crate::clients::{Acks, ClientError};
 use crate::commands;
 use crate::messages::{self, Participant};
@@ -24,20 +25,21 @@ use wallcast_core::event::{Epoch, Event, EventId, EventType, Namespace, Position
 use wallcast_core::hub::{ConnectionWriter, Dialect, Session};
 use wallcast_core::ids::{ConnectionId, UserId};
 
-/// A waiting tablet's socket outlives its token by this: at the token's end the writer tells it
-/// `pairing_expired` and closes it, which the token's own end would forestall.
+/// How long the session of an unpaired tablet outlives its pairing token. When the token expires, the pairing
+/// expiry job publishes `pairing_expired` and ends the session; without the grace the connection's own expiry
+/// timer could close it before that event.
 const EXPIRY_GRACE_SECONDS: i64 = 5;
 
-/// What identifies a request.
+/// How a session proves who its user is.
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
-    /// A credential that the store must confirm.
+    /// A token or session id, to be checked against the store.
     Credential(Credential),
-    /// An admin whom the listener itself identified.
+    /// The id of an admin whom the listener has authenticated: ingress or the command line's socket.
     LocalAdmin(String),
 }
 
-/// The session that asks to enter.
+/// A session that asks to be registered.
 pub(super) struct ConnectRequest {
     pub(super) id: ConnectionId,
     pub(super) namespace: Namespace,
@@ -47,25 +49,24 @@ pub(super) struct ConnectRequest {
     pub(super) hint: ResumeHint,
 }
 
-/// A session that is in, and what it must be told first.
+/// A session that is registered with the hub, and the data of its first events.
 pub(super) struct RegisteredSession {
     pub(super) session: Arc<Session>,
     pub(super) principal: Principal,
-    /// Where it begins.
-    pub(super) start: Start,
+    pub(super) start: StartPoint,
     bounds: HistoryBounds,
     areas: Vec<Area>,
-    /// A waiting tablet's grant, when it was given before the socket opened.
-    pub(super) granted: Option<Event>,
-    /// Commands and messages that wait for a session which brings no position (contract 4.4), or none
-    /// that proves that it was told of them.
+    /// An unpaired tablet's `pairing_completed`, if the pairing was completed before its socket opened.
+    pub(super) pairing_completed: Option<Event>,
+    /// Pending commands and undelivered messages, for a session whose resume position does not prove that it
+    /// received them (`docs/protocol.md#welcome`).
     pub(super) pending: Vec<Event>,
 }
 
-/// What a session is told first.
+/// The data of `connected` and `connection`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Welcome<'a> {
+pub(super) struct WelcomeData<'a> {
     assigned_areas: Vec<AreaJson>,
     client_id: &'a str,
     #[serde(rename = "client_id")]
@@ -81,56 +82,53 @@ pub(super) struct Welcome<'a> {
     user_id: &'a str,
 }
 
-/// Lets a session in. From the moment of the snapshot on, every event of its topics is queued for
-/// it or, where it goes on from an earlier one, left to the history: nothing is missed and nothing
-/// comes twice.
+/// Authenticates and registers a session. Later events of its topics are queued in its outbox; if it resumes from
+/// an earlier event, it replays them from history. It misses none and gets none twice.
 ///
 /// # Errors
-/// Why the proof does not stand.
-pub(super) async fn enter(
+/// Why authentication failed.
+pub(super) async fn register(
     app: &App,
     proof: Proof,
     request: ConnectRequest,
 ) -> Result<RegisteredSession, AuthError> {
-    enter_as(app, proof, request, Authenticate::default()).await
+    register_with_claims(app, proof, request, Authenticate::default()).await
 }
 
-/// Lets a session in if what it says of itself agrees with its token (contract 4.5).
+/// [`register`], if the fields that `authenticate` carries beside the token agree with the token.
 ///
 /// # Errors
-/// Why the proof does not stand.
-pub(super) async fn enter_as(
+/// Why authentication failed.
+pub(super) async fn register_with_claims(
     app: &App,
     proof: Proof,
     request: ConnectRequest,
     claimed: Authenticate,
 ) -> Result<RegisteredSession, AuthError> {
-    let presented = match &proof {
-        Proof::Credential(credential) => Some(authentication::present(&app.signer, credential)?),
+    let verified = match &proof {
+        Proof::Credential(credential) => Some(authentication::verify(&app.signer, credential)?),
         Proof::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
     let (acks, entities) = (app.acks.clone(), app.entities.clone());
     let epoch = app.store.epoch().clone();
     let max_sessions = app.config.max_sessions_per_client;
-    let (entered, first_use) = app
+    let (registered, first_use) = app
         .store
         .try_read_inline(move |db, last_event| {
             let now = Timestamp::now();
-            let grant = match (&presented, proof) {
-                (Some(presented), _) => {
-                    authentication::authenticate(db, &pairings, presented, now)?
-                }
+            let authenticated = match (&verified, proof) {
+                (Some(verified), _) => authentication::authenticate(db, &pairings, verified, now)?,
                 (None, Proof::LocalAdmin(id)) => {
                     let id = id.parse().unwrap_or_else(|_| UserId::random());
-                    Grant {
+                    Authenticated {
                         principal: Principal::local_admin(id),
                         first_use: None,
                     }
                 }
                 (None, Proof::Credential(_)) => return Err(AuthError::Missing),
             };
-            let mut principal = grant.principal;
+            let mut principal = authenticated.principal;
             claimed.agrees_with(&principal)?;
             if let Subject::Pairing(_) = &principal.subject {
                 principal.expires_at = principal
@@ -141,10 +139,12 @@ pub(super) async fn enter_as(
                 Subject::Client(id) => areas::of_client(db, id)?,
                 _ => Vec::new(),
             };
-            let granted = match &principal.subject {
+            let pairing_completed = match &principal.subject {
                 Subject::Pairing(id) => pairing::find_completed(db, &signer, id, now)
-                    .map_err(not_granted)?
-                    .map(|done| Event::ephemeral(pairing::completed_event(&done, now), now)),
+                    .map_err(pairing_error)?
+                    .map(|completed| {
+                        Event::ephemeral(pairing::completed_event(&completed, now), now)
+                    }),
                 _ => None,
             };
             let bounds = HistoryBounds::read(db, epoch, last_event)?;
@@ -152,14 +152,14 @@ pub(super) async fn enter_as(
                 request
                     .hint
                     .resolve(&signer, &principal.subject, request.namespace, &bounds);
-            let start = match &start.continues {
+            let start = match &start.resumed {
                 Some((id, _)) if hub.has_replay_gap(id, start.after) => {
-                    Start::fresh(Outcome::Fresh, &bounds)
+                    StartPoint::fresh(ResumeOutcome::Fresh, &bounds)
                 }
                 _ => start,
             };
             let pending = match start.sends_pending {
-                true => waiting(
+                true => pending_events(
                     db,
                     &request,
                     &principal.subject,
@@ -169,9 +169,9 @@ pub(super) async fn enter_as(
                 )?,
                 false => Vec::new(),
             };
-            let id = start.continues.as_ref().map(|(id, _)| id.clone());
+            let resumed_id = start.resumed.as_ref().map(|(id, _)| id.clone());
             let session = Arc::new(Session::new(
-                id.unwrap_or(request.id),
+                resumed_id.unwrap_or(request.id),
                 principal.clone(),
                 request.namespace,
                 request.dialect,
@@ -184,7 +184,7 @@ pub(super) async fn enter_as(
                 session.outbox().request_snapshot();
             }
             let (after, last) = (start.after, last_event);
-            let rooms = match start.continues {
+            let rooms = match start.resumed {
                 Some(_) => entitlement::rooms(db, session.id(), last)?,
                 None => Vec::new(),
             };
@@ -196,24 +196,24 @@ pub(super) async fn enter_as(
                     start,
                     bounds,
                     areas,
-                    granted,
+                    pairing_completed,
                     pending,
                 },
-                grant.first_use,
+                authenticated.first_use,
             ))
         })
         .await?;
     app.note_first_use(first_use).await;
-    if app.hub.is_in_rooms(&entered.session) {
-        let id = entered.session.id().clone();
+    if app.hub.is_in_rooms(&registered.session) {
+        let id = registered.session.id().clone();
         rooms::record_session_state(app.store.clone(), app.hub.clone(), id).await;
     }
-    Ok(entered)
+    Ok(registered)
 }
 
-/// What waits for a session that begins after `after`, and came no later: pending commands, then
-/// undelivered messages.
-fn waiting(
+/// Pending commands, then undelivered messages, published no later than `after`. Replay and the outbox provide
+/// the later ones.
+fn pending_events(
     db: &Connection,
     request: &ConnectRequest,
     subject: &Subject,
@@ -222,41 +222,35 @@ fn waiting(
     acks: &Acks,
 ) -> rusqlite::Result<Vec<Event>> {
     let (namespace, epoch) = (request.namespace, &bounds.epoch);
-    let mut waiting = Vec::new();
+    let mut pending = Vec::new();
     if let Subject::Client(id) = subject
         && EventType::COMMAND.is_delivered_in(namespace)
     {
-        waiting = commands::pending(db, id, acks, epoch, after, Timestamp::now())?;
+        pending = commands::pending(db, id, acks, epoch, after, Timestamp::now())?;
     }
     if let Some(participant) = Participant::of(subject)
         && EventType::NEW_MESSAGE.is_delivered_in(namespace)
     {
         let oldest = bounds.oldest;
-        waiting.extend(messages::undelivered(
-            db,
-            &participant,
-            epoch,
-            oldest,
-            after,
-        )?);
+        pending.extend(messages::undelivered(db, &participant, epoch, oldest, after)?);
     }
-    Ok(in_one_piece(waiting, request.dialect, epoch, after))
+    Ok(with_positions(pending, request.dialect, epoch, after))
 }
 
-/// Only with the last of what waits does the hearer stand at `after`: whoever loses its connection
-/// amid them comes back as from before, and is told again.
-fn in_one_piece(
-    waiting: Vec<Event>,
+/// Gives pending events their resume positions. Only the last one moves the client's position to `after`, so a
+/// client that disconnects before it gets all of them again.
+fn with_positions(
+    pending: Vec<Event>,
     dialect: Dialect,
     epoch: &Epoch,
     after: EventId,
 ) -> Vec<Event> {
-    let beyond = waiting.len();
-    let place = |(index, event): (usize, Event)| {
+    let count = pending.len();
+    let with_position = |(index, event): (usize, Event)| {
         let before = event.id().map(|id| id.min(after.previous()));
         let id = match dialect {
-            _ if index + 1 == beyond => Some(after),
-            // A stream that comes back with an earlier id would be told all since then.
+            _ if index + 1 == count => Some(after),
+            // A stream that reconnects with an earlier id would get everything since then again.
             Dialect::Sse => None,
             Dialect::SocketIo | Dialect::Json => before,
         };
@@ -268,38 +262,41 @@ fn in_one_piece(
             None => event.without_position(),
         }
     };
-    waiting.into_iter().enumerate().map(place).collect()
+    pending.into_iter().enumerate().map(with_position).collect()
 }
 
-/// Has an open session go on with another token of the same principal; none if it is another's.
+/// Gives a live session a new token. Returns none, and changes nothing, if the token is of another principal or
+/// grants other access.
 ///
 /// # Errors
-/// Why the token does not stand.
+/// Why the token is not valid.
 pub(super) async fn renew(
     app: &App,
     credential: &Credential,
     session: Arc<Session>,
     claimed: Authenticate,
 ) -> Result<Option<Principal>, AuthError> {
-    let presented = authentication::present(&app.signer, credential)?;
+    let verified = authentication::verify(&app.signer, credential)?;
     let pairings = app.pairings.clone();
     let (renewed, first_use) = app
         .store
         .try_read_inline(move |db, _| {
-            let grant = authentication::authenticate(db, &pairings, &presented, Timestamp::now())?;
-            claimed.agrees_with(&grant.principal)?;
-            if !session.principal().has_same_access_as(&grant.principal) {
+            let authenticated =
+                authentication::authenticate(db, &pairings, &verified, Timestamp::now())?;
+            let principal = authenticated.principal;
+            claimed.agrees_with(&principal)?;
+            if !session.principal().has_same_access_as(&principal) {
                 return Ok::<_, AuthError>((None, None));
             }
-            session.set_principal(grant.principal.clone());
-            Ok((Some(grant.principal), grant.first_use))
+            session.set_principal(principal.clone());
+            Ok((Some(principal), authenticated.first_use))
         })
         .await?;
     app.note_first_use(first_use).await;
     Ok(renewed)
 }
 
-fn not_granted(error: pairing::PairingError) -> AuthError {
+fn pairing_error(error: pairing::PairingError) -> AuthError {
     match error {
         pairing::PairingError::Client(ClientError::Store(error)) => error.into(),
         _ => AuthError::InvalidToken,
@@ -307,15 +304,15 @@ fn not_granted(error: pairing::PairingError) -> AuthError {
 }
 
 impl RegisteredSession {
-    /// `connected` or `connection` (contract 4.4).
-    pub(super) fn welcome_data(&self) -> Welcome<'_> {
+    /// The data of `connected` and `connection` (`docs/protocol.md#welcome`).
+    pub(super) fn welcome_data(&self) -> WelcomeData<'_> {
         let connection = self.session.id();
         let client = match self.principal.client_id() {
             Some(id) => id.as_str(),
             None => connection.as_str(),
         };
         let areas = self.areas.iter().cloned();
-        Welcome {
+        WelcomeData {
             assigned_areas: areas.map(AreaJson::for_client).collect(),
             client_id: client,
             own_id: client,
@@ -323,7 +320,7 @@ impl RegisteredSession {
             epoch: self.bounds.epoch.as_str(),
             last_event_id: self.bounds.last,
             message: "Connected to Wallcast",
-            recovered: self.start.outcome == Outcome::Recovered,
+            recovered: self.start.outcome == ResumeOutcome::Recovered,
             role: self.principal.role(),
             status: "connected",
             timestamp: Timestamp::now(),
@@ -331,7 +328,7 @@ impl RegisteredSession {
         }
     }
 
-    /// After which event it begins.
+    /// The position after which the session's events begin.
     pub(super) fn position(&self) -> Position {
         Position {
             epoch: self.bounds.epoch.clone(),
@@ -339,9 +336,10 @@ impl RegisteredSession {
         }
     }
 
-    /// What it may come back with (contract 4.1): the `pid` that it came with, or a new one.
+    /// The `pid` with which the session can be resumed (`docs/protocol.md#connection-state-recovery`): the one
+    /// that it resumed with, or a new one.
     pub(super) fn pid(&self, signer: &Signer) -> String {
-        match &self.start.continues {
+        match &self.start.resumed {
             Some((_, pid)) => pid.clone(),
             None => Pid {
                 id: self.session.id().clone(),
@@ -352,22 +350,22 @@ impl RegisteredSession {
         }
     }
 
-    /// `resync_required`, if what it missed cannot be told.
+    /// The data of `resync_required`, if the history cannot provide what the session missed.
     pub(super) fn resync_required(&self) -> Option<Value> {
         match self.start.outcome {
-            Outcome::Lost(gap) => Some(self.bounds.resync_required(gap)),
-            Outcome::Fresh | Outcome::Recovered => None,
+            ResumeOutcome::Lost(reason) => Some(self.bounds.resync_required(reason)),
+            ResumeOutcome::Fresh | ResumeOutcome::Recovered => None,
         }
     }
 
-    /// `authenticated`, for a session that authenticates after it was opened (contract 4.4).
-    pub(super) fn authenticated(&self) -> Value {
-        authenticated(&self.principal, self.session.id())
+    /// The data of `authenticated`, for a session that authenticates by message.
+    pub(super) fn authenticated_data(&self) -> Value {
+        authenticated_data(&self.principal, self.session.id())
     }
 }
 
-/// `authenticated` `{success, clientId, userId, email, role, timestamp}`.
-pub(super) fn authenticated(principal: &Principal, connection: &ConnectionId) -> Value {
+/// The data of `authenticated`: `{success, clientId, userId, email, role, timestamp}`.
+pub(super) fn authenticated_data(principal: &Principal, connection: &ConnectionId) -> Value {
     let client = match principal.client_id() {
         Some(id) => id.as_str(),
         None => connection.as_str(),

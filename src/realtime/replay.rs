@@ -1,5 +1,5 @@
-//! Catching up (contract 4.6): a session whose outbox was full, or that comes back with a
-//! position, is handed the history a page at a time, as fast as its transport takes it.
+//! Sends history to sessions that replay it: their outbox overflowed, or they resumed from a position. One page at
+//! a time, as fast as the transport takes it (`docs/protocol.md#replay`).
 
 use std::sync::Arc;
 
@@ -14,43 +14,43 @@ use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::event::EventType;
 
 impl Connection {
-    /// Hands one page of history to each session that is behind, as far as the transport takes it.
+    /// Queues one page of history for each session that replays, once the transport has written the last page.
     pub(super) async fn catch_up(&mut self) -> Result<(), CloseAction> {
         if !self.can_send() {
             return Ok(());
         }
-        for entry in &mut self.sessions {
-            let namespace = entry.namespace;
-            let Some(subscription) = entry
+        for session in &mut self.sessions {
+            let namespace = session.namespace;
+            let Some(subscription) = session
                 .subscription()
-                .filter(|subscription| subscription.is_behind())
+                .filter(|subscription| subscription.is_replaying())
             else {
                 continue;
             };
-            let recalled = Box::pin(subscription.read_on(&self.app.store, BATCH)).await;
-            let recalled = recalled.map_err(|error| {
-                tracing::warn!(%error, "the history could not be read for a slow session");
+            let page = Box::pin(subscription.read_page(&self.app.store, BATCH)).await;
+            let page = page.map_err(|error| {
+                tracing::warn!(%error, "cannot read history to replay");
                 self.writer.lock().discard_queue();
                 CloseAction::from(DisconnectReason::TryAgain)
             })?;
-            let frames: Vec<Frame> = match recalled {
+            let frames: Vec<Frame> = match page {
                 ReplayPage::Events(events) => {
                     let frame = |event| codec::frame(self.codec.dialect(), namespace, event);
                     events.iter().map(frame).collect()
                 }
                 ReplayPage::TooOld(bounds) => {
                     let lost = bounds.resync_required(ResyncReason::TooOld);
-                    let kind = EventType::RESYNC_REQUIRED;
-                    vec![self.codec.direct(namespace, &kind, &lost)]
+                    let event_type = EventType::RESYNC_REQUIRED;
+                    vec![self.codec.direct(namespace, &event_type, &lost)]
                 }
             };
-            let session = entry.session().map(Arc::as_ref);
+            let session = session.live_session().map(Arc::as_ref);
             delivery_metrics::count_sent(&self.app.hub, session, frames.len());
             let mut writer = self.writer.lock();
             for frame in frames {
                 writer.transport.send(frame);
             }
-            // Another page may wait although this one held nothing for the transport to flush.
+            // A page may be empty while more history follows; the transport reports no `Flushed` then.
             self.writer.wake();
         }
         Ok(())

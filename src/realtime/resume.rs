@@ -1,9 +1,9 @@
-//! `resume` (contract 4.5): a session that is live already asks for what it missed before.
+//! The `resume` message: a live session replays what it missed before it connected (`docs/protocol.md#replay`).
 
 use serde_json::json;
 
 use super::close_action::CloseAction;
-use super::codec::RequestMark;
+use super::codec::ReplyTo;
 use super::connection::Connection;
 use super::position::{HistoryBounds, ResumePosition};
 use crate::rooms;
@@ -13,63 +13,62 @@ use wallcast_core::ids::ConnectionId;
 use wallcast_core::store::StoreError;
 
 impl Connection {
-    /// Tells what came after the position and was not told to this session yet. What it was told
-    /// since it entered is not told again.
+    /// Replays the events after `position` that this session has not received, and takes over the session `old`.
     pub(super) async fn resume(
         &mut self,
         index: usize,
-        asked: ResumePosition,
+        position: ResumePosition,
         old: Option<ConnectionId>,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
     ) -> Result<(), CloseAction> {
-        let Some(entry) = self.sessions.get_mut(index) else {
+        let Some(session) = self.sessions.get_mut(index) else {
             return Ok(());
         };
-        let namespace = entry.namespace;
-        let Some(subscription) = entry.subscription() else {
+        let namespace = session.namespace;
+        let Some(subscription) = session.subscription() else {
             return Ok(());
         };
         let epoch = self.app.store.epoch().clone();
-        let look = move |db: &_, last| Ok::<_, StoreError>(HistoryBounds::read(db, epoch, last)?);
-        let bounds = self.app.store.read_at_commit(look).await;
+        let read = move |db: &_, last| Ok::<_, StoreError>(HistoryBounds::read(db, epoch, last)?);
+        let bounds = self.app.store.read_at_commit(read).await;
         let bounds = bounds.map_err(|error| {
-            tracing::warn!(%error, "the history could not be read for a session that resumes");
+            tracing::warn!(%error, "cannot read history to resume a session");
             self.writer.lock().discard_queue();
             CloseAction::from(DisconnectReason::TryAgain)
         })?;
         if let Some(old) = old {
             self.app.hub.take_over(subscription.session(), &old);
-            let session = subscription.session().clone();
+            let hub_session = subscription.session().clone();
             let taken = self
                 .app
                 .store
-                .write(move |tx| rooms::take_over(tx, &session, &old));
+                .write(move |tx| rooms::take_over(tx, &hub_session, &old));
             taken.await.map_err(|error| {
-                tracing::warn!(%error, "the rooms of a session that resumes could not be taken over");
+                tracing::warn!(%error, "cannot take over the rooms of a resumed session");
                 self.writer.lock().discard_queue();
                 CloseAction::from(DisconnectReason::TryAgain)
             })?;
         }
-        let lost = bounds.judge(&asked).err();
+        let lost = bounds.check(&position).err();
         match lost {
             None => {
-                if let Some(beginning) = subscription.rewind(asked.id) {
+                if let Some(until) = subscription.rewind(position.id) {
                     self.app
                         .hub
-                        .note_replay_start(subscription.session().id(), beginning);
+                        .note_replay_start(subscription.session().id(), until);
                 }
             }
-            Some(gap) => {
-                let words = bounds.resync_required(gap);
-                self.send_direct(namespace, &EventType::RESYNC_REQUIRED, &words);
+            Some(reason) => {
+                let data = bounds.resync_required(reason);
+                self.send_direct(namespace, &EventType::RESYNC_REQUIRED, &data);
             }
         }
-        let answer = json!({
+        let data = json!({
             "recovered": lost.is_none(),
             "epoch": bounds.epoch.as_str(),
             "lastEventId": bounds.last,
         });
-        self.succeed(namespace, mark, answer);
+        self.reply_success(namespace, reply_to, data);
         Ok(())
     }
 }

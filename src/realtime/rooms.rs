@@ -1,38 +1,38 @@
-//! Entering and leaving rooms by message (contract 4.5): seed 1 subscribes, seed 3 joins.
+//! Joining and leaving rooms by message (`docs/protocol.md#rooms`): `subscribe_room`, `join_room` and their opposites.
 
 use serde_json::{Value, json};
 
-use super::codec::RequestMark;
+use super::codec::ReplyTo;
 use super::command::RoomCommand;
 use super::connection::Connection;
 use crate::rooms::{self, RoomError, RoomRef};
 
 impl Connection {
-    /// Enters or leaves a room; told once it is stored, so that a recovered session has it again.
+    /// Joins or leaves a room. Confirmed once the change is stored, so that a resumed session is in the room again.
     pub(super) async fn change_room(
         &mut self,
         index: usize,
         command: RoomCommand,
-        mark: Option<RequestMark>,
+        reply_to: Option<ReplyTo>,
     ) {
-        let Some((namespace, session)) = self.live(index) else {
+        let Some((namespace, session)) = self.live_session(index) else {
             return;
         };
-        let RoomCommand { room, wish } = command;
-        let (kind, key) = wish.answer();
-        let named = match &room {
+        let RoomCommand { room, action } = command;
+        let (event_type, key) = action.confirmation();
+        let room_json = match &room {
             RoomRef::Name(name) => json!(name),
             RoomRef::Number(number) => json!(number),
         };
-        let changed = self.app.store.write(move |tx| match wish.enters() {
+        let changed = self.app.store.write(move |tx| match action.joins() {
             true => rooms::join(tx, &session, &room),
             false => rooms::leave(tx, &session, &room),
         });
         match changed.await {
             Ok(()) => {
-                let data = Value::Object([(key.to_owned(), named)].into_iter().collect());
-                self.send_direct(namespace, &kind, &data);
-                self.succeed(namespace, mark, data);
+                let data = Value::Object([(key.to_owned(), room_json)].into_iter().collect());
+                self.send_direct(namespace, &event_type, &data);
+                self.reply_success(namespace, reply_to, data);
             }
             Err(error) => {
                 let code = match &error {
@@ -40,7 +40,7 @@ impl Connection {
                     RoomError::TooMany => "too_many_rooms",
                     RoomError::Store(_) => "unavailable",
                 };
-                self.fail(namespace, mark, code, &error.to_string());
+                self.reply_error(namespace, reply_to, code, &error.to_string());
             }
         }
     }

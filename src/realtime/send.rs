@@ -1,5 +1,5 @@
-//! `POST /api/send` (contract 4.3): one message of contract 4.5 for an open session of the caller, so
-//! that whoever has no WebSocket can do all the same.
+//! `POST /api/send`: posts one client message to an open session of the caller. It lets SSE clients send messages,
+//! which their connection cannot carry (`docs/protocol.md#client-messages`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,62 +16,62 @@ use crate::http::{ApiError, Reply, Request};
 use wallcast_core::hub::{PostError, PostedMessage};
 use wallcast_core::ids::ConnectionId;
 
-/// How long an answer is waited for: a session that is behind with its events takes no messages.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// When a message over the rate may be sent again.
-const RATE_WAIT: Duration = Duration::from_secs(1);
+/// How long to wait for the session's reply. A session that replays history reads no messages.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// `Retry-After` when too many posted messages wait.
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 
-/// Delivers a message to the session of `connectionId`, of whatever dialect, and answers what a
-/// `result` would have as its data.
+/// Posts a message to the session `connectionId` of any dialect. The response is the data that a `result` event
+/// would have.
 ///
 /// # Errors
-/// 403 unless the session is the caller's, 409 when it ends before it has answered, 503 when it does
-/// not answer in time, 429 when too many messages wait for it.
+/// 403 unless the session is the caller's, 409 if it ends before it replies, 503 if it does not reply in 10 s, 429
+/// if too many messages wait for it.
 pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     if request.body_len() > app.config.max_message_bytes {
         return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            "The message is longer than max_message_bytes",
+            "The body is longer than `max_message_bytes`",
         ));
     }
     let mut fields = request.fields()?;
     let connection: ConnectionId = fields.required("connectionId")?;
-    let (kind, data) = read_message(fields.into_object())
+    let (message_type, data) = read_message(fields.into_object())
         .map_err(|text| ApiError::new(StatusCode::BAD_REQUEST, "invalid_message", text))?;
-    let (answer, answered) = oneshot::channel();
+    let (answer, reply_data) = oneshot::channel();
     {
-        // Not held while waiting: the session lets go of its messages with itself.
+        // The session is not held while waiting: dropping it must drop its messages, which ends the wait.
         let caller = &request.principal()?.subject;
         let session = app.hub.session(&connection);
         let own = session.filter(|session| session.subject() == caller);
         let session = own.ok_or_else(ApiError::forbidden)?;
         session
             .post(PostedMessage {
-                message_type: kind,
+                message_type,
                 data,
                 bytes: request.body_len(),
                 answer,
             })
-            .map_err(not_posted)?;
+            .map_err(post_error)?;
     }
-    match timeout(PATIENCE, answered).await {
+    match timeout(REPLY_TIMEOUT, reply_data).await {
         Ok(Ok(data)) => Ok(reply(&data)),
-        Ok(Err(_)) => Err(not_posted(PostError::Ended)),
+        Ok(Err(_)) => Err(post_error(PostError::Ended)),
         Err(_) => Err(ApiError::unavailable(
-            "The session is behind with its events and takes no messages now; send it again",
+            "The session did not reply in time, it may be replaying events; send the message again",
         )),
     }
 }
 
-fn not_posted(error: PostError) -> ApiError {
+fn post_error(error: PostError) -> ApiError {
     match error {
-        PostError::Full => ApiError::too_many(error.to_string(), RATE_WAIT),
+        PostError::Full => ApiError::too_many(error.to_string(), RETRY_AFTER_FULL),
         PostError::Ended => ApiError::new(StatusCode::CONFLICT, "session_ended", error.to_string()),
     }
 }
 
-/// A result's data as an answer over HTTP: a failure of it has the status that its code stands for.
+/// A `result`'s data as an HTTP response. An error gets the status that belongs to its code.
 fn reply(data: &Value) -> Reply {
     if data["success"] == true {
         return Reply::ok(data);
@@ -86,7 +86,7 @@ fn reply(data: &Value) -> Reply {
     }
 }
 
-/// The status of contract section 6 for what a message may fail with.
+/// The HTTP status of an error code that a message may fail with (`docs/protocol.md#errors`).
 fn status_of(code: &str) -> StatusCode {
     match code {
         "unauthenticated" | "invalid_token" | "token_expired" | "token_mismatch" | "revoked"

@@ -1,5 +1,5 @@
-//! What a live session is told, each event once and in order: from its outbox or, where that could
-//! not hold everything, from history at the session's own pace (contract 4.6). Knows no transport
+//! The events of a live session, each once and in order. A session takes them from its outbox (live). After the
+//! outbox overflowed, or when it resumes, it reads them from history at its own pace (replaying). Knows no transport
 //! and no dialect.
 
 #[cfg(test)]
@@ -17,43 +17,39 @@ use wallcast_core::history::{self, Span};
 use wallcast_core::hub::{DequeueResult, Hub, Session};
 use wallcast_core::store::{Store, StoreError};
 
-/// A live session, and how far it has been told.
 #[derive(Debug)]
 pub(super) struct Subscription {
     session: Arc<Session>,
-    /// The event after which it was told everything of its own that is not in `behind`.
+    /// The session received every event of its topics after this one, except those in `replays`.
     delivered_after: EventId,
-    /// What it reads from history, in this order, before it takes from its outbox again.
-    behind: VecDeque<ReplayRange>,
-    /// Earlier events that it was told with its first words; going back does not tell them again.
+    /// The ranges of history to read, in this order, before events are taken from the outbox again.
+    replays: VecDeque<ReplayRange>,
+    /// Pending events that were sent with the welcome; a replay leaves them out.
     sent_with_welcome: Vec<EventId>,
 }
 
-/// A stretch of history that a session has yet to be told.
+/// A range of history that a session has not received yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ReplayRange {
-    /// It was told, or looked through, as far as this event.
+    /// The last event that was read, whether or not it was the session's.
     reached: EventId,
-    /// Its last event; without one it goes on to wherever live events begin.
+    /// The last event of the range. Without one the range ends where the outbox goes on.
     until: Option<EventId>,
 }
 
-/// What the history had for a session.
+/// One page of a replay.
 #[derive(Debug)]
 pub(super) enum ReplayPage {
-    /// What comes next; perhaps nothing, also when more is to come.
+    /// The next events. A page may be empty although more history follows.
     Events(Vec<Event>),
-    /// What comes next was deleted while the session was slow. The stretch is passed over, and the
-    /// session must hear of it: `resync_required`.
+    /// The next events were deleted before the session read them. The range is skipped, and the client must get
+    /// `resync_required`.
     TooOld(HistoryBounds),
 }
 
-/// Lets a session hear everything of its own after `after`: what was committed already, up to
-/// `last`, is left to history. Call between two commits
-/// ([`Store::read_at_commit`]). `rooms` are those of the session that it continues.
-///
-/// # Errors
-/// SQLite's.
+/// Registers a session to receive every event of its topics after `after`. Events up to `last` are committed already
+/// and are replayed from history. Call between two commits ([`Store::read_at_commit`]). `rooms` are the rooms of the
+/// session that it resumes.
 pub(super) fn register(
     hub: &Hub,
     db: &Connection,
@@ -72,17 +68,17 @@ pub(super) fn register(
 }
 
 impl Subscription {
-    /// Of a session that was registered to hear everything after `after`.
+    /// Of a session that was registered to receive every event after `after`.
     pub(super) fn new(session: Arc<Session>, after: EventId) -> Self {
         Self {
             session,
             delivered_after: after,
-            behind: VecDeque::new(),
+            replays: VecDeque::new(),
             sent_with_welcome: Vec::new(),
         }
     }
 
-    /// Its first words told these events, which came before what it was registered to hear.
+    /// Notes pending events that were sent with the welcome.
     pub(super) fn note_sent_with_welcome(&mut self, events: Vec<EventId>) {
         self.sent_with_welcome = events;
     }
@@ -91,39 +87,38 @@ impl Subscription {
         &self.session
     }
 
-    /// Whether it reads on from history.
-    pub(super) fn is_behind(&self) -> bool {
-        !self.behind.is_empty()
+    pub(super) fn is_replaying(&self) -> bool {
+        !self.replays.is_empty()
     }
 
-    /// What its outbox has, at most `limit` events; none while it reads from history. Finds out
-    /// here that the outbox could not hold everything.
+    /// Takes at most `limit` events from the outbox; none while it replays. If the outbox has overflowed, replaying
+    /// begins here.
     pub(super) fn drain(&mut self, limit: usize) -> VecDeque<Arc<Event>> {
-        if self.is_behind() {
+        if self.is_replaying() {
             return VecDeque::new();
         }
         match self.session.outbox().drain(limit) {
             DequeueResult::Events(events) => events,
             DequeueResult::Missed(first) => {
                 self.session.outbox().block_dispatch();
-                self.behind.push_back(ReplayRange {
+                self.replays.push_back(ReplayRange {
                     reached: first.previous(),
                     until: None,
                 });
                 VecDeque::new()
             }
-            // An end that came just now is seen to at the connection's next turn.
+            // The connection's next turn closes a session that has just ended.
             DequeueResult::Ended(..) => VecDeque::new(),
         }
     }
 
-    /// Goes back to an earlier event: what came after it and was not told yet is read from history.
-    /// Returns where that ends, if it is anything.
+    /// Starts replaying after an earlier event, up to where this session began. Returns the end of that range, or
+    /// none if the session has received those events already.
     pub(super) fn rewind(&mut self, to: EventId) -> Option<EventId> {
         let until = self.delivered_after;
         (to < until).then(|| {
             self.session.outbox().block_dispatch();
-            self.behind.push_front(ReplayRange {
+            self.replays.push_front(ReplayRange {
                 reached: to,
                 until: Some(until),
             });
@@ -132,23 +127,20 @@ impl Subscription {
         })
     }
 
-    /// The next page of history, `limit` events at most. Once the last is read it takes live events
-    /// again, without a gap.
-    ///
-    /// # Errors
-    /// When the history cannot be read.
-    pub(super) async fn read_on(
+    /// Reads the next page of history, at most `limit` events. After the last page the session is live again, with
+    /// no gap between history and outbox.
+    pub(super) async fn read_page(
         &mut self,
         store: &Store,
         limit: usize,
     ) -> Result<ReplayPage, StoreError> {
-        let Some(behind) = self.behind.front_mut() else {
+        let Some(range) = self.replays.front_mut() else {
             return Ok(ReplayPage::Events(Vec::new()));
         };
-        let ReplayRange { reached, until } = *behind;
+        let ReplayRange { reached, until } = *range;
         let (principal, id) = (self.session.principal(), self.session.id().clone());
         let (epoch, namespace) = (store.epoch().clone(), self.session.namespace());
-        let look = move |db: &_| {
+        let read = move |db: &_| {
             let bounds = HistoryBounds::read(db, epoch, history::last_id(db)?)?;
             if reached.next() < bounds.oldest {
                 return Ok::<_, StoreError>(Err(bounds));
@@ -158,37 +150,37 @@ impl Subscription {
             let page = history::replay(db, &bounds.epoch, &spans, reached, until, limit)?;
             Ok(Ok(page))
         };
-        let (recalled, reached, is_last) = match store.read(look).await? {
+        let (page, reached, is_last) = match store.read(read).await? {
             Ok(page) => (ReplayPage::Events(page.events), page.reached, page.is_last),
             Err(bounds) => {
                 let end = until.unwrap_or(bounds.last);
                 (ReplayPage::TooOld(bounds), end, true)
             }
         };
-        behind.reached = reached;
-        let is_told = match until {
+        range.reached = reached;
+        let is_complete = match until {
             _ if !is_last => false,
             Some(_) => true,
             None => self.go_live(store, reached).await?,
         };
-        if is_told {
-            self.behind.pop_front();
+        if is_complete {
+            self.replays.pop_front();
         }
-        Ok(recalled
+        Ok(page
             .delivered_in(self.session.namespace())
             .without(&self.sent_with_welcome))
     }
 
-    /// Opens the outbox again, unless something was committed after `reached`.
+    /// Lets the outbox queue events again, unless something was committed after `reached`.
     async fn go_live(&self, store: &Store, reached: EventId) -> Result<bool, StoreError> {
         let session = self.session.clone();
         store
             .read_at_commit(move |_, last| {
-                let is_at_the_end = last == reached;
-                if is_at_the_end {
+                let is_at_end = last == reached;
+                if is_at_end {
                     session.outbox().catch_up();
                 }
-                Ok(is_at_the_end)
+                Ok(is_at_end)
             })
             .await
     }
@@ -202,9 +194,9 @@ impl ReplayPage {
         self
     }
 
-    fn without(mut self, told: &[EventId]) -> Self {
+    fn without(mut self, sent: &[EventId]) -> Self {
         if let Self::Events(events) = &mut self {
-            events.retain(|event| event.id().is_none_or(|id| !told.contains(&id)));
+            events.retain(|event| event.id().is_none_or(|id| !sent.contains(&id)));
         }
         self
     }

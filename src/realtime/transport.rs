@@ -1,5 +1,5 @@
-//! What carries a connection's frames: a WebSocket, Engine.IO over WebSocket or polling, or a stream
-//! of events.
+//! The transport of a connection's frames: a WebSocket, Engine.IO over WebSocket or polling, or an event stream.
+//! Every frame is queued and written here. Knows no session and no event.
 
 use std::task::{Context, Poll};
 
@@ -11,77 +11,75 @@ use realtime_protocol::sse::EventStream;
 use realtime_protocol::websocket::WebSocket;
 use realtime_protocol::{CloseReason, Event, Frame};
 
-/// Frames that may wait for the peer before nothing more is read from it.
+/// Frames that may wait for the peer. Above this nothing more is read from it.
 const MAX_BACKLOG: usize = 256;
 
-/// A connection's frames, whatever carries them.
 pub(super) struct Transport {
-    line: TransportKind,
-    /// Frames sent since everything was last with the kernel.
+    kind: TransportKind,
+    /// Frames queued since everything was last written to the kernel.
     backlog: usize,
 }
 
 enum TransportKind {
-    /// JSON WebSocket.
     WebSocket(Box<WebSocket<Stream>>),
-    /// Socket.IO.
+    /// Socket.IO over polling or WebSocket.
     Engine(Box<engineio::Socket<Stream>>),
-    /// Server-sent events.
     Events(Box<EventStream<Stream>>),
-    /// It is not there yet, or was taken to be closed.
-    Gone,
+    /// Not set yet, or taken out to be closed. Sends nothing and reports that the peer has closed.
+    Detached,
 }
 
 impl Transport {
-    /// That of a connection which is not handed over yet.
-    pub(super) fn none() -> Self {
+    /// The placeholder of a connection whose handshake is not answered yet.
+    pub(super) fn detached() -> Self {
         Self {
-            line: TransportKind::Gone,
+            kind: TransportKind::Detached,
             backlog: 0,
         }
     }
 
     pub(super) fn websocket(socket: WebSocket<Stream>) -> Self {
         Self {
-            line: TransportKind::WebSocket(Box::new(socket)),
+            kind: TransportKind::WebSocket(Box::new(socket)),
             backlog: 0,
         }
     }
 
     pub(super) fn engine(socket: engineio::Socket<Stream>) -> Self {
         Self {
-            line: TransportKind::Engine(Box::new(socket)),
+            kind: TransportKind::Engine(Box::new(socket)),
             backlog: 0,
         }
     }
 
     pub(super) fn events(stream: EventStream<Stream>) -> Self {
         Self {
-            line: TransportKind::Events(Box::new(stream)),
+            kind: TransportKind::Events(Box::new(stream)),
             backlog: 0,
         }
     }
 
-    /// Whether nothing more is asked of the peer: one that takes no answers, or is behind with its
-    /// events, asks no more questions meanwhile (contract 4.6).
-    pub(super) fn is_full(&self, is_behind: bool) -> bool {
-        is_behind || self.backlog > MAX_BACKLOG
+    /// Whether reading pauses: the peer does not take its replies, or a session still replays history
+    /// (`docs/protocol.md#back-pressure`).
+    pub(super) fn pauses_reading(&self, is_replaying: bool) -> bool {
+        is_replaying || self.backlog > MAX_BACKLOG
     }
 
-    /// Reads and writes until something is to be told. Cancel safe. Nothing is read while it is full.
-    pub(super) fn poll_event(&mut self, is_behind: bool, cx: &mut Context<'_>) -> Poll<Event> {
-        let is_full = self.is_full(is_behind);
-        let event = match &mut self.line {
+    /// Reads and writes until the transport has an event for the connection. Cancel safe. Reads nothing while
+    /// [`pauses_reading`](Self::pauses_reading).
+    pub(super) fn poll_event(&mut self, is_replaying: bool, cx: &mut Context<'_>) -> Poll<Event> {
+        let is_paused = self.pauses_reading(is_replaying);
+        let event = match &mut self.kind {
             TransportKind::WebSocket(socket) => {
-                socket.set_paused(is_full);
+                socket.set_paused(is_paused);
                 socket.poll_event(cx)
             }
             TransportKind::Engine(socket) => {
-                socket.set_paused(is_full);
+                socket.set_paused(is_paused);
                 socket.poll_event(cx)
             }
             TransportKind::Events(stream) => stream.poll_event(cx),
-            TransportKind::Gone => Poll::Ready(Event::Closed(CloseReason::Peer { code: None })),
+            TransportKind::Detached => Poll::Ready(Event::Closed(CloseReason::Peer { code: None })),
         };
         if let Poll::Ready(Event::Flushed) = event {
             self.backlog = 0;
@@ -89,44 +87,44 @@ impl Transport {
         event
     }
 
-    /// When the peer last sent anything, a pong or a poll included. None on a stream of events,
-    /// which has no other direction.
+    /// When the peer last sent anything, including pongs and polls. None on an event stream, which only writes.
     pub(super) fn last_received(&self) -> Option<Instant> {
-        match &self.line {
+        match &self.kind {
             TransportKind::WebSocket(socket) => Some(socket.last_received()),
             TransportKind::Engine(socket) => Some(socket.last_received()),
-            TransportKind::Events(_) | TransportKind::Gone => None,
+            TransportKind::Events(_) | TransportKind::Detached => None,
         }
     }
 
-    /// Whether all that was queued is with the kernel.
+    /// Whether everything queued so far has been written to the kernel, or fetched by a poll.
     pub(super) fn can_send(&self) -> bool {
-        match &self.line {
+        match &self.kind {
             TransportKind::WebSocket(socket) => socket.can_send(),
             TransportKind::Engine(socket) => socket.can_send(),
             TransportKind::Events(stream) => stream.can_send(),
-            TransportKind::Gone => false,
+            TransportKind::Detached => false,
         }
     }
 
-    /// Queues a frame.
+    /// Queues a frame. It leaves with the next [`flush_now`](Self::flush_now) or
+    /// [`poll_event`](Self::poll_event).
     pub(super) fn send(&mut self, frame: Frame) {
         self.backlog += 1;
-        match &mut self.line {
+        match &mut self.kind {
             TransportKind::WebSocket(socket) => socket.send(frame),
             TransportKind::Engine(socket) => socket.send(frame),
             TransportKind::Events(stream) => stream.send(frame),
-            TransportKind::Gone => {}
+            TransportKind::Detached => {}
         }
     }
 
-    /// Writes what is queued as far as the peer takes it at once; true when all of it is with the
-    /// kernel, and then no `Flushed` says so.
+    /// Writes as much of the queue as the kernel takes without waiting. True when all was written; no `Flushed`
+    /// event follows then.
     pub(super) fn flush_now(&mut self) -> bool {
-        let is_flushed = match &mut self.line {
+        let is_flushed = match &mut self.kind {
             TransportKind::WebSocket(socket) => socket.flush_now(),
             TransportKind::Engine(socket) => socket.flush_now(),
-            TransportKind::Events(_) | TransportKind::Gone => false,
+            TransportKind::Events(_) | TransportKind::Detached => false,
         };
         if is_flushed {
             self.backlog = 0;
@@ -134,60 +132,60 @@ impl Transport {
         is_flushed
     }
 
-    /// Drops what is queued and not begun; false when something is stuck half-way.
+    /// Drops queued frames that are not partly written. False when a frame is stuck half-written.
     pub(super) fn discard_unsent(&mut self) -> bool {
-        match &mut self.line {
+        match &mut self.kind {
             TransportKind::WebSocket(socket) => socket.discard_unsent(),
             TransportKind::Engine(socket) => socket.discard_unsent(),
             TransportKind::Events(stream) => stream.discard_unsent(),
-            TransportKind::Gone => true,
+            TransportKind::Detached => true,
         }
     }
 
-    /// Takes back what was laid out for a poll and not fetched yet. What the others have not written
-    /// is still queued, and the connection's task drops it.
+    /// Takes back frames that are ready for a long poll and not fetched yet. On the other transports unwritten
+    /// frames are still queued, and the connection's task drops them.
     pub(super) fn discard_pending(&self) {
-        if let TransportKind::Engine(socket) = &self.line {
+        if let TransportKind::Engine(socket) = &self.kind {
             socket.discard_unpolled();
         }
     }
 
-    /// The largest message that is read from now on.
+    /// Sets the largest message, in bytes, that is read from now on.
     pub(super) fn set_max_message(&mut self, bytes: usize) {
-        match &mut self.line {
+        match &mut self.kind {
             TransportKind::WebSocket(socket) => socket.set_max_message(bytes),
             TransportKind::Engine(socket) => socket.set_max_payload(bytes),
-            TransportKind::Events(_) | TransportKind::Gone => {}
+            TransportKind::Events(_) | TransportKind::Detached => {}
         }
     }
 
-    /// When the peer last took bytes. None under polling, where nothing is written until the peer
-    /// asks, and silence is the heartbeat's matter.
-    pub(super) fn last_taken(&self) -> Option<Instant> {
-        let stream = match &self.line {
+    /// When the kernel last took bytes for the peer. None under polling, where nothing is written until the peer
+    /// polls; there the Engine.IO heartbeat detects a silent peer.
+    pub(super) fn last_written(&self) -> Option<Instant> {
+        let stream = match &self.kind {
             TransportKind::WebSocket(socket) => socket.stream(),
             TransportKind::Engine(socket) => socket.stream()?,
             TransportKind::Events(events) => events.stream(),
-            TransportKind::Gone => return None,
+            TransportKind::Detached => return None,
         };
-        Some(stream.progress().last())
+        Some(stream.progress().last_write())
     }
 
-    /// Takes it out of its place, to be closed; what is left there neither takes nor gives anything.
+    /// Takes the transport out to be closed and leaves a detached one.
     pub(super) fn take(&mut self) -> Self {
         Self {
-            line: std::mem::replace(&mut self.line, TransportKind::Gone),
+            kind: std::mem::replace(&mut self.kind, TransportKind::Detached),
             backlog: 0,
         }
     }
 
-    /// Writes what is queued and closes.
+    /// Writes what is queued, then closes with a code of RFC 6455 where the transport has one.
     pub(super) async fn close(self, code: u16, reason: &str) {
-        match self.line {
+        match self.kind {
             TransportKind::WebSocket(socket) => socket.close(code, reason).await,
             TransportKind::Engine(socket) => socket.close(code, reason).await,
             TransportKind::Events(stream) => stream.close().await,
-            TransportKind::Gone => {}
+            TransportKind::Detached => {}
         }
     }
 }

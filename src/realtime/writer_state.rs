@@ -1,4 +1,5 @@
-//! What a connection writes to, behind its writer: its task and the hub's courier take turns there.
+//! The state behind a connection's [`ConnectionWriter`](wallcast_core::hub::ConnectionWriter): its transport and
+//! the deliveries under way. The connection's task and the hub's dispatcher lock it in turn to write events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,15 +10,14 @@ use super::transport::Transport;
 use wallcast_core::event::Event;
 use wallcast_core::hub::{EventWriter, Hub, Session};
 
-/// Events that are handed to the transport at once.
+/// Events that are queued on the transport before it must be empty again.
 pub(super) const BATCH: usize = 64;
 
-/// The transport of a connection, and what was handed to it.
 pub(super) struct WriterState {
     pub(super) transport: Transport,
     pub(super) in_flight: InFlightDeliveries,
     hub: Arc<Hub>,
-    /// What was queued is dropped: the connection ends, and nothing may follow in its place.
+    /// The queue was dropped because the connection closes; no further event may be written.
     is_discarded: bool,
 }
 
@@ -31,14 +31,13 @@ impl WriterState {
         }
     }
 
-    /// Drops what is queued and not begun, since the connection is about to end; false when something
-    /// is stuck half-way.
+    /// Drops queued frames because the connection is about to close. False when a frame is stuck half-written.
     pub(super) fn discard_queue(&mut self) -> bool {
         self.is_discarded = true;
         self.transport.discard_unsent()
     }
 
-    /// Hands events for a session to the kernel, as far as it takes them at once: true if it took all.
+    /// Writes a session's events as far as the kernel takes them without waiting. True when it took all.
     pub(super) fn write(&mut self, session: &Session, events: &VecDeque<Arc<Event>>) -> bool {
         let (dialect, namespace) = (session.dialect(), session.namespace());
         for event in events {
@@ -46,20 +45,21 @@ impl WriterState {
         }
         delivery_metrics::count_sent(&self.hub, Some(session), events.len());
         if self.transport.flush_now() {
-            self.flushed();
-            delivery_metrics::delivered(&self.hub, events);
+            self.on_flushed();
+            delivery_metrics::record_delivered(&self.hub, events);
             return true;
         }
-        self.in_flight.expect(events);
+        self.in_flight.add(events);
         false
     }
 
-    /// All that was handed to the transport is with the kernel.
-    pub(super) fn flushed(&mut self) {
-        self.in_flight.flushed(&self.hub);
+    /// Records that everything queued on the transport was written.
+    pub(super) fn on_flushed(&mut self) {
+        self.in_flight.on_flushed(&self.hub);
     }
 }
 
+/// Called by the hub's dispatcher, so that an event for an idle session needs no wake-up of the task.
 impl EventWriter for WriterState {
     fn write_events(&mut self, session: &Session) -> bool {
         if self.is_discarded || !self.transport.can_send() {

@@ -1,4 +1,4 @@
-//! One accepted connection: TLS where it belongs, then HTTP/1.1 until it changes hands or ends.
+//! Serves one accepted connection: TLS on the public listener, then HTTP/1.1 until it is upgraded or closed.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -21,29 +21,28 @@ use crate::app::App;
 use crate::authentication::USER_HEADER;
 use crate::config::Config;
 use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
-use crate::net::Counted;
-use crate::net::Handover;
+use crate::net::MeteredStream;
+use crate::net::PendingUpgrade;
 use crate::net::Stream;
 
-/// How long a TLS handshake may take.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request's head may take, and an idle connection may stay.
+/// How long a request's head may take, and how long an idle connection stays open.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Serves a TCP connection until it ends.
+/// Serves a TCP connection until it is closed or upgraded.
 pub(crate) async fn serve_tcp(
     app: Arc<App>,
-    stream: Counted<TcpStream>,
+    stream: MeteredStream<TcpStream>,
     address: SocketAddr,
     listener: ListenerKind,
 ) {
-    // Events are small and must go out at once.
+    // Events are small and must leave at once.
     if let Err(error) = stream.get_ref().set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let stream = if listener == ListenerKind::Public {
         let handshake = local_tls::accept(app.certificates.server_config(), stream);
-        // Boxed, so that the handshake's memory is gone while the connection lives.
+        // Boxed, so that the handshake's memory is freed when it is done.
         match Box::pin(tokio::time::timeout(TLS_TIMEOUT, handshake)).await {
             Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
             Ok(Err(error)) => {
@@ -51,7 +50,7 @@ pub(crate) async fn serve_tcp(
                 return;
             }
             Err(_) => {
-                tracing::debug!(from = %address, "TLS handshake took too long");
+                tracing::debug!(from = %address, "TLS handshake timed out");
                 return;
             }
         }
@@ -61,22 +60,21 @@ pub(crate) async fn serve_tcp(
     serve_http(app, stream, Some(address.ip()), listener).await;
 }
 
-/// Whether what a connection on the ingress listener says of its user is to be passed over; none when the
-/// connection is over.
-async fn is_doubtful(app: &App, stream: &Stream, listener: ListenerKind) -> Option<bool> {
+/// Whether the identity header of an ingress connection may be forged; none when the connection is to be closed.
+async fn has_forged_identity(app: &App, stream: &Stream, listener: ListenerKind) -> Option<bool> {
     let (ListenerKind::Ingress, Stream::Plain(stream)) = (listener, stream) else {
         return Some(false);
     };
-    let looked = tokio::time::timeout(HEADER_TIMEOUT, header_case::is_doubtful(stream.get_ref()));
+    let check = tokio::time::timeout(HEADER_TIMEOUT, header_case::may_be_forged(stream.get_ref()));
     tokio::select! {
-        looked = looked => looked.ok()?.ok(),
+        checked = check => checked.ok()?.ok(),
         () = app.shutdown.begun() => None,
     }
 }
 
-/// Serves a connection of the command line until it ends.
+/// Serves a connection of the command line's socket until it is closed.
 pub async fn serve_local(app: Arc<App>, stream: UnixStream) {
-    let stream = Stream::Local(Counted::new(stream, None));
+    let stream = Stream::Local(MeteredStream::new(stream, None));
     serve_http(app, stream, None, ListenerKind::Local).await;
 }
 
@@ -86,45 +84,45 @@ async fn serve_http(
     address: Option<IpAddr>,
     listener: ListenerKind,
 ) {
-    let is_stranger = listener == ListenerKind::Ingress && !may_use_ingress(&app.config, address);
-    let is_doubtful = match is_stranger {
+    let is_refused = listener == ListenerKind::Ingress && !may_use_ingress(&app.config, address);
+    let is_forged = match is_refused {
         true => false,
-        false => match is_doubtful(&app, &stream, listener).await {
-            Some(is_doubtful) => is_doubtful,
+        false => match has_forged_identity(&app, &stream, listener).await {
+            Some(is_forged) => is_forged,
             None => return,
         },
     };
     let (progress, permit) = (stream.progress(), stream.permit());
-    // One that comes during the stop may still ask once: a polling client fetches its last words.
+    // A connection accepted during shutdown gets one request: a polling client fetches its final events.
     let is_late = app.shutdown.has_begun();
     let busy = app.shutdown.work_guard();
     let shutdown = app.shutdown.clone();
-    let handover = Handover::default();
-    let claimed = handover.clone();
+    let pending_upgrade = PendingUpgrade::default();
+    let upgrade = pending_upgrade.clone();
     let service = service_fn(move |mut request: Incoming| {
-        let (app, claimed) = (app.clone(), claimed.clone());
+        let (app, upgrade) = (app.clone(), upgrade.clone());
         if let Some(permit) = &permit {
             request.extensions_mut().insert(permit.clone());
         }
         async move {
-            if is_stranger {
+            if is_refused {
                 return Ok::<Response, Infallible>(not_supervisor());
             }
-            if is_doubtful {
+            if is_forged {
                 request.headers_mut().remove(USER_HEADER);
             }
             let address = address.map(|peer| real_address(peer, request.headers(), &app.config));
             let mut response = respond(app, request, Peer { listener, address }).await;
-            // Of a connection there the first request alone was looked at.
+            // On the ingress listener only the first request's headers were checked, so it is the only one.
             if listener == ListenerKind::Ingress
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS
             {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            match claimed.claim(response) {
+            match upgrade.intercept(response) {
                 Some(response) => Ok(response),
-                // The task below takes the connection away with this request unanswered.
+                // The loop below takes the connection from hyper, which drops this future.
                 None => pending().await,
             }
         }
@@ -137,30 +135,30 @@ async fn serve_http(
         .with_upgrades();
     let begun = shutdown.begun();
     let mut begun = std::pin::pin!(begun);
-    let mut is_told = is_late;
+    let mut is_stopping = is_late;
     let served = poll_fn(|cx| {
-        if !is_told && begun.as_mut().poll(cx).is_ready() {
-            is_told = true;
+        if !is_stopping && begun.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
         match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(served) => Poll::Ready(served.map(|()| None)),
-            // Earlier answers that wait in hyper's buffer are written first.
-            Poll::Pending if progress.is_stuck() => Poll::Pending,
-            Poll::Pending => match handover.take() {
-                Some(taker) => Poll::Ready(Ok(Some(taker))),
+            // Earlier responses in hyper's buffer are written first.
+            Poll::Pending if progress.is_blocked() => Poll::Pending,
+            Poll::Pending => match pending_upgrade.take() {
+                Some(on_upgrade) => Poll::Ready(Ok(Some(on_upgrade))),
                 None => Poll::Pending,
             },
         }
     });
     match served.await {
-        Ok(Some(taker)) => {
+        Ok(Some(on_upgrade)) => {
             if let Some(parts) = connection.into_parts() {
-                taker(parts.io.into_inner(), parts.read_buf);
+                on_upgrade(parts.io.into_inner(), parts.read_buf);
             }
         }
         Ok(None) => {}
-        Err(error) => tracing::debug!(%error, "a connection ended badly"),
+        Err(error) => tracing::debug!(%error, "HTTP connection failed"),
     }
     drop(busy);
 }
@@ -179,8 +177,8 @@ fn not_supervisor() -> Response {
     .into_response()
 }
 
-/// The address that a request comes from: behind trusted proxies the last one in
-/// `X-Forwarded-For` that is no trusted proxy itself.
+/// The client's address. Behind trusted proxies it is the last address in `X-Forwarded-For` that is not a trusted
+/// proxy.
 fn real_address(peer: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
     let is_trusted = |address: IpAddr| {
         config

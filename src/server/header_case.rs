@@ -1,11 +1,10 @@
-//! Looks at how a request on the ingress listener spells its headers, which hyper does not show. It
-//! decides nothing else, and takes no byte from the connection.
+//! Detects forged identity headers on the ingress listener by the letter case of header names, which hyper does not
+//! preserve. Peeks at the connection without taking bytes from it.
 //!
-//! Supervisor drops an identity that a browser sent along, but by the exact spelling alone, and its
-//! HTTP client lets one in any other spelling take the genuine one's place: a single value arrives,
-//! the forged one. Supervisor writes the header with which it says where a request came from by
-//! itself, always, and in one spelling: who spells that one as Supervisor does must spell the
-//! identity so as well.
+//! Supervisor removes an identity header that a browser sent, but only in its exact letter case. A header in another
+//! case replaces Supervisor's own in its HTTP client, and only the forged value arrives. Supervisor always writes
+//! `X-Forwarded-For` itself, in one letter case. So if that header is in Supervisor's case and the identity header is
+//! not, the identity comes from the browser.
 
 use std::io;
 use std::time::Duration;
@@ -14,33 +13,30 @@ use tokio::net::TcpStream;
 
 const IDENTITY: &str = "X-Remote-User-Id";
 const WRITTEN_BY_SUPERVISOR: &str = "X-Forwarded-For";
-/// A longer head is not looked through; Supervisor's own limit is 24,570 bytes a line.
+/// A longer head counts as forged; Supervisor's own limit is 24,570 bytes a line.
 const MAX_HEAD: usize = 64 * 1024;
-/// As many headers as hyper takes.
+/// hyper's limit.
 const MAX_HEADERS: usize = 100;
-/// When the rest of a head is looked for again.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often to peek until the head is complete.
+const PEEK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Whether the identity in the first request's head may be the browser's own. Waits for the whole
-/// head; a head that cannot be read is hyper's to refuse.
-///
-/// # Errors
-/// The connection's.
-pub(crate) async fn is_doubtful(stream: &TcpStream) -> io::Result<bool> {
+/// Whether the identity header of the first request may be forged by the browser. Waits for the complete head. A
+/// malformed head counts as not forged, because hyper refuses it.
+pub(crate) async fn may_be_forged(stream: &TcpStream) -> io::Result<bool> {
     let mut head = vec![0; MAX_HEAD];
     loop {
         let length = stream.peek(&mut head).await?;
-        match doubt(head.get(..length).unwrap_or_default()) {
-            Some(doubt) => return Ok(doubt),
+        match check_head(head.get(..length).unwrap_or_default()) {
+            Some(may_be_forged) => return Ok(may_be_forged),
             None if length == 0 => return Ok(false),
             None if length == MAX_HEAD => return Ok(true),
-            None => tokio::time::sleep(LOOK_EVERY).await,
+            None => tokio::time::sleep(PEEK_INTERVAL).await,
         }
     }
 }
 
-/// None until the head is whole.
-fn doubt(head: &[u8]) -> Option<bool> {
+/// None until the head is complete.
+fn check_head(head: &[u8]) -> Option<bool> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
@@ -49,48 +45,49 @@ fn doubt(head: &[u8]) -> Option<bool> {
         Err(_) => return Some(false),
     }
     let names = || request.headers.iter().map(|header| header.name);
-    let is_supervisors = names().any(|name| name == WRITTEN_BY_SUPERVISOR);
-    let is_foreign = names().any(|name| name.eq_ignore_ascii_case(IDENTITY) && name != IDENTITY);
-    Some(is_supervisors && is_foreign)
+    let is_from_supervisor = names().any(|name| name == WRITTEN_BY_SUPERVISOR);
+    let has_other_case =
+        names().any(|name| name.eq_ignore_ascii_case(IDENTITY) && name != IDENTITY);
+    Some(is_from_supervisor && has_other_case)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(headers: &str) -> Option<bool> {
-        doubt(format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}").as_bytes())
+    fn check(headers: &str) -> Option<bool> {
+        check_head(format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}").as_bytes())
     }
 
     #[test]
-    fn supervisors_identity_is_spelled_as_its_other_headers() {
+    fn identity_in_other_case_than_supervisors_may_be_forged() {
         assert_eq!(
-            of("X-Remote-User-Id: 1\r\nX-Forwarded-For: a\r\n\r\n"),
+            check("X-Remote-User-Id: 1\r\nX-Forwarded-For: a\r\n\r\n"),
             Some(false)
         );
         assert_eq!(
-            of("x-remote-user-id: 1\r\nX-Forwarded-For: a\r\n\r\n"),
+            check("x-remote-user-id: 1\r\nX-Forwarded-For: a\r\n\r\n"),
             Some(true)
         );
         assert_eq!(
-            of("X-Forwarded-For: a\r\nX-Remote-User-ID: 1\r\n\r\n"),
+            check("X-Forwarded-For: a\r\nX-Remote-User-ID: 1\r\n\r\n"),
             Some(true)
         );
-        assert_eq!(of("X-Forwarded-For: a\r\n\r\n"), Some(false));
+        assert_eq!(check("X-Forwarded-For: a\r\n\r\n"), Some(false));
     }
 
     #[test]
-    fn who_spells_all_in_small_letters_is_no_forger() {
+    fn identity_is_not_forged_when_all_headers_are_lowercase() {
         assert_eq!(
-            of("x-remote-user-id: 1\r\nx-forwarded-for: a\r\n\r\n"),
+            check("x-remote-user-id: 1\r\nx-forwarded-for: a\r\n\r\n"),
             Some(false)
         );
-        assert_eq!(of("x-remote-user-id: 1\r\n\r\n"), Some(false));
+        assert_eq!(check("x-remote-user-id: 1\r\n\r\n"), Some(false));
     }
 
     #[test]
-    fn a_head_is_judged_when_it_is_whole() {
-        assert_eq!(of("x-remote-user-id: 1\r\nX-Forwarded-For: a\r\n"), None);
-        assert_eq!(of("x-remote-user-id 1\r\n\r\n"), Some(false));
+    fn incomplete_head_has_no_result() {
+        assert_eq!(check("x-remote-user-id: 1\r\nX-Forwarded-For: a\r\n"), None);
+        assert_eq!(check("x-remote-user-id 1\r\n\r\n"), Some(false));
     }
 }

@@ -1,5 +1,5 @@
-//! The listeners of contract section 2: bound before anything is answered, each accepting in a
-//! task of its own.
+//! The listeners (`docs/protocol.md#listeners`). All are bound before the first connection is accepted; each accepts
+//! in a task of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,26 +13,23 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::app::App;
 use crate::config::{Config, ControlPath};
 use crate::http::ListenerKind;
-use crate::net::Counted;
+use crate::net::MeteredStream;
 use crate::net::{BoundAddresses, ConnectionLimit};
 use crate::server::conn;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// The pause after a failed accept: usually the process has no file descriptors left.
+/// The pause after a failed accept, usually because no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener that could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// A TCP address.
     #[error("cannot listen on {address} (option {option}): {source}")]
     Tcp {
-        /// The option that names it.
+        /// The option that contains the address.
         option: &'static str,
-        /// The address.
         address: SocketAddr,
-        /// Why.
         source: io::Error,
     },
     /// The command line's socket.
@@ -40,7 +37,6 @@ pub enum ListenError {
     Local {
         /// The data folder.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
 }
@@ -56,10 +52,10 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what the options name, and the command line's socket in the data folder.
+    /// Binds the addresses of the options, and the command line's socket in the data folder.
     ///
     /// # Errors
-    /// Names the address and the option.
+    /// Names the address that cannot be bound and its option.
     pub fn bind(config: &Config) -> Result<Self, ListenError> {
         let local = bind_local(&config.data_dir).map_err(|source| ListenError::Local {
             path: config.data_dir.clone(),
@@ -74,7 +70,6 @@ impl Listeners {
         })
     }
 
-    /// Where they are.
     pub fn bound(&self) -> BoundAddresses {
         let addresses = |listeners: &[TcpListener]| {
             listeners
@@ -89,8 +84,8 @@ impl Listeners {
         }
     }
 
-    /// Begins to accept; ends with the process. While the daemon stops, polling clients still need
-    /// new connections to fetch their last words.
+    /// Starts accepting. Goes on during shutdown, because polling clients open new connections to fetch their final
+    /// events.
     pub fn serve(self, app: &Arc<App>) {
         let kinds = [
             (ListenerKind::Public, self.public),
@@ -110,10 +105,10 @@ async fn accept(app: Arc<App>, listener: TcpListener, kind: ListenerKind, limit:
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // Without a permit it is closed at once, by being dropped here.
+                // Without a permit the connection is dropped here, which closes it.
                 if let Some(permit) = limit.take(address.ip()) {
-                    let stream = Counted::accepted(stream, Some(permit));
-                    // The handshake is the connection's own matter: a stalled one delays nobody.
+                    let stream = MeteredStream::accepted(stream, Some(permit));
+                    // The TLS handshake runs in the connection's task, so a stalled one delays no other.
                     tokio::spawn(conn::serve_tcp(app.clone(), stream, address, kind));
                 }
             }
@@ -134,7 +129,7 @@ async fn accept_local(app: Arc<App>, listener: UnixListener) {
 }
 
 async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
+    tracing::warn!(%error, "cannot accept a connection");
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
@@ -146,9 +141,9 @@ fn bind_all(
     for address in addresses {
         match bind(*address) {
             Ok(listener) => listeners.push(listener),
-            // A machine without IPv6 is no reason not to serve IPv4.
+            // Without IPv6 the other addresses are served.
             Err(error) if address.is_ipv6() && has_no_ipv6(&error) && addresses.len() > 1 => {
-                tracing::info!(%address, %error, "this machine has no IPv6; going on without");
+                tracing::info!(%address, %error, "skipped address: this machine has no IPv6");
             }
             Err(source) => {
                 return Err(ListenError::Tcp {
@@ -163,7 +158,7 @@ fn bind_all(
 }
 
 fn has_no_ipv6(error: &io::Error) -> bool {
-    // EAFNOSUPPORT has no kind of its own.
+    // 97 is EAFNOSUPPORT, which has no `ErrorKind`.
     matches!(
         error.kind(),
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
@@ -177,7 +172,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() {
-        // 0.0.0.0 and [::] are two listeners; without this the second would clash with the first.
+        // 0.0.0.0 and [::] are two listeners. Without this the second bind fails.
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
@@ -187,18 +182,18 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// The data folder's lock is ours, so a socket file that is there is a dead one. The new one gets
-/// its name only once nobody else may use it.
+/// Binds the command line's socket. This process holds the data folder's lock, so an existing socket file is stale
+/// and is replaced. The new socket gets its name only after its permissions are set.
 fn bind_local(data_dir: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt as _;
     let socket = ControlPath::in_folder(data_dir)?;
-    let unnamed = socket.as_path().with_extension("new");
-    match std::fs::remove_file(&unnamed) {
+    let temporary = socket.as_path().with_extension("new");
+    match std::fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&unnamed)?;
-    std::fs::set_permissions(&unnamed, std::fs::Permissions::from_mode(0o600))?;
-    std::fs::rename(&unnamed, socket.as_path())?;
+    let listener = UnixListener::bind(&temporary)?;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&temporary, socket.as_path())?;
     Ok(listener)
 }

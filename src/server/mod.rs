@@ -1,6 +1,5 @@
-//! The listeners and the connections that they accept: TLS where it belongs, then HTTP/1.1.
-//!
-//! Of an upgraded connection nothing is kept here once the session has it.
+//! The listeners and the connections that they accept: TLS on the public listener, then HTTP/1.1. An upgraded
+//! connection leaves this module and belongs to its socket's task.
 
 mod conn;
 mod header_case;

@@ -1,7 +1,7 @@
-//! One table over every role and every kind of topic: who hears, who may enter, who may join.
+//! Tables of every role and every kind of topic: who receives it, who may join a room or an organisation.
 
 use crate::clients::may_join;
-use crate::rooms::may_join as may_join_room;
+use crate::rooms;
 use crate::{areas, clients};
 use std::sync::Arc;
 use wallcast_core::ids::{OrganizationId, RoomName};
@@ -16,9 +16,9 @@ use wallcast_core::store::{DataFolder, Store, StoreError};
 const YES: bool = true;
 const NO: bool = false;
 
-/// A column for each role, each with a session in `/ws/lockers`. The client and the user are of the
-/// organisation `o` and the tenant `t`; the client stands at the kiosk `k` and has one area.
-struct House {
+/// A store, and a principal for each role (a column of the tables). The client and the user belong to organisation
+/// `o` and tenant `t`; the client belongs to kiosk `k` and is assigned to one area.
+struct TestServer {
     store: Store,
     columns: [Principal; 4],
     client: ClientId,
@@ -28,12 +28,12 @@ struct House {
     _held: DataFolder,
 }
 
-impl House {
+impl TestServer {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let held = DataFolder::claim(folder.path()).unwrap();
         let store = Store::open(&held, Arc::new(Hub::new())).unwrap();
-        let made = store.write(|tx| {
+        let created = store.write(|tx| {
             let actor = Actor {
                 who: "admin:a".to_owned(),
                 address: "local".to_owned(),
@@ -56,18 +56,18 @@ impl House {
             clients::change(tx, &client, patch, None).unwrap();
             Ok::<_, StoreError>((client, own, other))
         });
-        let (client, own_area, other_area) = made.await.unwrap();
-        let of = |subject: Subject, organization: &str, tenant: &str| Principal {
+        let (client, own_area, other_area) = created.await.unwrap();
+        let principal = |subject: Subject, organization: &str, tenant: &str| Principal {
             subject,
             organization_id: organization.parse().ok(),
             tenant_id: tenant.parse().ok(),
             ..Principal::local_admin(UserId::random())
         };
         let columns = [
-            of(Subject::Admin("admin".parse().unwrap()), "", ""),
-            of(Subject::Client(client.clone()), "o", "t"),
-            of(Subject::User("user".parse().unwrap()), "o", "t"),
-            of(Subject::Pairing("pairing".parse().unwrap()), "", ""),
+            principal(Subject::Admin("admin".parse().unwrap()), "", ""),
+            principal(Subject::Client(client.clone()), "o", "t"),
+            principal(Subject::User("user".parse().unwrap()), "o", "t"),
+            principal(Subject::Pairing("pairing".parse().unwrap()), "", ""),
         ];
         Self {
             store,
@@ -80,35 +80,35 @@ impl House {
         }
     }
 
-    /// Names in the table stand for ids that are drawn.
-    fn named(&self, text: &str) -> String {
+    /// Replaces the placeholders of the tables with the generated ids.
+    fn with_ids(&self, text: &str) -> String {
         text.replace("CLIENT", self.client.as_str())
             .replace("OWN", self.own_area.as_str())
             .replace("OTHER", self.other_area.as_str())
     }
 
-    /// Asserts a row: what `ask` answers each of the columns.
-    async fn row(
+    /// Asserts a row: the result of `check` for the principal of each column.
+    async fn assert_row(
         &self,
-        what: &str,
+        name: &str,
         expected: [bool; 4],
-        ask: impl Fn(&Connection, &Principal) -> rusqlite::Result<bool> + Send + 'static,
+        check: impl Fn(&Connection, &Principal) -> rusqlite::Result<bool> + Send + 'static,
     ) {
         let columns = self.columns.clone();
-        let answered = self.store.read(move |db| {
-            let mut answers = Vec::new();
+        let checked = self.store.read(move |db| {
+            let mut results = Vec::new();
             for principal in &columns {
-                answers.push(ask(db, principal)?);
+                results.push(check(db, principal)?);
             }
-            Ok::<_, StoreError>(answers)
+            Ok::<_, StoreError>(results)
         });
-        assert_eq!(answered.await.unwrap(), expected, "{what}");
+        assert_eq!(checked.await.unwrap(), expected, "{name}");
     }
 }
 
 #[tokio::test]
-async fn each_role_hears_its_topics_and_no_others() {
-    let house = House::new().await;
+async fn each_role_receives_only_its_topics() {
+    let server = TestServer::new().await;
     #[rustfmt::skip]
     let table = [
         //                            admin client user pairing
@@ -120,7 +120,7 @@ async fn each_role_hears_its_topics_and_no_others() {
         ("area:OTHER",               [NO,  NO,  NO,  NO]),
         ("user:user",                [NO,  NO,  YES, NO]),
         ("user:another",             [NO,  NO,  NO,  NO]),
-        // An admin's name opens no person's topic, nor a tablet's.
+        // An admin's id does not match the user or client topic of the same id.
         ("user:admin",               [NO,  NO,  NO,  NO]),
         ("client:admin",             [NO,  NO,  NO,  NO]),
         ("org:o",                    [NO,  YES, YES, NO]),
@@ -136,7 +136,7 @@ async fn each_role_hears_its_topics_and_no_others() {
         ("namespace:/",              [NO,  NO,  NO,  NO]),
         ("namespace:/ws/help",       [NO,  NO,  NO,  NO]),
         ("namespace:/ws/events",     [NO,  NO,  NO,  NO]),
-        // Nobody is in a room before entering it.
+        // Nobody is in a room before joining it.
         ("room:/:OWN",               [NO,  NO,  NO,  NO]),
         ("room:/ws/lockers:OWN",     [NO,  NO,  NO,  NO]),
         ("room:/ws/lockers:k",       [NO,  NO,  NO,  NO]),
@@ -144,35 +144,35 @@ async fn each_role_hears_its_topics_and_no_others() {
         ("room:/ws/events:k",        [NO,  NO,  NO,  NO]),
     ];
     for (name, expected) in table {
-        let topic: Topic = house.named(name).parse().unwrap();
-        let hears = move |db: &Connection, principal: &Principal| {
+        let topic: Topic = server.with_ids(name).parse().unwrap();
+        let receives = move |db: &Connection, principal: &Principal| {
             let now = EventId::new(i64::MAX);
             let spans = spans_in(db, principal, Namespace::Lockers, EventId::default())?;
             Ok(spans.iter().any(|span| span.covers(&topic, now)))
         };
-        house.row(name, expected, hears).await;
+        server.assert_row(name, expected, receives).await;
     }
 }
 
 #[tokio::test]
-async fn each_role_enters_its_rooms_and_joins_its_organisation_and_no_others() {
-    let house = House::new().await;
+async fn each_role_joins_only_its_rooms_and_organisation() {
+    let server = TestServer::new().await;
     #[rustfmt::skip]
     let rooms = [
         //             admin client user pairing
         ("OWN",       [YES, YES, NO,  NO]),
         ("OTHER",     [YES, NO,  NO,  NO]),
         ("k",         [YES, YES, NO,  NO]),
-        // Its own id is its kiosk's only while it has no other.
+        // A client's own id is its kiosk id only while no other is set.
         ("CLIENT",    [YES, NO,  NO,  NO]),
         ("another",   [YES, NO,  NO,  NO]),
     ];
     for (name, expected) in rooms {
-        let room: RoomName = house.named(name).parse().unwrap();
-        let enters = move |db: &Connection, principal: &Principal| {
-            may_join_room(db, &principal.subject, &room)
+        let room: RoomName = server.with_ids(name).parse().unwrap();
+        let may_join_room = move |db: &Connection, principal: &Principal| {
+            rooms::may_join(db, &principal.subject, &room)
         };
-        house.row(name, expected, enters).await;
+        server.assert_row(name, expected, may_join_room).await;
     }
     #[rustfmt::skip]
     let organizations = [
@@ -183,15 +183,17 @@ async fn each_role_enters_its_rooms_and_joins_its_organisation_and_no_others() {
     ];
     for (name, expected) in organizations {
         let organization: OrganizationId = name.parse().unwrap();
-        let joins =
+        let may_join_organization =
             move |db: &Connection, principal: &Principal| may_join(db, principal, &organization);
-        house.row(name, expected, joins).await;
+        server
+            .assert_row(name, expected, may_join_organization)
+            .await;
     }
 }
 
 #[tokio::test]
 async fn each_role_sees_its_own_board() {
-    let house = House::new().await;
+    let server = TestServer::new().await;
     #[rustfmt::skip]
     let boards = [
         //           admin client user
@@ -207,7 +209,7 @@ async fn each_role_sees_its_own_board() {
             organization_id: organization.parse().ok(),
             tenant_id: tenant.parse().ok(),
         };
-        let [columns @ .., _waiting] = &house.columns;
+        let [columns @ .., _waiting] = &server.columns;
         let seen = columns
             .each_ref()
             .map(|principal| board(principal).shows(&audience));

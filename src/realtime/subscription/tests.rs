@@ -1,94 +1,93 @@
-//! Whatever happens in a house, each session is told exactly its events: in order, once, none
-//! missing and none that was not its own. Held by lot against a simple model, on the real store
-//! and hub. `PROPTEST_CASES` has it try harder.
+//! Property test: after random operations each session has received exactly its events, in order, each once. Compares
+//! the real store, hub and subscriptions with a simple model. `PROPTEST_CASES` sets the number of cases.
 
-mod house;
 mod model;
 mod operations;
+mod server;
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::{ReplayPage, ReplayRange, Subscription};
-use crate::realtime::position::{Outcome, ResumeHint, ResyncReason};
+use crate::realtime::position::{ResumeHint, ResumeOutcome, ResyncReason};
 use crate::realtime::writer_state::BATCH;
-use house::{House, Planned};
-use model::{Expected, Model, Move, Room};
-use operations::{Change, From, Operation, Place, Who, operations};
+use model::{Expected, Model, Room, RoomChange};
+use operations::{Change, ConnectFrom, Operation, RelativePosition, User, operations};
+use server::{PlannedChange, TestServer};
 use wallcast_core::event::{Epoch, Event, EventId, EventType, Position};
 use wallcast_core::ids::ConnectionId;
 use wallcast_core::store::RoomMembership;
 
-/// Sessions that are open at once; more are not let in.
-const MAX_GUESTS: usize = 6;
+/// Sessions that are open at once; further connects are skipped.
+const MAX_SESSIONS: usize = 6;
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 10_000, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn each_session_is_told_exactly_its_events(operations in operations()) {
+    fn each_session_receives_exactly_its_events(operations in operations()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let mut trial = Trial::new().await;
+            let mut simulation = Simulation::new().await;
             for operation in operations {
-                trial.run(operation).await;
-                assert_eq!(trial.house.last_event(), trial.model.last());
+                simulation.run(operation).await;
+                assert_eq!(simulation.server.last_event(), simulation.model.last());
             }
-            trial.finish().await;
+            simulation.finish().await;
         });
     }
 }
 
-/// The house and its model side by side.
-struct Trial {
-    house: House,
+/// The server under test and its model.
+struct Simulation {
+    server: TestServer,
     model: Model,
-    guests: Vec<Guest>,
-    /// What sessions that are gone remember.
-    kept: Vec<Memory>,
-    /// Every connection id there was; the model knows them by number.
+    sessions: Vec<TestSession>,
+    /// The clients of closed sessions.
+    disconnected: Vec<ClientState>,
+    /// Every connection id so far; the model uses the index.
     connections: Vec<ConnectionId>,
 }
 
 /// An open session.
-struct Guest {
+struct TestSession {
     subscription: Subscription,
-    memory: Memory,
+    client: ClientState,
     expected: Expected,
 }
 
-/// What the other side of a session keeps.
+/// What a session's client remembers.
 #[derive(Clone)]
-struct Memory {
-    who: Who,
+struct ClientState {
+    user: User,
     is_help: bool,
     connection: usize,
     pid: String,
     /// The event after which its first session began.
     base: i64,
-    /// The last event that it was told.
+    /// The last durable event that it received.
     last: Option<i64>,
 }
 
-/// Somebody who comes in.
-struct Arrival {
-    who: Who,
+/// A client that connects, and the expected result.
+struct ConnectAttempt {
+    user: User,
     is_help: bool,
     hint: ResumeHint,
-    /// The session whose place it is to take.
-    continues: Option<Memory>,
-    outcome: Outcome,
+    /// The session that it resumes by `pid`.
+    resumed: Option<ClientState>,
+    outcome: ResumeOutcome,
     after: i64,
 }
 
-impl Trial {
+impl Simulation {
     async fn new() -> Self {
         Self {
-            house: House::new().await,
+            server: TestServer::new().await,
             model: Model::new(),
-            guests: Vec::new(),
-            kept: Vec::new(),
+            sessions: Vec::new(),
+            disconnected: Vec::new(),
             connections: Vec::new(),
         }
     }
@@ -97,82 +96,83 @@ impl Trial {
         match operation {
             Operation::Commit(changes) => self.commit(changes).await,
             Operation::Connect { from, is_help } => self.connect(from, is_help).await,
-            Operation::Drop(guest) => {
-                if let Some(guest) = self.pick(guest) {
-                    self.leave(guest);
+            Operation::Disconnect(session) => {
+                if let Some(session) = self.pick(session) {
+                    self.disconnect(session);
                 }
             }
-            Operation::Drain(guest, limit) => {
-                if let Some(guest) = self.pick(guest) {
-                    self.guests[guest].drain(limit);
+            Operation::Drain(session, limit) => {
+                if let Some(session) = self.pick(session) {
+                    self.sessions[session].drain(limit);
                 }
             }
-            Operation::Turn(guest) => {
-                if let Some(guest) = self.pick(guest) {
-                    self.turn(guest).await;
+            Operation::Turn(session) => {
+                if let Some(session) = self.pick(session) {
+                    self.turn(session).await;
                 }
             }
-            Operation::TurnDuring(guest, changes) => {
-                if let Some(guest) = self.pick(guest) {
-                    self.turn_during(guest, changes).await;
+            Operation::TurnWithCommit(session, changes) => {
+                if let Some(session) = self.pick(session) {
+                    self.turn_with_commit(session, changes).await;
                 }
             }
-            Operation::Rewind(guest, place) => {
-                if let Some(guest) = self.pick(guest) {
-                    self.rewind(guest, place).await;
+            Operation::Rewind(session, position) => {
+                if let Some(session) = self.pick(session) {
+                    self.rewind(session, position).await;
                 }
             }
-            Operation::Room {
+            Operation::ChangeRoom {
                 session,
                 room,
-                enters,
+                joins_room,
                 change,
             } => {
-                if let Some(guest) = self.pick(session) {
-                    self.change_room(guest, room, enters, change).await;
+                if let Some(session) = self.pick(session) {
+                    self.change_room(session, room, joins_room, change).await;
                 }
             }
-            Operation::Heartbeat => self.house.heartbeat(),
-            Operation::States(entities) => self.house.send_states(entities),
+            Operation::Heartbeat => self.server.heartbeat(),
+            Operation::States(entities) => self.server.send_states(entities),
             Operation::Prune(keep) => {
-                self.house.prune(keep).await;
+                self.server.prune(keep).await;
                 self.model.prune(keep.into());
             }
             Operation::Restart => self.restart().await,
         }
     }
 
-    /// Everybody takes all that there is, and then has everything.
+    /// Lets each session receive everything that is left, then checks that none misses an event.
     async fn finish(mut self) {
-        for guest in 0..self.guests.len() {
+        for session in 0..self.sessions.len() {
             let mut turns = 0;
-            while self.guests[guest].drain(BATCH) > 0 || self.guests[guest].subscription.is_behind()
+            while self.sessions[session].drain(BATCH) > 0
+                || self.sessions[session].subscription.is_replaying()
             {
-                self.turn(guest).await;
+                self.turn(session).await;
                 turns += 1;
-                assert!(turns < 10_000, "it never comes to an end");
+                assert!(turns < 10_000, "the session never catches up");
             }
-            self.guests[guest].expected.has_everything();
+            self.sessions[session].expected.assert_complete();
         }
     }
 
     fn pick(&self, number: usize) -> Option<usize> {
-        number.checked_rem(self.guests.len())
+        number.checked_rem(self.sessions.len())
     }
 
     async fn commit(&mut self, changes: Vec<Change>) {
-        let (changes, expected) = self.foresee(changes, None);
-        let ids = self.house.commit(changes).await;
+        let (changes, expected) = self.predict(changes, None);
+        let ids = self.server.commit(changes).await;
         assert_eq!(ids, expected);
     }
 
-    /// The model's part of a commit, and the ids that each change is to give. A room that is entered
-    /// or left is part of the last change.
-    fn foresee(
+    /// Applies a commit to the model. Returns the planned changes and the event ids that each must produce. A room that
+    /// is joined or left is part of the last change.
+    fn predict(
         &mut self,
         changes: Vec<Change>,
-        room: Option<(Move, RoomMembership)>,
-    ) -> (Vec<Planned>, Vec<Vec<i64>>) {
+        room: Option<(RoomChange, RoomMembership)>,
+    ) -> (Vec<PlannedChange>, Vec<Vec<i64>>) {
         let count = changes.len();
         let mut expected = Vec::new();
         let mut planned = Vec::new();
@@ -181,45 +181,47 @@ impl Trial {
             let first = self.model.last() + 1;
             let ids = self
                 .model
-                .commit(&change, room.as_ref().map(|(moved, _)| *moved));
-            for guest in &mut self.guests {
+                .commit(&change, room.as_ref().map(|(room_change, _)| *room_change));
+            for session in &mut self.sessions {
                 for id in &ids {
-                    self.model.offer(&mut guest.expected, *id);
+                    self.model.offer(&mut session.expected, *id);
                 }
             }
             expected.push(ids);
-            planned.push(Planned {
+            planned.push(PlannedChange {
                 change,
-                room: room.map(|(moved, room)| (moved.enters, room)),
+                room: room.map(|(room_change, room)| (room_change.joins_room, room)),
                 first,
             });
         }
         (planned, expected)
     }
 
-    async fn connect(&mut self, from: From, is_help: bool) {
-        if self.guests.len() >= MAX_GUESTS {
+    async fn connect(&mut self, from: ConnectFrom, is_help: bool) {
+        if self.sessions.len() >= MAX_SESSIONS {
             return;
         }
-        let arrival = self.arrival(from, is_help);
-        let (who, is_help) = (arrival.who, arrival.is_help);
-        let (outcome, after) = (arrival.outcome, arrival.after);
+        let attempt = self.attempt(from, is_help);
+        let (user, is_help) = (attempt.user, attempt.is_help);
+        let (outcome, after) = (attempt.outcome, attempt.after);
         let (session, start, pid) = self
-            .house
-            .connect(who, house::namespace(is_help), arrival.hint)
+            .server
+            .connect(user, server::namespace(is_help), attempt.hint)
             .await;
         assert_eq!((start.outcome, start.after.get()), (outcome, after));
-        let continued = arrival.continues.filter(|_| outcome == Outcome::Recovered);
-        assert_eq!(start.continues.is_some(), continued.is_some());
-        let memory = match continued {
-            Some(memory) => {
-                self.give_way(memory.connection);
-                memory
+        let resumed = attempt
+            .resumed
+            .filter(|_| outcome == ResumeOutcome::Recovered);
+        assert_eq!(start.resumed.is_some(), resumed.is_some());
+        let client = match resumed {
+            Some(client) => {
+                self.remove_taken_over(client.connection);
+                client
             }
             None => {
                 self.connections.push(session.id().clone());
-                Memory {
-                    who,
+                ClientState {
+                    user,
                     is_help,
                     connection: self.connections.len() - 1,
                     pid,
@@ -228,154 +230,165 @@ impl Trial {
                 }
             }
         };
-        let connection = memory.connection;
-        self.guests.push(Guest {
+        let connection = client.connection;
+        self.sessions.push(TestSession {
             subscription: Subscription::new(session, start.after),
-            expected: self.model.expect(who, connection, is_help, after),
-            memory,
+            expected: self.model.expect(user, connection, is_help, after),
+            client,
         });
     }
 
-    /// Somebody who comes in, and what the model says of that.
-    fn arrival(&self, from: From, is_help: bool) -> Arrival {
-        let epoch = self.house.store.epoch();
+    /// A client that connects, and the result that the model expects.
+    fn attempt(&self, from: ConnectFrom, is_help: bool) -> ConnectAttempt {
+        let epoch = self.server.store.epoch();
         let last = self.model.last();
-        let fresh = |who| Arrival {
-            who,
+        let fresh = |user| ConnectAttempt {
+            user,
             is_help,
             hint: ResumeHint::default(),
-            continues: None,
-            outcome: Outcome::Fresh,
+            resumed: None,
+            outcome: ResumeOutcome::Fresh,
             after: last,
         };
-        let at = |who, id| {
+        let at = |user, id| {
             let (outcome, after) = match self.model.reaches(id) {
-                true => (Outcome::Recovered, id),
-                false if self.model.is_too_old(id) => (Outcome::Lost(ResyncReason::TooOld), last),
-                false => (Outcome::Lost(ResyncReason::Ahead), last),
+                true => (ResumeOutcome::Recovered, id),
+                false if self.model.is_too_old(id) => {
+                    (ResumeOutcome::Lost(ResyncReason::TooOld), last)
+                }
+                false => (ResumeOutcome::Lost(ResyncReason::Ahead), last),
             };
-            Arrival {
-                hint: ResumeHint::at(Some(Ok(house::position(epoch, id)))),
+            ConnectAttempt {
+                hint: ResumeHint::from_position(Some(Ok(server::position(epoch, id)))),
                 outcome,
                 after,
-                ..fresh(who)
+                ..fresh(user)
             }
         };
         match from {
-            From::Nowhere(who) => fresh(who),
-            From::Position(who, place) => at(who, place.among(last)),
-            From::Ahead(who) => at(who, last + 1),
-            From::OtherEpoch(who) => {
-                let elsewhere = house::position(&Epoch::from_stored("elsewhere"), last);
-                Arrival {
-                    hint: ResumeHint::at(Some(Ok(elsewhere))),
-                    outcome: Outcome::Lost(ResyncReason::EpochChanged),
-                    ..fresh(who)
+            ConnectFrom::NoPosition(user) => fresh(user),
+            ConnectFrom::Position(user, position) => at(user, position.resolve(last)),
+            ConnectFrom::Ahead(user) => at(user, last + 1),
+            ConnectFrom::OtherEpoch(user) => {
+                let elsewhere = server::position(&Epoch::from_stored("elsewhere"), last);
+                ConnectAttempt {
+                    hint: ResumeHint::from_position(Some(Ok(elsewhere))),
+                    outcome: ResumeOutcome::Lost(ResyncReason::EpochChanged),
+                    ..fresh(user)
                 }
             }
-            From::Kept(number) => match self.memory(number) {
-                Some(memory) => Arrival {
-                    is_help: memory.is_help,
-                    ..at(memory.who, memory.last.unwrap_or(memory.base))
+            ConnectFrom::LastEvent(number) => match self.client_at(number) {
+                Some(client) => ConnectAttempt {
+                    is_help: client.is_help,
+                    ..at(client.user, client.last.unwrap_or(client.base))
                 },
-                None => fresh(Who::Kitchen),
+                None => fresh(User::Kitchen),
             },
-            From::Pid(number) => match self.memory(number) {
-                Some(memory) => Arrival {
-                    is_help: memory.is_help,
-                    hint: memory.hint(epoch),
-                    continues: Some(memory.clone()),
-                    ..at(memory.who, memory.last.unwrap_or(0).max(memory.base))
+            ConnectFrom::Pid(number) => match self.client_at(number) {
+                Some(client) => ConnectAttempt {
+                    is_help: client.is_help,
+                    hint: client.hint(epoch),
+                    resumed: Some(client.clone()),
+                    ..at(client.user, client.last.unwrap_or(0).max(client.base))
                 },
-                None => fresh(Who::Kitchen),
+                None => fresh(User::Kitchen),
             },
         }
     }
 
-    /// What a session remembers: those that are open first, then the others, the youngest first.
-    fn memory(&self, number: usize) -> Option<&Memory> {
-        let number = number.checked_rem(self.guests.len() + self.kept.len())?;
-        let open = self.guests.iter().map(|guest| &guest.memory);
-        open.chain(self.kept.iter().rev()).nth(number)
+    /// A client by number: those of open sessions first, then disconnected ones, the latest first.
+    fn client_at(&self, number: usize) -> Option<&ClientState> {
+        let number = number.checked_rem(self.sessions.len() + self.disconnected.len())?;
+        let open = self.sessions.iter().map(|session| &session.client);
+        open.chain(self.disconnected.iter().rev()).nth(number)
     }
 
-    /// Another session took this one's place, if it was still there.
-    fn give_way(&mut self, connection: usize) {
-        let is_it = |guest: &Guest| guest.memory.connection == connection;
-        if let Some(old) = self.guests.iter().position(is_it) {
-            assert!(self.guests[old].subscription.session().outbox().has_ended());
-            self.leave(old);
+    /// A session with the same connection id has taken over: if the old one is still open, it must have ended.
+    fn remove_taken_over(&mut self, connection: usize) {
+        let is_old = |session: &TestSession| session.client.connection == connection;
+        if let Some(old) = self.sessions.iter().position(is_old) {
+            assert!(
+                self.sessions[old]
+                    .subscription
+                    .session()
+                    .outbox()
+                    .has_ended()
+            );
+            self.disconnect(old);
         }
     }
 
-    fn leave(&mut self, guest: usize) {
-        let guest = self.guests.remove(guest);
-        self.house.drop_session(guest.subscription.session());
-        self.kept.push(guest.memory);
+    fn disconnect(&mut self, session: usize) {
+        let session = self.sessions.remove(session);
+        self.server.drop_session(session.subscription.session());
+        self.disconnected.push(session.client);
     }
 
-    async fn turn(&mut self, guest: usize) {
-        let guest = &mut self.guests[guest];
-        guest.drain(BATCH);
-        let stretch = guest.subscription.behind.front().copied();
-        let recalled = self.house.read_on(&mut guest.subscription).await;
-        guest.recall(&self.model, stretch, recalled);
+    async fn turn(&mut self, session: usize) {
+        let session = &mut self.sessions[session];
+        session.drain(BATCH);
+        let range = session.subscription.replays.front().copied();
+        let page = self.server.read_page(&mut session.subscription).await;
+        session.receive_page(&self.model, range, page);
     }
 
-    async fn turn_during(&mut self, guest: usize, changes: Vec<Change>) {
-        self.guests[guest].drain(BATCH);
-        let stretch = self.guests[guest].subscription.behind.front().copied();
-        let (changes, expected) = self.foresee(changes, None);
-        let guest = &mut self.guests[guest];
-        let (recalled, ids) = self
-            .house
-            .read_on_during(&mut guest.subscription, changes)
+    async fn turn_with_commit(&mut self, session: usize, changes: Vec<Change>) {
+        self.sessions[session].drain(BATCH);
+        let range = self.sessions[session].subscription.replays.front().copied();
+        let (changes, expected) = self.predict(changes, None);
+        let session = &mut self.sessions[session];
+        let (page, ids) = self
+            .server
+            .read_page_with_commit(&mut session.subscription, changes)
             .await;
         assert_eq!(ids, expected);
-        guest.recall(&self.model, stretch, recalled);
+        session.receive_page(&self.model, range, page);
     }
 
-    async fn rewind(&mut self, guest: usize, place: Place) {
-        let id = place.among(self.model.last());
-        let asked = house::position(self.house.store.epoch(), id);
-        let guest = &mut self.guests[guest];
-        let judged = self.house.rewind(&mut guest.subscription, &asked).await;
+    async fn rewind(&mut self, session: usize, position: RelativePosition) {
+        let id = position.resolve(self.model.last());
+        let position = server::position(self.server.store.epoch(), id);
+        let session = &mut self.sessions[session];
+        let checked = self
+            .server
+            .rewind(&mut session.subscription, &position)
+            .await;
         if self.model.reaches(id) {
-            assert_eq!(judged, Ok(()));
-            self.model.rewind(&mut guest.expected, id);
+            assert_eq!(checked, Ok(()));
+            self.model.rewind(&mut session.expected, id);
         } else {
-            assert_eq!(judged, Err(ResyncReason::TooOld));
+            assert_eq!(checked, Err(ResyncReason::TooOld));
         }
     }
 
-    async fn change_room(&mut self, guest: usize, number: u8, enters: bool, change: Change) {
-        let Guest {
+    async fn change_room(&mut self, session: usize, number: u8, joins_room: bool, change: Change) {
+        let TestSession {
             subscription,
-            memory,
+            client,
             ..
-        } = &self.guests[guest];
-        let is_help = memory.is_help;
+        } = &self.sessions[session];
+        let is_help = client.is_help;
         let room = Room { is_help, number };
-        let named = subscription.session().in_room(house::room(room));
-        let moved = Move {
-            connection: memory.connection,
+        let membership = subscription.session().in_room(server::room(room));
+        let room_change = RoomChange {
+            connection: client.connection,
             room,
-            enters,
+            joins_room,
         };
-        let (changes, expected) = self.foresee(vec![change], Some((moved, named)));
-        assert_eq!(self.house.commit(changes).await, expected);
+        let (changes, expected) = self.predict(vec![change], Some((room_change, membership)));
+        assert_eq!(self.server.commit(changes).await, expected);
     }
 
     async fn restart(&mut self) {
-        while !self.guests.is_empty() {
-            self.leave(0);
+        while !self.sessions.is_empty() {
+            self.disconnect(0);
         }
-        self.house.restart().await;
+        self.server.restart().await;
     }
 }
 
-impl Memory {
-    /// What a stock Socket.IO client says of it.
+impl ClientState {
+    /// What a stock Socket.IO client sends to resume.
     fn hint(&self, epoch: &Epoch) -> ResumeHint {
         let offset = |id| Position {
             epoch: epoch.clone(),
@@ -389,43 +402,43 @@ impl Memory {
     }
 }
 
-impl Guest {
-    /// Takes what the outbox has; returns how much that was.
+impl TestSession {
+    /// Receives events from the outbox and returns their number.
     fn drain(&mut self, limit: usize) -> usize {
         let events = self.subscription.drain(limit);
-        self.hear(events.iter().map(Arc::as_ref));
+        self.receive(events.iter().map(Arc::as_ref));
         events.len()
     }
 
-    /// Takes a page of history. It may lack only what was deleted, and must say so then.
-    fn recall(&mut self, model: &Model, stretch: Option<ReplayRange>, recalled: ReplayPage) {
-        let reached = stretch.map(|stretch| stretch.reached.get());
+    /// Receives a page of history. Only deleted events may be missing, and then the page must be `TooOld`.
+    fn receive_page(&mut self, model: &Model, range: Option<ReplayRange>, page: ReplayPage) {
+        let reached = range.map(|range| range.reached.get());
         let is_lost = reached.is_some_and(|reached| model.is_too_old(reached));
-        match recalled {
+        match page {
             ReplayPage::Events(events) => {
-                assert!(!is_lost, "deleted, and not said so");
-                self.hear(events.iter());
+                assert!(!is_lost, "a gap was not reported");
+                self.receive(events.iter());
             }
             ReplayPage::TooOld(bounds) => {
-                assert!(is_lost, "not deleted");
-                let until = stretch.and_then(|stretch| stretch.until);
+                assert!(is_lost, "a gap was reported although nothing was deleted");
+                let until = range.and_then(|range| range.until);
                 self.expected.lost(until.unwrap_or(bounds.last).get());
             }
         }
     }
 
-    fn hear<'a>(&mut self, events: impl Iterator<Item = &'a Event>) {
+    fn receive<'a>(&mut self, events: impl Iterator<Item = &'a Event>) {
         for event in events {
             let data: serde_json::Value = serde_json::from_str(event.data()).unwrap();
             match event.id() {
                 Some(id) => {
-                    self.expected.told(id.get());
-                    self.memory.last = Some(id.get());
+                    self.expected.received(id.get());
+                    self.client.last = Some(id.get());
                     assert_eq!(data["id"], id.get());
                 }
                 None if *event.event_type() == EventType::HEARTBEAT => {
                     self.expected
-                        .stands_at(data["lastEventId"].as_i64().unwrap());
+                        .heartbeat_at(data["lastEventId"].as_i64().unwrap());
                 }
                 None => {}
             }
@@ -433,11 +446,11 @@ impl Guest {
     }
 }
 
-impl Place {
-    fn among(self, last: i64) -> i64 {
+impl RelativePosition {
+    fn resolve(self, last: i64) -> i64 {
         match self {
-            Self::Part(part) => (last + 1) * i64::from(part) / 256,
-            Self::Back(back) => (last - i64::from(back)).max(0),
+            Self::Fraction(part) => (last + 1) * i64::from(part) / 256,
+            Self::FromEnd(back) => (last - i64::from(back)).max(0),
         }
     }
 }

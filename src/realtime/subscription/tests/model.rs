@@ -1,57 +1,56 @@
-//! The model: every event there ever was, and for each who was entitled to it when it was
-//! committed. Knows nothing of outboxes, pages or intervals.
+//! The model: every event, and its recipients at the time of the commit. Knows no outboxes, pages or spans.
 
 use std::collections::BTreeSet;
 
-use super::operations::{Change, News, To, Who};
+use super::operations::{Change, Publication, Target, User};
 
-/// Who may hear an event.
+/// A recipient of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ear {
-    /// Every session of a principal.
-    Of(Who),
-    /// One session and those that take its place, by the number of its connection.
-    In(usize),
+pub(super) enum Receiver {
+    /// Every session of a user.
+    User(User),
+    /// One session and those that resume it, by the number of its connection.
+    Session(usize),
 }
 
-/// A room, in the main namespace or that of help requests.
+/// A room in the main or the help namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Room {
     pub(super) is_help: bool,
     pub(super) number: u8,
 }
 
-/// A connection that enters a room or leaves it in a change.
+/// A connection that joins or leaves a room in a change.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Move {
+pub(super) struct RoomChange {
     pub(super) connection: usize,
     pub(super) room: Room,
-    pub(super) enters: bool,
+    pub(super) joins_room: bool,
 }
 
 #[derive(Debug)]
-struct Told {
-    ears: BTreeSet<Ear>,
+struct PublishedEvent {
+    receivers: BTreeSet<Receiver>,
     is_help: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Model {
-    /// The event of id `n` is at `n - 1`.
-    events: Vec<Told>,
-    areas: BTreeSet<(Who, u8)>,
+    /// The event with id `n` is at index `n - 1`.
+    events: Vec<PublishedEvent>,
+    areas: BTreeSet<(User, u8)>,
     rooms: BTreeSet<(usize, Room)>,
-    /// The oldest event that is kept, or the next one.
+    /// The id of the oldest event that is kept; if none is kept, of the next event.
     floor: i64,
 }
 
-/// What one session has yet to be told.
+/// The events that one session must still receive.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    who: Who,
+    user: User,
     connection: usize,
     is_help: bool,
-    /// It is told everything of its own after this.
+    /// The session receives all of its events after this one.
     pub(super) after: i64,
     pending: BTreeSet<i64>,
 }
@@ -70,7 +69,7 @@ impl Model {
         i64::try_from(self.events.len()).unwrap()
     }
 
-    /// Whether everything after this position can still be told.
+    /// Whether everything after this position can still be replayed.
     pub(super) fn reaches(&self, position: i64) -> bool {
         self.floor - 1 <= position && position <= self.last()
     }
@@ -79,22 +78,26 @@ impl Model {
         position < self.floor - 1
     }
 
-    /// One change is committed: who belongs before it or after it may hear it.
-    pub(super) fn commit(&mut self, change: &Change, moved: Option<Move>) -> Vec<i64> {
+    /// Commits one change. Members before or after the change receive its events.
+    pub(super) fn commit(&mut self, change: &Change, room_change: Option<RoomChange>) -> Vec<i64> {
         if change.fails {
             return Vec::new();
         }
         self.areas.extend(&change.joins);
-        let entered = moved.filter(|moved| moved.enters);
+        let joined = room_change.filter(|room_change| room_change.joins_room);
         self.rooms
-            .extend(entered.map(|moved| (moved.connection, moved.room)));
+            .extend(joined.map(|joined| (joined.connection, joined.room)));
         let mut ids = Vec::new();
-        for news in change.durable() {
-            let ears: BTreeSet<Ear> = news.to.iter().flat_map(|to| self.ears(*to, news)).collect();
-            for _ in 0..news.count {
-                self.events.push(Told {
-                    ears: ears.clone(),
-                    is_help: news.is_help,
+        for publication in change.durable() {
+            let receivers: BTreeSet<Receiver> = publication
+                .targets
+                .iter()
+                .flat_map(|target| self.receivers(*target, publication))
+                .collect();
+            for _ in 0..publication.count {
+                self.events.push(PublishedEvent {
+                    receivers: receivers.clone(),
+                    is_help: publication.is_help,
                 });
                 ids.push(self.last());
             }
@@ -102,45 +105,47 @@ impl Model {
         for left in &change.leaves {
             self.areas.remove(left);
         }
-        if let Some(left) = moved.filter(|moved| !moved.enters) {
+        if let Some(left) = room_change.filter(|room_change| !room_change.joins_room) {
             self.rooms.remove(&(left.connection, left.room));
         }
         ids
     }
 
-    fn ears(&self, to: To, news: &News) -> Vec<Ear> {
-        match to {
-            To::All => Who::ALL.map(Ear::Of).to_vec(),
-            To::Admins => vec![Ear::Of(Who::Admin)],
-            To::Tablet(who) => vec![Ear::Of(who)],
-            To::Area(area) => {
-                let members = self.areas.iter().filter(|(_, of)| *of == area);
-                members.map(|(who, _)| Ear::Of(*who)).collect()
+    fn receivers(&self, target: Target, publication: &Publication) -> Vec<Receiver> {
+        match target {
+            Target::All => User::ALL.map(Receiver::User).to_vec(),
+            Target::Admins => vec![Receiver::User(User::Admin)],
+            Target::Client(user) => vec![Receiver::User(user)],
+            Target::Area(area) => {
+                let members = self.areas.iter().filter(|(_, other)| *other == area);
+                members.map(|(user, _)| Receiver::User(*user)).collect()
             }
-            To::Room(number) => {
-                let is_help = news.is_help;
+            Target::Room(number) => {
+                let is_help = publication.is_help;
                 let room = Room { is_help, number };
-                let inside = self.rooms.iter().filter(|(_, of)| *of == room);
-                inside.map(|(session, _)| Ear::In(*session)).collect()
+                let members = self.rooms.iter().filter(|(_, other)| *other == room);
+                members
+                    .map(|(session, _)| Receiver::Session(*session))
+                    .collect()
             }
         }
     }
 
-    /// All but the newest `keep` events are gone.
+    /// Deletes all but the newest `keep` events.
     pub(super) fn prune(&mut self, keep: i64) {
         self.floor = self.floor.max(self.last() - keep + 1);
     }
 
-    /// What a session that begins behind `after` is to be told.
+    /// The events that a session starting after `after` must receive.
     pub(super) fn expect(
         &self,
-        who: Who,
+        user: User,
         connection: usize,
         is_help: bool,
         after: i64,
     ) -> Expected {
         let mut expected = Expected {
-            who,
+            user,
             connection,
             is_help,
             after: self.last(),
@@ -150,7 +155,7 @@ impl Model {
         expected
     }
 
-    /// The session asks for an earlier position.
+    /// The session resumes from an earlier position.
     pub(super) fn rewind(&self, expected: &mut Expected, to: i64) {
         for id in to + 1..=expected.after {
             self.offer(expected, id);
@@ -158,36 +163,44 @@ impl Model {
         expected.after = expected.after.min(to);
     }
 
-    /// A session that is there when the event is committed is to be told it, if it is its own.
+    /// Adds an event to what a session must receive, if the session is a recipient.
     pub(super) fn offer(&self, expected: &mut Expected, id: i64) {
-        let told = &self.events[usize::try_from(id - 1).unwrap()];
-        let own = [Ear::Of(expected.who), Ear::In(expected.connection)];
-        if own.iter().any(|ear| told.ears.contains(ear)) && (told.is_help || !expected.is_help) {
+        let event = &self.events[usize::try_from(id - 1).unwrap()];
+        let own = [
+            Receiver::User(expected.user),
+            Receiver::Session(expected.connection),
+        ];
+        let is_recipient = own.iter().any(|own| event.receivers.contains(own));
+        if is_recipient && (event.is_help || !expected.is_help) {
             expected.pending.insert(id);
         }
     }
 }
 
 impl Expected {
-    /// The session was told this event: it must be the next of those that are its own.
-    pub(super) fn told(&mut self, id: i64) {
+    /// The session received this event. It must be the next one expected.
+    pub(super) fn received(&mut self, id: i64) {
         let next = self.pending.pop_first();
-        assert_eq!(next, Some(id), "told instead of what was to come next");
+        assert_eq!(
+            next,
+            Some(id),
+            "received in place of the next expected event"
+        );
     }
 
-    /// The session was told that it stands at this event.
-    pub(super) fn stands_at(&self, id: i64) {
+    /// The session received a heartbeat with this last event id. It must have received everything up to it.
+    pub(super) fn heartbeat_at(&self, id: i64) {
         let next = self.pending.first();
-        let is_behind = next.is_some_and(|next| *next <= id);
-        assert!(!is_behind, "said to be at {id} before it was told {next:?}");
+        let is_early = next.is_some_and(|next| *next <= id);
+        assert!(!is_early, "heartbeat with {id} came before event {next:?}");
     }
 
-    /// The session was told that it lost what came up to this event.
+    /// The session received `resync_required` for the events up to this one.
     pub(super) fn lost(&mut self, until: i64) {
         self.pending = self.pending.split_off(&(until + 1));
     }
 
-    pub(super) fn has_everything(&self) {
-        assert_eq!(self.pending, BTreeSet::new(), "never told");
+    pub(super) fn assert_complete(&self) {
+        assert_eq!(self.pending, BTreeSet::new(), "events were never received");
     }
 }

@@ -1,35 +1,35 @@
-//! What may happen in a house, as values that can be drawn by lot and made smaller.
+//! The random operations of the property test, as values that proptest can generate and shrink.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Who has sessions.
+/// The users that have sessions: two tablets and an admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Who {
+pub(super) enum User {
     Kitchen,
     Hall,
     Admin,
 }
 
-impl Who {
+impl User {
     pub(super) const ALL: [Self; 3] = [Self::Kitchen, Self::Hall, Self::Admin];
 }
 
-/// Where an event is addressed.
+/// The audience of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum To {
+pub(super) enum Target {
     All,
     Admins,
-    Tablet(Who),
+    Client(User),
     Area(u8),
     /// The room of this number, in the namespace of the event.
     Room(u8),
 }
 
-/// The same event several times.
+/// The same event, published `count` times.
 #[derive(Clone, Debug)]
-pub(super) struct News {
-    pub(super) to: Vec<To>,
+pub(super) struct Publication {
+    pub(super) targets: Vec<Target>,
     pub(super) is_help: bool,
     pub(super) is_durable: bool,
     pub(super) count: usize,
@@ -37,72 +37,74 @@ pub(super) struct News {
     pub(super) size: usize,
 }
 
-/// What is committed whole or not at all.
+/// A change that is committed as a whole, or rolled back if it `fails`.
 #[derive(Clone, Debug)]
 pub(super) struct Change {
-    pub(super) joins: Vec<(Who, u8)>,
-    pub(super) news: Vec<News>,
-    pub(super) leaves: Vec<(Who, u8)>,
+    pub(super) joins: Vec<(User, u8)>,
+    pub(super) publications: Vec<Publication>,
+    pub(super) leaves: Vec<(User, u8)>,
     pub(super) fails: bool,
 }
 
 impl Change {
-    pub(super) fn durable(&self) -> impl Iterator<Item = &News> {
-        self.news.iter().filter(|news| news.is_durable)
+    pub(super) fn durable(&self) -> impl Iterator<Item = &Publication> {
+        self.publications
+            .iter()
+            .filter(|publication| publication.is_durable)
     }
 }
 
-/// A position.
+/// A position in the history, relative to its length.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    /// A part of 256 of all there are.
-    Part(u8),
-    /// So many before the last.
-    Back(u8),
+pub(super) enum RelativePosition {
+    /// At this many 256ths of all events.
+    Fraction(u8),
+    /// This many events before the last.
+    FromEnd(u8),
 }
 
-/// Where a session comes from.
+/// How a client connects.
 #[derive(Clone, Debug)]
-pub(super) enum From {
-    Nowhere(Who),
-    Position(Who, Place),
-    Ahead(Who),
-    OtherEpoch(Who),
-    /// From the last event that another session of its own was told: an open one or, above those,
-    /// one that is gone, the youngest first.
-    Kept(usize),
-    /// In the place of such a session, by its `pid`.
+pub(super) enum ConnectFrom {
+    NoPosition(User),
+    Position(User, RelativePosition),
+    Ahead(User),
+    OtherEpoch(User),
+    /// From the last event that a numbered client received. Clients of open sessions come first, then disconnected
+    /// ones, the latest first.
+    LastEvent(usize),
+    /// Resuming the session of such a client by its `pid`.
     Pid(usize),
 }
 
-/// One thing that happens. Sessions are named by a number, modulo how many there are.
+/// Sessions are numbered, modulo the number of open sessions.
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
     /// Changes that share a commit.
     Commit(Vec<Change>),
     Connect {
-        from: From,
+        from: ConnectFrom,
         is_help: bool,
     },
-    Drop(usize),
-    /// The session takes so many events from its outbox, if it is not behind.
+    Disconnect(usize),
+    /// The session takes this many events from its outbox, unless it replays.
     Drain(usize, usize),
-    /// A turn of the connection's loop: what the outbox has, then a page of history if it is behind.
+    /// A turn of the connection's loop: events from the outbox, then a page of history if the session replays.
     Turn(usize),
-    /// The same, and these are committed between the page and the attempt to go live.
-    TurnDuring(usize, Vec<Change>),
+    /// A turn, with changes committed between the page and the attempt to go live.
+    TurnWithCommit(usize, Vec<Change>),
     /// `resume`.
-    Rewind(usize, Place),
-    Room {
+    Rewind(usize, RelativePosition),
+    ChangeRoom {
         session: usize,
         room: u8,
-        enters: bool,
+        joins_room: bool,
         change: Change,
     },
     Heartbeat,
-    /// States of so many entities, told to all.
+    /// States of this many entities, published to all.
     States(usize),
-    /// All events go but so many.
+    /// Delete all but this many events.
     Prune(u16),
     Restart,
 }
@@ -117,16 +119,16 @@ fn operation() -> impl Strategy<Value = Operation> {
         10 => vec(change(), 1..4).prop_map(Operation::Commit),
         8 => (from(), prop::bool::weighted(0.2))
             .prop_map(|(from, is_help)| Operation::Connect { from, is_help }),
-        4 => session().prop_map(Operation::Drop),
+        4 => session().prop_map(Operation::Disconnect),
         8 => (session(), prop_oneof![1..4_usize, Just(64)])
             .prop_map(|(session, limit)| Operation::Drain(session, limit)),
         8 => session().prop_map(Operation::Turn),
         6 => (session(), vec(change(), 1..3))
-            .prop_map(|(session, changes)| Operation::TurnDuring(session, changes)),
-        4 => (session(), place())
-            .prop_map(|(session, place)| Operation::Rewind(session, place)),
+            .prop_map(|(session, changes)| Operation::TurnWithCommit(session, changes)),
+        4 => (session(), position())
+            .prop_map(|(session, position)| Operation::Rewind(session, position)),
         7 => (session(), 0..2_u8, prop::bool::weighted(0.7), change()).prop_map(
-            |(session, room, enters, change)| Operation::Room { session, room, enters, change }
+            |(session, room, joins_room, change)| Operation::ChangeRoom { session, room, joins_room, change }
         ),
         2 => Just(Operation::Heartbeat),
         1 => prop_oneof![1..5_usize, Just(300)].prop_map(Operation::States),
@@ -139,29 +141,29 @@ fn change() -> impl Strategy<Value = Change> {
     let member = || (tablet(), 0..2_u8);
     (
         vec(member(), 0..2),
-        vec(news(), 0..3),
+        vec(publication(), 0..3),
         vec(member(), 0..2),
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(joins, news, leaves, fails)| Change {
+        .prop_map(|(joins, publications, leaves, fails)| Change {
             joins,
-            news,
+            publications,
             leaves,
             fails,
         })
 }
 
-fn news() -> impl Strategy<Value = News> {
-    // Bursts that are too many frames, or too many bytes, for an outbox.
+fn publication() -> impl Strategy<Value = Publication> {
+    // Includes bursts with more frames, or more bytes, than an outbox holds.
     let bulk = prop_oneof![
         8 => (1..4_usize, Just(20)),
         1 => (200..300_usize, Just(20)),
         1 => (1..5_usize, Just(100_000)),
     ];
     let (is_help, is_durable) = (prop::bool::weighted(0.3), prop::bool::weighted(0.9));
-    (vec(to(), 1..3), is_help, is_durable, bulk).prop_map(
-        |(to, is_help, is_durable, (count, size))| News {
-            to,
+    (vec(target(), 1..3), is_help, is_durable, bulk).prop_map(
+        |(targets, is_help, is_durable, (count, size))| Publication {
+            targets,
             is_help,
             is_durable,
             count,
@@ -170,38 +172,38 @@ fn news() -> impl Strategy<Value = News> {
     )
 }
 
-fn to() -> impl Strategy<Value = To> {
+fn target() -> impl Strategy<Value = Target> {
     prop_oneof![
-        Just(To::All),
-        Just(To::Admins),
-        tablet().prop_map(To::Tablet),
-        (0..2_u8).prop_map(To::Area),
-        (0..2_u8).prop_map(To::Room),
+        Just(Target::All),
+        Just(Target::Admins),
+        tablet().prop_map(Target::Client),
+        (0..2_u8).prop_map(Target::Area),
+        (0..2_u8).prop_map(Target::Room),
     ]
 }
 
-fn tablet() -> impl Strategy<Value = Who> {
-    prop_oneof![Just(Who::Kitchen), Just(Who::Hall)]
+fn tablet() -> impl Strategy<Value = User> {
+    prop_oneof![Just(User::Kitchen), Just(User::Hall)]
 }
 
-fn who() -> impl Strategy<Value = Who> {
-    prop_oneof![3 => Just(Who::Kitchen), 2 => Just(Who::Hall), 1 => Just(Who::Admin)]
+fn user() -> impl Strategy<Value = User> {
+    prop_oneof![3 => Just(User::Kitchen), 2 => Just(User::Hall), 1 => Just(User::Admin)]
 }
 
-fn from() -> impl Strategy<Value = From> {
+fn from() -> impl Strategy<Value = ConnectFrom> {
     prop_oneof![
-        3 => who().prop_map(From::Nowhere),
-        3 => (who(), place()).prop_map(|(who, place)| From::Position(who, place)),
-        1 => who().prop_map(From::Ahead),
-        1 => who().prop_map(From::OtherEpoch),
-        3 => (0..9_usize).prop_map(From::Kept),
-        6 => (0..9_usize).prop_map(From::Pid),
+        3 => user().prop_map(ConnectFrom::NoPosition),
+        3 => (user(), position()).prop_map(|(user, position)| ConnectFrom::Position(user, position)),
+        1 => user().prop_map(ConnectFrom::Ahead),
+        1 => user().prop_map(ConnectFrom::OtherEpoch),
+        3 => (0..9_usize).prop_map(ConnectFrom::LastEvent),
+        6 => (0..9_usize).prop_map(ConnectFrom::Pid),
     ]
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn position() -> impl Strategy<Value = RelativePosition> {
     prop_oneof![
-        any::<u8>().prop_map(Place::Part),
-        (0..20_u8).prop_map(Place::Back)
+        any::<u8>().prop_map(RelativePosition::Fraction),
+        (0..20_u8).prop_map(RelativePosition::FromEnd)
     ]
 }

@@ -1,5 +1,5 @@
-//! The real thing: a store in a folder of its own, the hub that hears its commits, and what a
-//! connection does for its sessions between the two.
+//! The server under test: a store in a temporary folder, the hub that receives its commits, and the steps that a
+//! connection takes for its sessions.
 
 use std::sync::{Arc, mpsc};
 
@@ -8,10 +8,12 @@ use futures_util::future::{BoxFuture, join_all};
 use tempfile::TempDir;
 
 use super::model::Room;
-use super::operations::{Change, News, To, Who};
+use super::operations::{Change, Publication, Target, User};
 use crate::access::entitlement;
 use crate::realtime::pid::Pid;
-use crate::realtime::position::{HistoryBounds, ResumeHint, ResumePosition, ResyncReason, Start};
+use crate::realtime::position::{
+    HistoryBounds, ResumeHint, ResumePosition, ResyncReason, StartPoint,
+};
 use crate::realtime::subscription::{self, ReplayPage, Subscription};
 use crate::realtime::writer_state::BATCH;
 use wallcast_core::auth::{KEY_BYTES, Principal, Signer, Subject};
@@ -23,7 +25,7 @@ use wallcast_core::ids::{ConnectionId, UserId};
 use wallcast_core::store::RoomMembership;
 use wallcast_core::store::{DataFolder, Store, StoreError, WriteTx};
 
-pub(super) struct House {
+pub(super) struct TestServer {
     data: DataFolder,
     _folder: TempDir,
     pub(super) store: Store,
@@ -31,10 +33,10 @@ pub(super) struct House {
     signer: Signer,
 }
 
-/// Writes that were queued, and will answer with the ids that they gave.
+/// Queued writes; each returns the ids of its events, or none if it was rolled back.
 type Queued = Vec<BoxFuture<'static, Option<Vec<i64>>>>;
 
-impl House {
+impl TestServer {
     pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = DataFolder::claim(folder.path()).unwrap();
@@ -53,23 +55,22 @@ impl House {
         (self.store, self.hub) = start(&self.data).await;
     }
 
-    /// Lets somebody in, as `entry` does once the proof stands.
+    /// Registers a session, as `registration` does after authentication.
     pub(super) async fn connect(
         &self,
-        who: Who,
+        user: User,
         namespace: Namespace,
         hint: ResumeHint,
-    ) -> (Arc<Session>, Start, String) {
+    ) -> (Arc<Session>, StartPoint, String) {
         let (hub, epoch, signer) = (
             self.hub.clone(),
             self.store.epoch().clone(),
             self.signer.clone(),
         );
-        let entered = self.store.read_at_commit(move |db, last| {
+        let registered = self.store.read_at_commit(move |db, last| {
             let bounds = HistoryBounds::read(db, epoch.clone(), last)?;
-            let start = hint.resolve(&signer, &subject(who), namespace, &bounds);
-            let continued = start.continues.clone();
-            let (id, pid) = continued.unwrap_or_else(|| {
+            let start = hint.resolve(&signer, &subject(user), namespace, &bounds);
+            let (id, pid) = start.resumed.clone().unwrap_or_else(|| {
                 let id = ConnectionId::random();
                 let base = start.after;
                 let pid = Pid {
@@ -77,10 +78,10 @@ impl House {
                     epoch,
                     base,
                 };
-                (id, pid.seal(&signer, &subject(who), namespace))
+                (id, pid.seal(&signer, &subject(user), namespace))
             });
             let principal = Principal {
-                subject: subject(who),
+                subject: subject(user),
                 ..Principal::local_admin(UserId::random())
             };
             let writer = Arc::<ConnectionWriter<()>>::default();
@@ -90,57 +91,57 @@ impl House {
             subscription::register(&hub, db, &session, &rooms, start.after, last, usize::MAX)?;
             Ok::<_, StoreError>((session, start, pid))
         });
-        entered.await.unwrap()
+        registered.await.unwrap()
     }
 
     pub(super) fn drop_session(&self, session: &Session) {
         self.hub.unregister(session);
     }
 
-    /// `resume`, as the connection does it.
+    /// Handles `resume` as the connection does.
     pub(super) async fn rewind(
         &self,
         subscription: &mut Subscription,
-        asked: &ResumePosition,
+        position: &ResumePosition,
     ) -> Result<(), ResyncReason> {
         let epoch = self.store.epoch().clone();
-        let look = move |db: &_, last| Ok::<_, StoreError>(HistoryBounds::read(db, epoch, last)?);
-        let bounds = self.store.read_at_commit(look).await.unwrap();
-        bounds.judge(asked)?;
-        subscription.rewind(asked.id);
+        let read = move |db: &_, last| Ok::<_, StoreError>(HistoryBounds::read(db, epoch, last)?);
+        let bounds = self.store.read_at_commit(read).await.unwrap();
+        bounds.check(position)?;
+        subscription.rewind(position.id);
         Ok(())
     }
 
-    pub(super) async fn read_on(&self, subscription: &mut Subscription) -> ReplayPage {
-        subscription.read_on(&self.store, BATCH).await.unwrap()
+    pub(super) async fn read_page(&self, subscription: &mut Subscription) -> ReplayPage {
+        subscription.read_page(&self.store, BATCH).await.unwrap()
     }
 
-    /// Has these changes share one commit; each answers with its events' ids.
-    pub(super) async fn commit(&self, changes: Vec<Planned>) -> Vec<Vec<i64>> {
-        let release = self.hold().await;
+    /// Commits the changes together. Returns the ids of each change's events.
+    pub(super) async fn commit(&self, changes: Vec<PlannedChange>) -> Vec<Vec<i64>> {
+        let release = self.hold_writer().await;
         let queued = self.queue(changes);
         drop(release);
-        answers(queued).await
+        event_ids(queued).await
     }
 
-    /// Reads a page and has these changes committed before the session tries to go live.
-    pub(super) async fn read_on_during(
+    /// Reads a page of history, and commits the changes before the session tries to go live.
+    pub(super) async fn read_page_with_commit(
         &self,
         subscription: &mut Subscription,
-        changes: Vec<Planned>,
+        changes: Vec<PlannedChange>,
     ) -> (ReplayPage, Vec<Vec<i64>>) {
-        let release = self.hold().await;
+        let release = self.hold_writer().await;
         let queued = self.queue(changes);
-        let mut reading = Box::pin(subscription.read_on(&self.store, BATCH));
+        let mut reading = Box::pin(subscription.read_page(&self.store, BATCH));
         let mut page = (&mut reading).now_or_never();
-        // The reader answers in order: after this the page is there.
+        // The reader thread works in order: after this read the page is ready.
         let after = self.store.read(|_| Ok::<_, StoreError>(()));
         after.await.unwrap();
         if page.is_none() {
             page = (&mut reading).now_or_never();
         }
         drop(release);
-        let ids = answers(queued).await;
+        let ids = event_ids(queued).await;
         let page = match page {
             Some(page) => page,
             None => reading.await,
@@ -178,7 +179,7 @@ impl House {
     }
 
     /// Keeps the writer busy until the returned sender is dropped.
-    async fn hold(&self) -> mpsc::Sender<()> {
+    async fn hold_writer(&self) -> mpsc::Sender<()> {
         let (release, released) = mpsc::channel();
         let (begin, begun) = tokio::sync::oneshot::channel();
         let store = self.store.clone();
@@ -195,16 +196,16 @@ impl House {
         release
     }
 
-    fn queue(&self, changes: Vec<Planned>) -> Queued {
+    fn queue(&self, changes: Vec<PlannedChange>) -> Queued {
         let mut queued = Queued::new();
         for planned in changes {
             let store = self.store.clone();
             let mut write = async move {
-                let written = store.write(move |tx| make(tx, planned));
+                let written = store.write(move |tx| apply(tx, planned));
                 match written.await {
                     Ok(ids) => Some(ids),
-                    Err(Refused::ByItself) => None,
-                    Err(Refused::ByStore(error)) => panic!("{error}"),
+                    Err(ChangeError::Intended) => None,
+                    Err(ChangeError::Store(error)) => panic!("{error}"),
                 }
             }
             .boxed();
@@ -215,7 +216,7 @@ impl House {
     }
 }
 
-/// The store and the hub of a daemon that starts.
+/// Opens the store and the hub as the server does when it starts.
 async fn start(data: &DataFolder) -> (Store, Arc<Hub>) {
     let hub = Arc::new(Hub::new());
     let store = Store::open(data, hub.clone()).unwrap();
@@ -228,44 +229,43 @@ async fn start(data: &DataFolder) -> (Store, Arc<Hub>) {
     (store, hub)
 }
 
-/// A change that is to be committed.
-pub(super) struct Planned {
+pub(super) struct PlannedChange {
     pub(super) change: Change,
-    /// A room that is entered, or left, with it.
+    /// A room that is joined (true) or left with the change.
     pub(super) room: Option<(bool, RoomMembership)>,
     /// The id of its first event.
     pub(super) first: i64,
 }
 
-/// Why a change is not kept.
+/// Why a change was rolled back.
 #[derive(Debug)]
-enum Refused {
-    ByItself,
-    ByStore(StoreError),
+enum ChangeError {
+    Intended,
+    Store(StoreError),
 }
 
-impl<E: Into<StoreError>> std::convert::From<E> for Refused {
+impl<E: Into<StoreError>> std::convert::From<E> for ChangeError {
     fn from(error: E) -> Self {
-        Self::ByStore(error.into())
+        Self::Store(error.into())
     }
 }
 
-async fn answers(queued: Queued) -> Vec<Vec<i64>> {
+async fn event_ids(queued: Queued) -> Vec<Vec<i64>> {
     let ids = join_all(queued).await;
     ids.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-fn make(tx: &mut WriteTx<'_>, planned: Planned) -> Result<Vec<i64>, Refused> {
-    let Planned {
+fn apply(tx: &mut WriteTx<'_>, planned: PlannedChange) -> Result<Vec<i64>, ChangeError> {
+    let PlannedChange {
         change,
         room,
         first,
     } = planned;
-    for (who, number) in &change.joins {
-        tx.join(subject(*who), area(*number));
+    for (user, number) in &change.joins {
+        tx.join(subject(*user), area(*number));
     }
-    for (who, number) in &change.leaves {
-        tx.leave(subject(*who), area(*number));
+    for (user, number) in &change.leaves {
+        tx.leave(subject(*user), area(*number));
     }
     match room {
         Some((true, room)) => tx.enter_room(room),
@@ -273,40 +273,40 @@ fn make(tx: &mut WriteTx<'_>, planned: Planned) -> Result<Vec<i64>, Refused> {
         None => {}
     }
     let mut ids: Vec<i64> = Vec::new();
-    for news in &change.news {
-        for _ in 0..news.count {
-            if news.is_durable {
+    for publication in &change.publications {
+        for _ in 0..publication.count {
+            if publication.is_durable {
                 let id = first + i64::try_from(ids.len()).unwrap();
-                ids.push(tx.publish(event(news, id))?.get());
+                ids.push(tx.publish(event(publication, id))?.get());
             } else {
-                tx.publish_ephemeral(event(news, 0));
+                tx.publish_ephemeral(event(publication, 0));
             }
         }
     }
     match change.fails {
-        true => Err(Refused::ByItself),
+        true => Err(ChangeError::Intended),
         false => Ok(ids),
     }
 }
 
-/// An event that says which id it is to have.
-fn event(news: &News, id: i64) -> NewEvent {
-    let data = serde_json::json!({ "id": id, "x": "x".repeat(news.size) });
-    let topics = news.to.iter().map(|to| match to {
-        To::All => Topic::All,
-        To::Admins => Topic::Admins,
-        To::Tablet(who) => Topic::Client(name(*who).parse().unwrap()),
-        To::Area(number) => area(*number),
-        To::Room(number) => room(Room {
-            is_help: news.is_help,
+/// An event whose data contains the id that it must get.
+fn event(publication: &Publication, id: i64) -> NewEvent {
+    let data = serde_json::json!({ "id": id, "x": "x".repeat(publication.size) });
+    let topics = publication.targets.iter().map(|target| match target {
+        Target::All => Topic::All,
+        Target::Admins => Topic::Admins,
+        Target::Client(user) => Topic::Client(name(*user).parse().unwrap()),
+        Target::Area(number) => area(*number),
+        Target::Room(number) => room(Room {
+            is_help: publication.is_help,
             number: *number,
         }),
     });
-    let kind = match news.is_help {
+    let event_type = match publication.is_help {
         true => EventType::from_stored("help_requested"),
         false => EventType::AREA_UPDATED,
     };
-    NewEvent::new(kind, &data, topics.collect())
+    NewEvent::new(event_type, &data, topics.collect())
 }
 
 pub(super) fn namespace(is_help: bool) -> Namespace {
@@ -323,18 +323,18 @@ pub(super) fn position(epoch: &Epoch, id: i64) -> ResumePosition {
     }
 }
 
-fn name(who: Who) -> &'static str {
-    match who {
-        Who::Kitchen => "kitchen",
-        Who::Hall => "hall",
-        Who::Admin => "admin",
+fn name(user: User) -> &'static str {
+    match user {
+        User::Kitchen => "kitchen",
+        User::Hall => "hall",
+        User::Admin => "admin",
     }
 }
 
-fn subject(who: Who) -> Subject {
-    match who {
-        Who::Admin => Subject::Admin(name(who).parse().unwrap()),
-        Who::Kitchen | Who::Hall => Subject::Client(name(who).parse().unwrap()),
+fn subject(user: User) -> Subject {
+    match user {
+        User::Admin => Subject::Admin(name(user).parse().unwrap()),
+        User::Kitchen | User::Hall => Subject::Client(name(user).parse().unwrap()),
     }
 }
 
