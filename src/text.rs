@@ -1,4 +1,4 @@
-//! Texts from outside that have a bound. Never empty.
+//! Bounded strings from clients. They are trimmed, never empty, and contain no control characters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,24 +6,24 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
 
-/// A text of 1 to `MAX` characters after trimming, in one line: no control characters.
+/// A single line of 1 to `MAX` characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line<const MAX: usize>(String);
 
-/// A text of 1 to `MAX` characters after trimming, whose lines may end.
+/// A text of 1 to `MAX` characters that may contain line breaks and tabs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prose<const MAX: usize>(String);
 
-/// A text that does not fit.
+/// The string is empty, too long or contains control characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it takes 1 to {0} characters, none of them a control character")]
+#[error("it must have 1 to {0} characters and no control characters")]
 pub struct InvalidText(usize);
 
-fn checked(text: &str, max: usize, allowed: &[char]) -> Result<String, InvalidText> {
+fn validate(text: &str, max: usize, allowed: &[char]) -> Result<String, InvalidText> {
     let text = text.trim();
-    let fits = (1..=max).contains(&text.chars().count());
-    let is_clean = |c: char| !c.is_control() || allowed.contains(&c);
-    if fits && text.chars().all(is_clean) {
+    let is_length_valid = (1..=max).contains(&text.chars().count());
+    let is_allowed = |c: char| !c.is_control() || allowed.contains(&c);
+    if is_length_valid && text.chars().all(is_allowed) {
         Ok(text.to_owned())
     } else {
         Err(InvalidText(max))
@@ -34,7 +34,7 @@ impl<const MAX: usize> FromStr for Line<MAX> {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        checked(text, MAX, &[]).map(Self)
+        validate(text, MAX, &[]).map(Self)
     }
 }
 
@@ -42,14 +42,13 @@ impl<const MAX: usize> FromStr for Prose<MAX> {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        checked(text, MAX, &['\n', '\r', '\t']).map(Self)
+        validate(text, MAX, &['\n', '\r', '\t']).map(Self)
     }
 }
 
 macro_rules! text {
     ($name:ident) => {
         impl<const MAX: usize> $name<MAX> {
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_trimmed_and_bounded() {
+    fn text_is_trimmed_and_validated() {
         assert_eq!(" a b ".parse::<Line<3>>().unwrap().as_str(), "a b");
         assert_eq!("a\nb".parse::<Prose<3>>().unwrap().as_str(), "a\nb");
         for bad in ["", "  ", "abcd", "a\nb", "a\0b"] {

@@ -1,4 +1,4 @@
-//! `/api/areas` (contract 6.1): areas over HTTP.
+//! `/api/areas`: areas over HTTP (`docs/protocol.md#areas`).
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use crate::app::App;
 use crate::areas::wire::AreaJson;
 use crate::areas::{
-    AreaError, AreaName, AreaPatch, DeleteMirrored, EnabledChange, EntityId, MAX_ENTITIES,
+    self, AreaError, AreaName, AreaPatch, DeleteMirrored, EnabledChange, EntityId, MAX_ENTITIES,
     deduplicate,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
@@ -23,7 +23,7 @@ impl From<AreaError> for ApiError {
     }
 }
 
-/// `GET /api/areas`: all for an admin, its own for a client.
+/// `GET /api/areas`: all areas for an admin, the assigned areas for a client.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let principal = request.principal()?.clone();
     let limit = request.limit()?;
@@ -32,9 +32,10 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let areas = app
         .store
         .read(move |db| {
-            let areas = crate::areas::page(db, client.as_ref(), after, limit + 1)?.into_iter();
-            let shown = areas.map(|area| AreaJson::shown_to(db, &principal, area));
-            Ok::<_, ApiError>(shown.collect::<rusqlite::Result<Vec<_>>>()?)
+            areas::page(db, client.as_ref(), after, limit + 1)?
+                .into_iter()
+                .map(|area| Ok(AreaJson::shown_to(db, &principal, area)?))
+                .collect::<Result<Vec<_>, ApiError>>()
         })
         .await?;
     Ok(page::reply(
@@ -46,7 +47,7 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     ))
 }
 
-/// `GET /api/areas/{id}`: a client gets 403 for any area that is not its own.
+/// `GET /api/areas/{id}`: a client gets 403 for an area that is not assigned to it, whether it exists or not.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let principal = request.principal()?.clone();
     let client = principal.client_id().cloned();
@@ -55,22 +56,21 @@ pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
         .store
         .read(move |db| {
             if let Some(client) = client {
-                let is_own = match &id {
-                    Ok(id) => crate::areas::is_assigned(db, id, &client)?,
+                let is_assigned = match &id {
+                    Ok(id) => areas::is_assigned(db, id, &client)?,
                     Err(_) => false,
                 };
-                if !is_own {
+                if !is_assigned {
                     return Err(ApiError::forbidden());
                 }
             }
-            let area = crate::areas::find(db, &id?)?.ok_or_else(|| ApiError::not_found("area"))?;
+            let area = areas::find(db, &id?)?.ok_or_else(|| ApiError::not_found("area"))?;
             Ok(AreaJson::shown_to(db, &principal, area)?)
         })
         .await?;
     Ok(Reply::ok(&area))
 }
 
-/// `POST /api/areas`
 pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -79,13 +79,13 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
     let is_enabled = body.optional("isEnabled")?.unwrap_or(true);
     request
         .write(&app.store, move |tx| {
-            let area = crate::areas::create(tx, name, entity_ids, is_enabled, &actor)?;
+            let area = areas::create(tx, name, entity_ids, is_enabled, &actor)?;
             Ok(Reply::created(&AreaJson::for_admin(tx.connection(), area)?))
         })
         .await
 }
 
-/// `PUT` and `PATCH /api/areas/{id}`: both keep what the body leaves out (seed 0's example).
+/// `PUT` and `PATCH /api/areas/{id}`: both keep the fields that the body omits.
 pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let mut body = request.fields()?;
     let patch = AreaPatch {
@@ -96,10 +96,10 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
     apply(&app, &request, patch).await
 }
 
-/// `PATCH /api/areas/{id}/toggle`: an empty body flips, `{isEnabled}` sets.
+/// `PATCH /api/areas/{id}/toggle`: sets `isEnabled` from the body. An empty body inverts it.
 pub(super) async fn toggle(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let asked = request.fields()?.optional("isEnabled")?;
-    let enabled = Some(asked.map_or(EnabledChange::Toggle, EnabledChange::Set));
+    let is_enabled = request.fields()?.optional("isEnabled")?;
+    let enabled = Some(is_enabled.map_or(EnabledChange::Toggle, EnabledChange::Set));
     apply(
         &app,
         &request,
@@ -111,7 +111,6 @@ pub(super) async fn toggle(app: Arc<App>, request: Request) -> Result<Reply, Api
     .await
 }
 
-/// `DELETE /api/areas/{id}`
 pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = area_id(&request)?;
@@ -121,7 +120,7 @@ pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, Api
     };
     request
         .write(&app.store, move |tx| {
-            crate::areas::delete(tx, &id, mirrored, &actor)?;
+            areas::delete(tx, &id, mirrored, &actor)?;
             Ok::<_, ApiError>(Reply::no_content())
         })
         .await
@@ -132,7 +131,7 @@ async fn apply(app: &App, request: &Request, patch: AreaPatch) -> Result<Reply, 
     let id = area_id(request)?;
     request
         .write(&app.store, move |tx| {
-            let area = crate::areas::change(tx, &id, patch, &actor)?;
+            let area = areas::change(tx, &id, patch, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&AreaJson::for_admin(tx.connection(), area)?))
         })
         .await
@@ -150,7 +149,7 @@ fn entity_ids(body: &mut Fields) -> Result<Option<Vec<EntityId>>, ApiError> {
         .optional::<Vec<EntityId>>("entityIds")?
         .map(deduplicate);
     if ids.as_ref().is_some_and(|ids| ids.len() > MAX_ENTITIES) {
-        let message = format!("entityIds has more than {MAX_ENTITIES} entities");
+        let message = format!("`entityIds` must have at most {MAX_ENTITIES} entities");
         return Err(ApiError::field("entityIds", message));
     }
     Ok(ids)

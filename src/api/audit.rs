@@ -1,4 +1,4 @@
-//! `GET /api/audit`: what admins did, newest first.
+//! `GET /api/audit`: the audit log, newest entry first.
 
 use std::sync::Arc;
 
@@ -8,7 +8,6 @@ use crate::app::App;
 use crate::http::{ApiError, Reply, Request, page};
 use wallcast_core::audit::{self, Entry};
 
-/// `GET /api/audit`
 pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let before: Option<i64> = page::cursor(&request)?;

@@ -1,4 +1,4 @@
-//! `GET /api/status` (contract 6.5): a whole board and its overall status.
+//! `GET /api/status`: the status board with its overall status (`docs/protocol.md#status-board`).
 
 use std::sync::Arc;
 
@@ -14,36 +14,35 @@ use wallcast_core::auth::Principal;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::InvalidId;
 
-/// A thing of the board, if `view` shows it. Whoever does not see everything gets 403 also for what is
-/// not there.
+/// Returns the service or incident that was found, if it is on the caller's board.
 ///
 /// # Errors
-/// 403, or `unknown` for whoever may know.
-pub(super) fn revealed<T>(
+/// `not_found` for a caller that sees all boards and 403 for others, so that they cannot find out what exists.
+pub(super) fn visible<T>(
     view: &View,
     found: Option<T>,
     audience: impl FnOnce(&T) -> &Audience,
-    unknown: BoardError,
+    not_found: BoardError,
 ) -> Result<T, ApiError> {
     match (found, view) {
-        (Some(thing), view) if view.shows(audience(&thing)) => Ok(thing),
-        (None, View::Everything) => Err(unknown.into()),
+        (Some(item), view) if view.shows(audience(&item)) => Ok(item),
+        (None, View::Everything) => Err(not_found.into()),
         _ => Err(ApiError::forbidden()),
     }
 }
 
-/// Every service and every open incident of a board, and its worst service. An admin names the
-/// board, or none for whatever there is; anyone else gets its own, and may name no other.
+/// `GET /api/status?organizationId=&tenantId=`: all services and open incidents of a board, and the worst status. An
+/// admin gets all boards or the one in the query. Others get their own board, and 403 if the query names another.
 pub(super) async fn status(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let view = view(request.principal()?, named(&request)?)?;
-    Ok(Reply::ok(&shown(&app, view).await?))
+    let view = view(request.principal()?, queried_board(&request)?)?;
+    Ok(Reply::ok(&board_json(&app, view).await?))
 }
 
-/// A whole board as `GET /api/status` answers it.
+/// The body of `GET /api/status`.
 ///
 /// # Errors
-/// 503 when the store cannot be read.
-pub(super) async fn shown(app: &App, view: View) -> Result<Value, ApiError> {
+/// 503 if the store cannot be read.
+pub(super) async fn board_json(app: &App, view: View) -> Result<Value, ApiError> {
     let outage = built_in::store_outage(&app.store).await;
     let board = app.store.read(move |db| {
         let worst = match &view {
@@ -75,24 +74,27 @@ pub(super) async fn shown(app: &App, view: View) -> Result<Value, ApiError> {
     board.await
 }
 
-fn named(request: &Request) -> Result<Audience, ApiError> {
+/// The board in the query. An empty value counts as missing.
+fn queried_board(request: &Request) -> Result<Audience, ApiError> {
     let text = |key| request.query(key).filter(|text| !text.is_empty());
-    let wrong = |key: &'static str| {
-        move |error: InvalidId| ApiError::field(key, format!("{key} is not right: {error}"))
+    let invalid = |key: &'static str| {
+        move |error: InvalidId| ApiError::field(key, format!("`{key}` is invalid: {error}"))
     };
     let organization = text("organizationId").map(|id| id.parse());
     let tenant = text("tenantId").map(|id| id.parse());
     Ok(Audience {
-        organization_id: organization.transpose().map_err(wrong("organizationId"))?,
-        tenant_id: tenant.transpose().map_err(wrong("tenantId"))?,
+        organization_id: organization
+            .transpose()
+            .map_err(invalid("organizationId"))?,
+        tenant_id: tenant.transpose().map_err(invalid("tenantId"))?,
     })
 }
 
-fn view(principal: &Principal, named: Audience) -> Result<View, ApiError> {
+fn view(principal: &Principal, queried: Audience) -> Result<View, ApiError> {
     match entitlement::board(principal) {
-        View::Everything if named == Audience::default() => Ok(View::Everything),
-        View::Everything => Ok(View::Board(named)),
-        View::Board(own) if named.includes(&own) => Ok(View::Board(own)),
+        View::Everything if queried == Audience::default() => Ok(View::Everything),
+        View::Everything => Ok(View::Board(queried)),
+        View::Board(own) if queried.includes(&own) => Ok(View::Board(own)),
         View::Board(_) => Err(ApiError::forbidden()),
     }
 }

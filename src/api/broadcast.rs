@@ -1,42 +1,42 @@
-//! `POST /api/v1/websocket/broadcast` (seed 1) and `POST /api/websocket/broadcast` (seeds 2 and 3):
-//! both take what either takes.
+//! `POST /api/v1/websocket/broadcast` and `POST /api/websocket/broadcast`: publish a custom event
+//! (`docs/protocol.md#broadcast`). Both paths accept the same body.
 
 use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::app::App;
-use crate::broadcast::{Broadcast, BroadcastError, Recipients};
+use crate::broadcast::{self, Broadcast, BroadcastError, Recipients};
 use crate::http::{ApiError, Fields, Reply, Request};
 use crate::rooms::RoomRef;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Namespace;
 use wallcast_core::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
 
-/// `{type, data}` in the words of seeds 1 and 2, `{event, data}` in those of seed 3, and for whom.
-/// Answers with the number of sessions that are there to hear it now.
+/// Publishes `{type, data}` (or `{event, data}`) to the audience that the body names, by default to all sessions.
+/// Replies with the number of sessions that are subscribed now.
 ///
 /// # Errors
-/// 422 for a type that is taken, data that is no object, or a wrong or second audience.
+/// 422 for a reserved type, for `data` that is not an object, and for an invalid audience or more than one.
 pub(crate) async fn broadcast(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
-    let kind = match body.optional("type")? {
-        Some(kind) => kind,
+    let event_type = match body.optional("type")? {
+        Some(event_type) => event_type,
         None => body
             .optional("event")?
-            .ok_or_else(|| ApiError::field("type", "type (or event) is required"))?,
+            .ok_or_else(|| ApiError::field("type", "`type` (or `event`) is required"))?,
     };
     let broadcast = Broadcast {
-        event_type: kind,
+        event_type,
         data: body.required("data")?,
-        recipients: audience(&mut body)?,
+        recipients: recipients(&mut body)?,
     };
     let hub = app.hub.clone();
     request
         .write(&app.store, move |tx| {
             let message_type = broadcast.event_type.clone();
-            let sessions = crate::broadcast::publish(tx, &hub, broadcast, &actor)?;
+            let sessions = broadcast::publish(tx, &hub, broadcast, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&json!({
                 "success": true,
                 "data": {
@@ -50,11 +50,11 @@ pub(crate) async fn broadcast(app: Arc<App>, request: Request) -> Result<Reply, 
         .await
 }
 
-/// The one audience that a body names; everyone if it names none.
-fn audience(body: &mut Fields) -> Result<Recipients, ApiError> {
+/// The recipients that the body names, or all sessions.
+fn recipients(body: &mut Fields) -> Result<Recipients, ApiError> {
     let namespace: Option<Namespace> = body.optional("namespace")?;
     let room: Option<RoomName> = body.optional("room")?;
-    let of_namespace = match (namespace, room) {
+    let namespace_recipients = match (namespace, room) {
         (namespace, Some(room)) => {
             let namespace = namespace.unwrap_or(Namespace::Main);
             Some(("room", Recipients::Room(namespace, room)))
@@ -64,7 +64,7 @@ fn audience(body: &mut Fields) -> Result<Recipients, ApiError> {
     };
     let organization: Option<OrganizationId> = body.optional("organizationId")?;
     let tenant: Option<TenantId> = body.optional("tenantId")?;
-    let of_board = match (organization, tenant) {
+    let board_recipients = match (organization, tenant) {
         (Some(organization), Some(tenant)) => {
             Some(("tenantId", Recipients::Both(organization, tenant)))
         }
@@ -78,8 +78,8 @@ fn audience(body: &mut Fields) -> Result<Recipients, ApiError> {
     let client: Option<ClientId> = body.optional("clientId")?;
     let user: Option<UserId> = body.optional("userId")?;
     let mut named = [
-        of_namespace,
-        of_board,
+        namespace_recipients,
+        board_recipients,
         area.map(|room| ("roomId", Recipients::Area(room))),
         client.map(|id| ("clientId", Recipients::Client(id))),
         user.map(|id| ("userId", Recipients::User(id))),
@@ -87,10 +87,10 @@ fn audience(body: &mut Fields) -> Result<Recipients, ApiError> {
     .into_iter()
     .flatten();
     match (named.next(), named.next()) {
-        (first, None) => Ok(first.map_or(Recipients::All, |(_, audience)| audience)),
+        (first, None) => Ok(first.map_or(Recipients::All, |(_, recipients)| recipients)),
         (_, Some((field, _))) => Err(ApiError::field(
             field,
-            "Name one audience: a namespace (and room), an organisation (and tenant), a room_id, a clientId or a userId",
+            "Only one audience is allowed: `namespace` (and `room`), `organizationId` (and `tenantId`), `room_id`, `clientId` or `userId`",
         )),
     }
 }

@@ -1,10 +1,12 @@
-//! How far a tablet is behind what it has to know, in events and in time.
+//! How far a tablet is behind: the events it should have received but has not acknowledged.
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::client_view::principal;
+use super::clients::own_or_any;
 use crate::access::entitlement;
 use crate::app::App;
 use crate::clients::{Client, ClientError, rows};
@@ -14,7 +16,6 @@ use wallcast_core::event::{EventId, Namespace};
 use wallcast_core::history::{self, Backlog};
 use wallcast_core::ids::ClientId;
 
-/// A tablet's position on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PositionJson {
@@ -24,19 +25,18 @@ struct PositionJson {
     behind: Behind,
 }
 
-/// What it has not acknowledged.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Behind {
-    /// Events, counted up to [`history::MAX_BACKLOG`].
+    /// Events that are not acknowledged, counted up to [`history::MAX_BACKLOG`].
     events: usize,
-    /// Since when the oldest of them waits.
+    /// When the oldest of them was published.
     since: Option<Timestamp>,
-    /// The same as a duration.
+    /// The time since then.
     milliseconds: i64,
 }
 
-/// `GET /api/positions`: every tablet's, for admins.
+/// `GET /api/positions`: the positions of all tablets.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<String> = page::cursor(&request)?;
@@ -46,10 +46,10 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
         .await?;
     let mut positions = Vec::with_capacity(clients.len());
     for client in clients {
-        // Each a look of its own: counting for a thousand tablets keeps nobody else waiting.
+        // One read per tablet, so that counting for many tablets does not block other reads.
         let acked = app.acks.newest(&client.id, client.last_acked_event_id);
-        let counted = app.store.read(move |db| position(db, client, acked));
-        positions.push(counted.await?);
+        let position = app.store.read(move |db| position(db, client, acked));
+        positions.push(position.await?);
     }
     let key = |position: &PositionJson| position.client_id.to_string();
     Ok(page::reply(
@@ -61,9 +61,9 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     ))
 }
 
-/// `GET /api/clients/{id}/position`: a client gets 403 for any but itself.
+/// `GET /api/clients/{id}/position`: a client gets 403 for other clients.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let id = super::clients::own_or_any(&request)?;
+    let id = own_or_any(&request)?;
     let acks = app.acks.clone();
     let position = app
         .store
@@ -82,10 +82,10 @@ fn position(
     acked: Option<EventId>,
 ) -> Result<PositionJson, ApiError> {
     let after = acked.unwrap_or_default();
-    let principal = super::client_view::principal(&client);
+    let principal = principal(&client);
     let spans = entitlement::spans_in(db, &principal, Namespace::Main, after)?;
     let Backlog { events, since } = history::backlog(db, &spans, after)?;
-    let waited = since.map_or(0, |since| Timestamp::now().unix_ms() - since.unix_ms());
+    let milliseconds = since.map_or(0, |since| Timestamp::now().unix_ms() - since.unix_ms());
     Ok(PositionJson {
         client_id: client.id,
         last_acked_event_id: acked,
@@ -93,7 +93,7 @@ fn position(
         behind: Behind {
             events,
             since,
-            milliseconds: waited.max(0),
+            milliseconds: milliseconds.max(0),
         },
     })
 }

@@ -1,4 +1,5 @@
-//! `GET /api/clients/{id}/view`: what a tablet could see and do, found by asking with its own rights.
+//! `GET /api/clients/{id}/view`: what a tablet can see and do, for admins. Computed with the functions that serve the
+//! tablet's own requests, so that it cannot differ from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,14 +9,15 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::board::board_json;
 use super::clients::{ClientJson, client_id};
 use super::lockers::LockerJson;
 use crate::access::entitlement;
 use crate::app::App;
 use crate::areas::AreaJson;
-use crate::clients::{Client, with_areas};
+use crate::clients::{self, Client, ClientWithAreas, with_areas};
 use crate::http::{ApiError, Reply, Request};
-use crate::lockers;
+use crate::lockers::{self, LockerViewer};
 use crate::service_calls::permitted_services;
 use crate::tokens;
 use wallcast_core::auth::{Principal, Subject};
@@ -24,76 +26,74 @@ use wallcast_core::event::Namespace;
 use wallcast_core::history;
 use wallcast_core::ids::UserId;
 
-/// Lockers that are shown at most; a kiosk has fewer.
+/// The maximum number of lockers in the reply. A kiosk has fewer.
 const MAX_LOCKERS: usize = 1000;
 
-/// Everything that a tablet would get if it asked now.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct View {
+struct ClientView {
     client: ClientJson,
-    /// It is active and a token of it stands.
+    /// Whether the client is active and has a valid token.
     may_connect: bool,
     has_token: bool,
     assigned_areas: Vec<AreaJson>,
-    /// The topics that it hears.
+    /// The topics that its sessions are subscribed to.
     topics: Vec<String>,
-    /// The rooms that it may enter.
+    /// The rooms that it may join.
     rooms: Vec<String>,
-    /// As its `GET /api/entities` would answer.
+    /// As in its `GET /api/entities`.
     states: Vec<Box<RawValue>>,
-    /// What it may do with each entity that it sees: the services that `call_service` takes from it.
+    /// The services that it may call, by entity.
     may_call: BTreeMap<String, Vec<&'static str>>,
     lockers: Vec<LockerJson>,
-    /// As its `GET /api/status` would answer.
+    /// As in its `GET /api/status`.
     board: Value,
     timestamp: Timestamp,
 }
 
-/// What the store knows of it.
-struct Found {
-    client: crate::clients::ClientWithAreas,
+/// The parts of the view that come from the store.
+struct StoredView {
+    client: ClientWithAreas,
     has_token: bool,
     topics: Vec<String>,
     lockers: Vec<LockerJson>,
 }
 
-/// `GET /api/clients/{id}/view`
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let id = client_id(&request)?;
-    let (principal, found) = app
+    let (principal, stored) = app
         .store
         .read(move |db| {
-            let client = crate::clients::expect(db, &id)?;
+            let client = clients::expect(db, &id)?;
             let principal = principal(&client);
-            let found = look(db, &principal, client)?;
-            Ok::<_, ApiError>((principal, found))
+            let stored = read_view(db, &principal, client)?;
+            Ok::<_, ApiError>((principal, stored))
         })
         .await?;
-    let board = super::board::shown(&app, entitlement::board(&principal)).await?;
-    let areas = &found.client.areas;
+    let board = board_json(&app, entitlement::board(&principal)).await?;
+    let areas = &stored.client.areas;
     let enabled = areas.iter().filter(|area| area.is_enabled);
     let entities = enabled.clone().flat_map(|area| &area.entity_ids);
     let may_call = entities.map(|id| (id.to_string(), permitted_services(&app, id)));
     let enabled: BTreeSet<_> = enabled.map(|area| area.id.clone()).collect();
     let mut rooms: Vec<String> = areas.iter().map(|area| area.id.to_string()).collect();
-    rooms.push(found.client.client.kiosk().to_string());
-    Ok(Reply::ok(&View {
-        may_connect: found.client.client.is_active && found.has_token,
-        has_token: found.has_token,
+    rooms.push(stored.client.client.kiosk().to_string());
+    Ok(Reply::ok(&ClientView {
+        may_connect: stored.client.client.is_active && stored.has_token,
+        has_token: stored.has_token,
         assigned_areas: areas.iter().cloned().map(AreaJson::for_client).collect(),
-        topics: found.topics,
+        topics: stored.topics,
         rooms,
         states: app.entities.states_in(&enabled),
         may_call: may_call.collect(),
-        lockers: found.lockers,
+        lockers: stored.lockers,
         board,
-        client: ClientJson::new(found.client, &app),
+        client: ClientJson::new(stored.client, &app),
         timestamp: Timestamp::now(),
     }))
 }
 
-/// The tablet as it would stand behind a request of its own.
+/// The principal of a request by this client.
 pub(super) fn principal(client: &Client) -> Principal {
     Principal {
         subject: Subject::Client(client.id.clone()),
@@ -103,16 +103,20 @@ pub(super) fn principal(client: &Client) -> Principal {
     }
 }
 
-fn look(db: &Connection, principal: &Principal, client: Client) -> Result<Found, ApiError> {
+fn read_view(
+    db: &Connection,
+    principal: &Principal,
+    client: Client,
+) -> Result<StoredView, ApiError> {
     let last = history::last_id(db)?;
     let spans = entitlement::spans_in(db, principal, Namespace::Main, last)?;
     let open = spans.iter().filter(|span| span.until.is_none());
-    let of = lockers::LockerViewer {
+    let viewer = LockerViewer {
         client: client.id.clone(),
         kiosk: client.kiosk(),
     };
-    let lockers = lockers::page(db, Some(&of), None, MAX_LOCKERS)?;
-    Ok(Found {
+    let lockers = lockers::page(db, Some(&viewer), None, MAX_LOCKERS)?;
+    Ok(StoredView {
         topics: open.map(|span| span.topic.to_string()).collect(),
         has_token: tokens::has_active(db, &principal.subject, Timestamp::now())?,
         lockers: lockers.into_iter().map(LockerJson::from).collect(),

@@ -1,4 +1,4 @@
-//! `/api/clients` (contract 6.2): paired tablets over HTTP.
+//! `/api/clients`: paired tablets over HTTP (`docs/protocol.md#clients`).
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::areas::AreaJson;
-use crate::clients::{ClientError, ClientName, ClientPatch, ClientWithAreas};
+use crate::clients::{self, ClientError, ClientName, ClientPatch, ClientWithAreas};
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::audit;
 use wallcast_core::auth::Subject;
@@ -17,7 +17,6 @@ use wallcast_core::event::EventId;
 use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use wallcast_core::store::WriteTx;
 
-/// A client on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ClientJson {
@@ -37,7 +36,7 @@ pub(super) struct ClientJson {
 }
 
 impl ClientJson {
-    /// A client with its presence and position as they are now.
+    /// A client with its current presence and acknowledged position.
     pub(super) fn new(found: ClientWithAreas, app: &App) -> Self {
         let ClientWithAreas { client, areas } = found;
         let sessions = app.hub.sessions_of(&Subject::Client(client.id.clone()));
@@ -63,17 +62,17 @@ impl ClientJson {
         }
     }
 
-    /// A client as it will be once this change is committed, which may end its sessions.
+    /// A client as it will be after the commit of `tx`, which may end its sessions.
     pub(super) fn after(tx: &WriteTx<'_>, found: ClientWithAreas, app: &App) -> Self {
         let subject = Subject::Client(found.client.id.clone());
-        let now = Self::new(found, app);
+        let current = Self::new(found, app);
         if !tx.ends_sessions_of(&subject) {
-            return now;
+            return current;
         }
         Self {
             is_online: false,
             sessions: 0,
-            ..now
+            ..current
         }
     }
 }
@@ -88,7 +87,7 @@ impl From<ClientError> for ApiError {
     }
 }
 
-/// The same refusal where the area was named in the body rather than in the path.
+/// The error of a request whose body names the areas: an unknown area is an invalid field, not a missing resource.
 pub(super) fn area_in_body(error: ClientError) -> ApiError {
     match error {
         ClientError::UnknownArea(_) => ApiError::field("areaIds", error.to_string()),
@@ -96,16 +95,15 @@ pub(super) fn area_in_body(error: ClientError) -> ApiError {
     }
 }
 
-/// `GET /api/clients`
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<String> = page::cursor(&request)?;
     let clients = app
         .store
         .read(move |db| {
-            crate::clients::page(db, after.as_deref(), limit + 1)?
+            clients::page(db, after.as_deref(), limit + 1)?
                 .into_iter()
-                .map(|client| Ok(crate::clients::with_areas(db, client)?))
+                .map(|client| Ok(clients::with_areas(db, client)?))
                 .collect::<Result<Vec<_>, ApiError>>()
         })
         .await?;
@@ -115,22 +113,17 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     }))
 }
 
-/// `GET /api/clients/{id}`: a client gets 403 for any but itself.
+/// `GET /api/clients/{id}`: a client gets 403 for other clients.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let id = own_or_any(&request)?;
     let found = app
         .store
-        .read(move |db| {
-            Ok::<_, ApiError>(crate::clients::with_areas(
-                db,
-                crate::clients::expect(db, &id)?,
-            )?)
-        })
+        .read(move |db| Ok::<_, ApiError>(clients::with_areas(db, clients::expect(db, &id)?)?))
         .await?;
     Ok(Reply::ok(&ClientJson::new(found, &app)))
 }
 
-/// `PATCH` and `PUT /api/clients/{id}`
+/// `PUT` and `PATCH /api/clients/{id}`: both keep the fields that the body omits; `null` clears one.
 pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let mut body = request.fields()?;
     let patch = ClientPatch {
@@ -142,7 +135,7 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
     };
     let actor = request.actor()?;
     write(&app, &request, move |tx, id| {
-        let client = crate::clients::change(tx, id, patch, None)?;
+        let client = clients::change(tx, id, patch, None)?;
         let active = if client.is_active {
             "active"
         } else {
@@ -154,13 +147,12 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
     .await
 }
 
-/// `DELETE /api/clients/{id}`
 pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = client_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            crate::clients::delete(tx, &id, &actor)?;
+            clients::delete(tx, &id, &actor)?;
             Ok::<_, ApiError>(Reply::no_content())
         })
         .await
@@ -171,7 +163,7 @@ pub(super) async fn set_areas(app: Arc<App>, request: Request) -> Result<Reply, 
     let area_ids: Vec<AreaId> = request.fields()?.required("areaIds")?;
     let actor = request.actor()?;
     write(&app, &request, move |tx, id| {
-        crate::clients::set_areas(tx, id, &area_ids).map_err(area_in_body)?;
+        clients::set_areas(tx, id, &area_ids).map_err(area_in_body)?;
         let detail = format!("{} areas", area_ids.len());
         audit::record(tx, &actor, "client.areas", Some(id.as_str()), &detail)?;
         Ok(())
@@ -179,12 +171,11 @@ pub(super) async fn set_areas(app: Arc<App>, request: Request) -> Result<Reply, 
     .await
 }
 
-/// `POST /api/clients/{id}/areas/{areaId}`
 pub(super) async fn add_area(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let area = area_id(&request)?;
     let actor = request.actor()?;
     write(&app, &request, move |tx, id| {
-        crate::clients::add_area(tx, id, &area)?;
+        clients::add_area(tx, id, &area)?;
         audit::record(
             tx,
             &actor,
@@ -197,14 +188,13 @@ pub(super) async fn add_area(app: Arc<App>, request: Request) -> Result<Reply, A
     .await
 }
 
-/// `DELETE /api/clients/{id}/areas/{areaId}`
 pub(super) async fn remove_area(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let area = area_id(&request)?;
     let actor = request.actor()?;
     let id = client_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            crate::clients::remove_area(tx, &id, &area)?;
+            clients::remove_area(tx, &id, &area)?;
             audit::record(
                 tx,
                 &actor,
@@ -222,13 +212,13 @@ pub(super) async fn revoke(app: Arc<App>, request: Request) -> Result<Reply, Api
     let reason = reason(&mut request.fields()?)?.unwrap_or_else(|| "revoked by admin".to_owned());
     let actor = request.actor()?;
     write(&app, &request, move |tx, id| {
-        crate::clients::revoke(tx, id, &reason, &actor)?;
+        clients::revoke(tx, id, &reason, &actor)?;
         Ok(())
     })
     .await
 }
 
-/// `POST /api/clients/{id}/disconnect` `{reason?}`: its sessions end and may come back at once.
+/// `POST /api/clients/{id}/disconnect` `{reason?}`: ends its sessions. Clients may reconnect at once.
 pub(super) async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let reason = reason(&mut request.fields()?)?.unwrap_or_default();
     let actor = request.actor()?;
@@ -236,7 +226,7 @@ pub(super) async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply,
     let hub = app.hub.clone();
     request
         .write(&app.store, move |tx| {
-            crate::clients::expect(tx.connection(), &id)?;
+            clients::expect(tx.connection(), &id)?;
             audit::record(tx, &actor, "client.disconnect", Some(id.as_str()), &reason)?;
             let subject = Subject::Client(id);
             let sessions = hub.sessions_of(&subject);
@@ -245,13 +235,13 @@ pub(super) async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply,
                 DisconnectReason::TryAgain,
                 None,
             );
-            let answer = json!({ "success": true, "disconnected": sessions });
-            Ok::<_, ApiError>(Reply::ok(&answer))
+            let reply = json!({ "success": true, "disconnected": sessions });
+            Ok::<_, ApiError>(Reply::ok(&reply))
         })
         .await
 }
 
-/// Runs a change of one client and answers the client as it is then.
+/// Changes the client in the path and replies with its new state.
 async fn write(
     app: &Arc<App>,
     request: &Request,
@@ -263,17 +253,17 @@ async fn write(
     request
         .write(&store, move |tx| {
             change(tx, &id)?;
-            let client = crate::clients::expect(tx.connection(), &id)?;
-            let found = crate::clients::with_areas(tx.connection(), client)?;
+            let client = clients::expect(tx.connection(), &id)?;
+            let found = clients::with_areas(tx.connection(), client)?;
             Ok(Reply::ok(&ClientJson::after(tx, found, &app)))
         })
         .await
 }
 
-/// The client that the path names: any for admins, for a client itself alone.
+/// The client id in the path. A client may only name itself.
 ///
 /// # Errors
-/// 403 for another, 404 for what is no id.
+/// 403 for another client, 404 for an invalid id.
 pub(super) fn own_or_any(request: &Request) -> Result<ClientId, ApiError> {
     let own = request.principal()?.client_id();
     if own.is_some_and(|own| own.as_str() != request.parameter("id")) {
@@ -282,10 +272,10 @@ pub(super) fn own_or_any(request: &Request) -> Result<ClientId, ApiError> {
     client_id(request)
 }
 
-/// The client that the path names.
+/// The client id in the path.
 ///
 /// # Errors
-/// 404 for what is no id.
+/// 404 for an invalid id.
 pub(super) fn client_id(request: &Request) -> Result<ClientId, ApiError> {
     request
         .parameter("id")
@@ -300,13 +290,16 @@ fn area_id(request: &Request) -> Result<AreaId, ApiError> {
         .map_err(|_| ApiError::not_found("area"))
 }
 
-/// An admin's reason: a short text for the tablet and the audit.
+/// The optional `reason` of an admin, sent to the tablet and written to the audit log.
+///
+/// # Errors
+/// 422 if it is not a string of at most 200 characters.
 pub(super) fn reason(body: &mut Fields) -> Result<Option<String>, ApiError> {
     let reason: Option<String> = body.optional("reason")?;
     match reason {
         Some(text) if text.chars().count() > 200 => Err(ApiError::field(
             "reason",
-            "reason has at most 200 characters",
+            "`reason` must have at most 200 characters",
         )),
         other => Ok(other),
     }

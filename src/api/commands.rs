@@ -1,4 +1,4 @@
-//! `/api/commands` (contract 6.5): commands over HTTP.
+//! `/api/commands`: commands to tablets over HTTP (`docs/protocol.md#commands`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::commands::{
-    Command, CommandError, CommandJson, DEFAULT_TTL, Instruction, MAX_PARAMETERS, MAX_TTL, Target,
+    self, Command, CommandError, CommandJson, DEFAULT_TTL, Instruction, MAX_PARAMETERS, MAX_TTL,
+    Target,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::clock::Timestamp;
-use wallcast_core::event::to_json;
+use wallcast_core::event;
 
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
@@ -32,16 +33,17 @@ impl From<CommandError> for ApiError {
     }
 }
 
-/// What a command to a kiosk is answered with: its first command as any other, and all of them.
+/// The reply to a new command. For a kiosk, which may have several tablets, it is the first command and the list of
+/// all.
 #[derive(Serialize)]
-struct Given {
+struct CreatedCommands {
     #[serde(flatten)]
     first: CommandJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     commands: Option<Vec<CommandJson>>,
 }
 
-/// `GET /api/commands`, newest first: all for an admin, its own for a client.
+/// `GET /api/commands`, newest first: all commands for an admin, its own for a client.
 pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let before: Option<i64> = page::cursor(&request)?;
@@ -50,11 +52,11 @@ pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let (found, acked) = app
         .store
         .read(move |db| {
-            let found = crate::commands::page(db, client.as_ref(), before, limit + 1)?;
+            let found = commands::page(db, client.as_ref(), before, limit + 1)?;
             let mut acked = HashMap::new();
             for Command { client_id, .. } in &found {
                 if !acked.contains_key(client_id) {
-                    let newest = crate::commands::last_acked(db, client_id, &acks)?;
+                    let newest = commands::last_acked(db, client_id, &acks)?;
                     acked.insert(client_id.clone(), newest);
                 }
             }
@@ -69,7 +71,7 @@ pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     }))
 }
 
-/// `GET /api/commands/{id}`: a client gets 403 for any that is not its own.
+/// `GET /api/commands/{id}`: a client gets 403 for commands of others, whether they exist or not.
 pub(crate) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let principal = request.principal()?.clone();
     let id = request.parameter("id").parse().ok();
@@ -77,9 +79,9 @@ pub(crate) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
     let (command, acked) = app
         .store
         .read(move |db| {
-            let found = id.map(|id| crate::commands::find(db, &id)).transpose()?;
-            let command = crate::commands::visible_to(&principal, found.flatten())?;
-            let acked = crate::commands::last_acked(db, &command.client_id, &acks)?;
+            let found = id.map(|id| commands::find(db, &id)).transpose()?;
+            let command = commands::visible_to(&principal, found.flatten())?;
+            let acked = commands::last_acked(db, &command.client_id, &acks)?;
             Ok::<_, ApiError>((command, acked))
         })
         .await?;
@@ -90,8 +92,8 @@ pub(crate) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
     )))
 }
 
-/// `POST /api/commands` `{type, clientId | kioskId, lockerId?, parameters?, ttlSeconds?}`. To a
-/// kiosk it goes once to each tablet there.
+/// `POST /api/commands` `{type, clientId | kioskId, lockerId?, parameters?, ttlSeconds?}`. For a kiosk it creates one
+/// command for each of its tablets.
 pub(crate) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -102,21 +104,21 @@ pub(crate) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
         parameters: parameters(&mut body)?,
         ttl_seconds: ttl(&mut body)?,
     };
-    let answer = request
+    let reply = request
         .write(&app.store, move |tx| {
-            let given = crate::commands::send(tx, &instruction, &target, &actor)?;
+            let given = commands::send(tx, &instruction, &target, &actor)?;
             let now = tx.now();
-            let show = |command: &Command| CommandJson::new(command.clone(), None, now);
-            let first = given.first().map(show).ok_or(CommandError::Unknown)?;
+            let to_json = |command: &Command| CommandJson::new(command.clone(), None, now);
+            let first = given.first().map(to_json).ok_or(CommandError::Unknown)?;
             let commands = match target {
                 Target::Client(_) => None,
-                Target::Kiosk(_) => Some(given.iter().map(show).collect()),
+                Target::Kiosk(_) => Some(given.iter().map(to_json).collect()),
             };
-            Ok::<_, ApiError>(Reply::created(&Given { first, commands }))
+            Ok::<_, ApiError>(Reply::created(&CreatedCommands { first, commands }))
         })
         .await?;
     app.expiry.recheck();
-    Ok(answer)
+    Ok(reply)
 }
 
 fn target(body: &mut Fields) -> Result<Target, ApiError> {
@@ -125,7 +127,7 @@ fn target(body: &mut Fields) -> Result<Target, ApiError> {
         (None, Some(kiosk)) => Ok(Target::Kiosk(kiosk)),
         _ => Err(ApiError::field(
             "clientId",
-            "Name either a clientId or a kioskId",
+            "Exactly one of `clientId` and `kioskId` is required",
         )),
     }
 }
@@ -134,9 +136,9 @@ fn parameters(body: &mut Fields) -> Result<Option<Value>, ApiError> {
     let parameters: Option<Value> = body.optional("parameters")?;
     if parameters
         .as_ref()
-        .is_some_and(|value| to_json(value).len() > MAX_PARAMETERS)
+        .is_some_and(|value| event::to_json(value).len() > MAX_PARAMETERS)
     {
-        let message = format!("parameters has more than {MAX_PARAMETERS} bytes of JSON");
+        let message = format!("`parameters` must have at most {MAX_PARAMETERS} bytes of JSON");
         return Err(ApiError::field("parameters", message));
     }
     Ok(parameters)
@@ -147,7 +149,7 @@ fn ttl(body: &mut Fields) -> Result<i64, ApiError> {
     if (1..=MAX_TTL).contains(&ttl) {
         Ok(ttl)
     } else {
-        let message = format!("ttlSeconds must be 1 to {MAX_TTL}");
+        let message = format!("`ttlSeconds` must be 1 to {MAX_TTL}");
         Err(ApiError::field("ttlSeconds", message))
     }
 }

@@ -1,11 +1,11 @@
-//! Routes of `/api/entities` (`docs/protocol.md#entities`).
+//! `/api/entities`: entity states and service calls over HTTP (`docs/protocol.md#entities`).
 
 use std::sync::Arc;
 
 use crate::app::App;
 use crate::entities::rows;
 use crate::http::{ApiError, Reply, Request, page};
-use crate::service_calls::ServiceCall;
+use crate::service_calls::{ServiceCall, call_service};
 use wallcast_core::entity_id::EntityId;
 
 /// `GET /api/entities`: a client gets the entities of its enabled areas, an admin all cached ones.
@@ -27,11 +27,11 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
 pub(super) async fn call(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let subject = request.principal()?.subject.clone();
     let actor = request.actor()?;
-    // The same 403 for an invalid, unknown or forbidden entity: the answer must not reveal which
+    // The same 403 for an invalid, unknown or forbidden entity: the response must not reveal which
     // exist.
     let entity = request.parameter("id").parse();
     let entity: EntityId = entity.map_err(|_| ApiError::forbidden())?;
     let call = ServiceCall::from_fields(&mut request.fields()?)?;
-    let response = crate::service_calls::call_service(&app, &subject, &actor, entity, call).await?;
-    request.done(&app.store, Reply::ok(&response)).await
+    let response = call_service(&app, &subject, &actor, entity, call).await?;
+    request.store_reply(&app.store, Reply::ok(&response)).await
 }

@@ -1,4 +1,4 @@
-//! `GET /health` (contract 6.4), for people, proxies and Docker's HEALTHCHECK.
+//! `GET /health`, for people, proxies and Docker's HEALTHCHECK (`docs/protocol.md#health`).
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use crate::app::App;
 use crate::http::{ApiError, Reply, Request};
 use wallcast_core::clock::Timestamp;
 
-/// 200 while the store takes writes, else 503. Says nothing of what is in the house.
+/// 200 if the store can be written, otherwise 503. The endpoint is public, so it reveals nothing about the home.
 pub(super) async fn get(app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {
-    let writable = app.store.probe().await;
+    let is_writable = app.store.probe().await;
     let body = json!({
-        "status": if writable { "ok" } else { "unavailable" },
+        "status": if is_writable { "ok" } else { "unavailable" },
         "timestamp": Timestamp::now(),
         "version": env!("CARGO_PKG_VERSION"),
         "services": {
-            "database": if writable { "connected" } else { "not writable" },
+            "database": if is_writable { "connected" } else { "not writable" },
             "redis": "disabled",
             "homeassistant": app.home.state().as_str(),
             "websocket": {
@@ -28,7 +28,7 @@ pub(super) async fn get(app: Arc<App>, _request: Request) -> Result<Reply, ApiEr
             },
         },
     });
-    if writable {
+    if is_writable {
         Ok(Reply::ok(&body))
     } else {
         Ok(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body).with_header(RETRY_AFTER, "5"))

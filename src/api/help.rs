@@ -1,11 +1,11 @@
-//! `/api/help` (contract 6.5): help requests over HTTP.
+//! `/api/help`: help requests over HTTP (`docs/protocol.md#help-requests`).
 
 use std::sync::Arc;
 
 use hyper::StatusCode;
 
 use crate::app::App;
-use crate::help::{HelpError, HelpFields, HelpJson, HelpRequest};
+use crate::help::{self, HelpError, HelpFields, HelpJson, HelpRequest};
 use crate::http::{ApiError, Reply, Request, page};
 
 impl From<HelpError> for ApiError {
@@ -21,16 +21,14 @@ impl From<HelpError> for ApiError {
     }
 }
 
-/// `GET /api/help`, newest first: all for an admin, its own for a client.
+/// `GET /api/help`, newest first: all requests for an admin, its own for a client.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let before: Option<i64> = page::cursor(&request)?;
     let client = request.principal()?.client_id().cloned();
     let found = app
         .store
-        .read(move |db| {
-            Ok::<_, ApiError>(crate::help::page(db, client.as_ref(), before, limit + 1)?)
-        })
+        .read(move |db| Ok::<_, ApiError>(help::page(db, client.as_ref(), before, limit + 1)?))
         .await?;
     let key = |help: &HelpRequest| help.id;
     Ok(page::reply(
@@ -42,42 +40,42 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     ))
 }
 
-/// `GET /api/help/{id}`: a client gets 403 for any that is not its own.
+/// `GET /api/help/{id}`: a client gets 403 for requests of others, whether they exist or not.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let principal = request.principal()?.clone();
     let id = help_id(&request);
     let help = app
         .store
         .read(move |db| {
-            let found = id.map(|id| crate::help::find(db, id)).transpose()?;
-            Ok::<_, ApiError>(crate::help::shown_to(&principal, found.flatten())?)
+            let found = id.map(|id| help::find(db, id)).transpose()?;
+            Ok::<_, ApiError>(help::shown_to(&principal, found.flatten())?)
         })
         .await?;
     Ok(Reply::ok(&HelpJson::from(help)))
 }
 
-/// `POST /api/help` `{category, note?, locker_no?, photo_url?}`; an admin also names the `kioskId`.
+/// `POST /api/help` `{category, note?, locker_no?, photo_url?, kioskId?}`. An admin must name the `kioskId`.
 pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let (principal, actor) = (request.principal()?.clone(), request.actor()?);
     let mut body = request.fields()?;
     let kiosk = body.optional("kioskId")?;
-    let asked = HelpFields::from_fields(&mut body)?;
+    let fields = HelpFields::from_fields(&mut body)?;
     request
         .write(&app.store, move |tx| {
-            let help = crate::help::request(tx, asked, kiosk, &principal, &actor)?;
+            let help = help::request(tx, fields, kiosk, &principal, &actor)?;
             Ok::<_, ApiError>(Reply::created(&HelpJson::from(help)))
         })
         .await
 }
 
-/// `PATCH /api/help/{id}` `{status}`: a client its own.
+/// `PATCH /api/help/{id}` `{status}`: a client may only change its own requests.
 pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let (principal, actor) = (request.principal()?.clone(), request.actor()?);
     let id = help_id(&request);
     let status = request.fields()?.optional("status")?;
     request
         .write(&app.store, move |tx| {
-            let help = crate::help::set_status(tx, id, status, &principal, &actor)?;
+            let help = help::set_status(tx, id, status, &principal, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&HelpJson::from(help)))
         })
         .await

@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key` of contract section 6, from the request to its refusals.
+//! The header `Idempotency-Key` (`docs/protocol.md#idempotency`): reads it from a request and converts its errors.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use wallcast_core::auth::Subject;
 use wallcast_core::idempotency::{Attempt, BeginError, InvalidKey, Key};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-const SHOWN: &str = "Idempotency-Key";
-/// When to ask again while the first request is under way.
-const SOON: Duration = Duration::from_secs(1);
+const FIELD: &str = "Idempotency-Key";
+/// When a client may retry while its first request is still running.
+const RETRY_AFTER_IN_FLIGHT: Duration = Duration::from_secs(1);
 
-/// Begins a write of `subject`; none if it brings no key.
+/// Claims the key of a write by `subject`. Returns `None` if the request has no key.
 ///
 /// # Errors
-/// 422 for what is no key or was used for another body, 409 while the same request is under way.
+/// 422 if the key is invalid or was used with another body, 409 while the same request is still running.
 pub(super) async fn begin(
     app: &App,
     head: &Parts,
@@ -39,24 +39,24 @@ pub(super) async fn begin(
 
 impl From<InvalidKey> for ApiError {
     fn from(error: InvalidKey) -> Self {
-        Self::field(SHOWN, error.to_string())
+        Self::field(FIELD, error.to_string())
     }
 }
 
 impl From<BeginError> for ApiError {
-    fn from(refused: BeginError) -> Self {
-        let message = refused.to_string();
-        match refused {
+    fn from(error: BeginError) -> Self {
+        let message = error.to_string();
+        match error {
             BeginError::InFlight => {
                 Self::new(StatusCode::CONFLICT, "idempotency_key_in_flight", message)
-                    .with_header(RETRY_AFTER, SOON.as_secs().to_string())
+                    .with_header(RETRY_AFTER, RETRY_AFTER_IN_FLIGHT.as_secs().to_string())
             }
             BeginError::Reused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
                 message,
             )
-            .of_field(SHOWN),
+            .of_field(FIELD),
             BeginError::Store(error) => error.into(),
         }
     }

@@ -1,51 +1,54 @@
-//! `/api/incidents` (contract 6.5): the board's incidents over HTTP.
+//! `/api/incidents`: incidents of the status board over HTTP (`docs/protocol.md#status-board`).
 
-pub(crate) use std::collections::HashSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::access::entitlement;
-use crate::api::board::revealed;
+use crate::api::board::visible;
 use crate::api::services::{audience, description};
 use crate::app::App;
-use crate::board::Severity;
-use crate::board::incidents::{Incident, IncidentJson, IncidentPatch, MAX_SERVICES, NewIncident};
-use crate::board::{Audience, BoardError, Description, Message};
+use crate::board::incidents::{
+    self, Incident, IncidentJson, IncidentPatch, MAX_SERVICES, NewIncident,
+};
+use crate::board::{Audience, BoardError, Description, Message, Severity};
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::ids::{IncidentId, ServiceId};
 
-/// `GET /api/incidents`: all for an admin, those of its own board for anyone else.
+/// `GET /api/incidents`: all incidents for an admin, those of the caller's board for others.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let view = entitlement::board(request.principal()?);
     let limit = request.limit()?;
     let after: i64 = page::cursor(&request)?.unwrap_or(0);
     let incidents = app
         .store
-        .read(move |db| {
-            Ok::<_, ApiError>(crate::board::incidents::page(db, &view, after, limit + 1)?)
-        })
+        .read(move |db| Ok::<_, ApiError>(incidents::page(db, &view, after, limit + 1)?))
         .await?;
     let key = |incident: &Incident| incident.place;
-    let show = IncidentJson::from;
-    Ok(page::reply("incidents", incidents, limit, key, show))
+    Ok(page::reply(
+        "incidents",
+        incidents,
+        limit,
+        key,
+        IncidentJson::from,
+    ))
 }
 
-/// `GET /api/incidents/{id}`: 403 for whoever's board does not show it.
+/// `GET /api/incidents/{id}`: 403 if the incident is not on the caller's board.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let view = entitlement::board(request.principal()?);
     let id = incident_id(&request);
     let found = app
         .store
         .read(move |db| match id {
-            Ok(id) => Ok::<_, ApiError>(crate::board::incidents::find(db, &id)?),
+            Ok(id) => Ok::<_, ApiError>(incidents::find(db, &id)?),
             Err(_) => Ok(None),
         })
         .await?;
     let unknown = BoardError::UnknownIncident;
-    let incident = revealed(&view, found, |incident| &incident.audience, unknown)?;
+    let incident = visible(&view, found, |incident| &incident.audience, unknown)?;
     Ok(Reply::ok(&IncidentJson::from(incident)))
 }
 
-/// `POST /api/incidents`
 pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -61,13 +64,13 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
     };
     request
         .write(&app.store, move |tx| {
-            let incident = crate::board::incidents::create(tx, new, &actor)?;
+            let incident = incidents::create(tx, new, &actor)?;
             Ok::<_, ApiError>(Reply::created(&IncidentJson::from(incident)))
         })
         .await
 }
 
-/// `PUT` and `PATCH /api/incidents/{id}`: both keep what the body leaves out.
+/// `PUT` and `PATCH /api/incidents/{id}`: both keep the fields that the body omits.
 pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -82,13 +85,13 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
     let id = incident_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            let incident = crate::board::incidents::change(tx, &id, patch, &actor)?;
+            let incident = incidents::change(tx, &id, patch, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&IncidentJson::from(incident)))
         })
         .await
 }
 
-/// `POST /api/incidents/{id}/updates` `{message, status?}`: 201 and the incident as it now is.
+/// `POST /api/incidents/{id}/updates` `{message, status?}`: adds an update and replies with the incident.
 pub(super) async fn add_update(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -97,19 +100,18 @@ pub(super) async fn add_update(app: Arc<App>, request: Request) -> Result<Reply,
     let id = incident_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            let incident = crate::board::incidents::add_update(tx, &id, message, status, &actor)?;
+            let incident = incidents::add_update(tx, &id, message, status, &actor)?;
             Ok::<_, ApiError>(Reply::created(&IncidentJson::from(incident)))
         })
         .await
 }
 
-/// `DELETE /api/incidents/{id}`
 pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = incident_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            crate::board::incidents::delete(tx, &id, &actor)?;
+            incidents::delete(tx, &id, &actor)?;
             Ok::<_, ApiError>(Reply::no_content())
         })
         .await
@@ -122,7 +124,7 @@ fn service_ids(body: &mut Fields) -> Result<Option<Vec<ServiceId>>, ApiError> {
     let mut seen = HashSet::new();
     ids.retain(|id| seen.insert(id.clone()));
     if ids.len() > MAX_SERVICES {
-        let message = format!("serviceIds has more than {MAX_SERVICES} services");
+        let message = format!("`serviceIds` must have at most {MAX_SERVICES} services");
         return Err(ApiError::field("serviceIds", message));
     }
     Ok(Some(ids))

@@ -1,4 +1,4 @@
-//! `/api/lockers` (contract 6.5): lockers over HTTP.
+//! `/api/lockers`: lockers over HTTP (`docs/protocol.md#lockers`).
 
 use std::sync::Arc;
 
@@ -9,11 +9,10 @@ use serde::Serialize;
 use crate::app::App;
 use crate::clients;
 use crate::http::{ApiError, Reply, Request, page};
-use crate::lockers::{Locker, LockerError, LockerPatch, LockerState, LockerViewer};
+use crate::lockers::{self, Locker, LockerError, LockerPatch, LockerState, LockerViewer};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{ClientId, KioskId, LockerId};
 
-/// A locker on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LockerJson {
@@ -49,8 +48,7 @@ impl From<LockerError> for ApiError {
     }
 }
 
-/// `GET /api/lockers`: all for an admin, for a client those of its kiosk and the locks of its enabled
-/// areas.
+/// `GET /api/lockers`: all lockers for an admin; for a client those of its kiosk and the locks of its enabled areas.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<String> = page::cursor(&request)?;
@@ -58,10 +56,10 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let lockers = app
         .store
         .read(move |db| {
-            let of = client.map(|id| of(db, &id)).transpose()?;
-            Ok::<_, ApiError>(crate::lockers::page(
+            let viewer = client.map(|id| viewer(db, &id)).transpose()?;
+            Ok::<_, ApiError>(lockers::page(
                 db,
-                of.as_ref(),
+                viewer.as_ref(),
                 after.as_deref(),
                 limit + 1,
             )?)
@@ -77,7 +75,7 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     ))
 }
 
-/// `GET /api/lockers/{id}`: a client gets 403 for any that it does not see in the list.
+/// `GET /api/lockers/{id}`: a client gets 403 for lockers that it cannot list, whether they exist or not.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let client = request.principal()?.client_id().cloned();
     let id = locker_id(&request);
@@ -85,14 +83,14 @@ pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
         .store
         .read(move |db| {
             let found = match &id {
-                Ok(id) => crate::lockers::find(db, id)?,
+                Ok(id) => lockers::find(db, id)?,
                 Err(_) => None,
             };
             let Some(client) = client else {
                 return found.ok_or_else(|| ApiError::not_found("locker"));
             };
             match found {
-                Some(locker) if crate::lockers::is_visible(db, &of(db, &client)?, &locker.id)? => {
+                Some(locker) if lockers::is_visible(db, &viewer(db, &client)?, &locker.id)? => {
                     Ok(locker)
                 }
                 _ => Err(ApiError::forbidden()),
@@ -111,7 +109,7 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
     let state = body.required("state")?;
     request
         .write(&app.store, move |tx| {
-            let locker = crate::lockers::create(tx, id, kiosk_id, state, &actor)?;
+            let locker = lockers::create(tx, id, kiosk_id, state, &actor)?;
             Ok::<_, ApiError>(Reply::created(&LockerJson::from(locker)))
         })
         .await
@@ -128,25 +126,25 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
     };
     request
         .write(&app.store, move |tx| {
-            let locker = crate::lockers::change(tx, &id, patch, &actor)?;
+            let locker = lockers::change(tx, &id, patch, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&LockerJson::from(locker)))
         })
         .await
 }
 
-/// `DELETE /api/lockers/{id}`
 pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = locker_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            crate::lockers::delete(tx, &id, &actor)?;
+            lockers::delete(tx, &id, &actor)?;
             Ok::<_, ApiError>(Reply::no_content())
         })
         .await
 }
 
-fn of(db: &Connection, client: &ClientId) -> Result<LockerViewer, ApiError> {
+/// The client and the kiosk whose lockers it may see.
+fn viewer(db: &Connection, client: &ClientId) -> Result<LockerViewer, ApiError> {
     let client = clients::expect(db, client)?;
     Ok(LockerViewer {
         kiosk: client.kiosk(),

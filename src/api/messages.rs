@@ -1,4 +1,4 @@
-//! `/api/messages` and `/api/conversations` (contract 6.5).
+//! `/api/messages` and `/api/conversations`: messages over HTTP (`docs/protocol.md#messages`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::app::App;
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use crate::messages::{
-    ConversationView, Message, MessageError, MessageStatus, NewMessage, Participant, Requester,
-    TTL, publish_unread_counts_to_connected, rows, unread_counts, wire,
+    self, ConversationView, Message, MessageError, MessageStatus, NewMessage, Participant,
+    Requester, TTL, publish_unread_counts_to_connected, rows, unread_counts, wire,
 };
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
@@ -24,8 +24,8 @@ impl From<MessageError> for ApiError {
     }
 }
 
-/// `GET /api/messages`: what the caller wrote or got, newest first; every message for admins.
-pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+/// `GET /api/messages`, newest first: the messages that the caller sent or received, all messages for admins.
+pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let participant = participant(&request)?;
     let limit = request.limit()?;
     let before: i64 = page::cursor(&request)?.unwrap_or(i64::MAX);
@@ -36,20 +36,20 @@ pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
             Ok::<_, ApiError>(rows::page(db, &participant, now, before, limit + 1)?)
         })
         .await?;
-    Ok(shown(messages, limit))
+    Ok(message_page(messages, limit))
 }
 
-/// `POST /api/messages` `{to, platform?, body, level?, ttlSeconds?}`, or `conversationId` instead of
-/// `to` and `platform`; an admin may bring somebody else's message with `from`. 201 with the message.
+/// `POST /api/messages` `{to, platform?, body, level?, ttlSeconds?}`, or `conversationId` instead of `to` and
+/// `platform`. An admin may send on behalf of another party with `from`.
 pub(crate) async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let requester = requester(&request)?;
     let new = new_message(&mut request.fields()?)?;
     let is_to_all = Arc::new(AtomicBool::new(false));
-    let noted = is_to_all.clone();
-    let answer = request
+    let sent_to_all = is_to_all.clone();
+    let reply = request
         .write(&app.store, move |tx| {
-            let message = crate::messages::send(tx, &requester, new)?;
-            noted.store(message.is_to_all(), Ordering::Relaxed);
+            let message = messages::send(tx, &requester, new)?;
+            sent_to_all.store(message.is_to_all(), Ordering::Relaxed);
             Ok::<_, ApiError>(Reply::created(&wire::message(&message)))
         })
         .await?;
@@ -59,11 +59,11 @@ pub(crate) async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     {
         tracing::warn!(%error, "unread counts not published");
     }
-    Ok(answer)
+    Ok(reply)
 }
 
-/// `PATCH /api/messages/{id}` `{status}`: its recipient, or an admin for it.
-pub(crate) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+/// `PATCH /api/messages/{id}` `{status}`: for the recipient, or an admin on its behalf.
+pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let requester = requester(&request)?;
     let status: MessageStatus = request.fields()?.required("status")?;
     let id: MessageId = request
@@ -72,25 +72,24 @@ pub(crate) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
         .map_err(|_| requester.not_found("message"))?;
     request
         .write(&app.store, move |tx| {
-            let message = crate::messages::set_status(tx, &requester, &id, status)?;
+            let message = messages::set_status(tx, &requester, &id, status)?;
             Ok::<_, ApiError>(Reply::ok(&wire::message(&message)))
         })
         .await
 }
 
-/// `GET /api/messages/unread`: `{unreadCounts, totalUnread}`, by platform.
-pub(crate) async fn unread(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+/// `GET /api/messages/unread`: `{unreadCounts, totalUnread}`, the counts by platform.
+pub(super) async fn unread(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let participant = participant(&request)?;
-    let counts = app
+    let unread = app
         .store
         .read(move |db| Ok::<_, ApiError>(unread_counts(db, &participant, Timestamp::now())?))
         .await?;
-    Ok(Reply::ok(&wire::unread(&counts)))
+    Ok(Reply::ok(&wire::unread(&unread)))
 }
 
-/// `GET /api/conversations`: the caller's, the one that was written in last first; every one for
-/// admins.
-pub(crate) async fn conversations(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+/// `GET /api/conversations`, most recently updated first: the caller's conversations, all for admins.
+pub(super) async fn conversations(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let participant = participant(&request)?;
     let limit = request.limit()?;
     let before: (i64, i64) = page::cursor(&request)?.unwrap_or((i64::MAX, i64::MAX));
@@ -108,19 +107,18 @@ pub(crate) async fn conversations(app: Arc<App>, request: Request) -> Result<Rep
                 .map_err(ApiError::from)
         })
         .await?;
-    let key = |view: &ConversationView| (view.updated_at.unix_ms(), view.conversation.seq);
-    let show = |view: ConversationView| wire::conversation(&view);
+    let key = |seen: &ConversationView| (seen.updated_at.unix_ms(), seen.conversation.seq);
     Ok(page::reply(
         "conversations",
         conversations,
         limit,
         key,
-        show,
+        |seen| wire::conversation(&seen),
     ))
 }
 
 /// `GET /api/conversations/{id}/messages`: newest first.
-pub(crate) async fn conversation_messages(
+pub(super) async fn conversation_messages(
     app: Arc<App>,
     request: Request,
 ) -> Result<Reply, ApiError> {
@@ -144,10 +142,10 @@ pub(crate) async fn conversation_messages(
             Ok(page)
         })
         .await?;
-    Ok(shown(messages, limit))
+    Ok(message_page(messages, limit))
 }
 
-fn shown(messages: Vec<Message>, limit: usize) -> Reply {
+fn message_page(messages: Vec<Message>, limit: usize) -> Reply {
     let key = |message: &Message| message.seq;
     page::reply("messages", messages, limit, key, |message| {
         wire::message(&message)
@@ -157,8 +155,8 @@ fn shown(messages: Vec<Message>, limit: usize) -> Reply {
 fn new_message(body: &mut Fields) -> Result<NewMessage, ApiError> {
     let ttl_seconds: Option<i64> = body.optional("ttlSeconds")?;
     if ttl_seconds.is_some_and(|ttl| !TTL.contains(&ttl)) {
-        let text = format!("ttlSeconds must be {} to {}", TTL.start(), TTL.end());
-        return Err(ApiError::field("ttlSeconds", text));
+        let message = format!("`ttlSeconds` must be {} to {}", TTL.start(), TTL.end());
+        return Err(ApiError::field("ttlSeconds", message));
     }
     Ok(NewMessage {
         from: body.optional("from")?,

@@ -1,24 +1,23 @@
-//! `GET /metrics` in Prometheus's text format 0.0.4: every name of a metric stands here.
+//! Renders the metrics in Prometheus's text format 0.0.4 (`docs/protocol.md#metrics`).
 
 use std::fmt::{Display, Write as _};
 
 use crate::app::App;
 use wallcast_core::event::{Namespace, Topic};
 
-/// The text format's media type.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Every metric at this moment.
-pub(crate) fn text(app: &App) -> String {
+/// Renders the current values of all metrics.
+pub(super) fn render(app: &App) -> String {
     let vitals = app.system_health();
     let totals = app.hub.metrics().totals();
     let (percentiles, deliveries) = (
         app.hub.metrics().percentiles(),
         app.hub.metrics().deliveries(),
     );
-    let mut page = Page::default();
+    let mut page = MetricsPage::default();
 
-    page.family("wallcast_build_info", "gauge", "The version that runs.")
+    page.family("wallcast_build_info", "gauge", "The version of Wallcast.")
         .sample("", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     page.family(
         "process_start_time_seconds",
@@ -29,31 +28,35 @@ pub(crate) fn text(app: &App) -> String {
     page.family(
         "process_resident_memory_bytes",
         "gauge",
-        "Memory of the process.",
+        "Resident memory of the process.",
     )
     .sample("", &[], vitals.memory);
     page.family(
         "wallcast_store_writable",
         "gauge",
-        "1 while the store takes writes.",
+        "1 if the store can be written, otherwise 0.",
     )
     .sample("", &[], u8::from(vitals.is_writable));
 
-    page.family("wallcast_sockets", "gauge", "Open sockets, proven or not.")
-        .sample("", &[], vitals.sockets);
-    page.family("wallcast_sockets_max", "gauge", "Sockets there may be.")
-        .sample("", &[], vitals.max_sockets);
+    page.family(
+        "wallcast_sockets",
+        "gauge",
+        "Open sockets, authenticated or not.",
+    )
+    .sample("", &[], vitals.sockets);
+    page.family(
+        "wallcast_sockets_max",
+        "gauge",
+        "Maximum number of open sockets.",
+    )
+    .sample("", &[], vitals.max_sockets);
     page.family(
         "wallcast_principals",
         "gauge",
-        "Principals with at least one session, waiting tablets left out.",
+        "Principals with at least one session, without tablets that wait to be paired.",
     )
     .sample("", &[], app.hub.principal_count());
-    page.family(
-        "wallcast_sessions",
-        "gauge",
-        "Open sessions of each namespace.",
-    );
+    page.family("wallcast_sessions", "gauge", "Open sessions by namespace.");
     for namespace in Namespace::ALL {
         let open = app.hub.subscriber_count(&Topic::Namespace(namespace));
         page.sample("", &[("namespace", namespace.path())], open);
@@ -61,26 +64,26 @@ pub(crate) fn text(app: &App) -> String {
     page.family(
         "wallcast_sessions_opened_total",
         "counter",
-        "Sessions since the start.",
+        "Sessions opened since the start.",
     )
     .sample("", &[], totals.sessions);
 
     page.family(
         "wallcast_messages_sent_total",
         "counter",
-        "Messages to sessions.",
+        "Messages sent to sessions.",
     )
     .sample("", &[], totals.sent);
     page.family(
         "wallcast_messages_received_total",
         "counter",
-        "Messages from sessions.",
+        "Messages received from sessions.",
     )
     .sample("", &[], totals.received);
     page.family(
         "wallcast_events_total",
         "counter",
-        "Events told, durable or not.",
+        "Events published, by durability.",
     )
     .sample("", &[("durable", "true")], totals.durable)
     .sample("", &[("durable", "false")], totals.ephemeral);
@@ -93,7 +96,7 @@ pub(crate) fn text(app: &App) -> String {
     page.family(
         "wallcast_delivery_seconds",
         "summary",
-        "From an event's commit to its last byte with the kernel; quantiles of the last 10000.",
+        "Time from an event's commit until the kernel has its last byte; quantiles of the last 10000 deliveries.",
     );
     for (quantile, ms) in [
         ("0.5", percentiles.median),
@@ -107,23 +110,24 @@ pub(crate) fn text(app: &App) -> String {
     page.text
 }
 
-/// The text as it grows.
+/// Collects the lines of the page.
 #[derive(Default)]
-struct Page {
+struct MetricsPage {
     text: String,
     family: &'static str,
 }
 
-impl Page {
-    /// Begins a family of samples. `help` needs no escaping: no backslash, no line's end.
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> &mut Self {
+impl MetricsPage {
+    /// Starts a metric family. `help` is not escaped, so it must not contain backslashes or line breaks.
+    fn family(&mut self, name: &'static str, metric_type: &str, help: &str) -> &mut Self {
         self.family = name;
         self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
+        self.line(format_args!("# TYPE {name} {metric_type}"));
         self
     }
 
-    /// A sample of the family. Values of labels need no escaping: no quote, backslash or line's end.
+    /// Adds a sample to the family. Label values are not escaped, so they must not contain quotes, backslashes or line
+    /// breaks.
     fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
         let labels: Vec<_> = labels
             .iter()

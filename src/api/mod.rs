@@ -1,4 +1,5 @@
-//! The HTTP API: every URL, and the function that answers it.
+//! The HTTP API: the route table, the router and the handlers of every feature. Handlers parse requests and build
+//! replies; the features do the work.
 
 mod areas;
 mod audit;
@@ -20,7 +21,9 @@ mod metrics;
 pub mod openapi;
 mod pages;
 mod pairing;
+mod route;
 pub(crate) mod router;
+mod routes;
 mod services;
 mod session_json;
 mod stats;
@@ -29,4 +32,5 @@ mod tokens;
 mod users;
 mod web;
 
-pub use router::{keyed_routes, respond};
+pub use router::respond;
+pub use routes::keyed_routes;

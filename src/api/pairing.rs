@@ -1,4 +1,5 @@
-//! `/api/pairing` (contract 6.2): both directions over HTTP.
+//! `/api/pairing`: pairing over HTTP (`docs/protocol.md#pairing`). Either a tablet requests pairing and an admin
+//! approves it, or an admin offers a code and a tablet enters it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,14 +7,15 @@ use hyper::StatusCode;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::clients::{ClientJson, area_in_body};
+use super::clients::{ClientJson, area_in_body, reason};
 use crate::app::App;
+use crate::areas;
 use crate::clients::{self, ClientError};
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use crate::pairing::registry::{self, RegistryFull};
 use crate::pairing::{
-    ClientSettings, DeviceInfo, PairingError, PairingRequest, RedeemResult, TokenIssuer, events,
-    expiry,
+    self, ClientSettings, DeviceInfo, PairingError, PairingRequest, RedeemResult, TokenIssuer,
+    events, expiry,
 };
 use crate::tokens::{self, PairingAnswer};
 use wallcast_core::audit::{self, Actor};
@@ -22,24 +24,24 @@ use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::event::{EventType, Topic};
 use wallcast_core::ids::PairingId;
-use wallcast_core::store::StoreError;
+use wallcast_core::store::{StoreError, WriteTx};
 
-/// How often a tablet without a socket should ask, in seconds.
+/// The polling interval for tablets without a socket.
 const POLL_INTERVAL_SECONDS: u32 = 5;
-/// A claim of at least 128 bits is at least 22 characters of base64url, and hex stays below 128.
+/// 128 bits, the least for a claim, are 22 characters in base64url.
 const CLAIM_LENGTH: std::ops::RangeInclusive<usize> = 22..=256;
-/// How long an offered code may live: what the option `pairing_ttl_seconds` may say, too.
+/// The allowed lifetime of an offered code in seconds, as for the option `pairing_ttl_seconds`.
 const OFFER_TTL: std::ops::RangeInclusive<i64> = 1..=86_400;
 
 impl From<PairingError> for ApiError {
     fn from(error: PairingError) -> Self {
         match error {
             PairingError::Client(ClientError::UnknownClient) => {
-                Self::field("clientId", "clientId names no client")
+                Self::field("clientId", "`clientId` must be an existing client")
             }
             PairingError::Client(error) => area_in_body(error),
             PairingError::Sign(error) => {
-                tracing::error!(%error, "a token could not be signed");
+                tracing::error!(%error, "cannot sign token");
                 StoreError::Panicked.into()
             }
         }
@@ -48,150 +50,147 @@ impl From<PairingError> for ApiError {
 
 impl From<RegistryFull> for ApiError {
     fn from(full: RegistryFull) -> Self {
-        Self::too_many(
-            "Too many pairings are open; wait until some have ended",
-            full.0,
-        )
+        Self::too_many("Too many pairings are open; try again later", full.0)
     }
 }
 
-/// `POST /api/pairing/requests`: a tablet asks, without a token.
+/// `POST /api/pairing/requests`: a tablet without a token requests pairing.
 pub(super) async fn request(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let tablet = tablet(&mut request.fields()?)?;
+    let device = device(&mut request.fields()?)?;
     let now = Timestamp::now();
     let ttl = app.pairing_ttl_seconds();
-    let waiting = app
+    let pending = app
         .pairings
-        .open_request(tablet, request.peer().address, now, ttl)?;
+        .open_request(device, request.peer().address, now, ttl)?;
     let token = app
         .signer
         .sign(&Claims {
-            sub: waiting.id.to_string(),
-            username: waiting.id.to_string(),
+            sub: pending.id.to_string(),
+            username: pending.id.to_string(),
             role: Role::Pairing.as_str().to_owned(),
-            jti: waiting.jti.to_string(),
+            jti: pending.jti.to_string(),
             iat: now.unix_seconds(),
-            exp: waiting.expires_at.unix_seconds(),
+            exp: pending.expires_at.unix_seconds(),
             email: None,
             organization_id: None,
             tenant_id: None,
         })
         .map_err(PairingError::from)?;
-    let event = events::requested(&waiting);
-    let told = app.store.write(move |tx| {
+    let event = events::requested(&pending);
+    let published = app.store.write(move |tx| {
         tx.publish(event)?;
         Ok::<_, ApiError>(())
     });
-    if let Err(error) = told.await {
-        app.pairings.remove_request(&waiting.id);
+    if let Err(error) = published.await {
+        app.pairings.remove_request(&pending.id);
         return Err(error);
     }
-    tracing::info!(pairing = %waiting.id, from = %request.peer().shown(), "a tablet asks to be paired");
+    tracing::info!(pairing = %pending.id, from = %request.peer().shown(), "pairing requested");
     Ok(Reply::created(&json!({
-        "pairingId": waiting.id,
-        "code": waiting.code,
+        "pairingId": pending.id,
+        "code": pending.code,
         "pairingToken": token,
-        "verificationUrl": format!("{}/admin/#pair/{}", app.public_url(&request), waiting.code),
-        "expiresAt": waiting.expires_at,
+        "verificationUrl": format!("{}/admin/#pair/{}", app.public_url(&request), pending.code),
+        "expiresAt": pending.expires_at,
         "interval": POLL_INTERVAL_SECONDS,
     })))
 }
 
-/// `GET /api/pairing/requests`: what waits, for admins.
+/// `GET /api/pairing/requests`: the open requests, for admins.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<(i64, String)> = page::cursor(&request)?;
-    let key = |waiting: &PairingRequest| (waiting.created_at.unix_ms(), waiting.id.to_string());
+    let key = |pending: &PairingRequest| (pending.created_at.unix_ms(), pending.id.to_string());
     let mut open = app.pairings.open_requests(Timestamp::now());
-    open.retain(|waiting| after.as_ref().is_none_or(|after| key(waiting) > *after));
-    Ok(page::reply("requests", open, limit, key, |waiting| {
-        show(&waiting)
+    open.retain(|pending| after.as_ref().is_none_or(|after| key(pending) > *after));
+    Ok(page::reply("requests", open, limit, key, |pending| {
+        pending_json(&pending)
     }))
 }
 
-fn show(waiting: &PairingRequest) -> Value {
-    let status = if waiting.denied.is_some() {
+fn pending_json(pending: &PairingRequest) -> Value {
+    let status = if pending.denied.is_some() {
         "denied"
     } else {
         "pending"
     };
     json!({
-        "pairingId": waiting.id,
+        "pairingId": pending.id,
         "status": status,
-        "code": waiting.code,
-        "name": waiting.device.name,
-        "platform": waiting.device.platform,
-        "address": waiting.address,
-        "createdAt": waiting.created_at,
-        "expiresAt": waiting.expires_at,
+        "code": pending.code,
+        "name": pending.device.name,
+        "platform": pending.device.platform,
+        "address": pending.address,
+        "createdAt": pending.created_at,
+        "expiresAt": pending.expires_at,
     })
 }
 
-/// `GET /api/pairing/requests/{id}`: how it stands; the waiting tablet itself gets its token here
+/// `GET /api/pairing/requests/{id}`: the request's status. After the approval the tablet itself also gets its token,
 /// until the token's first use.
 pub(super) async fn poll(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let principal = request.principal()?.clone();
-    let asked = request.parameter("id").to_owned();
-    let is_own = matches!(&principal.subject, Subject::Pairing(own) if own.as_str() == asked);
+    let id = request.parameter("id");
+    let is_own = matches!(&principal.subject, Subject::Pairing(own) if own.as_str() == id);
     if !is_own && !principal.is_admin() {
         return Err(ApiError::forbidden());
     }
-    let id: PairingId = asked.parse().map_err(|_| ApiError::not_found("pairing"))?;
-    if let Some(waiting) = app.pairings.find(&id) {
-        let mut shown = show(&waiting);
-        if let (Some(reason), Some(shown)) = (waiting.denied, shown.as_object_mut()) {
-            shown.insert("reason".to_owned(), reason.into());
+    let id: PairingId = id.parse().map_err(|_| ApiError::not_found("pairing"))?;
+    if let Some(pending) = app.pairings.find(&id) {
+        let mut status = pending_json(&pending);
+        if let (Some(reason), Some(status)) = (pending.denied, status.as_object_mut()) {
+            status.insert("reason".to_owned(), reason.into());
         }
-        return Ok(Reply::ok(&shown));
+        return Ok(Reply::ok(&status));
     }
     let signer = app.signer.clone();
     let completed = app
         .store
-        .read(move |db| crate::pairing::find_completed(db, &signer, &id, Timestamp::now()))
+        .read(move |db| pairing::find_completed(db, &signer, &id, Timestamp::now()))
         .await?
         .ok_or_else(|| ApiError::not_found("pairing"))?;
-    let mut answer = if is_own {
+    let mut status = if is_own {
         completed.answer()
     } else {
         completed.without_token()
     };
-    answer.insert("pairingId".to_owned(), completed.pairing_id.as_str().into());
-    answer.insert("status".to_owned(), "approved".into());
-    Ok(Reply::ok(&answer))
+    status.insert("pairingId".to_owned(), completed.pairing_id.as_str().into());
+    status.insert("status".to_owned(), "approved".into());
+    Ok(Reply::ok(&status))
 }
 
 /// `POST /api/pairing/requests/{id or code}/approve`
 pub(super) async fn approve(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
-    let terms = ClientSettings {
+    let settings = ClientSettings {
         reactivate: true,
-        ..terms(&mut request.fields()?)?
+        ..settings(&mut request.fields()?)?
     };
-    let waiting = take(&app, &request)?;
+    let pending = reserve(&app, &request)?;
     let answer = PairingAnswer {
-        id: waiting.id.clone(),
-        until: waiting.expires_at,
+        id: pending.id.clone(),
+        until: pending.expires_at,
         claim_hash: None,
     };
-    let (issuer, tablet) = (app.issuer(), waiting.device.clone());
-    let house = app.clone();
-    let granted = request
+    let (issuer, device) = (app.issuer(), pending.device.clone());
+    let write_app = app.clone();
+    let result = request
         .write(&app.store, move |tx| {
-            let completed = crate::pairing::grant(tx, &issuer, answer, terms, tablet, &actor)?;
+            let completed = pairing::grant(tx, &issuer, answer, settings, device, &actor)?;
             let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
             record(tx, &actor, "pairing.approve", id, client)?;
             let found = clients::with_areas(tx.connection(), completed.client)?;
-            let client = ClientJson::after(tx, found, &house);
+            let client = ClientJson::after(tx, found, &write_app);
             Ok::<_, PairingError>(Reply::ok(&json!({ "client": client })))
         })
         .await;
-    match granted {
+    match result {
         Ok(reply) => {
-            app.pairings.remove_request(&waiting.id);
+            app.pairings.remove_request(&pending.id);
             Ok(reply)
         }
         Err(error) => {
-            app.pairings.release(waiting);
+            app.pairings.release(pending);
             Err(error.into())
         }
     }
@@ -200,43 +199,38 @@ pub(super) async fn approve(app: Arc<App>, request: Request) -> Result<Reply, Ap
 /// `POST /api/pairing/requests/{id or code}/deny` `{reason?}`
 pub(super) async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
-    let reason: Option<String> = request.fields()?.optional("reason")?;
-    let reason = reason.unwrap_or_else(|| "denied by admin".to_owned());
-    if reason.chars().count() > 200 {
-        return Err(ApiError::field(
-            "reason",
-            "reason has at most 200 characters",
-        ));
-    }
-    let waiting = take(&app, &request)?;
-    let (id, why) = (waiting.id.clone(), reason.clone());
-    let told = request
+    let reason = reason(&mut request.fields()?)?.unwrap_or_else(|| "denied by admin".to_owned());
+    let pending = reserve(&app, &request)?;
+    let (id, detail) = (pending.id.clone(), reason.clone());
+    let result = request
         .write(&app.store, move |tx| {
             tx.publish(events::ended(
                 EventType::PAIRING_DENIED,
                 &id,
-                &why,
+                &detail,
                 Topic::Admins,
             ))?;
             let final_event = events::ended(
                 EventType::PAIRING_DENIED,
                 &id,
-                &why,
+                &detail,
                 Topic::Pairing(id.clone()),
             );
             let filter = SessionFilter::Subject(Subject::Pairing(id.clone()));
             tx.end_sessions(filter, DisconnectReason::Unauthenticated, Some(final_event));
-            record(tx, &actor, "pairing.deny", &id, &why)?;
-            let answer = json!({ "success": true, "pairingId": id, "status": "denied" });
-            Ok::<_, ApiError>(Reply::ok(&answer))
+            record(tx, &actor, "pairing.deny", &id, &detail)?;
+            let reply = json!({ "success": true, "pairingId": id, "status": "denied" });
+            Ok::<_, ApiError>(Reply::ok(&reply))
         })
         .await;
-    let denied = told.is_ok().then_some(reason);
-    app.pairings.release(PairingRequest { denied, ..waiting });
-    told
+    app.pairings.release(PairingRequest {
+        denied: result.is_ok().then_some(reason),
+        ..pending
+    });
+    result
 }
 
-/// `POST /api/pairing/codes`: an admin offers a code.
+/// `POST /api/pairing/codes`: an admin offers a code that a tablet enters.
 pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -246,14 +240,17 @@ pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiE
     if !OFFER_TTL.contains(&ttl) {
         return Err(ApiError::field(
             "ttlSeconds",
-            "ttlSeconds must be 1 to 86400",
+            "`ttlSeconds` must be 1 to 86400",
         ));
     }
-    let terms = terms(&mut body)?;
-    let terms = app.store.read(move |db| checked(db, terms)).await?;
+    let settings = settings(&mut body)?;
+    let settings = app
+        .store
+        .read(move |db| validate_settings(db, settings))
+        .await?;
     let offer = app
         .pairings
-        .create_code(terms, actor.clone(), Timestamp::now(), ttl)?;
+        .create_code(settings, actor.clone(), Timestamp::now(), ttl)?;
     let id = offer.id.clone();
     app.store
         .write(move |tx| {
@@ -272,64 +269,64 @@ pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiE
     })))
 }
 
-/// An offer's terms if everything that they name is there. A client that is inactive already is
-/// offered knowingly.
-fn checked(db: &Connection, mut terms: ClientSettings) -> Result<ClientSettings, PairingError> {
-    if let Some(id) = &terms.client_id {
-        terms.reactivate = !clients::expect(db, id)?.is_active;
+/// Checks that client and areas exist. The client may be inactive: pairing reactivates it.
+fn validate_settings(
+    db: &Connection,
+    mut settings: ClientSettings,
+) -> Result<ClientSettings, PairingError> {
+    if let Some(id) = &settings.client_id {
+        settings.reactivate = !clients::expect(db, id)?.is_active;
     }
-    for id in terms.area_ids.iter().flatten() {
-        if crate::areas::find(db, id)?.is_none() {
+    for id in settings.area_ids.iter().flatten() {
+        if areas::find(db, id)?.is_none() {
             return Err(ClientError::UnknownArea(id.clone()).into());
         }
     }
-    Ok(terms)
+    Ok(settings)
 }
 
-/// `POST /api/pairing/complete`: a tablet brings a code, without a token.
+/// `POST /api/pairing/complete`: a tablet without a token enters a code and gets its token.
 pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let mut body = request.fields()?;
     let code: String = body.required("code")?;
     let claim: Option<String> = body.optional("claim")?;
-    let tablet = tablet(&mut body)?;
+    let device = device(&mut body)?;
     if claim
         .as_ref()
         .is_some_and(|claim| !CLAIM_LENGTH.contains(&claim.len()))
     {
         return Err(ApiError::field(
             "claim",
-            "claim must be 22 to 256 characters of 128 random bits or more",
+            "`claim` must have 22 to 256 characters with at least 128 random bits",
         ));
     }
     let claim_hash =
         claim.map(|claim| tokens::hash_of(&format!("{}:{claim}", registry::normalize_code(&code))));
     let address = request.peer().address;
     let (issuer, pairings) = (app.issuer(), app.pairings.clone());
-    let taken = Arc::new(Mutex::new(None));
-    let taking = taken.clone();
-    // One write decides, so that the same code brought twice at once still works once.
+    // What the transaction redeemed, to be undone if the commit fails.
+    let redeemed_in_write = Arc::new(Mutex::new(None));
+    let written = redeemed_in_write.clone();
+    // The code is redeemed on the writer thread, so that of two concurrent requests with one code only one succeeds.
     let outcome = app
         .store
         .write(move |tx| {
             let now = tx.now();
             if let Some(hash) = &claim_hash
-                && let Some(completed) = crate::pairing::find_completed_by_claim(
-                    tx.connection(),
-                    &issuer.signer,
-                    hash,
-                    now,
-                )?
+                && let Some(completed) =
+                    pairing::find_completed_by_claim(tx.connection(), &issuer.signer, hash, now)?
             {
                 return Ok(Ok(completed));
             }
-            let guess = pairings.redeem(&code, address, now);
-            *taking.lock().unwrap_or_else(PoisonError::into_inner) = Some(guess.clone());
-            match guess {
-                RedeemResult::RateLimited(wait) => {
-                    Ok(Err(ApiError::too_many("Too many wrong codes; wait", wait)))
-                }
-                RedeemResult::Rejected(died) => {
-                    expiry::publish_ended(tx, &died)?;
+            let redeemed = pairings.redeem(&code, address, now);
+            *written.lock().unwrap_or_else(PoisonError::into_inner) = Some(redeemed.clone());
+            match redeemed {
+                RedeemResult::RateLimited(wait) => Ok(Err(ApiError::too_many(
+                    "Too many wrong codes from this address; try again later",
+                    wait,
+                ))),
+                RedeemResult::Rejected(expired) => {
+                    expiry::publish_ended(tx, &expired)?;
                     Ok(Err(invalid_code()))
                 }
                 RedeemResult::Accepted(offer) => {
@@ -339,10 +336,10 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
                         claim_hash,
                     };
                     let by = offer.created_by;
-                    let Some(terms) = still_there(tx.connection(), offer.settings)? else {
+                    let Some(settings) = existing_settings(tx.connection(), offer.settings)? else {
                         return Ok(Err(invalid_code()));
                     };
-                    let completed = crate::pairing::grant(tx, &issuer, answer, terms, tablet, &by)?;
+                    let completed = pairing::grant(tx, &issuer, answer, settings, device, &by)?;
                     let (id, client) = (&completed.pairing_id, completed.client.id.as_str());
                     record(tx, &by, "pairing.complete", id, client)?;
                     Ok::<_, PairingError>(Ok(completed))
@@ -351,62 +348,66 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
         })
         .await
         .inspect_err(|_: &PairingError| {
-            let guess = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(guess) = guess {
-                app.pairings.undo_redeem(guess);
+            let redeemed = redeemed_in_write
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(redeemed) = redeemed {
+                app.pairings.undo_redeem(redeemed);
             }
         })?;
     match outcome {
         Ok(completed) => {
-            tracing::info!(client = %completed.client.id, from = %request.peer().shown(), "a tablet brought a code");
+            tracing::info!(client = %completed.client.id, from = %request.peer().shown(), "pairing code redeemed");
             Ok(Reply::ok(&completed.answer()))
         }
-        Err(refused) => {
-            tracing::info!(from = %request.peer().shown(), code = refused.code(), "a pairing code was refused");
-            Err(refused)
+        Err(error) => {
+            tracing::info!(from = %request.peer().shown(), code = error.code(), "pairing code rejected");
+            Err(error)
         }
     }
 }
 
-/// An offer's terms without areas that were deleted meanwhile; none when its client was, or was
-/// made inactive since.
-fn still_there(
+/// The settings of an offered code without areas that were deleted since. `None` if its client was deleted or
+/// deactivated since.
+fn existing_settings(
     db: &Connection,
-    mut terms: ClientSettings,
+    mut settings: ClientSettings,
 ) -> Result<Option<ClientSettings>, PairingError> {
-    if let Some(id) = &terms.client_id
-        && !clients::find(db, id)?.is_some_and(|client| client.is_active || terms.reactivate)
+    if let Some(id) = &settings.client_id
+        && !clients::find(db, id)?.is_some_and(|client| client.is_active || settings.reactivate)
     {
         return Ok(None);
     }
-    if let Some(offered) = terms.area_ids.take() {
-        let mut there = Vec::new();
+    if let Some(offered) = settings.area_ids.take() {
+        let mut existing = Vec::new();
         for id in offered {
-            if crate::areas::find(db, &id)?.is_some() {
-                there.push(id);
+            if areas::find(db, &id)?.is_some() {
+                existing.push(id);
             }
         }
-        terms.area_ids = Some(there);
+        settings.area_ids = Some(existing);
     }
-    Ok(Some(terms))
+    Ok(Some(settings))
 }
 
 fn invalid_code() -> ApiError {
     ApiError::new(
         StatusCode::UNAUTHORIZED,
         "invalid_code",
-        "This code is not right, or it was used or has expired; ask for a new one",
+        "The pairing code is wrong, used or expired; ask for a new one",
     )
 }
 
-fn take(app: &App, request: &Request) -> Result<PairingRequest, ApiError> {
+/// Reserves the open request that the path names by id or code.
+fn reserve(app: &App, request: &Request) -> Result<PairingRequest, ApiError> {
     app.pairings
         .reserve(request.parameter("id"), Timestamp::now())
         .ok_or_else(|| ApiError::not_found("open pairing request"))
 }
 
 fn record(
-    tx: &wallcast_core::store::WriteTx<'_>,
+    tx: &WriteTx<'_>,
     actor: &Actor,
     action: &str,
     id: &PairingId,
@@ -415,7 +416,7 @@ fn record(
     audit::record(tx, actor, action, Some(id.as_str()), detail)
 }
 
-fn tablet(body: &mut Fields) -> Result<DeviceInfo, ApiError> {
+fn device(body: &mut Fields) -> Result<DeviceInfo, ApiError> {
     let platform: Option<String> = body.optional("platform")?;
     if platform
         .as_ref()
@@ -423,7 +424,7 @@ fn tablet(body: &mut Fields) -> Result<DeviceInfo, ApiError> {
     {
         return Err(ApiError::field(
             "platform",
-            "platform has at most 100 characters and no control characters",
+            "`platform` must have at most 100 characters and no control characters",
         ));
     }
     Ok(DeviceInfo {
@@ -432,7 +433,7 @@ fn tablet(body: &mut Fields) -> Result<DeviceInfo, ApiError> {
     })
 }
 
-fn terms(body: &mut Fields) -> Result<ClientSettings, ApiError> {
+fn settings(body: &mut Fields) -> Result<ClientSettings, ApiError> {
     Ok(ClientSettings {
         name: body.optional("name")?,
         area_ids: body.optional("areaIds")?,
@@ -444,7 +445,7 @@ fn terms(body: &mut Fields) -> Result<ClientSettings, ApiError> {
     })
 }
 
-/// The URL as a QR code; empty in the case that it should not fit, which no URL of ours does.
+/// The URL as a QR code in SVG. Empty if the URL is too long for one, which this server's URLs are not.
 fn qr_svg(url: &str) -> String {
     use qrcode::render::svg;
     qrcode::QrCode::new(url)
@@ -457,7 +458,7 @@ fn qr_svg(url: &str) -> String {
 }
 
 impl App {
-    /// How a granted token is signed.
+    /// Issues the tokens of paired tablets.
     fn issuer(&self) -> TokenIssuer {
         TokenIssuer {
             signer: self.signer.clone(),

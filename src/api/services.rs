@@ -1,16 +1,16 @@
-//! `/api/services` (contract 6.5): the board's services over HTTP.
+//! `/api/services`: services of the status board over HTTP (`docs/protocol.md#status-board`).
 
-pub(crate) use std::sync::Arc;
+use std::sync::Arc;
 
 use crate::access::entitlement;
-use crate::api::board::revealed;
+use crate::api::board::visible;
 use crate::app::App;
-use crate::board::services::{NewService, Service, ServiceJson, ServicePatch};
-use crate::board::{AudiencePatch, BoardError, Description, built_in};
+use crate::board::services::{self, NewService, Service, ServiceJson, ServicePatch};
+use crate::board::{Audience, AudiencePatch, BoardError, Description, built_in};
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::ids::ServiceId;
 
-/// `GET /api/services`: all for an admin, those of its own board for anyone else.
+/// `GET /api/services`: all services for an admin, those of the caller's board for others.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let view = entitlement::board(request.principal()?);
     let limit = request.limit()?;
@@ -18,16 +18,14 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     let outage = built_in::store_outage(&app.store).await;
     let services = app
         .store
-        .read(move |db| {
-            Ok::<_, ApiError>(crate::board::services::page(db, &view, after, limit + 1)?)
-        })
+        .read(move |db| Ok::<_, ApiError>(services::page(db, &view, after, limit + 1)?))
         .await?;
-    let show = |service| ServiceJson::from(built_in::with_outage(service, outage));
+    let to_json = |service| ServiceJson::from(built_in::with_outage(service, outage));
     let key = |service: &Service| service.place;
-    Ok(page::reply("services", services, limit, key, show))
+    Ok(page::reply("services", services, limit, key, to_json))
 }
 
-/// `GET /api/services/{id}`: 403 for whoever's board does not show it.
+/// `GET /api/services/{id}`: 403 if the service is not on the caller's board.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let view = entitlement::board(request.principal()?);
     let id = service_id(&request);
@@ -35,18 +33,17 @@ pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
     let found = app
         .store
         .read(move |db| match id {
-            Ok(id) => Ok::<_, ApiError>(crate::board::services::find(db, &id)?),
+            Ok(id) => Ok::<_, ApiError>(services::find(db, &id)?),
             Err(_) => Ok(None),
         })
         .await?;
     let unknown = BoardError::UnknownService;
-    let service = revealed(&view, found, |service| &service.audience, unknown)?;
+    let service = visible(&view, found, |service| &service.audience, unknown)?;
     Ok(Reply::ok(&ServiceJson::from(built_in::with_outage(
         service, outage,
     ))))
 }
 
-/// `POST /api/services`
 pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -56,17 +53,17 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
             .optional("description")?
             .unwrap_or_else(Description::empty),
         status: body.optional("status")?.unwrap_or_default(),
-        audience: audience(&mut body)?.apply(&crate::board::Audience::default()),
+        audience: audience(&mut body)?.apply(&Audience::default()),
     };
     request
         .write(&app.store, move |tx| {
-            let service = crate::board::services::create(tx, new, &actor)?;
+            let service = services::create(tx, new, &actor)?;
             Ok(Reply::created(&ServiceJson::from(service)))
         })
         .await
 }
 
-/// `PUT` and `PATCH /api/services/{id}`: both keep what the body leaves out.
+/// `PUT` and `PATCH /api/services/{id}`: both keep the fields that the body omits.
 pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
@@ -79,31 +76,30 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
     let id = service_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            let service = crate::board::services::change(tx, &id, patch, &actor)?;
+            let service = services::change(tx, &id, patch, &actor)?;
             Ok::<_, ApiError>(Reply::ok(&ServiceJson::from(service)))
         })
         .await
 }
 
-/// `DELETE /api/services/{id}`
 pub(super) async fn delete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let id = service_id(&request)?;
     request
         .write(&app.store, move |tx| {
-            crate::board::services::delete(tx, &id, &actor)?;
+            services::delete(tx, &id, &actor)?;
             Ok::<_, ApiError>(Reply::no_content())
         })
         .await
 }
 
-/// A description that may be changed; `null` empties it.
+/// The optional `description`. `null` clears it.
 pub(super) fn description(body: &mut Fields) -> Result<Option<Description>, ApiError> {
     let description = body.nullable("description")?;
     Ok(description.map(|text| text.unwrap_or_else(Description::empty)))
 }
 
-/// Whom a body names.
+/// The board that a body names.
 pub(super) fn audience(body: &mut Fields) -> Result<AudiencePatch, ApiError> {
     Ok(AudiencePatch {
         organization_id: body.nullable("organizationId")?,

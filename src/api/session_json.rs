@@ -1,4 +1,4 @@
-//! A session as admins see it (contract 6.4).
+//! A session in the reply of `GET /api/websocket/info`.
 
 use serde::Serialize;
 
@@ -7,12 +7,11 @@ use wallcast_core::clock::Timestamp;
 use wallcast_core::hub::{Address, Session};
 use wallcast_core::ids::{ConnectionId, OrganizationId, TenantId};
 
-/// A session on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct SessionJson {
+pub(super) struct SessionJson {
     connection_id: ConnectionId,
-    /// The principal's for a client, else the session's (contract 4.4).
+    /// The client's id, or the connection id if the principal is not a client.
     client_id: String,
     user_id: String,
     role: Role,
@@ -20,7 +19,7 @@ pub(crate) struct SessionJson {
     namespace: &'static str,
     organization_id: Option<OrganizationId>,
     tenant_id: Option<TenantId>,
-    /// None on the command line's socket.
+    /// `None` on the local socket.
     address: Option<Address>,
     connected_at: Timestamp,
     last_seen_at: Timestamp,
@@ -29,10 +28,10 @@ pub(crate) struct SessionJson {
 }
 
 impl SessionJson {
-    pub(crate) fn of(session: &Session) -> Self {
+    pub(super) fn new(session: &Session) -> Self {
         let principal = session.principal();
         let client = principal.client_id().map(|id| id.as_str());
-        let traffic = session.metrics();
+        let metrics = session.metrics();
         Self {
             connection_id: session.id().clone(),
             client_id: client.unwrap_or(session.id().as_str()).to_owned(),
@@ -43,10 +42,10 @@ impl SessionJson {
             organization_id: principal.organization_id,
             tenant_id: principal.tenant_id,
             address: session.address(),
-            connected_at: traffic.connected_at(),
-            last_seen_at: traffic.last_seen_at(),
-            messages_sent: traffic.messages_sent(),
-            messages_received: traffic.messages_received(),
+            connected_at: metrics.connected_at(),
+            last_seen_at: metrics.last_seen_at(),
+            messages_sent: metrics.messages_sent(),
+            messages_received: metrics.messages_received(),
         }
     }
 }

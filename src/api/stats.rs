@@ -1,5 +1,5 @@
-//! `GET /api/v1/websocket/stats` (seed 1), `/api/websocket/info` (seed 2), `/api/websocket/status`
-//! (seed 3) and `/metrics`.
+//! Connection statistics: `GET /api/v1/websocket/stats` (rooms), `/api/websocket/info` (status board),
+//! `/api/websocket/status` (kiosks) and `/metrics` (`docs/protocol.md#statistics`).
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use wallcast_core::event::{Namespace, Topic};
 use wallcast_core::hub::{Session, SessionNumber};
 use wallcast_core::ids::{InvalidId, OrganizationId, TenantId};
 
-/// Seed 1's statistics. `connected_clients` are sessions, `total_connections` all that there ever
-/// were; until something was told or said, `last_activity` is the daemon's start.
+/// `GET /api/v1/websocket/stats`. `connected_clients` counts open sessions, `total_connections` all sessions since the
+/// start. `last_activity` is the time of the last message, or the start if there was none.
 pub(super) async fn stats(app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {
     let totals = app.hub.metrics().totals();
     let last_activity = totals.last_activity.unwrap_or(app.system.started_at());
@@ -32,7 +32,7 @@ pub(super) async fn stats(app: Arc<App>, _request: Request) -> Result<Reply, Api
     })))
 }
 
-/// Seed 3's status, latencies in milliseconds.
+/// `GET /api/websocket/status`: sessions by namespace, and latencies in milliseconds.
 pub(super) async fn status(app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {
     let stats = app.hub.connection_stats();
     Ok(Reply::ok(&json!({
@@ -53,39 +53,40 @@ pub(super) async fn status(app: Arc<App>, _request: Request) -> Result<Reply, Ap
     })))
 }
 
-/// `?organizationId=&tenantId=&limit=&cursor=`: seed 2's counts, 0 for what was not asked, and the
-/// sessions of what was asked, page by page.
+/// `GET /api/websocket/info?organizationId=&tenantId=&limit=&cursor=`: session counts and a page of sessions. The
+/// counts of an organisation and a tenant are 0 if the query does not name one.
 pub(super) async fn info(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
-    let organization: Option<OrganizationId> = named(&request, "organizationId")?;
-    let tenant: Option<TenantId> = named(&request, "tenantId")?;
+    let organization: Option<OrganizationId> = optional_id(&request, "organizationId")?;
+    let tenant: Option<TenantId> = optional_id(&request, "tenantId")?;
     let (limit, after) = (request.limit()?, page::cursor(&request)?);
-    let listeners =
+    let subscribers =
         |topic: Option<Topic>| topic.map_or(0, |topic| app.hub.subscriber_count(&topic));
-    let of_organization = listeners(organization.clone().map(Topic::Organization));
-    let of_tenant = listeners(tenant.clone().map(Topic::Tenant));
-    let asked = match (organization, tenant) {
+    let organization_sessions = subscribers(organization.clone().map(Topic::Organization));
+    let tenant_sessions = subscribers(tenant.clone().map(Topic::Tenant));
+    let topic = match (organization, tenant) {
         (Some(organization), Some(tenant)) => Some(Topic::OrganizationTenant(organization, tenant)),
         (organization, tenant) => organization
             .map(Topic::Organization)
             .or(tenant.map(Topic::Tenant)),
     };
     let after = after.map(SessionNumber::from_cursor);
-    let sessions = app.hub.page(asked.as_ref(), after, limit + 1);
+    let sessions = app.hub.page(topic.as_ref(), after, limit + 1);
     let total = app.hub.session_count();
-    let known = Namespace::ALL.map(|namespace| listeners(Some(Topic::Namespace(namespace))));
-    let (clients, next) = page::cut(
+    let by_namespace =
+        Namespace::ALL.map(|namespace| subscribers(Some(Topic::Namespace(namespace))));
+    let (clients, next) = page::split(
         sessions,
         limit,
         |session: &Arc<Session>| session.number().get(),
-        |session| SessionJson::of(&session),
+        |session| SessionJson::new(&session),
     );
     Ok(Reply::ok(&json!({
         "success": true,
         "data": {
             "totalConnections": total,
-            "organizationConnections": of_organization,
-            "tenantConnections": of_tenant,
-            "averageConnectionsPerUser": average(known.iter().sum(), app.hub.principal_count()),
+            "organizationConnections": organization_sessions,
+            "tenantConnections": tenant_sessions,
+            "averageConnectionsPerUser": average(by_namespace.iter().sum(), app.hub.principal_count()),
             "clients": clients,
             "nextCursor": next,
         },
@@ -93,26 +94,26 @@ pub(super) async fn info(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     })))
 }
 
-/// `GET /metrics` for Prometheus.
 pub(super) async fn metrics(app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {
-    Ok(Reply::bytes(metrics::CONTENT_TYPE, metrics::text(&app)))
+    Ok(Reply::bytes(metrics::CONTENT_TYPE, metrics::render(&app)))
 }
 
-/// An id in the query; empty counts as missing.
-fn named<T: std::str::FromStr<Err = InvalidId>>(
+/// An optional id in the query. An empty value counts as missing.
+fn optional_id<T: std::str::FromStr<Err = InvalidId>>(
     request: &Request,
     name: &'static str,
 ) -> Result<Option<T>, ApiError> {
     let text = request.query(name).filter(|text| !text.is_empty());
     let parsed = text.map(|text| text.parse()).transpose();
-    parsed.map_err(|error| ApiError::field(name, format!("{name} is not right: {error}")))
+    parsed.map_err(|error| ApiError::field(name, format!("`{name}` is invalid: {error}")))
 }
 
-/// Sessions for each principal that has any, waiting tablets left out; 0 while there is none.
+/// The average number of sessions per connected principal, rounded to two digits. Tablets that wait to be paired do not
+/// count.
 fn average(sessions: usize, principals: usize) -> f64 {
     #[allow(
         clippy::cast_precision_loss,
-        reason = "there are a few thousand at most"
+        reason = "both are a few thousand at most"
     )]
     let (sessions, principals) = (sessions as f64, principals.max(1) as f64);
     (sessions / principals * 100.0).round() / 100.0
@@ -123,9 +124,9 @@ mod tests {
     use super::average;
 
     #[test]
-    fn the_average_has_two_digits_and_nobody_has_none() {
-        for (sessions, principals, is) in [(0, 0, 0.0), (3, 2, 1.5), (10, 3, 3.33)] {
-            assert!((average(sessions, principals) - is).abs() < 1e-9);
+    fn average_is_rounded_and_zero_without_principals() {
+        for (sessions, principals, expected) in [(0, 0, 0.0), (3, 2, 1.5), (10, 3, 3.33)] {
+            assert!((average(sessions, principals) - expected).abs() < 1e-9);
         }
     }
 }

@@ -1,28 +1,28 @@
-//! `/api/tokens`, `/api/auth/session` and `/api/me` (contract 6.2).
+//! `/api/tokens`, `/api/auth/session` and `/api/me`: tokens and session ids (`docs/protocol.md#token-management`).
 
 use std::sync::Arc;
 
 use hyper::header::SET_COOKIE;
 use serde_json::{Value, json};
 
+use super::clients::ClientJson;
 use crate::app::App;
 use crate::areas::AreaJson;
 use crate::authentication::AuthError;
 use crate::clients::{self, ClientName};
-use crate::http::SESSION_COOKIE;
-use crate::http::{ApiError, Fields, ListenerKind, Reply, Request, page};
+use crate::http::{ApiError, Fields, ListenerKind, Reply, Request, SESSION_COOKIE, page};
 use crate::pairing::PairingError;
-use crate::tokens::{NewToken, RefreshedBy, Token};
+use crate::tokens::{self, NewToken, RefreshedBy, Token};
 use wallcast_core::audit;
 use wallcast_core::auth::{Principal, Role, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{ClientId, Jti, UserId};
 use wallcast_core::random;
 
-/// A token's life in seconds: a second to ten years.
+/// The allowed lifetime of a token in seconds: up to ten years.
 const TTL: std::ops::RangeInclusive<i64> = 1..=10 * 366 * 86_400;
 
-fn show(app: &App, token: &Token) -> Value {
+fn token_json(app: &App, token: &Token) -> Value {
     json!({
         "jti": token.jti,
         "role": token.subject.role(),
@@ -39,40 +39,42 @@ fn show(app: &App, token: &Token) -> Value {
     })
 }
 
-/// `GET /api/tokens`: never the tokens themselves, which nobody has.
+/// `GET /api/tokens`. The signed tokens are not stored, so they are not listed.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;
     let after: Option<(i64, String)> = page::cursor(&request)?;
     let tokens = app
         .store
-        .read(move |db| Ok::<_, ApiError>(crate::tokens::page(db, after.as_ref(), limit + 1)?))
+        .read(move |db| Ok::<_, ApiError>(tokens::page(db, after.as_ref(), limit + 1)?))
         .await?;
     let key = |token: &Token| (token.issued_at.unix_ms(), token.jti.to_string());
     Ok(page::reply("tokens", tokens, limit, key, |token| {
-        show(&app, &token)
+        token_json(&app, &token)
     }))
 }
 
-/// `POST /api/tokens`: 201 with `token`, shown this once. A client token without `subject` makes a
-/// new client of that name.
+/// `POST /api/tokens`: the reply contains the signed `token`, which is not shown again. A client token without
+/// `subject` creates a client with this name.
 pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
     let role: String = body.required("role")?;
     let name: ClientName = body.required("name")?;
-    let wanted = match Role::parse(&role) {
+    let subject = match Role::parse(&role) {
         Some(Role::Admin) => {
-            Wanted::Known(Subject::Admin(subject(&mut body, UserId::random_admin)?))
+            RequestedSubject::AdminOrUser(Subject::Admin(subject(&mut body, UserId::random_admin)?))
         }
-        Some(Role::User) => Wanted::Known(Subject::User(subject(&mut body, UserId::random)?)),
+        Some(Role::User) => {
+            RequestedSubject::AdminOrUser(Subject::User(subject(&mut body, UserId::random)?))
+        }
         Some(Role::Client) => match body.optional::<ClientId>("subject")? {
-            Some(id) => Wanted::ExistingClient(id),
-            None => Wanted::NewClient,
+            Some(id) => RequestedSubject::ExistingClient(id),
+            None => RequestedSubject::NewClient,
         },
         _ => {
             return Err(ApiError::field(
                 "role",
-                "role must be admin, client or user",
+                "`role` must be admin, client or user",
             ));
         }
     };
@@ -82,23 +84,31 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
         .as_ref()
         .is_some_and(|text| text.len() > 254 || text.chars().any(char::is_control))
     {
-        return Err(ApiError::field("email", "email has at most 254 characters"));
+        return Err(ApiError::field(
+            "email",
+            "`email` must have at most 254 bytes and no control characters",
+        ));
     }
     let organization_id = body.optional("organizationId")?;
     let tenant_id = body.optional("tenantId")?;
     let token = app
         .store
         .write(move |tx| {
-            let subject = match wanted {
-                Wanted::Known(subject) => subject,
-                Wanted::ExistingClient(id) => match clients::find(tx.connection(), &id)? {
-                    Some(client) => Subject::Client(client.id),
-                    None => {
-                        let message = "subject names no client; leave it out to make one";
-                        return Err(ApiError::field("subject", message));
+            let subject = match subject {
+                RequestedSubject::AdminOrUser(subject) => subject,
+                RequestedSubject::ExistingClient(id) => {
+                    match clients::find(tx.connection(), &id)? {
+                        Some(client) => Subject::Client(client.id),
+                        None => {
+                            let message =
+                                "`subject` must be an existing client; omit it to create one";
+                            return Err(ApiError::field("subject", message));
+                        }
                     }
-                },
-                Wanted::NewClient => Subject::Client(clients::create(tx, name.clone(), None)?.id),
+                }
+                RequestedSubject::NewClient => {
+                    Subject::Client(clients::create(tx, name.clone(), None)?.id)
+                }
             };
             let name = name.as_str().to_owned();
             let new = NewToken {
@@ -109,7 +119,7 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
                 organization_id,
                 tenant_id,
             };
-            let token = crate::tokens::issue(tx, new, &actor.who, None)?;
+            let token = tokens::issue(tx, new, &actor.who, None)?;
             let subject = token.subject.to_string();
             audit::record(
                 tx,
@@ -121,16 +131,17 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
             Ok::<_, ApiError>(token)
         })
         .await?;
-    answer_with_token(&app, &token).map(|answer| Reply::created(&answer))
+    with_signed_token(&app, &token).map(|json| Reply::created(&json))
 }
 
-/// Whom a new token is for.
-enum Wanted {
-    Known(Subject),
+/// The subject of a new token, as the request names it.
+enum RequestedSubject {
+    AdminOrUser(Subject),
     ExistingClient(ClientId),
     NewClient,
 }
 
+/// The `subject` of the body, or a random one.
 fn subject(body: &mut Fields, random: fn() -> UserId) -> Result<UserId, ApiError> {
     Ok(body.optional("subject")?.unwrap_or_else(random))
 }
@@ -140,32 +151,32 @@ fn ttl(body: &mut Fields) -> Result<Option<i64>, ApiError> {
     match ttl {
         Some(ttl) if !TTL.contains(&ttl) => Err(ApiError::field(
             "ttlSeconds",
-            format!("ttlSeconds must be {} to {}", TTL.start(), TTL.end()),
+            format!("`ttlSeconds` must be {} to {}", TTL.start(), TTL.end()),
         )),
         other => Ok(other),
     }
 }
 
-fn answer_with_token(app: &App, token: &Token) -> Result<Value, ApiError> {
+/// The token's JSON with the signed token.
+fn with_signed_token(app: &App, token: &Token) -> Result<Value, ApiError> {
     let signed = app
         .signer
         .sign(&token.claims())
         .map_err(PairingError::from)?;
-    let mut answer = show(app, token);
-    if let Some(answer) = answer.as_object_mut() {
-        answer.insert("token".to_owned(), signed.into());
+    let mut json = token_json(app, token);
+    if let Some(json) = json.as_object_mut() {
+        json.insert("token".to_owned(), signed.into());
     }
-    Ok(answer)
+    Ok(json)
 }
 
-/// `DELETE /api/tokens/{jti}`
 pub(super) async fn revoke(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
-    let unknown = || ApiError::not_found("token that stands");
+    let unknown = || ApiError::not_found("active token");
     let jti: Jti = request.parameter("jti").parse().map_err(|_| unknown())?;
     request
         .write(&app.store, move |tx| {
-            if crate::tokens::revoke(tx, &jti, &actor)? {
+            if tokens::revoke(tx, &jti, &actor)? {
                 Ok(Reply::no_content())
             } else {
                 Err(unknown())
@@ -174,8 +185,8 @@ pub(super) async fn revoke(app: Arc<App>, request: Request) -> Result<Reply, Api
         .await
 }
 
-/// `POST /api/tokens/refresh`: a client's own. By cookie the session id and the open sockets move
-/// to the new token, which is not told.
+/// `POST /api/tokens/refresh`: replaces the calling client's token. If the client uses a session id, the session id and
+/// its open sockets continue with the new token, which the reply does not contain.
 pub(super) async fn refresh(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let caller = request.caller()?.clone();
     let jti = match (&caller.principal.subject, caller.principal.jti.clone()) {
@@ -190,17 +201,17 @@ pub(super) async fn refresh(app: Arc<App>, request: Request) -> Result<Reply, Ap
     let token = app
         .store
         .write(move |tx| {
-            let fresh = crate::tokens::refresh(tx, &jti, ttl_seconds, by)?;
+            let fresh = tokens::refresh(tx, &jti, ttl_seconds, by)?;
             fresh.ok_or_else(|| ApiError::from(AuthError::Revoked))
         })
         .await?;
     match caller.session_hash {
-        None => answer_with_token(&app, &token).map(|answer| Reply::ok(&answer)),
+        None => with_signed_token(&app, &token).map(|json| Reply::ok(&json)),
         Some(hash) => {
-            let reply = Reply::ok(&show(&app, &token));
-            // The browser would drop the cookie when the old token's life is over.
-            let own = |id: &String| crate::tokens::hash_of(id) == hash;
-            Ok(match request.session_cookie().filter(own) {
+            let reply = Reply::ok(&token_json(&app, &token));
+            // Extend the cookie, which otherwise expires with the old token.
+            let is_current = |id: &String| tokens::hash_of(id) == hash;
+            Ok(match request.session_cookie().filter(is_current) {
                 Some(id) => reply.with_header(SET_COOKIE, &cookie(&id, token.expires_at, &request)),
                 None => reply,
             })
@@ -208,7 +219,7 @@ pub(super) async fn refresh(app: Arc<App>, request: Request) -> Result<Reply, Ap
     }
 }
 
-/// `POST /api/auth/session`: an opaque session id for a token, also as a cookie.
+/// `POST /api/auth/session`: creates a session id for the caller's token, in the reply and as a cookie.
 pub(super) async fn open_session(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let caller = request.caller()?;
     let (Some(jti), Some(expires_at), None) = (
@@ -222,9 +233,9 @@ pub(super) async fn open_session(app: Arc<App>, request: Request) -> Result<Repl
         return Err(ApiError::forbidden());
     }
     let id = random::text::<32>();
-    let hash = crate::tokens::hash_of(&id);
+    let hash = tokens::hash_of(&id);
     app.store
-        .write(move |tx| Ok::<_, ApiError>(crate::tokens::open_session(tx, &hash, &jti)?))
+        .write(move |tx| Ok::<_, ApiError>(tokens::open_session(tx, &hash, &jti)?))
         .await?;
     Ok(
         Reply::ok(&json!({ "sessionId": id, "expiresAt": expires_at }))
@@ -232,13 +243,13 @@ pub(super) async fn open_session(app: Arc<App>, request: Request) -> Result<Repl
     )
 }
 
-/// `DELETE /api/auth/session`: ends the session id that it came with.
+/// `DELETE /api/auth/session`: ends the session id that authenticated the request.
 pub(super) async fn close_session(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let Some(hash) = request.caller()?.session_hash else {
         return Err(ApiError::not_found("session id in this request"));
     };
     app.store
-        .write(move |tx| Ok::<_, ApiError>(crate::tokens::close_session(tx, &hash)?))
+        .write(move |tx| Ok::<_, ApiError>(tokens::close_session(tx, &hash)?))
         .await?;
     Ok(Reply::no_content().with_header(
         SET_COOKIE,
@@ -246,18 +257,17 @@ pub(super) async fn close_session(app: Arc<App>, request: Request) -> Result<Rep
     ))
 }
 
-/// The cookie of contract 6.2. Development over plain HTTP on loopback has no use for `Secure`,
-/// but browsers treat loopback as secure, so it stays.
-fn cookie(id: &str, until: Timestamp, request: &Request) -> String {
+/// The session cookie. `Secure` works over plain HTTP on loopback too, because browsers treat loopback as secure.
+fn cookie(id: &str, expires_at: Timestamp, request: &Request) -> String {
     debug_assert_ne!(request.peer().listener, ListenerKind::Local);
-    let max_age = ((until.unix_ms() - Timestamp::now().unix_ms()) / 1000).max(0);
+    let max_age = ((expires_at.unix_ms() - Timestamp::now().unix_ms()) / 1000).max(0);
     format!("{SESSION_COOKIE}={id}; HttpOnly; Secure; SameSite=Strict; Path=/; Max-Age={max_age}")
 }
 
-/// `GET /api/me`: who the caller is, as Wallcast sees it.
+/// `GET /api/me`: the authenticated caller. For a client also its areas.
 pub(super) async fn me(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let principal = request.principal()?.clone();
-    let mut me = describe(&principal);
+    let mut me = principal_json(&principal);
     if let Some(id) = principal.client_id().cloned() {
         let found = app
             .store
@@ -271,16 +281,13 @@ pub(super) async fn me(app: Arc<App>, request: Request) -> Result<Reply, ApiErro
             .collect();
         if let Some(me) = me.as_object_mut() {
             me.insert("assignedAreas".to_owned(), json!(areas));
-            me.insert(
-                "client".to_owned(),
-                json!(super::clients::ClientJson::new(found, &app)),
-            );
+            me.insert("client".to_owned(), json!(ClientJson::new(found, &app)));
         }
     }
     Ok(Reply::ok(&me))
 }
 
-fn describe(principal: &Principal) -> Value {
+fn principal_json(principal: &Principal) -> Value {
     json!({
         "role": principal.role(),
         "username": principal.subject.id(),

@@ -1,4 +1,4 @@
-//! `/api/users` (contract 6.5): whether a person is here, and ending its sessions.
+//! `/api/users`: a user's presence and sessions (`docs/protocol.md#messages`).
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::ids::UserId;
 
-/// `GET /api/users/{id}`: any for admins, for a user itself alone. Nobody need have heard of it.
+/// `GET /api/users/{id}`: a user may only ask about itself. An unknown user is reported as offline.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let caller = request.principal()?;
     let is_own =
-        matches!(&caller.subject, Subject::User(own) if own.as_str() == request.parameter("id"));
+        matches!(&caller.subject, Subject::User(id) if id.as_str() == request.parameter("id"));
     if !is_own && !caller.is_admin() {
         return Err(ApiError::forbidden());
     }
@@ -40,7 +40,7 @@ pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiErr
     })))
 }
 
-/// `POST /api/users/{id}/disconnect` `{reason?}`: its sessions end and may come back at once.
+/// `POST /api/users/{id}/disconnect` `{reason?}`: ends the user's sessions. Clients may reconnect at once.
 pub(super) async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let reason = reason(&mut request.fields()?)?.unwrap_or_default();
     let actor = request.actor()?;
@@ -56,8 +56,8 @@ pub(super) async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply,
                 DisconnectReason::TryAgain,
                 None,
             );
-            let answer = json!({ "success": true, "disconnected": sessions });
-            Ok::<_, ApiError>(Reply::ok(&answer))
+            let reply = json!({ "success": true, "disconnected": sessions });
+            Ok::<_, ApiError>(Reply::ok(&reply))
         })
         .await
 }

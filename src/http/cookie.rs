@@ -1,11 +1,11 @@
-//! The cookie that carries a session id.
+//! The cookie `sessionId`, which authenticates browsers (`docs/protocol.md#session-ids`).
 
 use hyper::HeaderMap;
 use hyper::header::COOKIE;
 
 pub const SESSION_COOKIE: &str = "sessionId";
 
-/// The session id in the cookie, if there is one.
+/// The session id in the request's cookie. `None` if it is missing or empty.
 pub fn session_cookie(headers: &HeaderMap) -> Option<String> {
     headers
         .get_all(COOKIE)

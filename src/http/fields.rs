@@ -1,7 +1,8 @@
-//! A JSON object from outside, turned field by field into types that cannot be wrong.
+//! Parses the fields of a JSON object from a client into typed values.
 //!
-//! Both spellings of a key are taken (`isEnabled`, `is_enabled`; contract section 1); keys that
-//! nobody asks for are passed over.
+//! A key may be written in camel case or snake case (`isEnabled`, `is_enabled`;
+//! `docs/protocol.md#http-conventions`). Unknown keys are ignored. Errors name the field and the rule:
+//! `` `entityIds[2]` must be a string ``.
 
 use std::str::FromStr;
 
@@ -9,57 +10,65 @@ use serde_json::{Map, Value};
 
 use crate::http::ApiError;
 use crate::text::{Line, Prose};
+use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{Epoch, EventId, EventType, Namespace};
 use wallcast_core::ids::{
     AreaId, ClientId, CommandId, ConnectionId, KioskId, LockerId, OrganizationId, RoomName,
-    TenantId, UserId,
+    ServiceId, TenantId, UserId,
 };
 
-/// The fields of one body or message.
+/// The fields of a request body or of a client message.
 #[derive(Debug, Default)]
 pub struct Fields(Map<String, Value>);
 
-/// What a field may hold.
+/// A type that a field's JSON value can be parsed into.
 pub trait FromField: Sized {
-    /// Parses the value.
+    /// Parses a value.
     ///
     /// # Errors
-    /// What was expected, in words that follow the field's name.
+    /// The rule that the value breaks, to follow the field's name: "must be a string".
     fn from_field(value: Value) -> Result<Self, String>;
+
+    /// Parses the value at `path`, for example `entityIds` or `entityIds[2]`.
+    ///
+    /// # Errors
+    /// A message that names the path and the rule.
+    fn from_field_at(value: Value, path: &str) -> Result<Self, String> {
+        Self::from_field(value).map_err(|rule| format!("`{path}` {rule}"))
+    }
 }
 
 impl Fields {
-    /// The fields of a JSON object.
     pub fn new(object: Map<String, Value>) -> Self {
         Self(object)
     }
 
-    /// Those that were not taken yet.
+    /// The fields that were not parsed.
     pub fn into_object(self) -> Map<String, Value> {
         self.0
     }
 
-    /// A field that may be missing; `null` counts as missing.
+    /// Parses an optional field. `null` counts as missing.
     ///
     /// # Errors
-    /// 422 that names the field.
+    /// 422 if the value is invalid.
     pub fn optional<T: FromField>(&mut self, key: &'static str) -> Result<Option<T>, ApiError> {
         Ok(self.nullable(key)?.flatten())
     }
 
-    /// A field that must be there.
+    /// Parses a required field.
     ///
     /// # Errors
-    /// 422 that names the field.
+    /// 422 if the field is missing or invalid.
     pub fn required<T: FromField>(&mut self, key: &'static str) -> Result<T, ApiError> {
         self.optional(key)?
-            .ok_or_else(|| ApiError::field(key, format!("{key} is required")))
+            .ok_or_else(|| ApiError::field(key, format!("`{key}` is required")))
     }
 
-    /// A field where `null` says something else than nothing.
+    /// Parses a field whose `null` clears a value: `None` if it is missing, `Some(None)` if it is `null`.
     ///
     /// # Errors
-    /// 422 that names the field.
+    /// 422 if the value is invalid.
     pub fn nullable<T: FromField>(
         &mut self,
         key: &'static str,
@@ -71,9 +80,9 @@ impl Fields {
         {
             None => Ok(None),
             Some(Value::Null) => Ok(Some(None)),
-            Some(value) => T::from_field(value)
+            Some(value) => T::from_field_at(value, key)
                 .map(|parsed| Some(Some(parsed)))
-                .map_err(|expected| ApiError::field(key, format!("{key} {expected}"))),
+                .map_err(|message| ApiError::field(key, message)),
         }
     }
 }
@@ -99,9 +108,7 @@ impl FromField for bool {
 
 impl FromField for i64 {
     fn from_field(value: Value) -> Result<Self, String> {
-        value
-            .as_i64()
-            .ok_or_else(|| "must be a whole number".into())
+        value.as_i64().ok_or_else(|| "must be an integer".into())
     }
 }
 
@@ -109,7 +116,7 @@ impl FromField for String {
     fn from_field(value: Value) -> Result<Self, String> {
         match value {
             Value::String(text) => Ok(text),
-            _ => Err("must be a text".into()),
+            _ => Err("must be a string".into()),
         }
     }
 }
@@ -134,22 +141,25 @@ impl<const MAX: usize> FromField for Prose<MAX> {
 
 impl<T: FromField> FromField for Vec<T> {
     fn from_field(value: Value) -> Result<Self, String> {
+        Self::from_field_at(value, "")
+    }
+
+    fn from_field_at(value: Value, path: &str) -> Result<Self, String> {
         match value {
             Value::Array(values) => values
                 .into_iter()
-                .map(|value| {
-                    T::from_field(value).map_err(|expected| format!("has one that {expected}"))
-                })
+                .enumerate()
+                .map(|(index, value)| T::from_field_at(value, &format!("{path}[{index}]")))
                 .collect(),
-            _ => Err("must be a list".into()),
+            _ => Err(format!("`{path}` must be an array")),
         }
     }
 }
 
-/// Parses a text field by the type's own `FromStr`.
+/// Parses a string with the type's `FromStr`.
 ///
 /// # Errors
-/// The type's own words.
+/// The rule that the value breaks: "must be a string", or the error of `FromStr`.
 pub fn from_text<T>(value: Value) -> Result<T, String>
 where
     T: FromStr,
@@ -157,14 +167,14 @@ where
 {
     String::from_field(value)?
         .parse()
-        .map_err(|error: T::Err| format!("is not right: {error}"))
+        .map_err(|error: T::Err| format!("is invalid: {error}"))
 }
 
 impl FromField for EventId {
     fn from_field(value: Value) -> Result<Self, String> {
         match value.as_i64() {
             Some(id @ 0..) => Ok(Self::new(id)),
-            _ => Err("must be an event's id, a whole number that is 0 or more".into()),
+            _ => Err("must be an event id, an integer from 0".into()),
         }
     }
 }
@@ -190,7 +200,7 @@ impl FromField for Namespace {
 
 impl FromField for EventType {
     fn from_field(value: Value) -> Result<Self, String> {
-        Self::custom(&String::from_field(value)?).map_err(|error| format!("is not right: {error}"))
+        Self::custom(&String::from_field(value)?).map_err(|error| format!("is invalid: {error}"))
     }
 }
 
@@ -200,7 +210,7 @@ impl FromField for Epoch {
     }
 }
 
-/// Fields of these types hold a text that their `FromStr` parses.
+/// Implements [`FromField`] for types that are parsed from a string with `FromStr`.
 macro_rules! text_fields {
     ($($type:ty),* $(,)?) => {
         $(impl $crate::http::FromField for $type {
@@ -224,8 +234,8 @@ text_fields!(
     RoomName,
     TenantId,
     UserId,
-    wallcast_core::entity_id::EntityId,
-    wallcast_core::ids::ServiceId,
+    EntityId,
+    ServiceId,
 );
 
 #[cfg(test)]
@@ -237,18 +247,38 @@ mod tests {
     }
 
     #[test]
-    fn takes_both_spellings_and_tells_null_from_missing() {
-        let mut body = fields(r#"{"is_enabled":true,"kioskId":null}"#);
+    fn key_is_accepted_in_camel_and_snake_case() {
+        let mut body = fields(r#"{"is_enabled":true,"isActive":false}"#);
         assert_eq!(body.optional::<bool>("isEnabled").unwrap(), Some(true));
+        assert_eq!(body.optional::<bool>("isActive").unwrap(), Some(false));
+    }
+
+    #[test]
+    fn null_is_distinguished_from_missing() {
+        let mut body = fields(r#"{"kioskId":null}"#);
         assert_eq!(body.nullable::<KioskId>("kioskId").unwrap(), Some(None));
         assert_eq!(body.nullable::<KioskId>("kioskId").unwrap(), None);
     }
 
     #[test]
-    fn names_the_field_that_is_wrong() {
-        let mut body = fields(r#"{"isEnabled":"yes","areaIds":["ok",7]}"#);
-        assert!(body.optional::<bool>("isEnabled").is_err());
-        assert!(body.optional::<Vec<AreaId>>("areaIds").is_err());
-        assert!(body.required::<String>("name").is_err());
+    fn errors_name_the_field_and_the_rule() {
+        let mut body = fields(r#"{"isEnabled":"yes","areaIds":["ok",7],"entityIds":{}}"#);
+        let message = |result: Result<(), ApiError>| result.unwrap_err().message().to_owned();
+        assert_eq!(
+            message(body.optional::<bool>("isEnabled").map(drop)),
+            "`isEnabled` must be true or false"
+        );
+        assert_eq!(
+            message(body.optional::<Vec<AreaId>>("areaIds").map(drop)),
+            "`areaIds[1]` must be a string"
+        );
+        assert_eq!(
+            message(body.optional::<Vec<AreaId>>("entityIds").map(drop)),
+            "`entityIds` must be an array"
+        );
+        assert_eq!(
+            message(body.required::<String>("name").map(drop)),
+            "`name` is required"
+        );
     }
 }

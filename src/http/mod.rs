@@ -1,6 +1,5 @@
-//! The vocabulary of HTTP: requests with their caller, fields of a body, replies and errors.
-//!
-//! It knows no route and no feature.
+//! HTTP types shared by all routes: requests with their authenticated caller, fields of a JSON body, replies,
+//! errors and list pages. Contains no routes and no feature code.
 
 mod body;
 mod cookie;
@@ -16,5 +15,5 @@ pub use fields::{Fields, FromField, from_text};
 pub use request::{Caller, ListenerKind, Peer, Request};
 pub use response::{ApiError, Reply, Response};
 
-/// A request as hyper hands it over, its body not yet read.
+/// A request from hyper whose body has not been read yet.
 pub type Incoming = hyper::Request<hyper::body::Incoming>;

@@ -1,4 +1,4 @@
-//! Pages of a list: the opaque `cursor` of contract section 6.
+//! Pages of a list and their opaque `cursor` (`docs/protocol.md#lists`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,11 +7,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::http::{ApiError, Reply, Request};
+use wallcast_core::event;
 
-/// The place after which the next page begins, as its caller brought it.
+/// Decodes the query parameter `cursor`: the key of the last row on the previous page.
 ///
 /// # Errors
-/// 422 when it is none of ours.
+/// 422 if it is not a cursor of this list.
 pub fn cursor<K: DeserializeOwned>(request: &Request) -> Result<Option<K>, ApiError> {
     let Some(text) = request.query("cursor").filter(|text| !text.is_empty()) else {
         return Ok(None);
@@ -21,39 +22,44 @@ pub fn cursor<K: DeserializeOwned>(request: &Request) -> Result<Option<K>, ApiEr
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .map(Some)
-        .ok_or_else(|| ApiError::field("cursor", "cursor is not one that Wallcast gave"))
+        .ok_or_else(|| {
+            ApiError::field(
+                "cursor",
+                "`cursor` must be the `nextCursor` of a previous page",
+            )
+        })
 }
 
-/// `{plural: [...], "nextCursor": ...}`, from the arguments of [`cut`].
+/// Replies `{plural: [...], "nextCursor": ...}`. The other arguments are those of [`split`].
 pub fn reply<T, K: Serialize, S: Serialize>(
     plural: &str,
     rows: Vec<T>,
     limit: usize,
     key: impl Fn(&T) -> K,
-    show: impl Fn(T) -> S,
+    to_json: impl Fn(T) -> S,
 ) -> Reply {
-    let (shown, next) = cut(rows, limit, key, show);
+    let (page, next) = split(rows, limit, key, to_json);
     let mut body = Map::new();
-    body.insert(plural.to_owned(), serde_json::json!(shown));
+    body.insert(plural.to_owned(), serde_json::json!(page));
     body.insert("nextCursor".to_owned(), next);
     Reply::ok(&body)
 }
 
-/// A page's rows, and the cursor of the next one, `null` on the last. `rows` holds up to one more
-/// than `limit`, which says that there is a next page; `key` names a row's place and `show` makes
-/// its JSON.
-pub fn cut<T, K: Serialize, S: Serialize>(
+/// Splits `rows` into a page of at most `limit` rows and the cursor of the next page, which is `null` on the last
+/// page. Callers query `limit + 1` rows, so that the additional row shows whether there is a next page. `key` is a
+/// row's position in the list's order; `to_json` converts a row.
+pub fn split<T, K: Serialize, S: Serialize>(
     mut rows: Vec<T>,
     limit: usize,
     key: impl Fn(&T) -> K,
-    show: impl Fn(T) -> S,
+    to_json: impl Fn(T) -> S,
 ) -> (Vec<S>, Value) {
-    let more = rows.len() > limit;
+    let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows
         .last()
-        .filter(|_| more)
-        .map(|last| URL_SAFE_NO_PAD.encode(wallcast_core::event::to_json(&key(last))));
-    let shown = rows.into_iter().map(show).collect();
-    (shown, next.map_or(Value::Null, Value::String))
+        .filter(|_| has_more)
+        .map(|last| URL_SAFE_NO_PAD.encode(event::to_json(&key(last))));
+    let page = rows.into_iter().map(to_json).collect();
+    (page, next.map_or(Value::Null, Value::String))
 }

@@ -1,4 +1,4 @@
-//! A request as the slices' routes see it: whole, bounded, with its caller already known.
+//! A request as handlers receive it: its body is read and its caller is authenticated.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,50 +6,49 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::http::{ApiError, Fields, Reply};
 use wallcast_core::audit::Actor;
 use wallcast_core::auth::Principal;
+use wallcast_core::event;
 use wallcast_core::idempotency::Claim;
 use wallcast_core::store::{Store, StoreError, WriteTx};
 
-/// The largest page of a list.
-const MAX_PAGE: usize = 1000;
-/// The page of a list whose caller names no `limit`.
-const DEFAULT_PAGE: usize = 100;
+const MAX_PAGE_SIZE: usize = 1000;
+const DEFAULT_PAGE_SIZE: usize = 100;
 
-/// Which listener a connection came in by.
+/// The listener that accepted a connection (`docs/protocol.md#listeners`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
-    /// TLS, for everyone.
+    /// TLS, reachable from the network.
     Public,
-    /// Plain HTTP behind a proxy or for development.
+    /// HTTP without TLS, behind a reverse proxy or for development.
     Plain,
     /// Home Assistant's ingress.
     Ingress,
-    /// The command line's socket.
+    /// The Unix socket of the command-line client.
     Local,
 }
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The listener.
     pub listener: ListenerKind,
-    /// The address, behind a trusted proxy the one that it forwards; none on the local socket.
+    /// The peer's address. Behind a trusted proxy it is the address that the proxy forwards. `None` on the local
+    /// socket.
     pub address: Option<IpAddr>,
 }
 
 impl Peer {
-    /// The address for logs and the audit.
+    /// The address as text, for logs and the audit log.
     pub fn shown(&self) -> String {
         self.address
             .map_or_else(|| "local".to_owned(), |address| address.to_string())
     }
 }
 
-/// One request, body read.
+/// A request with its body.
 #[derive(Debug)]
 pub struct Request {
     pub(crate) parameters: Vec<(String, String)>,
@@ -58,28 +57,27 @@ pub struct Request {
     pub(crate) body: Bytes,
     pub(crate) peer: Peer,
     pub(crate) caller: Option<Caller>,
-    /// Set where the answer is to be kept for whoever sends the request again.
+    /// Set if the request has an `Idempotency-Key`: the reply is stored and sent again for a repeated request.
     pub(crate) claim: Option<Arc<Claim>>,
 }
 
-/// A proven caller.
+/// An authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who.
     pub principal: Principal,
-    /// The hash of the session id that it came with, if by cookie or opaque bearer.
+    /// The hash of the session id, if the caller authenticated with one (by cookie or as a bearer token).
     pub session_hash: Option<[u8; 32]>,
 }
 
 impl Request {
-    /// A request that came by no listener: somebody inside asks for what a POST with this body would.
-    pub fn inside(principal: Principal, body: &serde_json::Map<String, Value>) -> Self {
+    /// Creates a request for a caller inside the process, equal to a POST with this body on the local socket.
+    pub fn internal(principal: Principal, body: &Map<String, Value>) -> Self {
         let json = HeaderValue::from_static("application/json");
         Self {
             parameters: Vec::new(),
             query: None,
             headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
-            body: wallcast_core::event::to_json(body).into(),
+            body: event::to_json(body).into(),
             peer: Peer {
                 listener: ListenerKind::Local,
                 address: None,
@@ -92,7 +90,7 @@ impl Request {
         }
     }
 
-    /// A part of the path that the route names in braces.
+    /// A path parameter, which the route's pattern names in braces. Empty if the route has none of this name.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters
             .iter()
@@ -100,7 +98,7 @@ impl Request {
             .map_or("", |(_, value)| value.as_str())
     }
 
-    /// The first value of a query parameter.
+    /// The first value of a query parameter, percent-decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         let query = self.query.as_deref()?;
         form_urlencoded::parse(query.as_bytes())
@@ -108,7 +106,7 @@ impl Request {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// Every value of a query parameter that may come more than once.
+    /// All values of a query parameter that may be repeated.
     pub fn query_all(&self, name: &str) -> Vec<String> {
         let query = self.query.as_deref().unwrap_or_default();
         form_urlencoded::parse(query.as_bytes())
@@ -117,23 +115,23 @@ impl Request {
             .collect()
     }
 
-    /// A header's value, as far as it is text.
+    /// A header's value. `None` if the header is missing or is not text.
     pub fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Who asks, on routes that need to know.
+    /// The authenticated principal.
     ///
     /// # Errors
-    /// 401 when nobody is proven.
+    /// 401 if the request is not authenticated.
     pub fn principal(&self) -> Result<&Principal, ApiError> {
         self.caller().map(|caller| &caller.principal)
     }
 
-    /// Who asks and how, on routes that need to know.
+    /// The authenticated principal and how it authenticated.
     ///
     /// # Errors
-    /// 401 when nobody is proven.
+    /// 401 if the request is not authenticated.
     pub fn caller(&self) -> Result<&Caller, ApiError> {
         self.caller.as_ref().ok_or_else(|| {
             ApiError::unauthenticated(
@@ -143,30 +141,29 @@ impl Request {
         })
     }
 
-    /// The caller as the audit keeps it.
+    /// The caller as recorded in the audit log.
     ///
     /// # Errors
-    /// 401 when nobody is proven.
+    /// 401 if the request is not authenticated.
     pub fn actor(&self) -> Result<Actor, ApiError> {
         Ok(Actor::new(&self.principal()?.subject, self.peer.shown()))
     }
 
-    /// The session id in the request's cookie, if there is one.
+    /// The session id in the request's cookie.
     pub fn session_cookie(&self) -> Option<String> {
         super::session_cookie(&self.headers)
     }
 
-    /// Where the request came from.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
 
-    /// Runs `change` and answers after its commit. A write goes through this one, so that its
-    /// answer is kept in its own transaction where the caller brought an `Idempotency-Key`; the
-    /// answer tells what will be once the change is committed.
+    /// Runs `change` in a transaction and returns its reply after the commit. Handlers write only through this
+    /// method: if the request has an `Idempotency-Key`, the reply is stored in the same transaction. The reply must
+    /// describe the state after the commit.
     ///
     /// # Errors
-    /// As [`Store::write`].
+    /// The error of `change`, or that of [`Store::write`].
     pub async fn write<E, F>(&self, store: &Store, change: F) -> Result<Reply, E>
     where
         E: From<StoreError> + Send + 'static,
@@ -178,7 +175,7 @@ impl Request {
                 let reply = change(tx)?;
                 if let Some(claim) = claim.filter(|_| reply.status().is_success()) {
                     claim
-                        .store(tx, &reply.to_keep())
+                        .store(tx, &reply.to_stored())
                         .map_err(StoreError::from)?;
                 }
                 Ok(reply)
@@ -186,28 +183,27 @@ impl Request {
             .await
     }
 
-    /// Answers after something was done outside of the store, which no transaction holds: the answer
-    /// is kept where the caller brought an `Idempotency-Key`, and nothing is written where not. A
-    /// crash in between may have it done twice.
+    /// Stores the reply of an action outside the store (such as a call to Home Assistant) if the request has an
+    /// `Idempotency-Key`, and returns it. The action and this write are not atomic: after a crash between them, a
+    /// repeated request runs the action again.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn done(&self, store: &Store, reply: Reply) -> Result<Reply, ApiError> {
+    /// 503 if the reply cannot be stored.
+    pub async fn store_reply(&self, store: &Store, reply: Reply) -> Result<Reply, ApiError> {
         if self.claim.is_none() {
             return Ok(reply);
         }
         self.write(store, move |_| Ok(reply)).await
     }
 
-    /// The body's length in bytes.
     pub fn body_len(&self) -> usize {
         self.body.len()
     }
 
-    /// The body as a JSON object; an empty body has no fields.
+    /// Parses the body as a JSON object. An empty body has no fields.
     ///
     /// # Errors
-    /// 415 for another type, 400 when it is not a JSON object.
+    /// 415 if the content type is not JSON, 400 if the body is not a JSON object.
     pub fn fields(&self) -> Result<Fields, ApiError> {
         if self.body.is_empty() {
             return Ok(Fields::default());
@@ -217,41 +213,50 @@ impl Request {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+            .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"));
         if !is_json {
             return Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "Send the body as Content-Type: application/json",
+                "`Content-Type` must be application/json",
             ));
         }
         match serde_json::from_slice(&self.body) {
             Ok(Value::Object(object)) => Ok(Fields::new(object)),
-            Ok(_) => Err(not_json("The body must be a JSON object")),
-            Err(error) => Err(not_json(format!("The body is not JSON: {error}"))),
+            Ok(_) => Err(not_json("The request body must be a JSON object")),
+            Err(error) => Err(not_json(format!(
+                "The request body is not valid JSON: {error}"
+            ))),
         }
     }
 
-    /// `limit` of a list, 1 to 1000.
+    /// The query parameter `limit` of a list: 1 to 1000, by default 100.
     ///
     /// # Errors
-    /// 422 that names it.
+    /// 422 if it is out of range or not a number.
     pub fn limit(&self) -> Result<usize, ApiError> {
         match self.query("limit") {
-            None => Ok(DEFAULT_PAGE),
+            None => Ok(DEFAULT_PAGE_SIZE),
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|limit| (1..=MAX_PAGE).contains(limit))
-                .ok_or_else(|| ApiError::field("limit", format!("limit must be 1 to {MAX_PAGE}"))),
+                .filter(|limit| (1..=MAX_PAGE_SIZE).contains(limit))
+                .ok_or_else(|| {
+                    ApiError::field(
+                        "limit",
+                        format!("`limit` must be an integer from 1 to {MAX_PAGE_SIZE}"),
+                    )
+                }),
         }
     }
 
-    /// The name by which the caller reached us, for links back: `Host`, as far as it is one.
+    /// The `Host` header, to build links to this server. `None` if it contains characters that a host and port
+    /// cannot have, because the value is used in URLs and in the content security policy.
     pub fn host(&self) -> Option<&str> {
         let host = self.headers.get(HOST)?.to_str().ok()?;
-        let clean = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        (!host.is_empty() && host.chars().all(clean)).then_some(host)
+        let is_allowed =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        (!host.is_empty() && host.chars().all(is_allowed)).then_some(host)
     }
 }
 

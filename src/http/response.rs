@@ -1,4 +1,4 @@
-//! What is answered over HTTP: JSON, and errors in the one shape of contract section 6.
+//! HTTP replies and API errors. Every error has the same JSON shape (`docs/protocol.md#errors`).
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use wallcast_core::event::to_json;
 use wallcast_core::idempotency::StoredResponse;
 use wallcast_core::store::StoreError;
 
-/// A whole response; bodies are small and never streamed.
+/// A complete response. Bodies are small and not streamed.
 pub type Response = hyper::Response<Full<Bytes>>;
 
-/// An answer before it becomes bytes.
+/// A response that is still being built: status, headers and body.
 #[derive(Debug)]
 pub struct Reply {
     status: StatusCode,
@@ -30,17 +30,17 @@ pub struct Reply {
 const JSON: &str = "application/json; charset=utf-8";
 
 impl Reply {
-    /// 200 and one thing.
-    pub fn ok(thing: &impl Serialize) -> Self {
-        Self::json(StatusCode::OK, thing)
+    /// 200 with a JSON body.
+    pub fn ok(value: &impl Serialize) -> Self {
+        Self::json(StatusCode::OK, value)
     }
 
-    /// 201 and what was created.
-    pub fn created(thing: &impl Serialize) -> Self {
-        Self::json(StatusCode::CREATED, thing)
+    /// 201 with the created resource as a JSON body.
+    pub fn created(value: &impl Serialize) -> Self {
+        Self::json(StatusCode::CREATED, value)
     }
 
-    /// 204.
+    /// 204 without a body.
     pub fn no_content() -> Self {
         Self {
             body: Bytes::new(),
@@ -48,17 +48,16 @@ impl Reply {
         }
     }
 
-    /// Any status with a JSON body.
-    pub fn json(status: StatusCode, thing: &impl Serialize) -> Self {
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
         Self {
             status,
             content_type: JSON,
             headers: HeaderMap::new(),
-            body: to_json(thing).into(),
+            body: to_json(value).into(),
         }
     }
 
-    /// 200 with a body of another type.
+    /// 200 with a body of another content type.
     pub fn bytes(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self {
             status: StatusCode::OK,
@@ -68,33 +67,32 @@ impl Reply {
         }
     }
 
-    /// The same with another status.
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// The same with one more header. A value that is no header text is left out.
+    /// Adds a header. An invalid value is logged and left out.
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         match HeaderValue::from_str(value) {
             Ok(value) => {
                 self.headers.append(name, value);
             }
-            Err(_) => tracing::error!(%name, "a header of our own was malformed"),
+            Err(_) => tracing::error!(%name, "response header omitted: its value is invalid"),
         }
         self
     }
 
-    /// An answer that was given before, as it was.
-    pub fn again(kept: StoredResponse) -> Self {
+    /// Restores a reply that was stored for an `Idempotency-Key`.
+    pub fn from_stored(stored: StoredResponse) -> Self {
         Self {
-            body: kept.body.into(),
-            ..Self::json(StatusCode::from_u16(kept.status).unwrap_or_default(), &())
+            body: stored.body.into(),
+            ..Self::json(StatusCode::from_u16(stored.status).unwrap_or_default(), &())
         }
     }
 
-    /// The answer as it can be given again.
-    pub fn to_keep(&self) -> StoredResponse {
+    /// The reply as stored for an `Idempotency-Key`. It must be JSON without additional headers.
+    pub fn to_stored(&self) -> StoredResponse {
         debug_assert!(self.content_type == JSON && self.headers.is_empty());
         StoredResponse {
             status: self.status.as_u16(),
@@ -102,12 +100,11 @@ impl Reply {
         }
     }
 
-    /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// As hyper sends it. API answers are never cached.
+    /// Converts the reply to hyper's response. Unless the handler set `Cache-Control`, clients must not store it.
     pub fn into_response(self) -> Response {
         let has_body = !matches!(
             self.status,
@@ -127,7 +124,7 @@ impl Reply {
     }
 }
 
-/// A refusal: the status, a word for programs, a sentence for people.
+/// An error response: a status, a code for programs and a message for people.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
@@ -138,7 +135,6 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// Any refusal.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -149,81 +145,81 @@ impl ApiError {
         }
     }
 
-    /// 422: one field is wrong.
+    /// 422: a field, query parameter or header is invalid. The message names it and the rule.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", message).of_field(field)
     }
 
-    /// 403, which never tells whether the thing exists.
+    /// 403. The message is the same whether the resource exists or not.
     pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "You are not allowed to do this",
+        )
     }
 
-    /// 401: no token, or one that is not accepted.
+    /// 401: the token is missing or not accepted.
     pub fn unauthenticated(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, message)
             .with_header(WWW_AUTHENTICATE, "Bearer".to_owned())
     }
 
-    /// 404.
-    pub fn not_found(what: &str) -> Self {
+    /// 404: there is no such `resource`, for example "area".
+    pub fn not_found(resource: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            format!("There is no such {what}"),
+            format!("There is no such {resource}"),
         )
     }
 
-    /// 405 with the methods that are there.
+    /// 405: the path supports only the methods in `allowed`, separated by commas.
     pub fn method_not_allowed(allowed: &str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            format!("This path takes {allowed}"),
+            format!("This path supports only {allowed}"),
         )
         .with_header(ALLOW, allowed.to_owned())
     }
 
-    /// 429: come back after `wait`.
+    /// 429: the client may retry after `wait`.
     pub fn too_many(message: impl Into<String>, wait: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
             .with_header(RETRY_AFTER, retry_after(wait))
     }
 
-    /// 503: come back soon.
+    /// 503: the client may retry after 5 seconds.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             .with_header(RETRY_AFTER, "5".to_owned())
     }
 
-    /// The same, saying which field or header is at fault.
+    /// Sets the field, query parameter or header that is invalid.
     pub fn of_field(mut self, field: &'static str) -> Self {
         self.field = Some(field);
         self
     }
 
-    /// The same with a header.
+    /// Sets a header of the response, replacing an earlier one.
     pub fn with_header(mut self, name: HeaderName, value: String) -> Self {
         self.header = Some((name, value));
         self
     }
 
-    /// The word for programs.
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The answer.
     pub fn into_reply(self) -> Reply {
         let mut body = serde_json::json!({
             "success": false,
@@ -242,7 +238,7 @@ impl ApiError {
     }
 }
 
-/// Whole seconds, rounded up, as `Retry-After` wants them (RFC 9110 section 10.2.3).
+/// The value of `Retry-After`: seconds, rounded up (RFC 9110 section 10.2.3).
 fn retry_after(wait: Duration) -> String {
     (wait.as_millis().div_ceil(1000)).max(1).to_string()
 }
@@ -251,15 +247,17 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Stopped => {
-                tracing::warn!(%error, "answered 503");
-                Self::unavailable("Wallcast cannot write to its disk now; try again in a moment")
+                tracing::warn!(%error, "request failed: the store is unavailable");
+                Self::unavailable(
+                    "Wallcast cannot write to its disk at the moment; try again later",
+                )
             }
             StoreError::Failed(_) | StoreError::Panicked => {
-                tracing::error!(%error, "answered 500");
+                tracing::error!(%error, "request failed: internal error");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal_error",
-                    "Something failed inside Wallcast; its log says what",
+                    "Internal error; see the log of Wallcast",
                 )
             }
         }

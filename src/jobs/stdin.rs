@@ -157,7 +157,7 @@ async fn perform(
     body: Map<String, Value>,
 ) -> Result<Reply, ApiError> {
     let id = ACTOR.parse().map_err(|_| ApiError::forbidden())?;
-    let request = Request::inside(Principal::local_admin(id), &body);
+    let request = Request::internal(Principal::local_admin(id), &body);
     let app = app.clone();
     match action {
         StdinAction::Broadcast => api::broadcast::broadcast(app, request).await,

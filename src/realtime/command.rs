@@ -156,7 +156,10 @@ impl HelpCommand {
 #[derive(Debug)]
 pub(super) enum MessageCommand {
     /// `message_status`
-    Status { message: MessageId, status: MessageStatus },
+    Status {
+        message: MessageId,
+        status: MessageStatus,
+    },
     /// `typing`
     Typing {
         conversation: ConversationId,

@@ -53,10 +53,9 @@ impl Connection {
                 is_typing,
             } => {
                 let now = Timestamp::now();
-                let typing = self
-                    .app
-                    .store
-                    .read(move |db| messages::typing(db, &requester, &conversation, is_typing, now));
+                let typing = self.app.store.read(move |db| {
+                    messages::typing(db, &requester, &conversation, is_typing, now)
+                });
                 self.app.hub.publish(Event::ephemeral(typing.await?, now));
                 Ok(())
             }

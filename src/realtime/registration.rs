@@ -232,7 +232,13 @@ fn pending_events(
         && EventType::NEW_MESSAGE.is_delivered_in(namespace)
     {
         let oldest = bounds.oldest;
-        pending.extend(messages::undelivered(db, &participant, epoch, oldest, after)?);
+        pending.extend(messages::undelivered(
+            db,
+            &participant,
+            epoch,
+            oldest,
+            after,
+        )?);
     }
     Ok(with_positions(pending, request.dialect, epoch, after))
 }

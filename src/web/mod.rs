@@ -1,7 +1,7 @@
-//! The web apps' files (`web/`): what lies in the binary, under which version, and in which forms.
+//! The files of the web apps (`web/`): their contents, plain and gzipped, and a version for cacheable URLs.
 //!
-//! Knows nothing of requests; `routes` answers them. A debug build reads the folder again whenever a
-//! page is asked for, so that a reload shows a change without compiling.
+//! Release builds serve the files embedded by `build.rs`. Debug builds read the folder again for each page, so that
+//! a reload shows a change without compiling. `api::web` serves the files over HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,33 +13,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use ring::digest::{Context, SHA256, digest};
 
-/// Each file's path below `web/`, its bytes, and the same gzipped (empty where that is no gain).
-type Embedded = (&'static str, &'static [u8], &'static [u8]);
+/// A file's path below `web/`, its bytes, and the gzipped bytes (empty if they are not smaller).
+type EmbeddedFile = (&'static str, &'static [u8], &'static [u8]);
 
-static EMBEDDED: &[Embedded] = include!(concat!(env!("OUT_DIR"), "/web.rs"));
+static EMBEDDED: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/web.rs"));
 
-/// All files of one moment.
+/// All files of the web apps at one version.
 #[derive(Debug)]
 pub struct Tree {
     version: String,
     files: BTreeMap<String, File>,
 }
 
-/// One file.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// What it is, as `Content-Type` says it.
     pub content_type: &'static str,
-    /// Its bytes.
     pub plain: Bytes,
-    /// The same gzipped, where that is smaller.
+    /// The gzipped bytes, if they are smaller.
     pub gzip: Option<Bytes>,
-    /// A name that only these bytes have.
+    /// A hash of the content, for the entity tag.
     pub hash: String,
 }
 
 impl Tree {
-    /// What this binary brings.
+    /// The files embedded into the binary.
     pub fn embedded() -> Self {
         let files = EMBEDDED.iter().map(|(path, plain, gzip)| {
             let gzip = (!gzip.is_empty()).then(|| Bytes::from_static(gzip));
@@ -48,32 +45,32 @@ impl Tree {
                 file(path, Bytes::from_static(plain), gzip),
             )
         });
-        Self::of(files.collect())
+        Self::new(files.collect())
     }
 
-    fn of(files: BTreeMap<String, File>) -> Self {
+    fn new(files: BTreeMap<String, File>) -> Self {
         let mut context = Context::new(&SHA256);
         for (path, file) in &files {
             context.update(path.as_bytes());
             context.update(file.hash.as_bytes());
         }
-        let version = short(context.finish().as_ref());
+        let version = short_hash(context.finish().as_ref());
         Self { version, files }
     }
 
-    /// The name of all of them together: URLs that contain it never change their answer.
+    /// A hash of all files. The content of a URL that contains it never changes.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// A file by its path below `web/`.
+    /// The file at a path below `web/`.
     pub fn file(&self, path: &str) -> Option<&File> {
         self.files.get(path)
     }
 
-    /// A page, with its links to what it loads made for one that lies `root` below the top: `""` or
-    /// `"../"`. Empty if there is no such page.
-    pub fn page(&self, path: &str, root: &str) -> String {
+    /// The text of a page with its placeholders filled in. `root` is the relative path from the page's URL to the
+    /// top: `""` or `"../"`. Returns an empty string if there is no such file.
+    pub fn render(&self, path: &str, root: &str) -> String {
         let text = self.file(path).map(|file| file.plain.as_ref());
         String::from_utf8_lossy(text.unwrap_or_default())
             .replace("{{root}}", root)
@@ -85,19 +82,19 @@ impl Tree {
 fn file(path: &str, plain: Bytes, gzip: Option<Bytes>) -> File {
     File {
         content_type: content_type(path),
-        hash: short(digest(&SHA256, &plain).as_ref()),
+        hash: short_hash(digest(&SHA256, &plain).as_ref()),
         plain,
         gzip,
     }
 }
 
-/// 96 bits of a digest, as URLs and entity tags may have them.
-fn short(digest: &[u8]) -> String {
+/// 96 bits of a digest in base64url.
+fn short_hash(digest: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or(digest))
 }
 
 fn content_type(path: &str) -> &'static str {
-    match path.rsplit_once('.').map(|(_, end)| end) {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
@@ -108,9 +105,9 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// The files as they are now; `Moment::Page` has a debug build look at the folder again.
+/// The current files.
 #[cfg(not(debug_assertions))]
-pub fn tree(_moment: Moment) -> Arc<Tree> {
+pub fn tree(_requested: RequestedFile) -> Arc<Tree> {
     static TREE: LazyLock<Arc<Tree>> = LazyLock::new(|| Arc::new(Tree::embedded()));
     TREE.clone()
 }
@@ -118,37 +115,36 @@ pub fn tree(_moment: Moment) -> Arc<Tree> {
 #[cfg(debug_assertions)]
 pub use folder::tree;
 
-/// What the files are asked for.
+/// What a request loads. Debug builds read the folder again for a page, but not for its assets, so that page and
+/// assets have the same version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// A page, which begins anew.
+pub enum RequestedFile {
     Page,
-    /// What a page loads.
     Asset,
 }
 
 #[cfg(debug_assertions)]
 mod folder {
-    //! The source folder, for debug builds that run where they were built.
+    //! Reads the files from the source folder, for debug builds. Falls back to the embedded files.
 
     use std::io;
     use std::path::Path;
     use std::sync::{Mutex, PoisonError};
 
-    use super::{Arc, BTreeMap, Bytes, File, Moment, Tree, file};
+    use super::{Arc, BTreeMap, Bytes, File, RequestedFile, Tree, file};
 
     const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
 
-    static LAST: Mutex<Option<Arc<Tree>>> = Mutex::new(None);
+    static CURRENT: Mutex<Option<Arc<Tree>>> = Mutex::new(None);
 
-    /// The files as they are now; `Moment::Page` has the folder looked at again.
-    pub fn tree(moment: Moment) -> Arc<Tree> {
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some(tree) if moment == Moment::Asset => tree.clone(),
+    /// The current files, read again from the folder for a page.
+    pub fn tree(requested: RequestedFile) -> Arc<Tree> {
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*current {
+            Some(tree) if requested == RequestedFile::Asset => tree.clone(),
             _ => {
                 let tree = Arc::new(read());
-                *last = Some(tree.clone());
+                *current = Some(tree.clone());
                 tree
             }
         }
@@ -159,7 +155,7 @@ mod folder {
         let mut files = BTreeMap::new();
         let root = Path::new(FOLDER);
         match walk(root, root, &embedded, &mut files) {
-            Ok(()) if !files.is_empty() => Tree::of(files),
+            Ok(()) if !files.is_empty() => Tree::new(files),
             _ => embedded,
         }
     }
@@ -178,10 +174,10 @@ mod folder {
             }
             let name = path.strip_prefix(root).map_err(io::Error::other)?;
             let name = name.to_string_lossy().into_owned();
-            let found = file(&name, Bytes::from(std::fs::read(&path)?), None);
-            // What has not changed since the build has its compressed form too.
-            let same = embedded.file(&name).filter(|same| same.hash == found.hash);
-            files.insert(name, same.cloned().unwrap_or(found));
+            let read = file(&name, Bytes::from(std::fs::read(&path)?), None);
+            // Reuse the gzipped bytes of files that have not changed since the build.
+            let unchanged = embedded.file(&name).filter(|file| file.hash == read.hash);
+            files.insert(name, unchanged.cloned().unwrap_or(read));
         }
         Ok(())
     }
@@ -194,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compressed_forms_say_the_same_and_are_smaller() {
+    fn gzipped_files_equal_the_plain_files() {
         let tree = Tree::embedded();
         let mut compressed = 0;
         for (path, file) in &tree.files {
@@ -211,21 +207,21 @@ mod tests {
     }
 
     #[test]
-    fn another_byte_is_another_version() {
+    fn version_changes_with_the_content() {
         let with = |text: &'static str| {
             let file = file("a.js", Bytes::from_static(text.as_bytes()), None);
-            Tree::of(BTreeMap::from([("a.js".to_owned(), file)]))
+            Tree::new(BTreeMap::from([("a.js".to_owned(), file)]))
         };
         assert_eq!(with("1").version(), with("1").version());
         assert_ne!(with("1").version(), with("2").version());
     }
 
     #[test]
-    fn pages_load_nothing_from_elsewhere_and_hold_no_script() {
+    fn pages_have_no_foreign_urls_and_no_inline_code() {
         let tree = Tree::embedded();
         for page in ["tablet/index.html", "admin/index.html", "refused.html"] {
             for root in ["", "../"] {
-                let text = tree.page(page, root);
+                let text = tree.render(page, root);
                 for foreign in [
                     "http:", "https:", "=\"/", "style=\"", "<style", " on", "{{root", "{{assets",
                 ] {
@@ -238,7 +234,7 @@ mod tests {
         }
     }
 
-    /// Whether the byte stands inside a tag rather than in the text.
+    /// Whether the byte is inside a tag and not in the text.
     fn in_tag(html: &str, at: usize) -> bool {
         let before = &html[..=at];
         before.rfind('<') > before.rfind('>')

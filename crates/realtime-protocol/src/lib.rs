@@ -1,5 +1,8 @@
 //! WebSocket, Engine.IO, Socket.IO and server-sent events for servers built on hyper and tokio.
 //!
+//! [`README.md`](../README.md) contains an example server and lists what is supported, the limits, and what this crate
+//! does not do.
+//!
 //! ```text
 //! hyper request → websocket::accept → WebSocket ──┐
 //! hyper request → Engine::handle    → Socket ─────┼→ poll_event → Event, send(Frame)
@@ -115,3 +118,8 @@ impl CloseReason {
         }
     }
 }
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

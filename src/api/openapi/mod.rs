@@ -1,12 +1,11 @@
-//! `GET /api/openapi.json` (contract section 6): what the API takes and answers, as OpenAPI 3.1.
+//! `GET /api/openapi.json`: the description of the API as OpenAPI 3.1.
 //!
-//! The JSON files beside this one say what is particular to each operation. Who may ask, which
-//! refusals can come and where `Idempotency-Key` counts follows from the route table, so it is added
-//! from there and never written down. Pages and what they load are no part of it.
+//! The JSON files in this folder describe the operations of each feature. Access, common error responses and support
+//! for `Idempotency-Key` are derived from the route table. Pages and their assets are not described.
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "all that is indexed is compiled in, and the tests make the document of it"
+    reason = "the indexed JSON is compiled in, and the tests build the document from it"
 )]
 
 mod operation;
@@ -17,14 +16,15 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::router::{Route, routes};
+use crate::api::route::Route;
+use crate::api::routes::routes;
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request};
 use operation::Operation;
 use wallcast_core::event::to_json;
 
 const BASE: &str = include_str!("base.json");
-const SLICES: &[&str] = &[
+const FEATURES: &[&str] = &[
     include_str!("areas.json"),
     include_str!("clients.json"),
     include_str!("credentials.json"),
@@ -36,12 +36,12 @@ const SLICES: &[&str] = &[
     include_str!("sockets.json"),
 ];
 
-/// What one file tells.
+/// The content of one JSON file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Slice {
+struct Feature {
     tag: String,
-    /// By method and path, as the route table has them.
+    /// Keyed by method and path, as in the route table.
     operations: Map<String, Value>,
     #[serde(default)]
     parameters: Map<String, Value>,
@@ -49,7 +49,7 @@ struct Slice {
     schemas: Map<String, Value>,
 }
 
-/// Made once: the route table never changes.
+/// Built once, because the route table never changes.
 static DOCUMENT: LazyLock<Result<String, serde_json::Error>> =
     LazyLock::new(|| document().map(|document| to_json(&document)));
 
@@ -61,51 +61,51 @@ pub(super) async fn get(_app: Arc<App>, _request: Request) -> Result<Reply, ApiE
             text.as_str(),
         )),
         Err(error) => {
-            tracing::error!(%error, "the OpenAPI document could not be made");
+            tracing::error!(%error, "cannot build the OpenAPI document");
             Err(ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal_error",
-                "Something failed inside Wallcast; its log says what",
+                "Internal error; see the log of Wallcast",
             ))
         }
     }
 }
 
-/// The whole document.
+/// Builds the document.
 ///
 /// # Errors
-/// A file that is not as [`Slice`] and [`Operation`] have it, which the tests would have found.
+/// A JSON file does not have the form of [`Feature`] and [`Operation`]. The tests would fail too.
 pub fn document() -> serde_json::Result<Value> {
     let mut document: Value = serde_json::from_str(BASE)?;
-    let mut slices = Vec::new();
-    for text in SLICES {
-        slices.push(serde_json::from_str::<Slice>(text)?);
+    let mut features = Vec::new();
+    for text in FEATURES {
+        features.push(serde_json::from_str::<Feature>(text)?);
     }
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
-    document["tags"] = slices
+    document["tags"] = features
         .iter()
-        .map(|slice| json!({ "name": slice.tag }))
+        .map(|feature| json!({ "name": feature.tag }))
         .collect();
     let components = &mut document["components"];
-    for slice in &mut slices {
-        append(&mut components["parameters"], &mut slice.parameters);
-        append(&mut components["schemas"], &mut slice.schemas);
+    for feature in &mut features {
+        append(&mut components["parameters"], &mut feature.parameters);
+        append(&mut components["schemas"], &mut feature.schemas);
     }
     operation::complete_responses(&mut components["responses"]);
     let mut bodies = Vec::new();
-    for Slice {
+    for Feature {
         tag, operations, ..
-    } in slices
+    } in features
     {
-        for (name, told) in operations {
-            let operation = Operation::deserialize(told)?;
+        for (name, description) in operations {
+            let operation = Operation::deserialize(description)?;
             bodies.extend(operation.body.clone());
             let (method, path) = name.split_once(' ').unwrap_or_default();
             let route = route(method, path);
             let schemas = &document["components"]["schemas"];
-            let mut shown = operation.show(method, path, route, schemas);
-            shown["tags"] = json!([tag]);
-            document["paths"][path][method.to_ascii_lowercase()] = shown;
+            let mut operation = operation.to_json(method, path, route, schemas);
+            operation["tags"] = json!([tag]);
+            document["paths"][path][method.to_ascii_lowercase()] = operation;
         }
     }
     for body in bodies {
@@ -115,13 +115,13 @@ pub fn document() -> serde_json::Result<Value> {
     Ok(document)
 }
 
-/// The route of an operation; sockets have none.
+/// The route of an operation. Socket endpoints have none.
 fn route(method: &str, path: &str) -> Option<&'static Route> {
-    routes().find(|route| route.path() == path && route.method().as_str() == method)
+    routes().find(|route| route.path == path && route.method.as_str() == method)
 }
 
-fn append(to: &mut Value, more: &mut Map<String, Value>) {
-    if let Some(object) = to.as_object_mut() {
+fn append(target: &mut Value, more: &mut Map<String, Value>) {
+    if let Some(object) = target.as_object_mut() {
         object.append(more);
     }
 }

@@ -1,39 +1,39 @@
-//! One operation of the document: what its file says of it, and what follows from its route.
+//! One operation of the OpenAPI document, from its description in a JSON file and its route.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::router::{Access, Route};
+use crate::api::route::{Access, Route};
 
-/// What a file says of an operation.
+/// The description of an operation in a JSON file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[derive(Default)]
 pub(super) struct Operation {
     summary: String,
     description: String,
-    /// Parameters besides the path's and the list's, by their names among the components.
+    /// Query and header parameters, by their component names. Those of the path and of lists are added.
     query: Vec<String>,
-    /// The schema of its body. A body is needed if one of its fields is.
+    /// The schema of the request body. The body is required if one of its fields is.
     pub(super) body: Option<String>,
-    /// Answers pages: the plural that a page has, and the schema of what it lists.
+    /// For lists: the key of the array in a page, and the schema of its items.
     list: BTreeMap<String, String>,
-    /// The schema of each answer; null for one without a body.
-    answers: BTreeMap<String, Option<String>>,
-    /// The content type of each answer that is no JSON.
-    texts: BTreeMap<String, String>,
-    /// Headers of the good answers, by their names among the components.
+    /// The schema of each successful response by status. Null for one without a body.
+    responses: BTreeMap<String, Option<String>>,
+    /// The content type of each response that is not JSON, by status.
+    content_types: BTreeMap<String, String>,
+    /// Headers of the successful responses, by their component names.
     headers: Vec<String>,
-    /// Refusals that do not follow from the route, or that mean something particular here.
-    refusals: BTreeMap<String, String>,
-    speaks: Speaks,
+    /// Error responses that do not follow from the route, or that have a specific meaning here.
+    errors: BTreeMap<String, String>,
+    protocol: Protocol,
 }
 
-/// What is spoken besides JSON over HTTP.
+/// The protocol that the operation opens.
 #[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq)]
-enum Speaks {
+enum Protocol {
     #[default]
     #[serde(rename = "http")]
     Http,
@@ -45,8 +45,8 @@ enum Speaks {
     EngineIo,
 }
 
-/// The refusals of contract section 6, as they are called among the components.
-const REFUSALS: &[(&str, &str)] = &[
+/// The component name of each common error response (`docs/protocol.md#errors`).
+const ERRORS: &[(&str, &str)] = &[
     ("400", "BadRequest"),
     ("401", "Unauthenticated"),
     ("403", "Forbidden"),
@@ -60,18 +60,18 @@ const REFUSALS: &[(&str, &str)] = &[
     ("503", "Unavailable"),
 ];
 
-/// Gives each refusal among the components its body and headers.
+/// Adds body and headers to the error responses among the components.
 pub(super) fn complete_responses(responses: &mut Value) {
     let responses = responses.as_object_mut().into_iter().flatten();
     for (name, response) in responses {
-        response["content"] = json_of("Error");
+        response["content"] = json_content("Error");
         if matches!(name.as_str(), "TooMany" | "Unavailable") {
             response["headers"] = json!({ "Retry-After": component("headers", "RetryAfter") });
         }
     }
 }
 
-/// A field that a body may leave out may be `null` as well.
+/// Allows `null` for each optional field, as the server does.
 pub(super) fn allow_null(schema: &mut Value) {
     let required = schema["required"].clone();
     let is_required = |name: &str| {
@@ -82,16 +82,16 @@ pub(super) fn allow_null(schema: &mut Value) {
         return;
     };
     for (name, property) in properties {
-        let is_done = property["anyOf"][1]["type"] == "null";
-        if !is_required(name) && !is_done {
+        let is_nullable = property["anyOf"][1]["type"] == "null";
+        if !is_required(name) && !is_nullable {
             *property = json!({ "anyOf": [property, { "type": "null" }] });
         }
     }
 }
 
 impl Operation {
-    /// The operation as OpenAPI has it.
-    pub(super) fn show(
+    /// Converts the operation to its OpenAPI form.
+    pub(super) fn to_json(
         &self,
         method: &str,
         path: &str,
@@ -99,35 +99,35 @@ impl Operation {
         schemas: &Value,
     ) -> Value {
         let parameters = self.parameters(path, route);
-        let access = route.map_or(Access::Open, Route::access);
-        let mut shown = json!({
+        let access = route.map_or(Access::AdminOnIngress, |route| route.access);
+        let mut operation = json!({
             "operationId": operation_id(method, path),
             "summary": self.summary,
-            "description": format!("{} {}", audience(access), self.description).trim(),
+            "description": format!("{} {}", access_description(access), self.description).trim(),
             "responses": self.responses(path, route),
         });
         if !parameters.is_empty() {
-            shown["parameters"] = parameters.into();
+            operation["parameters"] = parameters.into();
         }
         if let Some(body) = &self.body {
-            shown["requestBody"] = json!({
+            operation["requestBody"] = json!({
                 "required": schemas[body]["required"].is_array(),
-                "content": json_of(body),
+                "content": json_content(body),
             });
-        } else if self.speaks == Speaks::EngineIo && method == "POST" {
+        } else if self.protocol == Protocol::EngineIo && method == "POST" {
             let content = json!({ "text/plain": { "schema": { "type": "string" } } });
-            shown["requestBody"] = json!({ "required": true, "content": content });
+            operation["requestBody"] = json!({ "required": true, "content": content });
         }
-        shown["security"] = match (route, access) {
+        operation["security"] = match (route, access) {
             (None, _) => json!([{}, { "bearer": [] }, { "cookie": [] }]),
-            (_, Access::Public | Access::Open | Access::Page) => json!([]),
+            (_, access) if !access.needs_token() => json!([]),
             _ => json!([{ "bearer": [] }, { "cookie": [] }]),
         };
-        shown
+        operation
     }
 
     fn parameters(&self, path: &str, route: Option<&Route>) -> Vec<Value> {
-        let in_path = named_parts(path).map(|name| {
+        let in_path = path_parameters(path).map(|name| {
             let schema = component("schemas", "Id");
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         });
@@ -137,12 +137,12 @@ impl Operation {
         if !self.list.is_empty() {
             ["limit", "cursor"].into_iter().for_each(&mut add);
         }
-        if self.opens_a_socket() {
+        if self.is_socket() {
             ["since", "epoch", "sessionId"]
                 .into_iter()
                 .for_each(&mut add);
         }
-        if route.is_some_and(Route::takes_key) {
+        if route.is_some_and(Route::supports_idempotency_key) {
             add("IdempotencyKey");
         }
         parameters
@@ -150,18 +150,18 @@ impl Operation {
 
     fn responses(&self, path: &str, route: Option<&Route>) -> Map<String, Value> {
         let mut responses = Map::new();
-        for status in self.refused_with(path, route) {
-            let name = REFUSALS.iter().find(|(known, _)| *known == status);
+        for status in self.common_errors(path, route) {
+            let name = ERRORS.iter().find(|(known, _)| *known == status);
             if let Some((_, name)) = name {
                 responses.insert(status.to_owned(), component("responses", name));
             }
         }
-        for (status, text) in &self.refusals {
-            let mut refusal = json!({ "description": text, "content": json_of("Error") });
+        for (status, text) in &self.errors {
+            let mut error = json!({ "description": text, "content": json_content("Error") });
             if status == "429" {
-                refusal["headers"] = json!({ "Retry-After": component("headers", "RetryAfter") });
+                error["headers"] = json!({ "Retry-After": component("headers", "RetryAfter") });
             }
-            responses.insert(status.clone(), refusal);
+            responses.insert(status.clone(), error);
         }
         for (plural, schema) in &self.list {
             let items = json!({ "type": "array", "items": component("schemas", schema) });
@@ -172,85 +172,85 @@ impl Operation {
                 "additionalProperties": false,
             });
             let content = json!({ "application/json": { "schema": page } });
-            let page = json!({ "description": "A page.", "content": content });
+            let page = json!({ "description": "One page of the list.", "content": content });
             responses.insert("200".to_owned(), page);
         }
-        for (status, schema) in &self.answers {
-            let mut answer = json!({ "description": described(status) });
+        for (status, schema) in &self.responses {
+            let mut response = json!({ "description": status_description(status) });
             if let Some(schema) = schema {
-                answer["content"] = json_of(schema);
+                response["content"] = json_content(schema);
             }
             for header in &self.headers {
                 let name = header.replace("SetCookie", "Set-Cookie");
-                answer["headers"][name] = component("headers", header);
+                response["headers"][name] = component("headers", header);
             }
-            responses.insert(status.clone(), answer);
+            responses.insert(status.clone(), response);
         }
-        for (status, kind) in &self.texts {
-            let content = json!({ kind: { "schema": { "type": "string" } } });
-            let answer = json!({ "description": described(status), "content": content });
-            responses.insert(status.clone(), answer);
+        for (status, content_type) in &self.content_types {
+            let content = json!({ content_type: { "schema": { "type": "string" } } });
+            let response = json!({ "description": status_description(status), "content": content });
+            responses.insert(status.clone(), response);
         }
-        self.speak(&mut responses);
+        self.add_protocol_responses(&mut responses);
         responses
     }
 
-    /// The refusals that can come, by what is asked, of whom, and with what.
-    fn refused_with(&self, path: &str, route: Option<&Route>) -> Vec<&'static str> {
-        // A token in the URL is refused everywhere, and any peer but Supervisor's proxy on ingress.
-        let mut refused = vec!["401", "403"];
+    /// The statuses of the errors that follow from path, access and parameters.
+    fn common_errors(&self, path: &str, route: Option<&Route>) -> Vec<&'static str> {
+        // 401 for a token in the URL, 403 for peers other than the Supervisor's proxy on ingress.
+        let mut errors = vec!["401", "403"];
         let Some(route) = route else {
-            refused.extend(["422", "429", "503"]);
-            return refused;
+            errors.extend(["422", "429", "503"]);
+            return errors;
         };
-        if route.access() != Access::Public {
-            refused.push("503");
+        if route.access != Access::Public {
+            errors.push("503");
         }
         if path.contains('{') {
-            refused.push("404");
+            errors.push("404");
         }
-        if route.method() != hyper::Method::GET {
-            refused.extend(["408", "413"]);
+        if route.method != hyper::Method::GET {
+            errors.extend(["408", "413"]);
         }
         if self.body.is_some() {
-            refused.extend(["400", "415", "422"]);
+            errors.extend(["400", "415", "422"]);
         }
-        if route.takes_key() {
-            refused.extend(["409", "422"]);
+        if route.supports_idempotency_key() {
+            errors.extend(["409", "422"]);
         }
         if !self.query.is_empty() || !self.list.is_empty() {
-            refused.push("422");
+            errors.push("422");
         }
-        refused
+        errors
     }
 
-    fn opens_a_socket(&self) -> bool {
-        matches!(self.speaks, Speaks::WebSocket | Speaks::EngineIo)
+    fn is_socket(&self) -> bool {
+        matches!(self.protocol, Protocol::WebSocket | Protocol::EngineIo)
     }
 
-    /// What is answered in other words than JSON.
-    fn speak(&self, responses: &mut Map<String, Value>) {
-        let upgrade = json!({ "description": "The connection speaks WebSocket from here on." });
+    /// Adds the responses of protocols other than JSON over HTTP.
+    fn add_protocol_responses(&self, responses: &mut Map<String, Value>) {
+        let upgrade = json!({ "description": "The connection continues as a WebSocket." });
         let text = json!({ "schema": { "type": "string" } });
-        match self.speaks {
-            Speaks::Http => {}
-            Speaks::EventStream => {
-                if let Some(answer) = responses.get_mut("200") {
-                    answer["content"]["text/event-stream"] = text;
+        match self.protocol {
+            Protocol::Http => {}
+            Protocol::EventStream => {
+                if let Some(response) = responses.get_mut("200") {
+                    response["content"]["text/event-stream"] = text;
                 }
             }
-            Speaks::WebSocket => {
+            Protocol::WebSocket => {
                 responses.insert("101".to_owned(), upgrade);
                 for (status, name) in [("400", "BadHandshake"), ("426", "UpgradeRequired")] {
                     responses.insert(status.to_owned(), component("responses", name));
                 }
             }
-            Speaks::EngineIo => {
+            Protocol::EngineIo => {
                 responses.insert("101".to_owned(), upgrade);
-                let refusal = json!({ "description": "Not Engine.IO 4, or no such connection.",
-                    "content": json_of("EngineError") });
+                let error = json!({ "description": "The request is not Engine.IO 4, or there is no connection with this `sid`.",
+                    "content": json_content("EngineError") });
                 for status in ["400", "404", "413"] {
-                    responses.insert(status.to_owned(), refusal.clone());
+                    responses.insert(status.to_owned(), error.clone());
                 }
             }
         }
@@ -266,34 +266,36 @@ fn operation_id(method: &str, path: &str) -> String {
         .join("_")
 }
 
-fn named_parts(path: &str) -> impl Iterator<Item = &str> {
+fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
     path.split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn component(kind: &str, name: &str) -> Value {
-    json!({ "$ref": format!("#/components/{kind}/{name}") })
+fn component(section: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{section}/{name}") })
 }
 
-fn json_of(schema: &str) -> Value {
+fn json_content(schema: &str) -> Value {
     json!({ "application/json": { "schema": component("schemas", schema) } })
 }
 
-fn described(status: &str) -> &'static str {
+fn status_description(status: &str) -> &'static str {
     match status {
-        "201" => "It was made.",
-        "204" => "It is done.",
-        "503" => "Wallcast cannot write to its disk.",
-        _ => "As asked.",
+        "201" => "Created.",
+        "204" => "Done.",
+        "503" => "The server cannot write to its disk.",
+        _ => "Success.",
     }
 }
 
-fn audience(access: Access) -> &'static str {
+fn access_description(access: Access) -> &'static str {
     match access {
-        Access::Public | Access::Open | Access::Page => "For everyone.",
-        Access::Proven => "For whoever proves a token, also a tablet that waits to be paired.",
-        Access::Known => "For admins, paired tablets and people.",
-        Access::House => "For admins and paired tablets.",
+        Access::Public | Access::AdminOnIngress | Access::Page => "Public.",
+        Access::AnyToken => {
+            "Requires any token, including that of a tablet that waits to be paired."
+        }
+        Access::AdminClientOrUser => "For admins, paired tablets and users.",
+        Access::AdminOrClient => "For admins and paired tablets.",
         Access::Admin => "For admins.",
     }
 }

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::api::router::Access;
+use crate::api::route::Access;
 
-/// Entry points that are no routes: they open sockets.
+/// Socket endpoints, which are not in the route table.
 const SOCKETS: [&str; 6] = [
     "GET /ws",
     "GET /ws/lockers",
@@ -16,102 +16,105 @@ const SOCKETS: [&str; 6] = [
 fn operations() -> Vec<(String, Value)> {
     let document = document().unwrap();
     let paths = document["paths"].as_object().unwrap();
-    let of_path = |(path, item): (&String, &Value)| {
+    let path_operations = |(path, item): (&String, &Value)| {
         let methods = item.as_object().unwrap().clone().into_iter();
         let path = path.clone();
         methods.map(move |(method, operation)| {
             (format!("{} {path}", method.to_uppercase()), operation)
         })
     };
-    paths.iter().flat_map(of_path).collect()
+    paths.iter().flat_map(path_operations).collect()
 }
 
-/// Pages and what they load are not of the API.
+/// Pages and their assets are not part of the API.
 fn is_described(route: &Route) -> bool {
-    let is_asset = route.access() == Access::Public && !route.path().starts_with("/api/");
-    route.access() != Access::Page && !is_asset
+    let is_asset = route.access == Access::Public && !route.path.starts_with("/api/");
+    route.access != Access::Page && !is_asset
 }
 
-/// What only tells what the process has at hand never waits for the disk.
+/// Public routes except `/health` do not access the store, so they never get 503.
 fn needs_store(route: &Route) -> bool {
-    route.access() != Access::Public || route.path() == "/health"
+    route.access != Access::Public || route.path == "/health"
 }
 
 fn name_of(route: &Route) -> String {
-    format!("{} {}", route.method(), route.path())
+    format!("{} {}", route.method, route.path)
 }
 
 #[test]
-fn every_route_is_told_and_nothing_else() {
-    let told: BTreeSet<String> = operations().into_iter().map(|(name, _)| name).collect();
-    let untold: Vec<_> = routes()
-        .filter(|route| is_described(route) && !told.contains(&name_of(route)))
+fn every_route_is_described_and_nothing_else() {
+    let described: BTreeSet<String> = operations().into_iter().map(|(name, _)| name).collect();
+    let undescribed: Vec<_> = routes()
+        .filter(|route| is_described(route) && !described.contains(&name_of(route)))
         .map(name_of)
         .collect();
     assert!(
-        untold.is_empty(),
-        "write these operations into a file of src/openapi: {untold:?}"
+        undescribed.is_empty(),
+        "describe these operations in a file of src/api/openapi: {undescribed:?}"
     );
-    let real: BTreeSet<String> = routes()
+    let existing: BTreeSet<String> = routes()
         .map(name_of)
         .chain(SOCKETS.map(str::to_owned))
         .collect();
-    let gone: Vec<_> = told.difference(&real).collect();
-    assert!(gone.is_empty(), "no route answers these: {gone:?}");
+    let unknown: Vec<_> = described.difference(&existing).collect();
+    assert!(
+        unknown.is_empty(),
+        "no route serves these operations: {unknown:?}"
+    );
     assert!(
         ["GET /health", "GET /ca.crt"]
             .iter()
-            .all(|name| told.contains(*name))
+            .all(|name| described.contains(*name))
     );
 }
 
 #[test]
-fn who_may_ask_and_what_is_refused_is_as_the_route_table_has_it() {
+fn access_and_errors_match_the_route_table() {
     for (name, operation) in operations() {
         let (method, path) = name.split_once(' ').unwrap();
         let Some(route) = route(method, path) else {
             continue;
         };
-        let answers = |status: &str| !operation["responses"][status].is_null();
-        let needs_token = !matches!(route.access(), Access::Public | Access::Open | Access::Page);
+        let has_response = |status: &str| !operation["responses"][status].is_null();
+        let needs_token = route.access.needs_token();
         let security = operation["security"].as_array().unwrap();
         assert_eq!(!security.is_empty(), needs_token, "{name}");
-        assert!(answers("401") && answers("403"), "{name}");
-        assert_eq!(answers("503"), needs_store(route), "{name}");
+        assert!(has_response("401") && has_response("403"), "{name}");
+        assert_eq!(has_response("503"), needs_store(route), "{name}");
         let parameters = operation["parameters"].as_array().cloned();
         let parameters = parameters.unwrap_or_default();
         let takes_key = parameters
             .iter()
             .any(|parameter| parameter["$ref"] == "#/components/parameters/IdempotencyKey");
-        assert_eq!(takes_key, route.takes_key(), "{name}");
+        assert_eq!(takes_key, route.supports_idempotency_key(), "{name}");
         if takes_key {
-            assert!(answers("409") && answers("422"), "{name}");
+            assert!(has_response("409") && has_response("422"), "{name}");
         }
         if !operation["requestBody"].is_null() {
-            let refused = ["400", "413", "415", "422"];
-            assert!(refused.iter().all(|status| answers(status)), "{name}");
+            let errors = ["400", "413", "415", "422"];
+            assert!(errors.iter().all(|status| has_response(status)), "{name}");
         }
-        assert!(answers("404") || !path.contains('{'), "{name}");
+        assert!(has_response("404") || !path.contains('{'), "{name}");
     }
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_component_is_used() {
-    fn gather(value: &Value, found: &mut BTreeSet<String>) {
+fn references_resolve_and_components_are_used() {
+    fn collect(value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(object) => {
                 if let Some(to) = object.get("$ref").and_then(Value::as_str) {
                     found.insert(to.to_owned());
                 }
-                object.values().for_each(|value| gather(value, found));
+                object.values().for_each(|value| collect(value, found));
             }
-            Value::Array(values) => values.iter().for_each(|value| gather(value, found)),
+            Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
             _ => {}
         }
     }
     let document = document().unwrap();
     let mut references = BTreeSet::new();
-    gather(&document, &mut references);
+    collect(&document, &mut references);
     for reference in &references {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "{reference}");
@@ -128,7 +131,7 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
 }
 
 #[test]
-fn its_version_is_the_programs() {
+fn document_has_the_version_of_the_program() {
     assert_eq!(
         document().unwrap()["info"]["version"],
         env!("CARGO_PKG_VERSION")

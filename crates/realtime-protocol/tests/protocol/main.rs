@@ -1,4 +1,4 @@
-//! Tests of the protocol layer without the daemon: real clients over sockets, or over pipes with paused time.
+//! Tests of the crate's public API with real clients, over sockets or over in-memory pipes with paused time.
 
 #![allow(
     clippy::expect_used,
@@ -16,9 +16,9 @@ mod upgrade;
 mod websocket;
 
 #[allow(dead_code, reason = "`main` is not used here")]
-#[path = "../../examples/socketio_echo.rs"]
-mod socketio_echo;
+#[path = "../../examples/suite_server.rs"]
+mod suite_server;
 
 #[allow(dead_code, reason = "`main` is not used here")]
-#[path = "../../examples/ws_echo.rs"]
-mod ws_echo;
+#[path = "../../examples/websocket_echo.rs"]
+mod websocket_echo;

@@ -40,7 +40,7 @@ mocha() {
         return
     fi
     cp -R "$2/test-suite" "$work/$1"
-    start socketio_echo
+    start suite_server
     sed "s/localhost:3000/localhost:$port/" "$2/test-suite/test-suite.js" >"$work/$1/test-suite.js"
     (cd "$work/$1" && npm ci --silent --no-audit --no-fund && npx mocha test-suite.js)
     stop
@@ -53,9 +53,9 @@ if [ -z "${WSTEST:-}" ]; then
     echo "skipped: WSTEST (its variable is not set)"
     exit
 fi
-start ws_echo
+start websocket_echo
 cat >"$work/spec.json" <<JSON
-{"outdir": "$work/reports", "servers": [{"agent": "wallcast", "url": "ws://127.0.0.1:$port"}],
+{"outdir": "$work/reports", "servers": [{"agent": "realtime-protocol", "url": "ws://127.0.0.1:$port"}],
  "cases": ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"],
  "exclude-cases": [], "exclude-agent-cases": {}}
 JSON
@@ -65,7 +65,7 @@ JSON
 }
 stop
 node - "$work/reports/index.json" <<'JS'
-const cases = Object.entries(require(process.argv[2]).wallcast);
+const cases = Object.entries(require(process.argv[2])["realtime-protocol"]);
 const good = new Set(["OK", "NON-STRICT", "INFORMATIONAL"]);
 const bad = cases.filter(([, c]) => !good.has(c.behavior) || !good.has(c.behaviorClose));
 console.log(`autobahn: ${cases.length} cases, ${bad.length} failed`);

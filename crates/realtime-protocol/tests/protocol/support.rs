@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::socketio_echo::Server;
+use crate::suite_server::Server;
 
 #[derive(Debug)]
 pub(crate) struct HttpResponse {

@@ -419,7 +419,7 @@ async fn tls_data_blocked_by_the_kernel_is_not_flushed() {
 async fn echo() -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(crate::ws_echo::serve(listener));
+    tokio::spawn(crate::websocket_echo::serve(listener));
     TcpStream::connect(address).await.unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! A WebSocket echo server for the Autobahn test suite: `ws_echo [PORT]`, 9001 by default.
+//! A WebSocket echo server for the Autobahn test suite: `websocket_echo [PORT]`, 9001 by default.
 
 use std::convert::Infallible;
 
