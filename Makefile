@@ -7,11 +7,18 @@ MEASURED = target/bench/programs
 VENV = target/venv
 COUNT = target/x86_64-unknown-linux-musl/release/count
 
-.PHONY: help art bench count count-set weight run test test-rust test-e2e test-package test-image test-ha test-all fuzz torture lint dist deps-bench deps-count deps-e2e deps-package deps-image deps-dist
+# The Rust tests that use Wallcast only from outside: its sockets, HTTP API and command line.
+FRONT_DOOR = --test it --test cli --test durability
+OTHER_TESTS = --lib --bins --examples --test architecture --test protocol
+TESTED = --locked --workspace --exclude fleet --exclude micro
+
+.PHONY: help art bench count count-set demo dev weight run test test-rust test-unit test-front-door test-e2e test-package test-image test-ha test-all fuzz torture lint dist deps-bench deps-count deps-demo deps-e2e deps-package deps-image deps-dist deps-test
 
 help:
 	@echo "make run       build the daemon and start it on https://localhost:8443"
-	@echo "make test      every test that a change must pass (installs its dependencies)"
+	@echo "make dev       the same as a debug build, with its log at level debug and its data in target/dev-data"
+	@echo "make demo      a debug build with a simulated home, two tablets and an admin's page to open"
+	@echo "make test      every test that a change must pass (lists and installs its dependencies)"
 	@echo "make test-ha   tests against a real Home Assistant Core (installs it; needs Python 3.13 or 3.14)"
 	@echo "make test-all  all of these and slower ones: long fuzzing, the image, the public protocol suites"
 	@echo "make torture   ten minutes of kills, drops and stuck tablets: no event may be lost"
@@ -21,14 +28,32 @@ help:
 	@echo "make lint      format and clippy, as CI runs them"
 	@echo "make dist      static binaries for x86_64 and aarch64 in dist/"
 	@echo "make art       draw icon.png and logo.png"
+	@echo "With NO_INSTALL=1 a target lists what it would install, and fails if that is anything."
 
 run:
 	$(CARGO) run --release --locked --bin wallcast
 
-test: test-rust test-e2e test-package
+# Web pages are read from web/ while it runs: reload the browser. After a change of Rust code stop it and start it again.
+dev:
+	$(CARGO) build --locked --bin wallcast
+	target/debug/wallcast serve --data-dir target/dev-data --log-level debug
 
-test-rust:
-	$(CARGO) test --locked --workspace --exclude fleet --exclude micro
+# Starts with an empty folder, target/demo-data, each time.
+demo: deps-demo
+	$(CARGO) build --locked --bin wallcast
+	node tests/demo/demo.mjs
+
+test: deps-test test-rust test-e2e test-package
+
+test-rust: test-unit test-front-door
+
+# Modules, crates and the architecture: everything but the front door.
+test-unit:
+	$(CARGO) test $(TESTED) $(OTHER_TESTS)
+	$(CARGO) test $(TESTED) --doc
+
+test-front-door:
+	$(CARGO) test $(TESTED) $(FRONT_DOOR)
 
 test-e2e: deps-e2e
 	$(CARGO) build --locked
@@ -105,38 +130,12 @@ dist: deps-dist
 	done
 	ls -l dist
 
-deps-bench:
-	cd benches/peers/socketio-node && npm ci --no-audit --no-fund
+# Each lists what is missing before it installs it.
+deps-test:
+	packaging/install.sh rust e2e package
 
-deps-count: deps-dist
-	command -v valgrind >/dev/null || \
-		(apt-get update -qq && apt-get install -y --no-install-recommends valgrind)
-
-deps-e2e: $(VENV)/bin/python
-	command -v chromium >/dev/null || \
-		(apt-get update -qq && apt-get install -y --no-install-recommends chromium)
-	cd tests/e2e && npm ci --no-audit --no-fund
-	$(VENV)/bin/python -m pip install --quiet -r tests/e2e/requirements.txt
-
-deps-package: $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet -r tests/package/requirements.txt
-	[ -x /usr/sbin/apparmor_parser ] || \
-		(apt-get update -qq && apt-get install -y --no-install-recommends apparmor) || \
-		echo "apparmor_parser cannot be installed: the profile's syntax is not checked" >&2
-
-# Installs Debian's packages if a program is missing.
-deps-image:
-	(for program in buildah podman runc qemu-aarch64-static; do command -v $$program || exit; done) >/dev/null || \
-		(apt-get update -qq && apt-get install -y --no-install-recommends buildah podman runc qemu-user-static)
+deps-bench deps-count deps-demo deps-dist deps-e2e deps-image deps-package:
+	packaging/install.sh $(@:deps-%=%)
 
 art: deps-package
 	$(VENV)/bin/python packaging/draw.py
-
-# zig, installed as a Python package, cross-compiles the C code of SQLite and ring. 0.15 uses musl's allocator.
-# 0.17 has another one, which uses half as much memory again and frees none of it (docs/performance.md).
-deps-dist: $(VENV)/bin/python
-	rustup target add $(TARGETS)
-	$(VENV)/bin/python -m pip install --quiet ziglang==0.15.2 cargo-zigbuild==0.24.0
-
-$(VENV)/bin/python:
-	python3 -m venv $(VENV) || (apt-get install -y python3-venv && python3 -m venv $(VENV))

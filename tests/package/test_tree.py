@@ -11,10 +11,10 @@ from support import ROOT, files, read
 
 # Root entries that the image is not built from. A new entry belongs here or in .dockerignore.
 NOT_BUILT_FROM = {
-    ".ci", ".dockerignore", ".github", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "DOCS.md", "Dockerfile",
-    "LICENSE", "Makefile", "README.md", "apparmor.txt", "build.yaml", "clippy.toml", "config.yaml", "deny.toml",
-    "docs",
-    "icon.png", "logo.png", "packaging", "repository.yaml", "rust-toolchain.toml", "tests", "translations",
+    ".ci", ".dockerignore", ".editorconfig", ".github", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md",
+    "CONTRIBUTING.md", "DOCS.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md", "apparmor.txt",
+    "build.yaml", "clippy.toml", "config.yaml", "deny.toml", "docs", "icon.png", "logo.png", "packaging",
+    "repository.yaml", "rust-toolchain.toml", "rustfmt.toml", "tests", "translations",
 }
 FORMS = {".yaml", ".yml", ".json"}
 
