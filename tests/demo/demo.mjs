@@ -126,7 +126,7 @@ async function main() {
 
   const hall = await startTablet(daemon.port, ca, "Hall tablet", [areas.Hall]);
   await startTablet(daemon.port, ca, "Kitchen tablet", [areas.Kitchen, areas["Living Room"]]);
-  await admin("POST", "/api/messages", { to: { all: true }, body: "Dinner is ready" });
+  await admin("POST", "/api/messages", { to: { clientId: hall }, body: "Dinner is ready" });
   await admin("POST", "/api/services", { name: "Heating" });
   await admin("POST", "/api/commands", { clientId: hall, type: "identify" });
   simulate(home);

@@ -34,6 +34,19 @@ class Workflows(unittest.TestCase):
                     # GitHub pastes `${{ }}` into the script, where the shell would run it. Use `env` instead.
                     self.assertNotIn("${{", step.get("run", ""), name)
 
+    def test_check_runs_every_step_of_ci_run(self):
+        steps = re.findall(r"^    ([a-z0-9-]+)\)$", (ROOT / ".ci/run").read_text("utf-8"), re.M)
+        jobs = yaml.safe_load((FOLDER / "check.yaml").read_text("utf-8"))["jobs"]
+        rows = jobs["check"]["strategy"]["matrix"]["include"]
+        self.assertEqual([row["check"] for row in rows], steps)
+
+    def test_make_runs_every_rust_test_program(self):
+        makefile = (ROOT / "Makefile").read_text("utf-8")
+        programs = {path.parent.name for path in ROOT.glob("tests/*/main.rs")}
+        programs |= {path.parent.name for path in ROOT.glob("crates/*/tests/*/main.rs")}
+        programs |= {path.stem for folder in (".", "crates/*") for path in ROOT.glob(f"{folder}/tests/*.rs")}
+        self.assertLessEqual(programs, set(re.findall(r"--test ([a-z_]+)", makefile)))
+
     def test_every_architecture_is_built(self):
         arch = yaml.safe_load(CONFIG)["arch"]
         for path in FOLDER.iterdir():
