@@ -60,8 +60,15 @@ fn cited_anchors_of_the_protocol_exist() {
     let endings = [
         ".rs", ".js", ".mjs", ".py", ".md", ".html", ".css", ".json", ".yaml", ".sh", ".ts", ".tsx",
     ];
-    let pages = ["README.md", "DOCS.md", "ARCHITECTURE.md", "CHANGELOG.md"]
-        .map(|page| crate::root().join(page));
+    let pages = [
+        "README.md",
+        "DOCS.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ]
+    .map(|page| crate::root().join(page));
     let below = folders.iter().flat_map(|folder| files(folder, &endings));
     for file in below.chain(pages) {
         let Ok(text) = std::fs::read_to_string(&file) else {
