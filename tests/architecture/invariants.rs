@@ -18,7 +18,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     };
     all.filter(|path| !is_test(path))
         .map(|path| {
-            let text = std::fs::read_to_string(&path).expect("a source can be read");
+            let text = crate::read(&path);
             let code = without_tests(&text).to_owned();
             (path, code)
         })

@@ -34,7 +34,7 @@ fn layers() -> BTreeMap<String, BTreeMap<String, usize>> {
         .split("```layers\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next());
-    let block = block.expect("ARCHITECTURE.md has a block that begins with ```layers");
+    let block = block.unwrap_or_else(|| panic!("ARCHITECTURE.md has no block ```layers"));
     let mut crates: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     let mut name = String::new();
     let mut layer = 0;
