@@ -1,4 +1,5 @@
-//! Embeds every file of `web/` into the binary, uncompressed and gzipped (see `src/web`).
+//! Embeds every file of `web/` into the binary, uncompressed and gzipped (see `src/web`), and the descriptions of the
+//! API's operations (see `src/api/openapi`).
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -8,6 +9,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 fn main() -> io::Result<()> {
+    embed_pages()?;
+    embed_descriptions()
+}
+
+fn embed_pages() -> io::Result<()> {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("web");
     let out = PathBuf::from(variable("OUT_DIR")?);
     println!("cargo::rerun-if-changed=web");
@@ -36,6 +42,24 @@ fn main() -> io::Result<()> {
     }
     table.push_str("]\n");
     fs::write(out.join("web.rs"), table)
+}
+
+/// Lists every JSON file beside `base.json`, so that a new feature's description needs no registration.
+fn embed_descriptions() -> io::Result<()> {
+    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("src/api/openapi");
+    println!("cargo::rerun-if-changed=src/api/openapi");
+    let mut files = Vec::new();
+    collect_files(&folder, &mut files)?;
+    files.retain(|path| {
+        path.extension().is_some_and(|ending| ending == "json") && !path.ends_with("base.json")
+    });
+    files.sort();
+    let list: String = files
+        .iter()
+        .map(|path| format!("    include_str!({path:?}),\n"))
+        .collect();
+    let out = PathBuf::from(variable("OUT_DIR")?).join("openapi.rs");
+    fs::write(out, format!("&[\n{list}]\n"))
 }
 
 fn variable(name: &str) -> io::Result<String> {

@@ -1,12 +1,5 @@
 //! Typed ids, so that the id of one kind of thing cannot be passed for another.
 
-use std::fmt;
-use std::sync::Arc;
-
-use serde::{Serialize, Serializer};
-
-use crate::random;
-
 /// Longest id that is accepted from outside, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
@@ -15,7 +8,11 @@ const MAX_ID_BYTES: usize = 128;
 #[error("an id is 1 to 128 bytes without white space or control characters")]
 pub struct InvalidId;
 
-fn check(text: &str) -> Result<(), InvalidId> {
+/// Checks a text that shall become an id; for [`id!`](crate::id).
+///
+/// # Errors
+/// The text is not an id.
+pub fn check(text: &str) -> Result<(), InvalidId> {
     let fits = !text.is_empty() && text.len() <= MAX_ID_BYTES;
     if fits && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         Ok(())
@@ -24,16 +21,19 @@ fn check(text: &str) -> Result<(), InvalidId> {
     }
 }
 
+/// Defines an id type: its documentation, its name, and the prefix of new ids. A feature outside this crate defines its
+/// own with it; that crate depends on `rusqlite` and `serde`.
+#[macro_export]
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// Draws a new id: the type's prefix and 128 random bits.
             pub fn random() -> Self {
-                Self(format!(concat!($prefix, "{}"), random::text::<16>()).into())
+                Self(format!(concat!($prefix, "{}"), $crate::random::text::<16>()).into())
             }
 
             /// The id as text.
@@ -43,22 +43,22 @@ macro_rules! id {
         }
 
         impl std::str::FromStr for $name {
-            type Err = InvalidId;
+            type Err = $crate::ids::InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                check(text)?;
+            fn from_str(text: &str) -> Result<Self, $crate::ids::InvalidId> {
+                $crate::ids::check(text)?;
                 Ok(Self(text.into()))
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
             }
         }
@@ -184,7 +184,7 @@ id!(
 impl UserId {
     /// Draws a new id for an admin, `admin_…`.
     pub fn random_admin() -> Self {
-        Self(format!("admin_{}", random::text::<16>()).into())
+        Self(format!("admin_{}", crate::random::text::<16>()).into())
     }
 }
 

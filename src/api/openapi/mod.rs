@@ -24,17 +24,8 @@ use operation::Operation;
 use wallcast_core::event::to_json;
 
 const BASE: &str = include_str!("base.json");
-const FEATURES: &[&str] = &[
-    include_str!("areas.json"),
-    include_str!("clients.json"),
-    include_str!("credentials.json"),
-    include_str!("board.json"),
-    include_str!("kiosks.json"),
-    include_str!("entities.json"),
-    include_str!("messages.json"),
-    include_str!("hub.json"),
-    include_str!("sockets.json"),
-];
+/// Every other JSON file of this folder, collected by `build.rs`.
+const FEATURES: &[&str] = include!(concat!(env!("OUT_DIR"), "/openapi.rs"));
 
 /// The content of one JSON file.
 #[derive(Deserialize)]
