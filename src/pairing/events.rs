@@ -28,9 +28,14 @@ pub(super) fn completed(
     topic: Topic,
 ) -> NewEvent {
     data.insert("pairingId".to_owned(), completed.pairing_id.as_str().into());
+    add_completion(&mut data, now);
+    NewEvent::new(EventType::PAIRING_COMPLETED, &data, vec![topic])
+}
+
+/// Adds what `pairing_completed` and the answer to an approved tablet's poll say besides the pairing itself.
+pub(crate) fn add_completion(data: &mut Map<String, Value>, now: Timestamp) {
     data.insert("message".to_owned(), "This tablet is now paired".into());
     data.insert("timestamp".to_owned(), now.to_string().into());
-    NewEvent::new(EventType::PAIRING_COMPLETED, &data, vec![topic])
 }
 
 /// `pairing_denied` or `pairing_expired`.

@@ -177,9 +177,12 @@ async fn approved_token_is_repeated_until_its_first_use() {
             "clientName",
             "assignedAreas",
             "expiresAt",
+            "message",
+            "pairingId",
         ] {
             assert_eq!(poll[key], completed[key], "{key}");
         }
+        assert!(poll["timestamp"].is_string(), "{poll}");
         let mut socket = daemon.listen(&request.token).await;
         let event = socket.next().await;
         assert_eq!(event["type"], "pairing_completed");
