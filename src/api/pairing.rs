@@ -156,7 +156,7 @@ pub(super) async fn poll(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     };
     status.insert("pairingId".to_owned(), completed.pairing_id.as_str().into());
     status.insert("status".to_owned(), "approved".into());
-    pairing::events::add_completion(&mut status, Timestamp::now());
+    pairing::events::add_completion(&mut status, completed.completed_at);
     Ok(Reply::ok(&status))
 }
 

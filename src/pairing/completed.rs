@@ -14,6 +14,8 @@ pub struct CompletedPairing {
     pub areas: Vec<Area>,
     /// The signed token.
     pub token: String,
+    /// When the token was issued.
+    pub completed_at: Timestamp,
     /// When the token expires.
     pub expires_at: Timestamp,
 }

@@ -166,6 +166,7 @@ fn completed(
         client: found.client,
         areas: found.areas,
         token: signer.sign(&token.claims())?,
+        completed_at: token.issued_at,
         expires_at: token.expires_at,
     })
 }

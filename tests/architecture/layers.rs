@@ -84,7 +84,7 @@ fn imports_run_downwards() {
             }
             if known.get(&target_module).is_none_or(|layer| layer >= own) {
                 wrong.push(format!(
-                    "{} imports {}: not below it",
+                    "{} imports {}, which ARCHITECTURE.md does not list before it",
                     shown(from),
                     shown(target)
                 ));
@@ -120,7 +120,8 @@ fn import_circles_stay_small() {
         println!("circle of {}: {}", circle.len(), files.join(" "));
         assert!(
             circle.len() <= MAX_CIRCLE,
-            "files import one another in a circle: {files:?}"
+            "{} files import one another in a circle, {MAX_CIRCLE} are allowed: {files:?}",
+            circle.len()
         );
     }
 }
