@@ -301,7 +301,7 @@ async fn slow_reader_gets_resync_once_its_events_are_trimmed() {
     let tablet = daemon.pair("Wall", &[area]).await;
     let mut slow = Socket::open_with_small_buffer(&daemon, &tablet.token).await;
     assert_eq!(slow.next().await["type"], "connection");
-    rename(&admin, area, 0..120).await;
+    rename(&admin, area, 0..50).await;
     let last = until("old events to be trimmed", async || {
         let page = admin.get("/api/events?limit=1").await.json;
         let ids = [&page["oldestEventId"], &page["lastEventId"]].map(|id| id.as_i64().unwrap());
