@@ -33,6 +33,7 @@ pub struct App {
     pub first_uses: Arc<FirstUseTimes>,
     /// The events that tablets have acknowledged.
     pub acks: Arc<Acks>,
+    /// Wakes the job that expires commands and messages.
     pub expiry: Arc<Expiry>,
     /// The public listener's certificates.
     pub certificates: Certificates,

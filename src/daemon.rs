@@ -22,7 +22,7 @@ use crate::jobs;
 use crate::keys::{self, KeyError};
 use crate::messages;
 use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimit};
-use crate::pairing::{self};
+use crate::pairing;
 use crate::restore_notice;
 use crate::retention::{self, RetentionLimits};
 use crate::rooms;
@@ -33,7 +33,7 @@ use realtime_protocol::engineio;
 use wallcast_core::auth::{Signer, Subject};
 use wallcast_core::hub::Hub;
 use wallcast_core::idempotency::InFlight;
-use wallcast_core::shutdown::{self};
+use wallcast_core::shutdown;
 use wallcast_core::store::{self, DataFolder, OpenError, Store, StoreError};
 
 /// How long requests and sockets may take to finish after a stop signal. The whole stop takes at most 5 s
@@ -167,7 +167,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     if !stopper.stop(DRAIN).await {
         tracing::warn!("some connections did not finish in time and were closed");
     }
-    // The control socket's file; leaving it behind is harmless.
+    // The file of the command line's socket. If it cannot be removed, the next start replaces it.
     let _ = std::fs::remove_file(folder.socket());
     folder.remove_home_assistant_copy();
     if tokio::time::timeout(Duration::from_millis(900), app.store.clone().close())
@@ -239,12 +239,12 @@ async fn build(config: Config, folder: DataFolder) -> Result<Instance, StartErro
         Certificates::open(keys::certificate_setup(&config, &store).await?).await?;
     let (shutdown, stopper) = shutdown::channel();
 
-    let (clients, clients_changes) = mpsc::unbounded_channel();
-    let (people, people_changes) = mpsc::unbounded_channel();
+    let (client_changes, client_receiver) = mpsc::unbounded_channel();
+    let (person_changes, person_receiver) = mpsc::unbounded_channel();
     hub.on_presence(move |change| {
         let changes = match change.subject {
-            Subject::User(_) => &people,
-            _ => &clients,
+            Subject::User(_) => &person_changes,
+            _ => &client_changes,
         };
         // The receiver is gone during shutdown.
         let _ = changes.send(change);
@@ -253,11 +253,11 @@ async fn build(config: Config, folder: DataFolder) -> Result<Instance, StartErro
         let hub = hub.clone();
         tokio::spawn(async move { hub.run_dispatcher().await });
     }
-    tokio::spawn(presence::run(store.clone(), hub.clone(), clients_changes));
+    tokio::spawn(presence::run(store.clone(), hub.clone(), client_receiver));
     tokio::spawn(messages::presence::run(
         store.clone(),
         hub.clone(),
-        people_changes,
+        person_receiver,
     ));
     let start = hub.clone();
     store
@@ -339,10 +339,7 @@ pub(crate) struct Finding {
 }
 
 /// Checks the data folder without changing it.
-///
-/// # Errors
-/// None: what is wrong with the folder is a finding.
-pub(crate) async fn check(config: &Config) -> Result<Report, StartError> {
+pub(crate) fn check(config: &Config) -> Report {
     let finding = match store::inspect(&config.data_dir) {
         Ok(text) => Finding {
             text,
@@ -353,7 +350,7 @@ pub(crate) async fn check(config: &Config) -> Result<Report, StartError> {
             is_sound: false,
         },
     };
-    Ok(Report {
+    Report {
         findings: vec![finding],
-    })
+    }
 }

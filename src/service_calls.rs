@@ -1,5 +1,5 @@
-//! Calls a Home Assistant service on an entity: checks permissions and data, sends the call, and
-//! maps Home Assistant's answer to an API answer (`docs/protocol.md#calling-services`).
+//! Calls a Home Assistant service on an entity: checks permissions and data, sends the call, and maps Home Assistant's
+//! result to an API response (`docs/protocol.md#calling-services`).
 
 use std::str::FromStr;
 
@@ -23,7 +23,7 @@ use wallcast_core::store::StoreError;
 /// entity's id.
 const ACCESS_COVER_CLASSES: &[&str] = &["garage", "gate", "door"];
 
-/// A requested call. Nothing in it has been checked against permissions.
+/// A requested call, parsed but not checked against permissions.
 #[derive(Debug)]
 pub(crate) struct ServiceCall {
     service: ServiceName,
@@ -54,7 +54,7 @@ impl ServiceCall {
         let service: String = fields.required("service")?;
         Ok(Self {
             service: service.parse().map_err(|()| {
-                ApiError::field("service", "service must be SERVICE or DOMAIN.SERVICE")
+                ApiError::field("service", "`service` must be SERVICE or DOMAIN.SERVICE")
             })?,
             data: fields.optional("data")?.unwrap_or_default(),
         })
@@ -84,7 +84,7 @@ impl FromStr for ServiceName {
 }
 
 /// Sends the call to Home Assistant if `subject` may control the entity and `allowed_services`
-/// allows the service. An admin's call is written to the audit before it is sent, because it cannot
+/// allows the service. An admin's call is written to the audit log before it is sent, because it cannot
 /// share a transaction with Home Assistant.
 ///
 /// # Errors
@@ -162,8 +162,8 @@ fn allowed_service(
         .filter(|service| home_services::allows(list, entity, domain, service))
         .ok_or_else(not_allowed)?;
     if domain != entity.domain() {
-        let rule = format!("service must be of the domain {}", entity.domain());
-        return Err(ApiError::field("service", rule));
+        let message = format!("`service` must be of the domain {}", entity.domain());
+        return Err(ApiError::field("service", message));
     }
     let is_access_cover = domain == "cover"
         && match app.entities.device_class(entity) {
@@ -172,7 +172,7 @@ fn allowed_service(
                 class.is_some_and(|c| ACCESS_COVER_CLASSES.contains(&c.as_str()))
             }
         };
-    if is_access_cover && !home_services::names(list, entity) {
+    if is_access_cover && !home_services::names_entity(list, entity) {
         return Err(not_allowed());
     }
     Ok(service)

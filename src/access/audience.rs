@@ -12,14 +12,14 @@ use wallcast_core::ids::{OrganizationId, TenantId};
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Audience {
-    /// None: every organisation.
+    /// `None`: every organisation.
     pub organization_id: Option<OrganizationId>,
-    /// None: every tenant.
+    /// `None`: every tenant.
     pub tenant_id: Option<TenantId>,
 }
 
 impl Audience {
-    /// The topic of its events; admins get them by their own topic.
+    /// The topic of the audience's events. Admins receive them through [`Topic::Admins`].
     pub fn topic(&self) -> Topic {
         match (self.organization_id.clone(), self.tenant_id.clone()) {
             (None, None) => Topic::All,
@@ -83,7 +83,7 @@ pub enum View {
 }
 
 impl View {
-    /// The audiences whose items are shown; none stands for all.
+    /// The audiences whose items are shown; `None` for all.
     pub fn layers(&self) -> Option<Vec<Audience>> {
         match self {
             Self::Everything => None,

@@ -1,4 +1,4 @@
-//! Decides which topics a principal receives, and over which spans of event ids.
+//! Decides which topics a principal is entitled to, and over which spans of event ids.
 //!
 //! Live delivery subscribes to the open spans and a replay reads all of them. So a replay contains exactly the events
 //! that a session would have received if it had been connected.
@@ -11,7 +11,7 @@ use wallcast_core::event::{EventId, Namespace, Topic};
 use wallcast_core::history::{self, Span};
 use wallcast_core::ids::ConnectionId;
 
-/// The topics that `principal` receives, each with the span of event ids. Spans that ended before `since` are left out.
+/// The topics that `principal` receives, each with its span of event ids. Spans that ended before `since` are left out.
 pub fn spans(
     connection: &Connection,
     principal: &Principal,
@@ -62,9 +62,9 @@ pub fn board(principal: &Principal) -> View {
     }
 }
 
-/// The topics of the members of an organisation, of a tenant, or of both.
-pub fn affiliation(of: &Audience) -> Vec<Topic> {
-    let layers = of.layers().into_iter();
+/// The topics of a member of this organisation, this tenant, or both. Empty if the audience is everyone.
+pub fn affiliation(audience: &Audience) -> Vec<Topic> {
+    let layers = audience.layers().into_iter();
     layers
         .filter(|layer| *layer != Audience::default())
         .map(|layer| layer.topic())

@@ -1,10 +1,12 @@
 //! A session in the reply of `GET /api/websocket/info`.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use wallcast_core::auth::Role;
 use wallcast_core::clock::Timestamp;
-use wallcast_core::hub::{Address, Session};
+use wallcast_core::hub::Session;
 use wallcast_core::ids::{ConnectionId, OrganizationId, TenantId};
 
 #[derive(Serialize)]
@@ -20,7 +22,7 @@ pub(super) struct SessionJson {
     organization_id: Option<OrganizationId>,
     tenant_id: Option<TenantId>,
     /// `None` on the local socket.
-    address: Option<Address>,
+    address: Option<IpAddr>,
     connected_at: Timestamp,
     last_seen_at: Timestamp,
     messages_sent: u64,

@@ -8,9 +8,9 @@ use crate::pairing::PairingRegistry;
 use crate::{clients, tokens};
 use wallcast_core::auth::{Claims, Principal, Signer, Subject};
 use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::Jti;
+use wallcast_core::ids::{Jti, PairingId};
 
-/// What a request presents. The `Debug` form shows nothing of it.
+/// What a request authenticates with. Its `Debug` output hides the secret.
 #[derive(Clone)]
 pub(crate) enum Credential {
     /// A JWT.
@@ -26,7 +26,7 @@ impl std::fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// A text with dots is a token, any other is a session id.
+    /// Parses a credential: a text with a dot is a token, any other text is a session id.
     pub(crate) fn parse(text: &str) -> Self {
         if text.contains('.') {
             Self::Token(text.to_owned())
@@ -48,7 +48,7 @@ pub(crate) enum VerifiedCredential {
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     pub principal: Principal,
-    /// Set when the token was never used before; the caller must pass it to `App::note_first_use`.
+    /// Set if the token was never used before. The caller must pass it to `App::record_first_use`.
     pub first_use: Option<FirstUse>,
 }
 
@@ -62,7 +62,7 @@ pub struct FirstUse {
     pub ends_pairing: bool,
 }
 
-/// Checks a token's signature and expiry, without the store.
+/// Checks what needs no store: a token's signature and expiry. A session id is only hashed.
 ///
 /// # Errors
 /// [`AuthError::InvalidToken`] or [`AuthError::Expired`].
@@ -141,7 +141,7 @@ pub(crate) fn authenticate(
 fn authenticate_pairing(
     connection: &Connection,
     pairings: &PairingRegistry,
-    id: wallcast_core::ids::PairingId,
+    id: PairingId,
     claims: &Claims,
     now: Timestamp,
 ) -> Result<Authenticated, AuthError> {

@@ -22,9 +22,9 @@ pub(crate) const USER_HEADER: &str = "x-remote-user-id";
 /// The group whose members are Home Assistant's administrators.
 const ADMINS: &str = "system-admin";
 /// How long a list of administrators is used before Home Assistant is queried again.
-pub(crate) const FRESH: Duration = Duration::from_secs(60);
-/// How long it is used while Home Assistant cannot be reached.
-const USABLE: Duration = Duration::from_secs(600);
+pub(crate) const ADMIN_LIST_MAX_AGE: Duration = Duration::from_secs(60);
+/// How long an older list is used while Home Assistant cannot be reached.
+const ADMIN_LIST_MAX_STALE_AGE: Duration = Duration::from_secs(600);
 /// The pause after a failed query, which may take ten seconds itself.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -77,7 +77,7 @@ impl User {
 }
 
 impl AdminCache {
-    /// Whether a user is an administrator, if the list is not older than `max_age`.
+    /// Whether a user is an administrator; `None` if the list is older than `max_age` or missing.
     fn verdict(&self, user: &str, max_age: Duration, now: Instant) -> Option<Verdict> {
         let admins = self.admins.as_ref().filter(|a| a.at + max_age >= now)?;
         Some(match admins.users.contains(user) {
@@ -113,7 +113,7 @@ impl IngressAuthenticator {
         let Some(user) = user else {
             return Err(refused("Home Assistant did not say which user this is"));
         };
-        match self.verdict(user, FRESH).await {
+        match self.verdict(user, ADMIN_LIST_MAX_AGE).await {
             Verdict::Admin => Ok(user.to_owned()),
             Verdict::Other => Err(refused(
                 "Wallcast is for administrators of Home Assistant: ask one of them",
@@ -156,7 +156,7 @@ impl IngressAuthenticator {
                 }
             }
         }
-        let verdict = cache.verdict(user, USABLE, Instant::now());
+        let verdict = cache.verdict(user, ADMIN_LIST_MAX_STALE_AGE, Instant::now());
         verdict.unwrap_or(Verdict::Unknown)
     }
 }
@@ -200,11 +200,17 @@ mod tests {
         let verdict = |user, max_age, seconds| {
             cache.verdict(user, max_age, start + Duration::from_secs(seconds))
         };
-        assert_eq!(verdict("ann", FRESH, 60), Some(Verdict::Admin));
-        assert_eq!(verdict("bob", FRESH, 60), Some(Verdict::Other));
-        assert_eq!(verdict("ann", FRESH, 61), None);
-        assert_eq!(verdict("ann", USABLE, 600), Some(Verdict::Admin));
-        assert_eq!(verdict("ann", USABLE, 601), None);
-        assert_eq!(AdminCache::default().verdict("ann", USABLE, start), None);
+        assert_eq!(verdict("ann", ADMIN_LIST_MAX_AGE, 60), Some(Verdict::Admin));
+        assert_eq!(verdict("bob", ADMIN_LIST_MAX_AGE, 60), Some(Verdict::Other));
+        assert_eq!(verdict("ann", ADMIN_LIST_MAX_AGE, 61), None);
+        assert_eq!(
+            verdict("ann", ADMIN_LIST_MAX_STALE_AGE, 600),
+            Some(Verdict::Admin)
+        );
+        assert_eq!(verdict("ann", ADMIN_LIST_MAX_STALE_AGE, 601), None);
+        assert_eq!(
+            AdminCache::default().verdict("ann", ADMIN_LIST_MAX_STALE_AGE, start),
+            None
+        );
     }
 }

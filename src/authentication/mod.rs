@@ -7,4 +7,4 @@ mod ingress;
 
 pub(crate) use credential::{Authenticated, Credential, FirstUse, authenticate, verify};
 pub(crate) use error::AuthError;
-pub(crate) use ingress::{FRESH, IngressAuthenticator, USER_HEADER, Verdict};
+pub(crate) use ingress::{ADMIN_LIST_MAX_AGE, IngressAuthenticator, USER_HEADER, Verdict};

@@ -2,7 +2,6 @@
 
 use super::{
     CliError,
-    api::block_on,
     output::{self, table},
 };
 use crate::{
@@ -14,7 +13,7 @@ pub(super) fn run(config: &Config) -> Result<(), CliError> {
     for line in table(&rows(config)) {
         output::line(&line)?;
     }
-    let report = block_on(daemon::check(config))??;
+    let report = daemon::check(config);
     let mut is_sound = true;
     for finding in &report.findings {
         is_sound &= finding.is_sound;

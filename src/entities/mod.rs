@@ -1,6 +1,5 @@
-//! Home Assistant entities for clients: caches the states of entities that at least one client may
-//! see, publishes changes to the sessions that may see them, and calls services
-//! (`docs/protocol.md#entities`).
+//! Home Assistant entities for clients: caches the states of entities that at least one client may see, and publishes
+//! changes to the sessions that may see them (`docs/protocol.md#entities`).
 //!
 //! States are kept in memory only, because Home Assistant owns them. [`Entities`] receives each
 //! commit before the hub does, so no session gets a state through an area that was just disabled,

@@ -46,11 +46,11 @@ impl AllowedService {
         match self {
             Self::Domain(allowed) => *allowed == domain && !service.needs_own_entry,
             Self::Service(allowed, name) => *allowed == domain && *name == service.name,
-            Self::Entity(_) => self.names(entity) && entity.domain() == domain,
+            Self::Entity(_) => self.names_entity(entity) && entity.domain() == domain,
         }
     }
 
-    fn names(&self, entity: &EntityId) -> bool {
+    fn names_entity(&self, entity: &EntityId) -> bool {
         matches!(self, Self::Entity(id) if id == entity)
     }
 }
@@ -67,8 +67,8 @@ pub(crate) fn allows(
 }
 
 /// Whether any entry is this entity's id.
-pub(crate) fn names(list: &[AllowedService], entity: &EntityId) -> bool {
-    list.iter().any(|entry| entry.names(entity))
+pub(crate) fn names_entity(list: &[AllowedService], entity: &EntityId) -> bool {
+    list.iter().any(|entry| entry.names_entity(entity))
 }
 
 #[cfg(test)]

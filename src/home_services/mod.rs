@@ -4,4 +4,4 @@
 mod allowed;
 pub(crate) mod catalog;
 
-pub(crate) use allowed::{AllowedService, allows, names};
+pub(crate) use allowed::{AllowedService, allows, names_entity};

@@ -1,5 +1,5 @@
-//! HTTP types shared by all routes: requests with their authenticated caller, fields of a JSON body, replies,
-//! errors and list pages. Contains no routes and no feature code.
+//! HTTP types that all routes share: requests with their authenticated caller, fields of a JSON body, replies, errors
+//! and list pages. Contains no routes and no feature code.
 
 mod body;
 mod cookie;

@@ -30,7 +30,7 @@ pub fn cursor<K: DeserializeOwned>(request: &Request) -> Result<Option<K>, ApiEr
         })
 }
 
-/// Replies `{plural: [...], "nextCursor": ...}`. The other arguments are those of [`split`].
+/// Builds the reply `{plural: [...], "nextCursor": ...}`. The other arguments are those of [`split`].
 pub fn reply<T, K: Serialize, S: Serialize>(
     plural: &str,
     rows: Vec<T>,

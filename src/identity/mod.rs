@@ -13,6 +13,7 @@ use origin::{Site, site_of};
 use wallcast_core::auth::Principal;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::UserId;
+use wallcast_core::store::StoreError;
 
 /// Where a credential was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub(crate) fn credential_of(
     Ok(session_cookie(headers).map(|id| (Credential::SessionId(id), CredentialSource::Cookie)))
 }
 
-/// The caller of an HTTP request; none if it has no credential.
+/// The caller of an HTTP request; `None` if it has no credential.
 ///
 /// # Errors
 /// 401 for a credential that is not valid, 403 for a cookie or ingress request from a foreign page.
@@ -129,7 +130,7 @@ pub(crate) async fn authenticate(
         .store
         .read(move |db| authentication::authenticate(db, &pairings, &verified, Timestamp::now()))
         .await?;
-    app.note_first_use(authenticated.first_use).await;
+    app.record_first_use(authenticated.first_use).await;
     Ok(authenticated.principal)
 }
 
@@ -168,9 +169,9 @@ fn foreign_origin() -> ApiError {
 }
 
 impl App {
-    /// Records a token's first use, immediately if it ends a pairing. If the store cannot write, the pairing's
-    /// result stays available a little longer; the request goes on.
-    pub async fn note_first_use(&self, first: Option<FirstUse>) {
+    /// Records a token's first use; stores it before the return if it ends a pairing. If the store cannot write, the
+    /// result of the pairing stays available a little longer, and the request goes on.
+    pub async fn record_first_use(&self, first: Option<FirstUse>) {
         let Some(FirstUse {
             jti,
             at,
@@ -183,10 +184,10 @@ impl App {
             self.first_uses.record(jti, at);
             return;
         }
-        let noted = self.store.write(move |tx| {
-            Ok::<_, wallcast_core::store::StoreError>(tokens::mark_first_use(tx, &jti)?)
-        });
-        if let Err(error) = noted.await {
+        let recorded = self
+            .store
+            .write(move |tx| Ok::<_, StoreError>(tokens::mark_first_use(tx, &jti)?));
+        if let Err(error) = recorded.await {
             tracing::warn!(%error, "cannot store the first use of a token");
         }
     }

@@ -16,7 +16,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// An upper bound for sleeping, because the wall clock may be set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-/// Runs until shutdown; sleeps while nothing is due.
+/// Runs until shutdown.
 pub(crate) async fn run(app: Arc<App>) {
     loop {
         let wait = expire_due(&app).await.unwrap_or_else(|error| {
@@ -31,7 +31,7 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
-/// Expires what is due. Returns the time until the next expiry; none if nothing is left to expire.
+/// Expires what is due. Returns the time until the next expiry; `None` if nothing is left to expire.
 async fn expire_due(app: &App) -> Result<Option<Duration>, StoreError> {
     let next = || {
         app.store.read(|db| {

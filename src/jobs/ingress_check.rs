@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::authentication::{FRESH, Verdict};
+use crate::authentication::{ADMIN_LIST_MAX_AGE, Verdict};
 use wallcast_core::auth::Subject;
 use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::hub::Session;
@@ -45,7 +45,7 @@ async fn check_sessions(app: &App) {
         after = Some(last.number());
         for session in page.iter().filter(|session| is_from_ingress(session)) {
             let verdict = app.ingress.verdict(session.subject().id(), max_age).await;
-            max_age = FRESH;
+            max_age = ADMIN_LIST_MAX_AGE;
             match verdict {
                 Verdict::Admin => {}
                 Verdict::Other => session.end(DisconnectReason::Revoked, None),

@@ -1,4 +1,4 @@
-//! Background jobs that need more than one part of the server. Each has a `run` that returns at shutdown.
+//! Background jobs that use several parts of the server. Each has a `run` that returns at shutdown.
 
 pub(crate) mod expiry;
 pub(crate) mod ingress_check;

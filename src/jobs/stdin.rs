@@ -1,6 +1,6 @@
-//! Reads commands from the add-on's standard input, where the service `hassio.addon_stdin` writes
-//! one JSON object per line (`docs/protocol.md#home-assistant`). Each line is handled like the
-//! matching POST request, with the same checks and audit entries. A bad line is logged and skipped.
+//! Reads commands from the add-on's standard input, where the service `hassio.addon_stdin` writes one JSON object per
+//! line (`docs/protocol.md#home-assistant`). Each line is handled like the matching POST request, with the same checks
+//! and audit entries. A bad line is logged and skipped.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use wallcast_core::auth::Principal;
 const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Maximum queued lines; above it the reader thread waits.
 const MAX_QUEUED_LINES: usize = 8;
-/// The actor in the audit.
+/// The actor in the audit log.
 const ACTOR: &str = "homeassistant";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -30,8 +30,7 @@ enum StdinLine {
 /// Handles each line until the input ends. The end of the input does not stop the daemon.
 pub(crate) async fn run(app: Arc<App>) {
     let (lines, mut queue) = mpsc::channel(MAX_QUEUED_LINES);
-    // A separate thread: a blocking read cannot be cancelled and would keep the runtime from
-    // stopping.
+    // A separate thread: a blocking read cannot be cancelled and would keep the runtime from stopping.
     let reader = std::thread::Builder::new().name("stdin".to_owned());
     let spawned = reader.spawn(move || {
         let mut input = BufReader::new(std::io::stdin());
@@ -42,7 +41,7 @@ pub(crate) async fn run(app: Arc<App>) {
         }
     });
     if let Err(error) = spawned {
-        tracing::warn!(%error, "standard input not readable");
+        tracing::warn!(%error, "cannot read standard input");
         return;
     }
     while let Some(line) = queue.recv().await {
@@ -57,7 +56,7 @@ pub(crate) async fn run(app: Arc<App>) {
 /// The next line without its newline; `None` at the end of the input.
 fn next_line(input: &mut impl BufRead) -> Option<StdinLine> {
     let mut line = Vec::new();
-    // One byte more, to tell a line of exactly the maximum from a longer one.
+    // One byte more, to distinguish a line of exactly the maximum from a longer one.
     let limit = u64::try_from(MAX_LINE_BYTES)
         .unwrap_or(u64::MAX)
         .saturating_add(1);
@@ -114,7 +113,7 @@ async fn handle_line(app: &Arc<App>, line: StdinLine) {
             action = action.as_str(),
             code = error.code(),
             reason = %error.message().escape_debug(),
-            "line on standard input is refused"
+            "line on standard input refused"
         ),
     }
 }

@@ -31,8 +31,8 @@ pub(crate) async fn run(app: Arc<App>) {
             },
             () = app.shutdown.begun() => return,
         };
-        // Without this probe an idle server would not notice that its store can write again. A
-        // working store is not probed: an idle server writes nothing.
+        // Without this probe an idle server would not notice that its store can write again. A working store is not
+        // probed, so that an idle server writes nothing.
         if !is_change && !app.store.is_writable() {
             app.store.probe().await;
         }

@@ -262,7 +262,7 @@ mod tests {
 
     fn database() -> Connection {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(&wallcast_core::store::SCHEMA.concat())
+        db.execute_batch(&wallcast_core::store::MIGRATIONS.concat())
             .unwrap();
         db
     }

@@ -1,4 +1,4 @@
-//! Limits open TCP connections, in all and unauthenticated ones from one address, so that clients cannot use up the
+//! Limits open TCP connections: all, and unauthenticated ones of each address. So clients cannot use up the
 //! file descriptors that the store and the command line's socket need. Connections over the limit are closed without
 //! a response.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, IpNet};
-use wallcast_core::limits::AddressLimit;
+use wallcast_core::address_limit::AddressLimit;
 
 /// Connections beyond the `max_connections` sockets, for plain HTTP requests.
 const EXTRA_CONNECTIONS: usize = 1024;
@@ -27,7 +27,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionLimit(Arc<LimitState>);
 
-/// Counts one connection as long as its file descriptor is open.
+/// Counts one connection until it is dropped, together with the connection's file descriptor.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     limit: Arc<LimitState>,
@@ -54,10 +54,10 @@ struct Counts {
 }
 
 impl ConnectionLimit {
-    /// A limit by the options and by the process's limit of open files, which is raised if needed and permitted.
+    /// Computes the limit from the options and the process's limit of open files, which is raised if necessary.
     pub(crate) fn new(config: &Config) -> Self {
         let wanted = config.max_connections.saturating_add(EXTRA_CONNECTIONS);
-        let descriptors = descriptors(wanted.saturating_add(RESERVED_DESCRIPTORS));
+        let descriptors = raise_descriptor_limit(wanted.saturating_add(RESERVED_DESCRIPTORS));
         let max_open = wanted.min(descriptors - RESERVED_DESCRIPTORS.min(descriptors / 2));
         if max_open < wanted {
             tracing::warn!(
@@ -81,8 +81,8 @@ impl ConnectionLimit {
         }))
     }
 
-    /// Takes a permit for a connection from this address; none if a limit is reached.
-    pub(crate) fn take(&self, address: IpAddr) -> Option<Arc<ConnectionPermit>> {
+    /// Takes a permit for a connection from this address; `None` if a limit is reached.
+    pub(crate) fn acquire(&self, address: IpAddr) -> Option<Arc<ConnectionPermit>> {
         let is_unauthenticated = !self.0.is_proxy(address.to_canonical());
         let address = AddressLimit::limit_key(address);
         let mut counts = self.0.lock();
@@ -110,8 +110,8 @@ impl ConnectionLimit {
 }
 
 impl ConnectionPermit {
-    /// The peer has authenticated or opened a socket, which has limits of its own: the connection no longer counts
-    /// against its address.
+    /// Call when the peer has authenticated or opened a socket, which has limits of its own. From then on the connection
+    /// does not count against its address.
     pub fn mark_authenticated(&self) {
         self.release_address(&mut self.limit.lock());
     }
@@ -165,7 +165,7 @@ impl Counts {
 }
 
 /// The process's limit of open files, after raising it to `wanted` as far as the hard limit allows.
-fn descriptors(wanted: usize) -> usize {
+fn raise_descriptor_limit(wanted: usize) -> usize {
     let now = getrlimit(Resource::Nofile);
     let soft = limit_or_max(now.current);
     if soft >= wanted {
@@ -204,31 +204,31 @@ mod tests {
     fn one_address_gets_at_most_half_of_the_permits() {
         let limit = ConnectionLimit::with_max_open(8, Vec::new());
         let permits: Vec<_> = (0..4)
-            .map(|n| limit.take(ip(&format!("2001:db8::{n}"))).unwrap())
+            .map(|n| limit.acquire(ip(&format!("2001:db8::{n}"))).unwrap())
             .collect();
         assert!(
-            limit.take(ip("2001:db8::5")).is_none(),
+            limit.acquire(ip("2001:db8::5")).is_none(),
             "a /64 counts as one address"
         );
-        let _other = limit.take(ip("192.0.2.1")).unwrap();
+        let _other = limit.acquire(ip("192.0.2.1")).unwrap();
 
         permits[0].mark_authenticated();
         permits[0].mark_authenticated();
-        let _again = limit.take(ip("2001:db8::5")).unwrap();
-        assert!(limit.take(ip("2001:db8::6")).is_none());
+        let _again = limit.acquire(ip("2001:db8::5")).unwrap();
+        assert!(limit.acquire(ip("2001:db8::6")).is_none());
         drop(permits);
-        let _three: Vec<_> = (0..3).map(|_| limit.take(ip("2001:db8::6"))).collect();
-        assert!(limit.take(ip("2001:db8::6")).is_none());
+        let _three: Vec<_> = (0..3).map(|_| limit.acquire(ip("2001:db8::6"))).collect();
+        assert!(limit.acquire(ip("2001:db8::6")).is_none());
     }
 
     #[test]
     fn proxies_are_limited_only_in_total() {
         let limit = ConnectionLimit::with_max_open(8, vec!["10.0.0.0/8".parse().unwrap()]);
-        let mut taken: Vec<_> = (0..4).map(|_| limit.take(ip("127.0.0.1"))).collect();
-        taken.extend((0..4).map(|_| limit.take(ip("::ffff:10.1.2.3"))));
+        let mut taken: Vec<_> = (0..4).map(|_| limit.acquire(ip("127.0.0.1"))).collect();
+        taken.extend((0..4).map(|_| limit.acquire(ip("::ffff:10.1.2.3"))));
         assert!(taken.iter().all(Option::is_some));
-        assert!(limit.take(ip("127.0.0.1")).is_none());
+        assert!(limit.acquire(ip("127.0.0.1")).is_none());
         taken.pop();
-        assert!(limit.take(ip("192.0.2.1")).is_some());
+        assert!(limit.acquire(ip("192.0.2.1")).is_some());
     }
 }

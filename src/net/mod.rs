@@ -9,8 +9,7 @@ mod upgrade;
 pub(crate) use bound_addresses::BoundAddresses;
 pub(crate) use connection_limit::{ConnectionLimit, ConnectionPermit};
 pub(crate) use socket_limit::{SocketLimit, SocketPermit};
-pub(crate) use stream::MeteredStream;
-pub(crate) use stream::Stream;
+pub(crate) use stream::{MeteredStream, Stream};
 pub(crate) use upgrade::{PendingUpgrade, upgrade};
 
 /// Engine.IO over accepted connections.

@@ -1,19 +1,19 @@
-//! Limits open sockets and event streams: `max_connections` in all, `connections_per_minute` new unauthenticated ones
-//! from one address.
+//! Limits sockets and event streams: at most `max_connections` open, and at most `connections_per_minute` new
+//! unauthenticated ones from one address.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::http::{ApiError, Peer};
-use wallcast_core::limits::{AddressLimit, AddressPermit};
+use wallcast_core::address_limit::{AddressLimit, AddressPermit};
 
 /// Counts open sockets, authenticated or not.
 #[derive(Debug)]
 pub struct SocketLimit {
     open: Arc<AtomicUsize>,
     max_open: usize,
-    limits: AddressLimit,
+    per_address: AddressLimit,
 }
 
 /// Counts one open socket until it is dropped.
@@ -30,7 +30,7 @@ impl SocketLimit {
         Self {
             open: Arc::default(),
             max_open,
-            limits: AddressLimit::new(per_minute),
+            per_address: AddressLimit::new(per_minute),
         }
     }
 
@@ -42,7 +42,7 @@ impl SocketLimit {
     ///
     /// # Errors
     /// 503 when `max_connections` sockets are open.
-    pub(crate) fn permit(&self) -> Result<SocketPermit, ApiError> {
+    pub(crate) fn acquire(&self) -> Result<SocketPermit, ApiError> {
         let increment = |open| (open < self.max_open).then_some(open + 1);
         let counted = self
             .open
@@ -58,8 +58,8 @@ impl SocketLimit {
         })
     }
 
-    /// Counts an unauthenticated socket against its address. The caller stores the address permit in the socket's permit,
-    /// which gives it back once the socket authenticates.
+    /// Counts an unauthenticated socket against its address. The caller stores the result in
+    /// [`SocketPermit::address_permit`], which is released once the socket authenticates.
     ///
     /// # Errors
     /// 429 when the address is over its rate limit.
@@ -68,13 +68,13 @@ impl SocketLimit {
         peer: &Peer,
     ) -> Result<Option<AddressPermit>, ApiError> {
         let refused = |wait| ApiError::too_many("Too many new connections; wait", wait);
-        let take = |address| self.limits.acquire(address, Instant::now());
+        let take = |address| self.per_address.acquire(address, Instant::now());
         peer.address.map(take).transpose().map_err(refused)
     }
 }
 
 impl SocketPermit {
-    /// The socket is authenticated: it no longer counts against its address.
+    /// Call when the socket is authenticated: it no longer counts against its address.
     pub(crate) fn mark_authenticated(&mut self) {
         if let Some(permit) = self.address_permit.take() {
             permit.release();

@@ -16,18 +16,18 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::connection_limit::ConnectionPermit;
 use local_tls::TlsStream;
 
-/// A write fails after the peer took nothing for this long.
+/// A write fails once the peer has taken nothing for this long.
 const STALL: Duration = Duration::from_secs(30);
 /// Unsent bytes that the kernel buffers; it takes more once half of them is sent.
 #[cfg(target_os = "linux")]
 const NOTSENT_LOWAT: u32 = 64 * 1024;
 
-/// When the kernel last took bytes, to tell a slow peer from a stalled one. Cheap to clone.
+/// When the kernel last took bytes, to distinguish a slow peer from a stalled one. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Progress(Arc<ProgressState>);
+pub struct WriteProgress(Arc<WriteProgressState>);
 
 #[derive(Debug)]
-struct ProgressState {
+struct WriteProgressState {
     opened: Instant,
     /// Milliseconds from `opened` to the last write that the kernel took.
     last: AtomicU64,
@@ -35,9 +35,9 @@ struct ProgressState {
     is_blocked: AtomicBool,
 }
 
-impl Default for Progress {
+impl Default for WriteProgress {
     fn default() -> Self {
-        Self(Arc::new(ProgressState {
+        Self(Arc::new(WriteProgressState {
             opened: Instant::now(),
             last: AtomicU64::new(0),
             is_blocked: AtomicBool::new(false),
@@ -45,7 +45,7 @@ impl Default for Progress {
     }
 }
 
-impl Progress {
+impl WriteProgress {
     /// When the kernel last took bytes; until then, when the connection was opened.
     pub fn last_write(&self) -> Instant {
         self.0.opened + Duration::from_millis(self.0.last.load(Ordering::Relaxed))
@@ -56,7 +56,7 @@ impl Progress {
         self.0.is_blocked.load(Ordering::Relaxed)
     }
 
-    fn note(&self) {
+    fn record_write(&self) {
         let passed = self.0.opened.elapsed().as_millis();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
         self.0.last.store(passed, Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl Progress {
 #[derive(Debug)]
 pub struct MeteredStream<T> {
     inner: T,
-    progress: Progress,
+    progress: WriteProgress,
     /// Runs while a write waits for the peer.
     stall_timer: Option<Pin<Box<Sleep>>>,
     /// Set on TCP; counts the connection until the stream is dropped.
@@ -89,7 +89,7 @@ impl<T> MeteredStream<T> {
     pub fn new(inner: T, permit: Option<Arc<ConnectionPermit>>) -> Self {
         Self {
             inner,
-            progress: Progress::default(),
+            progress: WriteProgress::default(),
             stall_timer: None,
             permit,
         }
@@ -149,7 +149,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for MeteredStream<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.watch(cx, written)
+        self.record(cx, written)
     }
 
     fn poll_write_vectored(
@@ -158,7 +158,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for MeteredStream<T> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
-        self.watch(cx, written)
+        self.record(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -176,7 +176,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for MeteredStream<T> {
 
 impl<T> MeteredStream<T> {
     /// Records the result of a write. A write that waits longer than [`STALL`] fails.
-    fn watch(
+    fn record(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
@@ -194,7 +194,7 @@ impl<T> MeteredStream<T> {
         }
         self.stall_timer = None;
         if let Poll::Ready(Ok(1..)) = written {
-            self.progress.note();
+            self.progress.record_write();
         }
         written
     }
@@ -202,7 +202,7 @@ impl<T> MeteredStream<T> {
 
 impl Stream {
     /// The write progress, which stays readable while something else owns the stream.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> WriteProgress {
         match self {
             Self::Tls(stream) => stream.get_ref().0.progress.clone(),
             Self::Plain(stream) => stream.progress.clone(),

@@ -28,7 +28,7 @@ struct Upgrade {
 #[derive(Clone, Default)]
 pub(crate) struct PendingUpgrade(TakeOnce<Upgrade>);
 
-/// A value that one side puts and the other takes, once.
+/// A value that one task stores and another takes, once.
 struct TakeOnce<T>(Arc<Mutex<Option<T>>>);
 
 /// Marks a response as an upgrade; its body is ignored. Once earlier responses are written, `callback` gets the

@@ -11,7 +11,7 @@ use super::command::Authenticate;
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
 use super::position::ResumeHint;
-use super::registration::{self, Proof, RegisteredSession};
+use super::registration::{self, AuthMethod, RegisteredSession};
 use crate::authentication::{AuthError, Credential};
 use realtime_protocol::socketio;
 use wallcast_core::clock::Timestamp;
@@ -20,7 +20,7 @@ use wallcast_core::event::{Event, EventType, Namespace, NewEvent};
 use wallcast_core::ids::ConnectionId;
 
 /// Rejected tokens after which a connection is closed: two for each namespace.
-const MAX_REFUSALS: usize = 8;
+const MAX_REJECTED_TOKENS: usize = 8;
 
 impl Connection {
     /// Opens the session of a JSON WebSocket or an event stream before its handshake is answered, so that a
@@ -33,7 +33,7 @@ impl Connection {
         &mut self,
     ) -> Result<Option<Box<RegisteredSession>>, AuthError> {
         let (id, namespace) = (ConnectionId::random(), self.handshake.namespace);
-        let Some(proof) = self.handshake.proof() else {
+        let Some(auth_method) = self.handshake.auth_method() else {
             self.add_unauthenticated(namespace, id);
             return Ok(None);
         };
@@ -41,7 +41,7 @@ impl Connection {
         self.handshake.credential = None;
         let hint = ResumeHint::from_position(self.handshake.position.take());
         let request = self.connect_request(&id, namespace, hint);
-        let registered = registration::register(&self.app, proof, request).await?;
+        let registered = registration::register(&self.app, auth_method, request).await?;
         self.add_unauthenticated(namespace, id);
         self.activate(0, &registered);
         Ok(Some(Box::new(registered)))
@@ -78,19 +78,19 @@ impl Connection {
         }
         let auth = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
         let auth = auth.unwrap_or(Value::Null);
-        let proof = match token_of(&auth) {
-            Ok(Some(credential)) => Some(Proof::Credential(credential)),
-            Ok(None) => self.handshake.proof(),
+        let auth_method = match token_of(&auth) {
+            Ok(Some(credential)) => Some(AuthMethod::Credential(credential)),
+            Ok(None) => self.handshake.auth_method(),
             Err(error) => return self.connect_error(path, &error),
         };
         let id = ConnectionId::random();
-        let Some(proof) = proof else {
+        let Some(auth_method) = auth_method else {
             self.send(socketio::connect(path, id.as_str(), None));
             self.add_unauthenticated(namespace, id);
             return Ok(());
         };
         let request = self.connect_request(&id, namespace, ResumeHint::from_auth(&auth));
-        match registration::register(&self.app, proof, request).await {
+        match registration::register(&self.app, auth_method, request).await {
             Ok(registered) => {
                 let (id, pid) = (
                     registered.session.id().clone(),
@@ -113,8 +113,8 @@ impl Connection {
             return Err(DisconnectReason::TryAgain.into());
         }
         self.send_connect_error(path, error.code(), &error.to_string());
-        self.refusals += 1;
-        if self.refusals > MAX_REFUSALS {
+        self.rejected_tokens += 1;
+        if self.rejected_tokens > MAX_REJECTED_TOKENS {
             return Err(DisconnectReason::Unauthenticated.into());
         }
         Ok(())
@@ -161,10 +161,10 @@ impl Connection {
                 Err(error) => self.reject_token(namespace, &error, reply_to),
             };
         }
-        let proof = Proof::Credential(credential);
+        let auth_method = AuthMethod::Credential(credential);
         let hint = ResumeHint::from_position(self.handshake.position.take());
         let request = self.connect_request(&id, namespace, hint);
-        match registration::register_with_claims(&self.app, proof, request, claimed).await {
+        match registration::register_with_claims(&self.app, auth_method, request, claimed).await {
             Ok(registered) => {
                 let data = registered.authenticated_data();
                 self.send_direct(namespace, &EventType::AUTHENTICATED, &data);

@@ -1,4 +1,4 @@
-//! Service calls of one connection that Home Assistant has not answered, and results that are not sent yet.
+//! Service calls of one connection: how many wait for Home Assistant, and the results that are not sent yet.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

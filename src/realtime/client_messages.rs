@@ -62,8 +62,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Handles `ack`: the client has processed every event up to and including `id`. Marks the recipient's
-    /// messages as delivered and, for a tablet, keeps the position, which delivers its commands.
+    /// Handles `ack`: the client has processed every event up to and including `id`. Marks its messages as delivered.
+    /// For a tablet, also records the position, which marks its commands as delivered.
     async fn acknowledge(&mut self, index: usize, id: EventId, reply_to: Option<ReplyTo>) {
         let Some(session) = self.sessions.get(index) else {
             return;
@@ -174,10 +174,10 @@ impl Connection {
         let Some((index, post)) = posts.find_map(|(index, post)| Some((index, post?))) else {
             return Ok(());
         };
-        // More messages may wait.
+        // More messages may be queued.
         self.writer.wake();
         self.count_received(index);
-        let reply_to = Some(ReplyTo::Http(post.answer));
+        let reply_to = Some(ReplyTo::Http(post.reply_sender));
         if !self.rate.allows(Instant::now()) {
             self.reject_over_rate(index, reply_to);
             return Ok(());

@@ -51,8 +51,8 @@ impl Connection {
             if let Some(event) = final_event {
                 self.send_event(namespace, &event);
             }
-            if let Err(last) = self.close_namespace(namespace, reason) {
-                action = last;
+            if let Err(close) = self.close_namespace(namespace, reason) {
+                action = close;
             }
         }
         Err(action)
@@ -106,7 +106,7 @@ impl Connection {
                 self.send(frame);
             }
         }
-        // Written by `next_event`, which stops when a session is revoked meanwhile.
+        // `next_event` writes, and stops if a session is revoked meanwhile.
         let written = async {
             while !self.can_send() {
                 match self.next_event().await {
@@ -129,10 +129,10 @@ impl Connection {
         }
     }
 
-    /// The next instant at which [`on_deadline`](Self::on_deadline) must run, if any.
+    /// When [`on_deadline`](Self::on_deadline) must run next; `None` if there is no deadline.
     pub(super) fn next_deadline(&mut self) -> Option<Instant> {
         let auth_timeout = self.app.config.auth_timeout;
-        let empty = self
+        let without_session = self
             .sessions
             .is_empty()
             .then(|| self.unauthenticated_since + auth_timeout);
@@ -141,16 +141,20 @@ impl Connection {
             .sessions
             .iter_mut()
             .filter_map(|session| session.deadline(auth_timeout));
-        empty.into_iter().chain(stall).chain(sessions).min()
+        without_session
+            .into_iter()
+            .chain(stall)
+            .chain(sessions)
+            .min()
     }
 
-    /// When the peer counts as stalled; none while nothing waits for it.
+    /// When the peer counts as stalled; `None` while no frame waits for it.
     fn stalls_at(&self) -> Option<Instant> {
         let (since, last_written) = (self.waiting_since?, self.writer().transport.last_written()?);
         Some(since.max(last_written) + STALL)
     }
 
-    /// Ends what is due: a stalled connection, expired tokens, sessions that did not authenticate in time.
+    /// Ends a stalled connection, sessions whose token has expired, and sessions that did not authenticate in time.
     pub(super) fn on_deadline(&mut self) -> Result<(), CloseAction> {
         let now = Instant::now();
         let auth_timeout = self.app.config.auth_timeout;

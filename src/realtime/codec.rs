@@ -48,7 +48,7 @@ pub(super) enum Inbound {
 }
 
 pub(super) struct InvalidMessage {
-    /// The Socket.IO namespace; none on a connection with one session.
+    /// The Socket.IO namespace; `None` on a connection with one session.
     pub(super) namespace: Option<String>,
     /// Where the error goes, as far as that could be read.
     pub(super) reply_to: Option<ReplyTo>,
@@ -57,7 +57,7 @@ pub(super) struct InvalidMessage {
 }
 
 pub(super) struct Message {
-    /// The Socket.IO namespace; none on a connection with one session.
+    /// The Socket.IO namespace; `None` on a connection with one session.
     pub(super) namespace: Option<String>,
     pub(super) message_type: String,
     pub(super) fields: Fields,
@@ -123,7 +123,7 @@ impl Codec {
         }
     }
 
-    /// The frame of an event for this session alone: no id, no topics.
+    /// The frame of an event for one session alone: it has no id and no topics.
     pub(super) fn direct(
         &self,
         namespace: Namespace,
@@ -157,7 +157,7 @@ impl Codec {
         retry.flatten().into_iter().chain([error]).collect()
     }
 
-    /// Replies to a message: the frame to send, or none when the reply went to an HTTP request.
+    /// Replies to a message: the frame to send, or `None` if the reply went to an HTTP request.
     pub(super) fn reply(
         &self,
         namespace: Namespace,
@@ -165,9 +165,9 @@ impl Codec {
         data: Value,
     ) -> Option<Frame> {
         match reply_to {
-            ReplyTo::Http(response) => {
+            ReplyTo::Http(reply_sender) => {
                 // The HTTP client may have disconnected.
-                let _ = response.send(data);
+                let _ = reply_sender.send(data);
                 None
             }
             ReplyTo::Ack(id) => Some(socketio::ack(namespace.path(), id, [&*raw(&data)])),

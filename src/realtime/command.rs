@@ -1,4 +1,4 @@
-//! The messages that clients may send (`docs/protocol.md#client-messages`), parsed. Acts on none of them.
+//! The messages that clients may send (`docs/protocol.md#client-messages`), parsed. Does not act on them.
 
 use super::position::ResumePosition;
 use crate::authentication::AuthError;
@@ -7,7 +7,7 @@ use crate::help::HelpFields;
 use crate::http::{ApiError, Fields};
 use crate::messages::MessageStatus;
 use crate::rooms::RoomRef;
-use crate::service_calls::ServiceCall as CallFields;
+use crate::service_calls::ServiceCall;
 use wallcast_core::auth::Principal;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{EventId, EventType};
@@ -121,10 +121,7 @@ pub(super) enum EntityCommand {
     /// `get_states`
     States,
     /// `call_service`
-    Call {
-        entity: EntityId,
-        fields: CallFields,
-    },
+    Call { entity: EntityId, call: ServiceCall },
 }
 
 impl EntityCommand {
@@ -132,7 +129,7 @@ impl EntityCommand {
     pub(super) fn call(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self::Call {
             entity: fields.required("entityId")?,
-            fields: CallFields::from_fields(fields)?,
+            call: ServiceCall::from_fields(fields)?,
         })
     }
 }
@@ -168,7 +165,7 @@ pub(super) enum MessageCommand {
 }
 
 impl Command {
-    /// Parses a message of a type.
+    /// Parses a message.
     ///
     /// # Errors
     /// `unknown_type`, or `invalid_field` for the first field that is wrong.

@@ -1,5 +1,5 @@
-//! A connection's task and its loop: it reads client messages, writes events that the dispatcher cannot write,
-//! keeps the deadlines and closes sessions.
+//! A connection's task and its loop: it reads client messages, writes events that the dispatcher cannot write, acts on
+//! deadlines and closes sessions.
 //!
 //! A JSON WebSocket or event stream has one session from the start. A Socket.IO connection has one for each
 //! namespace that the client connected to.
@@ -20,7 +20,7 @@ use super::delivery_metrics;
 use super::namespace_session::NamespaceSession;
 use super::position::{ResumeHint, ResumeRequest};
 use super::rate_limit::RateLimit;
-use super::registration::{ConnectRequest, Proof};
+use super::registration::{AuthMethod, ConnectRequest};
 use super::transport::Transport;
 use super::writer_state::{BATCH, WriterState};
 use crate::app::App;
@@ -37,7 +37,7 @@ use wallcast_core::shutdown::WorkGuard;
 /// The timer of a connection that has no deadline.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// What the opening HTTP request brought.
+/// What the opening HTTP request contains.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) credential: Option<Credential>,
@@ -49,10 +49,10 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    pub(super) fn proof(&self) -> Option<Proof> {
+    pub(super) fn auth_method(&self) -> Option<AuthMethod> {
         match (&self.local_admin, &self.credential) {
-            (Some(id), _) => Some(Proof::LocalAdmin(id.clone())),
-            (None, Some(credential)) => Some(Proof::Credential(credential.clone())),
+            (Some(id), _) => Some(AuthMethod::LocalAdmin(id.clone())),
+            (None, Some(credential)) => Some(AuthMethod::Credential(credential.clone())),
             (None, None) => None,
         }
     }
@@ -67,7 +67,7 @@ pub(super) struct Connection {
     pub(super) sessions: Vec<NamespaceSession>,
     pub(super) permit: SocketPermit,
     /// Tokens that were rejected on this connection.
-    pub(super) refusals: usize,
+    pub(super) rejected_tokens: usize,
     /// Since when no session is authenticated. Connecting to and leaving namespaces does not reset it.
     pub(super) unauthenticated_since: Instant,
     /// Since when frames wait for the peer to take them.
@@ -76,7 +76,7 @@ pub(super) struct Connection {
     pub(super) calls: Calls,
     /// When the sessions' metrics last recorded that the peer sent something.
     last_received: Instant,
-    _busy: WorkGuard,
+    _work_guard: WorkGuard,
 }
 
 impl Connection {
@@ -94,7 +94,7 @@ impl Connection {
         )));
         Self {
             rate: RateLimit::new(app.config.messages_per_second),
-            _busy: app.shutdown.work_guard(),
+            _work_guard: app.shutdown.work_guard(),
             app,
             writer,
             codec,
@@ -103,7 +103,7 @@ impl Connection {
             // Most connections have one session.
             sessions: Vec::with_capacity(1),
             permit,
-            refusals: 0,
+            rejected_tokens: 0,
             unauthenticated_since: Instant::now(),
             waiting_since: None,
             calls: Calls::default(),
@@ -151,7 +151,7 @@ impl Connection {
     async fn serve(&mut self) -> CloseAction {
         let (app, writer) = (self.app.clone(), self.writer.clone());
         let mut stopping = pin!(app.shutdown.begun());
-        let mut alarm = pin!(sleep(IDLE));
+        let mut timer = pin!(sleep(IDLE));
         loop {
             if let Err(action) = self.drain_outboxes() {
                 return action;
@@ -164,13 +164,13 @@ impl Connection {
             }
             self.reply_to_finished_calls();
             // The timer is set only to an earlier deadline. One that moved back is found when the timer fires,
-            // which is cheaper than resetting the timer in each turn.
+            // which is cheaper than resetting the timer in each iteration.
             match self.next_deadline() {
-                deadline if alarm.is_elapsed() => {
+                deadline if timer.is_elapsed() => {
                     let far = || Instant::now() + IDLE;
-                    alarm.as_mut().reset(deadline.unwrap_or_else(far));
+                    timer.as_mut().reset(deadline.unwrap_or_else(far));
                 }
-                Some(deadline) if deadline < alarm.deadline() => alarm.as_mut().reset(deadline),
+                Some(deadline) if deadline < timer.deadline() => timer.as_mut().reset(deadline),
                 _ => {}
             }
             let is_idle = self.can_send();
@@ -179,7 +179,7 @@ impl Connection {
             let transport_event = tokio::select! {
                 biased;
                 () = stopping.as_mut() => return self.shut_down().await,
-                () = alarm.as_mut() => {
+                () = timer.as_mut() => {
                     match self.on_deadline() {
                         Ok(()) => None,
                         Err(action) => return action,
@@ -191,14 +191,14 @@ impl Connection {
             };
             let result = match transport_event {
                 Some(TransportEvent::Message(frame)) => {
-                    // Events queued before the message arrived leave before its reply.
+                    // Events that were queued before the message arrived are written before its reply.
                     match self.drain_outboxes() {
                         Ok(()) => self.receive(frame).await,
                         Err(action) => Err(action),
                     }
                 }
                 Some(TransportEvent::Closed(why)) => {
-                    tracing::debug!(?why, "the transport closed");
+                    tracing::debug!(?why, "transport closed");
                     return CloseAction::Abort;
                 }
                 Some(TransportEvent::Flushed) => {
@@ -213,7 +213,7 @@ impl Connection {
         }
     }
 
-    /// The transport's next event, or none when a session was ended. Checked under the writer's lock: once a
+    /// The transport's next event, or `None` once a session was ended. Checked under the writer's lock: once a
     /// session is ended nothing more is written for it (`docs/protocol.md#revocation`).
     pub(super) async fn next_event(&mut self) -> Option<TransportEvent> {
         let Self {
@@ -242,8 +242,8 @@ impl Connection {
         .await
     }
 
-    /// Writes what waits in the outboxes, as far as the kernel takes it; or closes the sessions that the hub
-    /// ended.
+    /// Writes the events in the outboxes, as far as the kernel takes them. If the hub ended a session, closes the ended
+    /// sessions instead.
     pub(super) fn drain_outboxes(&mut self) -> Result<(), CloseAction> {
         if self.try_drain_outboxes() {
             return Ok(());
@@ -251,7 +251,7 @@ impl Connection {
         self.close_ended_sessions()
     }
 
-    /// Writes what waits in the outboxes. False, with nothing written, when a session was ended.
+    /// Writes the events in the outboxes. False, with nothing written, if a session was ended.
     fn try_drain_outboxes(&mut self) -> bool {
         if self.can_send() {
             for session in &self.sessions {
@@ -314,7 +314,7 @@ impl Connection {
         self.send_direct(namespace, &EventType::ERROR, &data);
     }
 
-    /// Queues an event of this session alone: no id, no topics.
+    /// Queues an event for the session in a namespace alone: it has no id and no topics.
     pub(super) fn send_direct(
         &mut self,
         namespace: Namespace,
@@ -387,7 +387,7 @@ impl Connection {
         self.sessions.iter().any(NamespaceSession::is_live)
     }
 
-    /// The index of the session that a message is for; none if the client is not connected to its namespace.
+    /// The index of the session that a message is for; `None` if the client is not connected to its namespace.
     fn session_index(&self, namespace: Option<&str>) -> Option<usize> {
         match namespace {
             Some(namespace) => self.find_namespace(namespace),

@@ -52,6 +52,6 @@ pub(super) fn count_sent(hub: &Hub, session: Option<&Session>, messages: usize) 
 pub(super) fn note_activity(sessions: &[NamespaceSession]) {
     let now = Timestamp::now();
     for session in sessions.iter().filter_map(NamespaceSession::live_session) {
-        session.metrics().note_received(now);
+        session.metrics().note_activity(now);
     }
 }

@@ -19,11 +19,11 @@ impl Connection {
     ) {
         match command {
             EntityCommand::States => self.send_states(index, reply_to),
-            EntityCommand::Call { entity, fields } => self.call(index, entity, fields, reply_to),
+            EntityCommand::Call { entity, call } => self.call(index, entity, call, reply_to),
         }
     }
 
-    /// Sends `entity_states` of the session's entities; a requested reply carries them too.
+    /// Sends `entity_states` with the entities that the session may see. A requested reply contains them too.
     fn send_states(&mut self, index: usize, reply_to: Option<ReplyTo>) {
         let Some((namespace, session)) = self.live_session(index) else {
             return;
@@ -41,7 +41,7 @@ impl Connection {
         &mut self,
         index: usize,
         entity: EntityId,
-        fields: ServiceCall,
+        call: ServiceCall,
         reply_to: Option<ReplyTo>,
     ) {
         let Some((namespace, session)) = self.live_session(index) else {
@@ -57,7 +57,7 @@ impl Connection {
         // A task of its own, so that the call is completed although the connection closes meanwhile.
         tokio::spawn(async move {
             let called =
-                service_calls::call_service(&app, session.subject(), &actor, entity, fields).await;
+                service_calls::call_service(&app, session.subject(), &actor, entity, call).await;
             calls.finish(FinishedCall {
                 namespace,
                 reply_to,

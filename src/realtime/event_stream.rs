@@ -35,7 +35,7 @@ pub(super) fn is_requested(request: &Incoming) -> bool {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|range| range.split(';').next())
-            .any(|kind| kind.trim().eq_ignore_ascii_case(EVENT_STREAM))
+            .any(|media_type| media_type.trim().eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 /// Opens a stream for a request with a valid token; HEAD gets the same headers without a body.

@@ -1,17 +1,20 @@
 //! Sockets and event streams, from the HTTP request to the close. Decides nothing about areas or clients.
 //!
-//! The path of a connection, in the order of the files:
+//! The path of a connection through the files:
 //!
 //! 1. `open`: reads the handshake and takes a socket permit; `event_stream` does so for `GET /api/events`.
-//! 2. `authentication`: authenticates a session by its handshake, by Socket.IO's CONNECT or by message.
+//! 2. `authentication`: authenticates a session by its handshake, by Socket.IO's CONNECT or by a message.
 //! 3. `registration`: registers the session with the hub between two commits, at its resume `position`.
-//! 4. `connection`: the task and its loop; it owns a `namespace_session` for each namespace the client is in.
-//! 5. The hub (`wallcast_core::hub`) decides who receives an event, by the topics of `access::entitlement`.
+//! 4. `connection`: the task and its loop; it owns a `namespace_session` for each namespace that the client is in.
+//! 5. The hub (`wallcast_core::hub`) delivers each event to the sessions that are subscribed to one of its topics;
+//!    `access::entitlement` decides which topics those are.
 //! 6. `subscription`: the next events of a session, from its outbox or, while it replays, from history (`replay`).
 //! 7. `writer_state`: writes events under the connection's lock, for the task or for the hub's dispatcher.
 //! 8. `codec`: encodes an event to a frame; `transport`: writes frames to the WebSocket, poll or event stream.
 //! 9. `client_messages`: acts on a client's `command`, each in a file of its own (`rooms`, `resume`, …), and replies.
-//! 10. `close`: ends sessions and the connection, at an end ordered by the hub, a deadline or shutdown.
+//! 10. `close`: closes sessions and the connection after the hub ended a session, at a deadline or at shutdown.
+//!
+//! `send` posts the messages of `POST /api/send` to an open session.
 
 mod authentication;
 mod calls;

@@ -129,7 +129,7 @@ impl NamespaceSession {
         }
     }
 
-    /// When its token expires or its time to authenticate ends. Called in every turn of the loop, so it reads
+    /// When its token expires or its time to authenticate ends. Called in every iteration of the loop, so it reads
     /// the clocks only when the token has changed.
     pub(super) fn deadline(&mut self, auth_timeout: Duration) -> Option<Instant> {
         let session = match &self.state {

@@ -12,8 +12,7 @@ use super::registration::RegisteredSession;
 use super::transport::Transport;
 use crate::app::App;
 use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
-use crate::net::SocketPermit;
-use crate::net::Stream;
+use crate::net::{SocketPermit, Stream};
 use crate::{identity, net};
 use realtime_protocol::engineio;
 use realtime_protocol::websocket::{self, WebSocket};
@@ -100,11 +99,11 @@ pub(super) async fn open_socketio(
     };
     let mut permit = take_permit(app)?;
     permit.address_permit = address_permit;
-    let owner = app.clone();
+    let connection_app = app.clone();
     let on_open = move |socket: engineio::Socket<Stream>| {
         let transport = Transport::engine(socket);
         let codec = Codec::socketio();
-        let connection = Connection::new(owner, transport, codec, peer, handshake, permit);
+        let connection = Connection::new(connection_app, transport, codec, peer, handshake, permit);
         tokio::spawn(connection.run());
     };
     if !websocket::is_upgrade(&request) {
@@ -131,7 +130,7 @@ fn take_permit(app: &App) -> Result<SocketPermit, ApiError> {
             "Wallcast is stopping; connect again in a moment",
         ));
     }
-    app.sockets.permit()
+    app.sockets.acquire()
 }
 
 /// Creates the connection of a JSON WebSocket or an event stream, which has one session. If the handshake
@@ -189,7 +188,7 @@ pub(super) async fn read_handshake(
     let (headers, query) = (request.headers(), request.uri().query());
     identity::refuse_token_in_url(query)?;
     let position = ResumePosition::from_request(headers, query)
-        .map_err(|_| ApiError::field("since", "since must be an event id, 0 or more"))?;
+        .map_err(|_| ApiError::field("since", "`since` must be an event id, an integer from 0"))?;
     let found = identity::credential_of(headers, query)?;
     let (credential, local_admin) = match (peer.listener, found) {
         (ListenerKind::Ingress, _) => {

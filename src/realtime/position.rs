@@ -127,7 +127,7 @@ impl ResumePosition {
     }
 }
 
-/// `since` is not a whole number of 0 or more.
+/// `since` is not an event id.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InvalidSince;
 

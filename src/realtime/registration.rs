@@ -30,9 +30,9 @@ use wallcast_core::ids::{ConnectionId, UserId};
 /// timer could close it before that event.
 const EXPIRY_GRACE_SECONDS: i64 = 5;
 
-/// How a session proves who its user is.
+/// How a session is authenticated.
 #[derive(Clone, Debug)]
-pub(super) enum Proof {
+pub(super) enum AuthMethod {
     /// A token or session id, to be checked against the store.
     Credential(Credential),
     /// The id of an admin whom the listener has authenticated: ingress or the command line's socket.
@@ -69,8 +69,9 @@ pub(super) struct RegisteredSession {
 pub(super) struct WelcomeData<'a> {
     assigned_areas: Vec<AreaJson>,
     client_id: &'a str,
+    /// The same as `clientId`; both spellings are part of the protocol.
     #[serde(rename = "client_id")]
-    own_id: &'a str,
+    client_id_snake_case: &'a str,
     connection_id: &'a ConnectionId,
     epoch: &'a str,
     last_event_id: EventId,
@@ -89,10 +90,10 @@ pub(super) struct WelcomeData<'a> {
 /// Why authentication failed.
 pub(super) async fn register(
     app: &App,
-    proof: Proof,
+    auth_method: AuthMethod,
     request: ConnectRequest,
 ) -> Result<RegisteredSession, AuthError> {
-    register_with_claims(app, proof, request, Authenticate::default()).await
+    register_with_claims(app, auth_method, request, Authenticate::default()).await
 }
 
 /// [`register`], if the fields that `authenticate` carries beside the token agree with the token.
@@ -101,13 +102,15 @@ pub(super) async fn register(
 /// Why authentication failed.
 pub(super) async fn register_with_claims(
     app: &App,
-    proof: Proof,
+    auth_method: AuthMethod,
     request: ConnectRequest,
     claimed: Authenticate,
 ) -> Result<RegisteredSession, AuthError> {
-    let verified = match &proof {
-        Proof::Credential(credential) => Some(authentication::verify(&app.signer, credential)?),
-        Proof::LocalAdmin(_) => None,
+    let verified = match &auth_method {
+        AuthMethod::Credential(credential) => {
+            Some(authentication::verify(&app.signer, credential)?)
+        }
+        AuthMethod::LocalAdmin(_) => None,
     };
     let (pairings, signer, hub) = (app.pairings.clone(), app.signer.clone(), app.hub.clone());
     let (acks, entities) = (app.acks.clone(), app.entities.clone());
@@ -117,16 +120,16 @@ pub(super) async fn register_with_claims(
         .store
         .try_read_inline(move |db, last_event| {
             let now = Timestamp::now();
-            let authenticated = match (&verified, proof) {
+            let authenticated = match (&verified, auth_method) {
                 (Some(verified), _) => authentication::authenticate(db, &pairings, verified, now)?,
-                (None, Proof::LocalAdmin(id)) => {
+                (None, AuthMethod::LocalAdmin(id)) => {
                     let id = id.parse().unwrap_or_else(|_| UserId::random());
                     Authenticated {
                         principal: Principal::local_admin(id),
                         first_use: None,
                     }
                 }
-                (None, Proof::Credential(_)) => return Err(AuthError::Missing),
+                (None, AuthMethod::Credential(_)) => return Err(AuthError::Missing),
             };
             let mut principal = authenticated.principal;
             claimed.agrees_with(&principal)?;
@@ -203,7 +206,7 @@ pub(super) async fn register_with_claims(
             ))
         })
         .await?;
-    app.note_first_use(first_use).await;
+    app.record_first_use(first_use).await;
     if app.hub.is_in_rooms(&registered.session) {
         let id = registered.session.id().clone();
         rooms::record_session_state(app.store.clone(), app.hub.clone(), id).await;
@@ -298,7 +301,7 @@ pub(super) async fn renew(
             Ok((Some(principal), authenticated.first_use))
         })
         .await?;
-    app.note_first_use(first_use).await;
+    app.record_first_use(first_use).await;
     Ok(renewed)
 }
 
@@ -321,7 +324,7 @@ impl RegisteredSession {
         WelcomeData {
             assigned_areas: areas.map(AreaJson::for_client).collect(),
             client_id: client,
-            own_id: client,
+            client_id_snake_case: client,
             connection_id: connection,
             epoch: self.bounds.epoch.as_str(),
             last_event_id: self.bounds.last,

@@ -18,7 +18,7 @@ use wallcast_core::ids::ConnectionId;
 
 /// How long to wait for the session's reply. A session that replays history reads no messages.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
-/// `Retry-After` when too many posted messages wait.
+/// `Retry-After` if too many posted messages are queued.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 
 /// Posts a message to the session `connectionId` of any dialect. The response is the data that a `result` event
@@ -26,7 +26,7 @@ const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// 403 unless the session is the caller's, 409 if it ends before it replies, 503 if it does not reply in 10 s, 429
-/// if too many messages wait for it.
+/// if too many messages are queued for it.
 pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     if request.body_len() > app.config.max_message_bytes {
         return Err(ApiError::new(
@@ -39,7 +39,7 @@ pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let connection: ConnectionId = fields.required("connectionId")?;
     let (message_type, data) = read_message(fields.into_object())
         .map_err(|text| ApiError::new(StatusCode::BAD_REQUEST, "invalid_message", text))?;
-    let (answer, reply_data) = oneshot::channel();
+    let (reply_sender, reply_data) = oneshot::channel();
     {
         // The session is not held while waiting: dropping it must drop its messages, which ends the wait.
         let caller = &request.principal()?.subject;
@@ -51,7 +51,7 @@ pub async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
                 message_type,
                 data,
                 bytes: request.body_len(),
-                answer,
+                reply_sender,
             })
             .map_err(post_error)?;
     }

@@ -68,7 +68,7 @@ pub(super) fn register(
 }
 
 impl Subscription {
-    /// Of a session that was registered to receive every event after `after`.
+    /// Creates the subscription of a session that was registered to receive every event after `after`.
     pub(super) fn new(session: Arc<Session>, after: EventId) -> Self {
         Self {
             session,
@@ -107,13 +107,13 @@ impl Subscription {
                 });
                 VecDeque::new()
             }
-            // The connection's next turn closes a session that has just ended.
+            // The next iteration of the connection's loop closes a session that has just ended.
             DequeueResult::Ended(..) => VecDeque::new(),
         }
     }
 
     /// Starts replaying after an earlier event, up to where this session began. Returns the end of that range, or
-    /// none if the session has received those events already.
+    /// `None` if the session has received those events already.
     pub(super) fn rewind(&mut self, to: EventId) -> Option<EventId> {
         let until = self.delivered_after;
         (to < until).then(|| {

@@ -1,5 +1,5 @@
 //! The transport of a connection's frames: a WebSocket, Engine.IO over WebSocket or polling, or an event stream.
-//! Every frame is queued and written here. Knows no session and no event.
+//! Every frame is queued and written here. Knows no sessions and no published events.
 
 use std::task::{Context, Poll};
 
@@ -9,7 +9,7 @@ use crate::net::Stream;
 use realtime_protocol::engineio;
 use realtime_protocol::sse::EventStream;
 use realtime_protocol::websocket::WebSocket;
-use realtime_protocol::{CloseReason, Event, Frame};
+use realtime_protocol::{CloseReason, Event as TransportEvent, Frame};
 
 /// Frames that may wait for the peer. Above this nothing more is read from it.
 const MAX_BACKLOG: usize = 256;
@@ -67,7 +67,11 @@ impl Transport {
 
     /// Reads and writes until the transport has an event for the connection. Cancel safe. Reads nothing while
     /// [`pauses_reading`](Self::pauses_reading).
-    pub(super) fn poll_event(&mut self, is_replaying: bool, cx: &mut Context<'_>) -> Poll<Event> {
+    pub(super) fn poll_event(
+        &mut self,
+        is_replaying: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<TransportEvent> {
         let is_paused = self.pauses_reading(is_replaying);
         let event = match &mut self.kind {
             TransportKind::WebSocket(socket) => {
@@ -79,15 +83,17 @@ impl Transport {
                 socket.poll_event(cx)
             }
             TransportKind::Events(stream) => stream.poll_event(cx),
-            TransportKind::Detached => Poll::Ready(Event::Closed(CloseReason::Peer { code: None })),
+            TransportKind::Detached => {
+                Poll::Ready(TransportEvent::Closed(CloseReason::Peer { code: None }))
+            }
         };
-        if let Poll::Ready(Event::Flushed) = event {
+        if let Poll::Ready(TransportEvent::Flushed) = event {
             self.backlog = 0;
         }
         event
     }
 
-    /// When the peer last sent anything, including pongs and polls. None on an event stream, which only writes.
+    /// When the peer last sent anything, including pongs and polls. `None` on an event stream, which only writes.
     pub(super) fn last_received(&self) -> Option<Instant> {
         match &self.kind {
             TransportKind::WebSocket(socket) => Some(socket.last_received()),
@@ -159,7 +165,7 @@ impl Transport {
         }
     }
 
-    /// When the kernel last took bytes for the peer. None under polling, where nothing is written until the peer
+    /// When the kernel last took bytes for the peer. `None` under polling, where nothing is written until the peer
     /// polls; there the Engine.IO heartbeat detects a silent peer.
     pub(super) fn last_written(&self) -> Option<Instant> {
         let stream = match &self.kind {

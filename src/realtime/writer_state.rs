@@ -1,5 +1,5 @@
 //! The state behind a connection's [`ConnectionWriter`](wallcast_core::hub::ConnectionWriter): its transport and
-//! the deliveries under way. The connection's task and the hub's dispatcher lock it in turn to write events.
+//! the deliveries in flight. The connection's task and the hub's dispatcher lock it in turn to write events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::transport::Transport;
 use wallcast_core::event::Event;
 use wallcast_core::hub::{EventWriter, Hub, Session};
 
-/// Events that are queued on the transport before it must be empty again.
+/// Most events in one write. The next ones are queued on the transport once these are written.
 pub(super) const BATCH: usize = 64;
 
 pub(super) struct WriterState {

@@ -21,12 +21,10 @@ use crate::app::App;
 use crate::authentication::USER_HEADER;
 use crate::config::Config;
 use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
-use crate::net::MeteredStream;
-use crate::net::PendingUpgrade;
-use crate::net::Stream;
+use crate::net::{MeteredStream, PendingUpgrade, Stream};
 
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request's head may take, and how long an idle connection stays open.
+/// How long a request's head may take, which is also how long an idle connection stays open.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves a TCP connection until it is closed or upgraded.
@@ -60,7 +58,7 @@ pub(crate) async fn serve_tcp(
     serve_http(app, stream, Some(address.ip()), listener).await;
 }
 
-/// Whether the identity header of an ingress connection may be forged; none when the connection is to be closed.
+/// Whether the identity header of an ingress connection may be forged; `None` if the connection is to be closed.
 async fn has_forged_identity(app: &App, stream: &Stream, listener: ListenerKind) -> Option<bool> {
     let (ListenerKind::Ingress, Stream::Plain(stream)) = (listener, stream) else {
         return Some(false);
@@ -95,7 +93,7 @@ async fn serve_http(
     let (progress, permit) = (stream.progress(), stream.permit());
     // A connection accepted during shutdown gets one request: a polling client fetches its final events.
     let is_late = app.shutdown.has_begun();
-    let busy = app.shutdown.work_guard();
+    let work_guard = app.shutdown.work_guard();
     let shutdown = app.shutdown.clone();
     let pending_upgrade = PendingUpgrade::default();
     let upgrade = pending_upgrade.clone();
@@ -113,7 +111,8 @@ async fn serve_http(
             }
             let address = address.map(|peer| real_address(peer, request.headers(), &app.config));
             let mut response = respond(app, request, Peer { listener, address }).await;
-            // On the ingress listener only the first request's headers were checked, so it is the only one.
+            // On the ingress listener the identity header is checked for the first request only, so the connection
+            // serves no second one.
             if listener == ListenerKind::Ingress
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS
             {
@@ -160,7 +159,7 @@ async fn serve_http(
         Ok(None) => {}
         Err(error) => tracing::debug!(%error, "HTTP connection failed"),
     }
-    drop(busy);
+    drop(work_guard);
 }
 
 fn may_use_ingress(config: &Config, address: Option<IpAddr>) -> bool {

@@ -35,7 +35,7 @@ pub(crate) async fn may_be_forged(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// None until the head is complete.
+/// `None` until the head is complete.
 fn check_head(head: &[u8]) -> Option<bool> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);

@@ -13,8 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::app::App;
 use crate::config::{Config, ControlPath};
 use crate::http::ListenerKind;
-use crate::net::MeteredStream;
-use crate::net::{BoundAddresses, ConnectionLimit};
+use crate::net::{BoundAddresses, ConnectionLimit, MeteredStream};
 use crate::server::conn;
 
 /// Connections that may wait to be accepted.
@@ -106,7 +105,7 @@ async fn accept(app: Arc<App>, listener: TcpListener, kind: ListenerKind, limit:
         match listener.accept().await {
             Ok((stream, address)) => {
                 // Without a permit the connection is dropped here, which closes it.
-                if let Some(permit) = limit.take(address.ip()) {
+                if let Some(permit) = limit.acquire(address.ip()) {
                     let stream = MeteredStream::accepted(stream, Some(permit));
                     // The TLS handshake runs in the connection's task, so a stalled one delays no other.
                     tokio::spawn(conn::serve_tcp(app.clone(), stream, address, kind));

@@ -75,10 +75,10 @@ impl DisconnectReason {
     }
 }
 
-/// Ends sessions after a commit, with an optional final event.
+/// An instruction to end sessions, which the hub carries out after the commit.
 #[derive(Debug)]
 pub struct EndSessions {
-    /// Which sessions.
+    /// The sessions to end.
     pub filter: SessionFilter,
     /// Determines the close code and the close reason.
     pub reason: DisconnectReason,

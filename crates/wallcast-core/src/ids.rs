@@ -8,7 +8,7 @@ const MAX_ID_BYTES: usize = 128;
 #[error("an id is 1 to 128 bytes without white space or control characters")]
 pub struct InvalidId;
 
-/// Checks a text that shall become an id; for [`id!`](crate::id).
+/// Checks whether a text is an id. Called by the types that [`id!`](crate::id) defines.
 ///
 /// # Errors
 /// The text is not an id.
@@ -21,8 +21,8 @@ pub fn check(text: &str) -> Result<(), InvalidId> {
     }
 }
 
-/// Defines an id type: its documentation, its name, and the prefix of new ids. A feature outside this crate defines its
-/// own with it; that crate depends on `rusqlite` and `serde`.
+/// Defines an id type from its documentation, its name and the prefix of new ids. Other crates may use it for ids of
+/// their own; they need `rusqlite` and `serde` as dependencies.
 #[macro_export]
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
@@ -110,7 +110,7 @@ id!(
     "room_"
 );
 id!(
-    /// The public id of one session. It is not a credential.
+    /// The public id of one session, `connectionId` on the wire. It is not a credential.
     ConnectionId,
     "conn_"
 );

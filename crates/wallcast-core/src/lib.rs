@@ -1,8 +1,9 @@
 //! The engine of Wallcast: events, their history, the store that commits them and the hub that delivers them.
 //!
-//! It knows no feature (areas, messages, …), no HTTP and no wire protocol. Modules import downwards only, in the order
-//! below; a test of the workspace checks that.
+//! It knows no feature (areas, messages, …), no HTTP and no WebSocket. Modules import downwards only, in the order that
+//! ARCHITECTURE.md lists; `tests/architecture` checks that.
 
+pub mod address_limit;
 pub mod audit;
 pub mod auth;
 pub mod clock;
@@ -13,7 +14,6 @@ pub mod history;
 pub mod hub;
 pub mod idempotency;
 pub mod ids;
-pub mod limits;
 pub mod random;
 pub mod shutdown;
 pub mod store;

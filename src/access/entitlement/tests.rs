@@ -1,16 +1,13 @@
 //! Tables of every role and every kind of topic: who receives it, who may join a room or an organisation.
 
-use crate::clients::may_join;
-use crate::rooms;
-use crate::{areas, clients};
 use std::sync::Arc;
-use wallcast_core::ids::{OrganizationId, RoomName};
 
 use super::*;
-use crate::clients::ClientPatch;
+use crate::clients::{self, ClientPatch, may_join};
+use crate::{areas, rooms};
 use wallcast_core::audit::Actor;
 use wallcast_core::hub::Hub;
-use wallcast_core::ids::{AreaId, ClientId, UserId};
+use wallcast_core::ids::{AreaId, ClientId, OrganizationId, RoomName, UserId};
 use wallcast_core::store::{DataFolder, Store, StoreError};
 
 const YES: bool = true;
@@ -25,14 +22,14 @@ struct TestServer {
     own_area: AreaId,
     other_area: AreaId,
     _folder: tempfile::TempDir,
-    _held: DataFolder,
+    _folder_lock: DataFolder,
 }
 
 impl TestServer {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let held = DataFolder::claim(folder.path()).unwrap();
-        let store = Store::open(&held, Arc::new(Hub::new())).unwrap();
+        let folder_lock = DataFolder::claim(folder.path()).unwrap();
+        let store = Store::open(&folder_lock, Arc::new(Hub::new())).unwrap();
         let created = store.write(|tx| {
             let actor = Actor {
                 who: "admin:a".to_owned(),
@@ -76,7 +73,7 @@ impl TestServer {
             own_area,
             other_area,
             _folder: folder,
-            _held: held,
+            _folder_lock: folder_lock,
         }
     }
 

@@ -236,8 +236,8 @@ mod tests {
         let signer = Signer::new(&[7; KEY_BYTES]);
         let other = Signer::new(&[8; KEY_BYTES]).sign(&claims(60)).unwrap();
         assert_eq!(signer.verify(&other), Err(TokenError::Invalid));
-        let late = signer.sign(&claims(-1)).unwrap();
-        assert_eq!(signer.verify(&late), Err(TokenError::Expired));
+        let expired = signer.sign(&claims(-1)).unwrap();
+        assert_eq!(signer.verify(&expired), Err(TokenError::Expired));
         let payload = serde_json::to_string(&claims(60)).unwrap();
         for header in [
             r#"{"alg":"none"}"#,
@@ -255,11 +255,11 @@ mod tests {
     #[test]
     fn verify_missing_jti_or_other_username_fails() {
         let signer = Signer::new(&[7; KEY_BYTES]);
-        let mut nameless = claims(60);
-        nameless.jti = String::new();
-        let mut double = claims(60);
-        double.username = "client_2".into();
-        for claims in [nameless, double] {
+        let mut without_jti = claims(60);
+        without_jti.jti = String::new();
+        let mut other_username = claims(60);
+        other_username.username = "client_2".into();
+        for claims in [without_jti, other_username] {
             let token = signer.sign(&claims).unwrap();
             assert_eq!(signer.verify(&token), Err(TokenError::Invalid));
         }

@@ -33,10 +33,10 @@ impl Role {
     }
 
     /// The role with this `role` claim.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub fn parse(claim: &str) -> Option<Self> {
         [Self::Admin, Self::Client, Self::User, Self::Pairing]
             .into_iter()
-            .find(|role| role.as_str() == word)
+            .find(|role| role.as_str() == claim)
     }
 }
 
@@ -98,7 +98,7 @@ impl fmt::Display for Subject {
 /// An authenticated identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Whom the token names.
+    /// The role and the id, without the token.
     pub subject: Subject,
     /// The token. `None` for admins on Home Assistant's ingress or the command line's socket.
     pub jti: Option<Jti>,

@@ -12,7 +12,7 @@ pub struct EventType(
     Cow<'static, str>,
 );
 
-/// The name is malformed, or is a built-in type or a reserved name of Socket.IO.
+/// The name is malformed, a built-in type, or reserved by Socket.IO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a custom type is a-z, then up to 63 of a-z 0-9 _ . -, and none of Wallcast's own or Socket.IO's reserved names"
@@ -115,7 +115,7 @@ event_types! {
     PRESENCE = "presence",
     /// The health of the daemon, on change and every minute.
     SYSTEM_STATUS = "system_status",
-    /// Sent to every session each `heartbeat_seconds`.
+    /// Sent to every session, every `heartbeat_seconds`.
     HEARTBEAT = "heartbeat",
     /// The response to `ping`.
     PONG = "pong",

@@ -55,7 +55,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// The text is not an event id or not a position.
+/// The text is neither an event id nor a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event id is a whole number, 0 or more")]
 pub struct InvalidEventId;
@@ -258,7 +258,7 @@ impl Event {
         &self.event_type
     }
 
-    /// The data as JSON text.
+    /// The data: one JSON object as text.
     pub fn data(&self) -> &str {
         &self.data
     }

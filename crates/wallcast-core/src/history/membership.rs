@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params, Statement, params};
 use crate::auth::Subject;
 use crate::event::{EventId, Topic};
 
-/// The interval of events in which a topic was subscribed to.
+/// An interval of event ids in which a principal or session was subscribed to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The topic.

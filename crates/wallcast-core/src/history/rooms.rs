@@ -39,11 +39,11 @@ pub fn open_room(
             room.to_string(),
             from
         ])?;
-    forget_oldest_sessions(connection, subject)
+    delete_oldest_sessions(connection, subject)
 }
 
 /// Bounds the table: a principal may open any number of sessions, but only the latest ended ones keep their rooms.
-fn forget_oldest_sessions(connection: &Connection, subject: &Subject) -> rusqlite::Result<()> {
+fn delete_oldest_sessions(connection: &Connection, subject: &Subject) -> rusqlite::Result<()> {
     let most = i64::try_from(MAX_ENDED_SESSIONS).unwrap_or(i64::MAX);
     connection
         .prepare_cached(

@@ -6,7 +6,8 @@ use crate::event::{Epoch, Event, EventType, Topic};
 
 fn database() -> Connection {
     let db = Connection::open_in_memory().unwrap();
-    db.execute_batch(&crate::store::SCHEMA.concat()).unwrap();
+    db.execute_batch(&crate::store::MIGRATIONS.concat())
+        .unwrap();
     db
 }
 

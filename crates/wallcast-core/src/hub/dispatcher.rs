@@ -12,25 +12,25 @@ use tokio::task::{coop, yield_now};
 use super::Session;
 use crate::disconnect::DisconnectReason;
 
-/// Sessions of one publication in a row, before it is the next publication's turn.
+/// Most sessions of one publication in a row; then the next publication has its turn.
 const SHARE: usize = 8;
-/// Sessions per round, before other tasks may run.
+/// Most sessions per round; then other tasks may run.
 const ROUND: usize = 32;
 
-/// The sessions whose outboxes were empty before an event was queued.
+/// The queue of sessions whose outbox was empty before an event was queued in it.
 #[derive(Debug, Default)]
 pub(super) struct Dispatcher {
     waiting: Mutex<Publications>,
     notify: Notify,
 }
 
-/// Publications with sessions that were not yet written to.
+/// For each publication the sessions that were not written to yet.
 #[derive(Debug, Default)]
 struct Publications(VecDeque<IntoIter<Arc<Session>>>);
 
 impl Dispatcher {
-    /// Queues the sessions of a publication, in this order. Publications alternate, so one to a few sessions finishes
-    /// while one to thousands is in progress.
+    /// Queues the sessions of a publication, in this order. Publications take turns, so one to a few sessions is not
+    /// delayed by one to thousands.
     pub(super) fn dispatch(&self, sessions: Vec<Arc<Session>>) {
         if sessions.is_empty() {
             return;
@@ -50,7 +50,7 @@ impl Dispatcher {
                     continue;
                 }
                 if round.len() >= ROUND {
-                    // More sessions may be queued, for another dispatcher.
+                    // More sessions may be queued: let a concurrent `run` take them.
                     self.notify.notify_one();
                 }
                 for session in &round {

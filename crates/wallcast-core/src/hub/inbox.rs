@@ -1,5 +1,5 @@
 //! The bounded queue of messages that were posted to a session over HTTP and wait for its connection's task. It closes
-//! with the session, so that no caller waits for a response that cannot come.
+//! with the session, so that no caller waits for a reply that cannot come.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,8 @@ pub struct PostedMessage {
     pub data: Map<String, Value>,
     /// The length of the request body in bytes.
     pub bytes: usize,
-    /// Receives the response. Dropped without one if the session ends first.
-    pub answer: oneshot::Sender<Value>,
+    /// Receives the reply. Dropped without one if the session ends first.
+    pub reply_sender: oneshot::Sender<Value>,
 }
 
 /// Why a message could not be posted.
@@ -58,7 +58,7 @@ impl Inbox {
         if queue.is_closed {
             return Err(PostError::Ended);
         }
-        queue.posts.retain(|post| !post.answer.is_closed());
+        queue.posts.retain(|post| !post.reply_sender.is_closed());
         let bytes: usize = queue.posts.iter().map(|post| post.bytes).sum();
         let is_full = queue.posts.len() >= MAX_POSTS || bytes + post.bytes > MAX_BYTES;
         if is_full && !queue.posts.is_empty() {
@@ -68,11 +68,11 @@ impl Inbox {
         Ok(())
     }
 
-    /// The next message whose caller is still waiting for the response.
+    /// The next message whose caller is still waiting for the reply.
     pub(super) fn take(&self) -> Option<PostedMessage> {
         let mut queue = self.queue();
         while let Some(post) = queue.posts.pop_front() {
-            if !post.answer.is_closed() {
+            if !post.reply_sender.is_closed() {
                 return Some(post);
             }
         }
@@ -97,14 +97,14 @@ mod tests {
     use super::*;
 
     fn post(message_type: &str) -> (PostedMessage, oneshot::Receiver<Value>) {
-        let (answer, answered) = oneshot::channel();
+        let (reply_sender, reply) = oneshot::channel();
         let post = PostedMessage {
             message_type: message_type.to_owned(),
             data: Map::new(),
             bytes: 1,
-            answer,
+            reply_sender,
         };
-        (post, answered)
+        (post, reply)
     }
 
     #[test]

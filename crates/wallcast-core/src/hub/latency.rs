@@ -28,9 +28,9 @@ pub struct Percentiles {
     pub p99: f64,
 }
 
-/// All deliveries since the start.
+/// The deliveries since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deliveries {
+pub struct DeliveryTotals {
     /// The number of deliveries.
     pub count: u64,
     /// The sum of their durations.
@@ -52,8 +52,8 @@ impl Latency {
         self.recent.iter().copied().collect()
     }
 
-    pub(super) fn deliveries(&self) -> Deliveries {
-        Deliveries {
+    pub(super) fn deliveries(&self) -> DeliveryTotals {
+        DeliveryTotals {
             count: self.deliveries,
             total: self.total,
         }
@@ -94,8 +94,11 @@ mod tests {
         assert_eq!(Percentiles::of(&[]), Percentiles::default());
         let micros: Vec<u32> = (1..=100).map(|ms| ms * 1000).collect();
         let found = Percentiles::of(&micros);
-        for (is, should) in [(found.median, 50.0), (found.p95, 95.0), (found.p99, 99.0)] {
-            assert!((is - should).abs() < should / 500.0, "{is} is not {should}");
+        for (actual, expected) in [(found.median, 50.0), (found.p95, 95.0), (found.p99, 99.0)] {
+            assert!(
+                (actual - expected).abs() < expected / 500.0,
+                "{actual} is not {expected}"
+            );
         }
     }
 

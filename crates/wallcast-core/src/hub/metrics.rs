@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::latency::{Deliveries, Latency, Percentiles};
+use super::latency::{DeliveryTotals, Latency, Percentiles};
 use crate::clock::Timestamp;
 use crate::event::Event;
 
@@ -94,7 +94,7 @@ impl HubMetrics {
     }
 
     /// The number and total duration of all deliveries.
-    pub fn deliveries(&self) -> Deliveries {
+    pub fn deliveries(&self) -> DeliveryTotals {
         self.latency().deliveries()
     }
 
@@ -131,11 +131,11 @@ impl SessionMetrics {
     /// Counts a message received from the session.
     pub fn received(&self, at: Timestamp) {
         self.received.fetch_add(1, Ordering::Relaxed);
-        self.note_received(at);
+        self.note_activity(at);
     }
 
-    /// Records a sign of life that is not a message, such as a pong.
-    pub fn note_received(&self, at: Timestamp) {
+    /// Records that the peer sent something that is not a message, such as a pong.
+    pub fn note_activity(&self, at: Timestamp) {
         self.last_seen.store(at.unix_ms(), Ordering::Relaxed);
     }
 

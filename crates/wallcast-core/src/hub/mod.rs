@@ -1,8 +1,7 @@
 //! The connected sessions, their subscriptions, and the publication of events to them.
 //!
 //! Publishing never waits: the hub pushes an event into the outbox of each subscribed session, and a full outbox
-//! affects its own session only. The store's writer thread reports each commit, in commit order. A cluster node would
-//! publish remote events through [`Hub::publish`].
+//! affects its own session only. The store's writer thread reports each commit, in commit order.
 
 mod connection_writer;
 mod dispatcher;
@@ -19,14 +18,14 @@ mod statistics;
 mod tests;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use connection_writer::{ConnectionWriter, EventWriter};
 pub use inbox::{PostError, PostedMessage};
-pub use latency::{Deliveries, Percentiles, WINDOW};
+pub use latency::{DeliveryTotals, Percentiles, WINDOW};
 pub use metrics::{HubMetrics, SessionMetrics, Totals};
 pub use outbox::{DequeueResult, Outbox};
-pub use session::{Address, Dialect, Session, SessionNumber};
+pub use session::{Dialect, Session, SessionNumber};
 pub use statistics::ConnectionStats;
 
 use crate::auth::Subject;
@@ -39,7 +38,7 @@ use crate::store::{CommitListener, Effects, RoomMembership};
 use dispatcher::Dispatcher;
 use registry::{Delivery, Registry};
 
-/// The hub. Share it by `Arc`.
+/// The sessions of this process and the topics that they subscribe to. Share it by `Arc`.
 #[derive(Default)]
 pub struct Hub {
     registry: Mutex<Registry>,
@@ -48,9 +47,9 @@ pub struct Hub {
     metrics: HubMetrics,
     dispatcher: Dispatcher,
     /// Called when the first session of a client or person opens, or the last one ends.
-    on_presence: std::sync::OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
+    on_presence: OnceLock<Box<dyn Fn(Presence) + Send + Sync>>,
     /// Called for each announcement.
-    on_announcement: std::sync::OnceLock<Box<dyn Fn(Announcement) + Send + Sync>>,
+    on_announcement: OnceLock<Box<dyn Fn(Announcement) + Send + Sync>>,
 }
 
 /// A client or person came online or went offline.
@@ -287,19 +286,19 @@ impl Hub {
     }
 
     fn end(&self, order: EndSessions) -> usize {
-        let chosen = self.registry().select(&order.filter);
+        let selected = self.registry().select(&order.filter);
         let final_event = order.final_event.map(Arc::new);
-        for session in &chosen {
-            session.end_with(&chosen, order.reason, final_event.clone());
+        for session in &selected {
+            session.end_with(&selected, order.reason, final_event.clone());
         }
-        if !chosen.is_empty() {
+        if !selected.is_empty() {
             tracing::info!(
                 reason = order.reason.as_str(),
-                sessions = chosen.len(),
+                sessions = selected.len(),
                 "sessions ended"
             );
         }
-        chosen.len()
+        selected.len()
     }
 
     /// Call with the registry locked. Otherwise the reports for a client that disconnects and reconnects at once could

@@ -9,11 +9,11 @@ use crate::disconnect::DisconnectReason;
 use crate::event::{Event, EventId};
 
 /// Most queued events per session (`docs/protocol.md#back-pressure`).
-const MAX_FRAMES: usize = 256;
+const MAX_EVENTS: usize = 256;
 /// Most bytes of event data queued per session (`docs/protocol.md#back-pressure`).
 const MAX_BYTES: usize = 256 * 1024;
 
-/// The queue of one session, and the writer of its connection.
+/// The event queue of one session, and the writer of its connection.
 #[derive(Debug)]
 pub struct Outbox {
     queue: Mutex<Queue>,
@@ -136,7 +136,7 @@ impl Outbox {
         self.queue().may_dispatch = false;
     }
 
-    /// Blocks dispatch and waits for a write in progress: after the return nobody but the connection's task writes
+    /// Blocks dispatch and waits for a write in progress: once it returns, only the connection's task writes
     /// events.
     pub(super) fn stop_dispatch(&self) {
         let _writer = self.writer.lock();
@@ -162,7 +162,7 @@ impl Outbox {
         !queue.events.is_empty() || queue.missed.is_some() || queue.snapshot_pending
     }
 
-    /// Makes the session read the history from this event on. Call before it is registered.
+    /// Makes the session read the history from this event on. Call before the session is registered.
     pub fn start_from_history(&self, first: EventId) {
         self.queue().missed = Some(first);
     }
@@ -173,8 +173,8 @@ impl Outbox {
         self.queue().missed = None;
     }
 
-    /// Requests a snapshot of all states that the session may see. It is sent when the queue is empty and the history
-    /// was read to its end.
+    /// Requests a snapshot of all states that the session may see. It is sent once the queue is empty and the history
+    /// has been read to its end.
     pub fn request_snapshot(&self) {
         self.queue().request_snapshot();
         self.writer.wake();
@@ -246,7 +246,7 @@ impl Queue {
 
     /// One event of any size always fits into an empty queue.
     fn is_full_for(&self, size: usize) -> bool {
-        let is_full = self.events.len() >= MAX_FRAMES || self.bytes + size > MAX_BYTES;
+        let is_full = self.events.len() >= MAX_EVENTS || self.bytes + size > MAX_BYTES;
         is_full && !self.events.is_empty()
     }
 
@@ -256,7 +256,7 @@ impl Queue {
         let is_state = |event: &Arc<Event>| event.is_conflated();
         let older = if self.events.range(index..).all(is_state) {
             let queued = self.events.get_mut(index);
-            queued.map(|older| std::mem::replace(older, newer.clone()))
+            queued.map(|older| mem::replace(older, newer.clone()))
         } else {
             self.events.push_back(newer.clone());
             self.events.remove(index)

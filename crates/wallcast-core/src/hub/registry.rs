@@ -20,7 +20,7 @@ const MAX_REPLAY_STARTS: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     sessions: SessionSet,
-    by_subject: HashMap<Subject, Subscriber>,
+    by_subject: HashMap<Subject, ConnectedPrincipal>,
     /// How many of the principals are tablets that are waiting to be paired.
     pairing_count: usize,
     by_topic: HashMap<Topic, SessionSet>,
@@ -35,9 +35,9 @@ pub(super) struct Registry {
     pub(super) last_event: EventId,
 }
 
-/// A connected principal: its sessions, and the topics to which all of them are subscribed.
+/// The sessions of a principal, and the topics to which all of them are subscribed.
 #[derive(Debug, Default)]
-struct Subscriber {
+struct ConnectedPrincipal {
     sessions: SessionSet,
     topics: HashSet<Topic>,
 }
@@ -68,16 +68,16 @@ impl Registry {
         session: Arc<Session>,
         topics: impl Iterator<Item = &'a Topic>,
     ) {
-        let subscriber = self
+        let principal = self
             .by_subject
             .entry(session.subject().clone())
             .or_default();
-        if subscriber.sessions.is_empty() {
+        if principal.sessions.is_empty() {
             self.pairing_count += usize::from(is_pairing(session.subject()));
         }
-        subscriber.sessions.insert(session.clone());
+        principal.sessions.insert(session.clone());
         for topic in topics {
-            subscriber.topics.insert(topic.clone());
+            principal.topics.insert(topic.clone());
             self.by_topic
                 .entry(topic.clone())
                 .or_default()
@@ -111,12 +111,12 @@ impl Registry {
         {
             self.by_id.remove(session.id());
         }
-        if let Some(subscriber) = self.by_subject.get_mut(session.subject()) {
-            subscriber.sessions.remove(number);
-            for topic in &subscriber.topics {
+        if let Some(principal) = self.by_subject.get_mut(session.subject()) {
+            principal.sessions.remove(number);
+            for topic in &principal.topics {
                 unsubscribe(&mut self.by_topic, topic, number);
             }
-            if subscriber.sessions.is_empty() {
+            if principal.sessions.is_empty() {
                 self.by_subject.remove(session.subject());
                 self.pairing_count -= usize::from(is_pairing(session.subject()));
             }
@@ -131,10 +131,10 @@ impl Registry {
 
     /// Subscribes all sessions of the principal to the topic.
     pub(super) fn join(&mut self, subject: &Subject, topic: &Topic) {
-        if let Some(subscriber) = self.by_subject.get_mut(subject) {
-            subscriber.topics.insert(topic.clone());
+        if let Some(principal) = self.by_subject.get_mut(subject) {
+            principal.topics.insert(topic.clone());
             let subscribers = self.by_topic.entry(topic.clone()).or_default();
-            for session in subscriber.sessions.values() {
+            for session in principal.sessions.values() {
                 subscribers.insert(session.clone());
             }
         }
@@ -142,9 +142,9 @@ impl Registry {
 
     /// Ends the subscription of all sessions of the principal to the topic.
     pub(super) fn leave(&mut self, subject: &Subject, topic: &Topic) {
-        if let Some(subscriber) = self.by_subject.get_mut(subject) {
-            subscriber.topics.remove(topic);
-            for session in subscriber.sessions.values() {
+        if let Some(principal) = self.by_subject.get_mut(subject) {
+            principal.topics.remove(topic);
+            for session in principal.sessions.values() {
                 unsubscribe(&mut self.by_topic, topic, session.number());
             }
         }
@@ -166,7 +166,7 @@ impl Registry {
     pub(super) fn has_replay_gap(&self, id: &ConnectionId, after: EventId) -> bool {
         self.replay_starts
             .iter()
-            .any(|(rewound, beginning)| rewound == id && after <= *beginning)
+            .any(|(resumed, beginning)| resumed == id && after <= *beginning)
     }
 
     /// Adds a session to a room.
@@ -210,7 +210,7 @@ impl Registry {
     fn sessions_of(&self, subject: &Subject) -> Vec<Arc<Session>> {
         self.by_subject
             .get(subject)
-            .map(|subscriber| subscriber.sessions.values().cloned().collect())
+            .map(|principal| principal.sessions.values().cloned().collect())
             .unwrap_or_default()
     }
 
@@ -218,7 +218,11 @@ impl Registry {
     pub(super) fn deliver(&mut self, event: &Arc<Event>) -> Delivery {
         self.publication += 1;
         let mut delivery = Delivery::default();
-        for sessions in event.topics().iter().filter_map(|of| self.by_topic.get(of)) {
+        for sessions in event
+            .topics()
+            .iter()
+            .filter_map(|topic| self.by_topic.get(topic))
+        {
             for session in sessions.values() {
                 delivery.enqueue(session, event, self.publication);
             }
@@ -246,8 +250,8 @@ impl Registry {
 
     /// The areas to whose topics a principal is subscribed.
     pub(super) fn areas_of(&self, subject: &Subject) -> Vec<AreaId> {
-        let subscriber = self.by_subject.get(subject).into_iter();
-        let topics = subscriber.flat_map(|subscriber| &subscriber.topics);
+        let principal = self.by_subject.get(subject).into_iter();
+        let topics = principal.flat_map(|principal| &principal.topics);
         let area = |topic: &Topic| match topic {
             Topic::Area(id) => Some(id.clone()),
             _ => None,
@@ -313,16 +317,17 @@ impl Registry {
     /// The sessions of a client's oldest connections above its limit. Other principals have no limit.
     pub(super) fn over_limit(&self, subject: &Subject, limit: usize) -> Vec<Arc<Session>> {
         let sessions = match (subject, self.by_subject.get(subject)) {
-            (Subject::Client(_), Some(subscriber)) => &subscriber.sessions,
+            (Subject::Client(_), Some(principal)) => &principal.sessions,
             _ => return Vec::new(),
         };
         let mut connections: Vec<Vec<Arc<Session>>> = Vec::new();
         for session in sessions.values() {
-            let same = |of: &&mut Vec<Arc<Session>>| {
-                of.first()
+            let is_same = |connection: &&mut Vec<Arc<Session>>| {
+                connection
+                    .first()
                     .is_some_and(|first| first.shares_connection(session))
             };
-            match connections.iter_mut().find(same) {
+            match connections.iter_mut().find(is_same) {
                 Some(connection) => connection.push(session.clone()),
                 None => connections.push(vec![session.clone()]),
             }
@@ -334,7 +339,7 @@ impl Registry {
     pub(super) fn count_of(&self, subject: &Subject) -> usize {
         self.by_subject
             .get(subject)
-            .map_or(0, |subscriber| subscriber.sessions.len())
+            .map_or(0, |principal| principal.sessions.len())
     }
 
     pub(super) fn principals(&self) -> Vec<Subject> {

@@ -1,4 +1,4 @@
-//! One session: the principal, its outbox, its inbox and its counters.
+//! One session: its principal, outbox, inbox and counters.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -14,9 +14,6 @@ use crate::disconnect::DisconnectReason;
 use crate::event::{Event, EventType, Namespace, Topic};
 use crate::ids::ConnectionId;
 use crate::store::{ClientTenancy, RoomMembership};
-
-/// The IP address of a peer.
-pub type Address = IpAddr;
 
 /// The key of a session in the registry. Numbers rise and are never reused; they are not public ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,7 +71,7 @@ pub struct Session {
     expires_at: AtomicI64,
     namespace: Namespace,
     dialect: Dialect,
-    address: Option<Address>,
+    address: Option<IpAddr>,
     outbox: Outbox,
     inbox: Inbox,
     metrics: SessionMetrics,
@@ -89,7 +86,7 @@ impl Session {
         principal: Principal,
         namespace: Namespace,
         dialect: Dialect,
-        address: Option<Address>,
+        address: Option<IpAddr>,
         writer: Arc<ConnectionWriter>,
     ) -> Self {
         Self {
@@ -148,7 +145,7 @@ impl Session {
     }
 
     /// The peer's IP address; `None` on the command line's socket.
-    pub fn address(&self) -> Option<Address> {
+    pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
@@ -196,7 +193,7 @@ impl Session {
         self.inbox.take()
     }
 
-    /// Closes the inbox, which releases the callers that wait for a response.
+    /// Closes the inbox, which releases the callers that wait for a reply.
     pub(super) fn close_inbox(&self) {
         self.inbox.close();
     }

@@ -1,5 +1,5 @@
 //! A set of sessions, ordered by number. Most sets have one element: the sessions of one tablet, or of its own topic. A
-//! single element needs no allocation, while the smallest B-tree node would take 192 bytes, twice per tablet.
+//! single element needs no allocation; the smallest B-tree node would take 192 bytes, twice per tablet.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

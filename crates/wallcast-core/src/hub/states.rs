@@ -10,12 +10,12 @@ use crate::auth::Subject;
 use crate::event::{Event, EventType, Topic};
 use crate::ids::AreaId;
 
-/// Sessions with the same subscriptions among some topics, by the indexes of these topics.
+/// The indexes of some topics, and the sessions that are subscribed to exactly these of the given topics.
 type Group = (Vec<usize>, Vec<Arc<Session>>);
 
 impl Hub {
-    /// Publishes a state to every session that is subscribed to one of the topics, without showing it topics that are
-    /// not its own. `make` builds the event for the sessions that are subscribed to exactly the topics with the given
+    /// Publishes a state to every session that is subscribed to one of the topics, in a form that reveals only topics
+    /// of that session. `make` builds the event for the sessions that are subscribed to exactly the topics with the given
     /// indexes; it is called once for each combination that has sessions. Returns the number of sessions that queued
     /// it.
     pub fn publish_per_audience(
@@ -73,12 +73,13 @@ impl Registry {
         matches.sort_by_key(|(session, _)| session.number());
         let mut groups: HashMap<Vec<usize>, Vec<Arc<Session>>> = HashMap::new();
         let mut indexes = Vec::new();
-        for of_session in matches.chunk_by(|(one, _), (next, _)| one.number() == next.number()) {
-            let Some((session, _)) = of_session.first() else {
+        for session_matches in matches.chunk_by(|(one, _), (next, _)| one.number() == next.number())
+        {
+            let Some((session, _)) = session_matches.first() else {
                 continue;
             };
             indexes.clear();
-            indexes.extend(of_session.iter().map(|(_, index)| *index));
+            indexes.extend(session_matches.iter().map(|(_, index)| *index));
             match groups.get_mut(indexes.as_slice()) {
                 Some(group) => group.push(Arc::clone(session)),
                 None => drop(groups.insert(indexes.clone(), vec![Arc::clone(session)])),

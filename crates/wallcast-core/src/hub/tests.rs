@@ -355,7 +355,7 @@ fn presence_reports_are_in_order() {
     let hub = Arc::new(Hub::new());
     let (sender, receiver) = mpsc::channel();
     hub.on_presence(move |presence| sender.send(presence.sessions).unwrap());
-    let visitors: Vec<_> = (0..4)
+    let threads: Vec<_> = (0..4)
         .map(|_| {
             let hub = hub.clone();
             std::thread::spawn(move || {
@@ -365,8 +365,8 @@ fn presence_reports_are_in_order() {
             })
         })
         .collect();
-    for visitor in visitors {
-        visitor.join().unwrap();
+    for thread in threads {
+        thread.join().unwrap();
     }
     drop(hub);
     let reports: Vec<_> = receiver.iter().collect();
@@ -403,7 +403,7 @@ fn publish_does_not_visit_other_sessions() {
 fn session_with_reused_id_stays_after_old_one_leaves() {
     let hub = Hub::new();
     let old = connect(&hub, client("a"), &[]);
-    let heir = Arc::new(Session::new(
+    let newer = Arc::new(Session::new(
         old.id().clone(),
         principal(client("a"), "jti"),
         Namespace::Main,
@@ -413,10 +413,10 @@ fn session_with_reused_id_stays_after_old_one_leaves() {
     ));
     let found = || hub.session(old.id()).map(|session| session.number());
     assert_eq!(found(), Some(old.number()));
-    register(&hub, &heir, &[], usize::MAX);
-    assert_eq!(found(), Some(heir.number()));
+    register(&hub, &newer, &[], usize::MAX);
+    assert_eq!(found(), Some(newer.number()));
     hub.unregister(&old);
-    assert_eq!(found(), Some(heir.number()));
-    hub.unregister(&heir);
+    assert_eq!(found(), Some(newer.number()));
+    hub.unregister(&newer);
     assert_eq!(found(), None);
 }

@@ -1,4 +1,4 @@
-//! What the hub must do after a commit, and in which order.
+//! What a commit listener must do after a commit, and in which order.
 
 use crate::auth::{Principal, Subject};
 use crate::disconnect::EndSessions;
@@ -28,13 +28,14 @@ pub struct ClientTenancy {
     pub tenant: Option<TenantId>,
 }
 
-/// What the hub must do after a commit. It applies joins first, then events, then leaves, then the rest, so that a
-/// change's own events reach both the old and the new members of a topic (`docs/protocol.md#replay`).
+/// What a [`CommitListener`] must do after a commit. The hub applies joins first, then events, then leaves, then the
+/// rest, so that a change's own events reach both the old and the new members of a topic (`docs/protocol.md#replay`).
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Areas and their visible entities from now on; no entities if the area is disabled or deleted.
+    /// Areas and their visible entities from now on; no entities if the area is disabled or deleted. The hub does not
+    /// need them; the application's cache of entity states does.
     pub areas: Vec<(AreaId, Vec<EntityId>)>,
-    /// Whether the set of tablets that may see any entity changed.
+    /// Whether the set of tablets that may see any entity changed. Not for the hub either.
     pub audience_changed: bool,
     /// Principals subscribed to a topic from now on.
     pub joined: Vec<(Subject, Topic)>,
@@ -59,7 +60,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Whether the commit has no effect on the hub.
+    /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.areas.is_empty()
             && !self.audience_changed

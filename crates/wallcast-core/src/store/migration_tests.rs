@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::SCHEMA;
+use super::MIGRATIONS;
 
 /// Each migration in its order, with the SHA-256 of its file. Lines are only ever added here.
-const MIGRATIONS: &[(&str, &str)] = &[
+const HASHES: &[(&str, &str)] = &[
     (
         "0001_house.sql",
         "fd096e58fb0d16fc84e00c2a68caeebb1890295f8df5013ddea9303fee8484c4",
@@ -49,7 +49,7 @@ fn sha256(text: &str) -> String {
 
 #[test]
 fn migrations_are_never_edited() {
-    for ((name, expected), step) in MIGRATIONS.iter().zip(SCHEMA) {
+    for ((name, expected), step) in HASHES.iter().zip(MIGRATIONS) {
         assert_eq!(
             sha256(step),
             *expected,
@@ -58,24 +58,24 @@ fn migrations_are_never_edited() {
         );
     }
     assert!(
-        SCHEMA.len() >= MIGRATIONS.len(),
+        MIGRATIONS.len() >= HASHES.len(),
         "a migration was removed: restore it, and add a new migration that undoes its effect"
     );
 }
 
 #[test]
 fn migrations_are_all_listed_with_their_hash() {
-    let unlisted = SCHEMA.iter().skip(MIGRATIONS.len());
+    let unlisted = MIGRATIONS.iter().skip(HASHES.len());
     let unlisted: Vec<String> = unlisted.map(|step| sha256(step)).collect();
     assert!(
         unlisted.is_empty(),
-        "add each new migration to MIGRATIONS in this file, which protects it from later edits: {unlisted:?}"
+        "add each new migration to HASHES in this file, which protects it from later edits: {unlisted:?}"
     );
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
     let files = fs::read_dir(folder).unwrap();
     let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> = files.collect();
-    let listed = MIGRATIONS.iter().map(|(name, _)| (*name).to_owned());
+    let listed = HASHES.iter().map(|(name, _)| (*name).to_owned());
     assert_eq!(
         files,
         listed.collect(),

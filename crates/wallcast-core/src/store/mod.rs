@@ -35,14 +35,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use effects::{ClientTenancy, CommitListener, Effects, RoomMembership};
 pub use error::{OpenError, StoreError};
 pub use folder::DataFolder;
+pub use schema::MIGRATIONS;
 pub use tx::WriteTx;
 pub use write_behind::WriteBehind;
 
-pub use schema::MIGRATIONS as SCHEMA;
-
 use crate::clock::Timestamp;
 use crate::event::{Epoch, EventId};
-use reader::Read;
+use reader::Query;
 use writer::{Command, Write};
 
 /// Capacity of the queue to the writer thread; beyond it callers wait.
@@ -62,7 +61,7 @@ const PROBE_BYTES: usize = 64 * 1024;
 pub struct Store {
     writes: mpsc::Sender<Command>,
     writer: writer::SharedWriter,
-    reads: mpsc::Sender<Option<Read>>,
+    reads: mpsc::Sender<Option<Query>>,
     epoch: Epoch,
     broken_since: watch::Receiver<Option<Timestamp>>,
     probed_at: Arc<Mutex<Instant>>,
@@ -150,9 +149,9 @@ impl Store {
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (result_sender, result) = oneshot::channel();
-        let job = Command::Write(Box::new(Write::new(change, result_sender)));
+        let command = Command::Write(Box::new(Write::new(change, result_sender)));
         self.writes
-            .send(job)
+            .send(command)
             .await
             .map_err(|_| StoreError::Stopped)?;
         result.await.map_err(|_| StoreError::Stopped)?
@@ -209,7 +208,7 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (result_sender, result) = oneshot::channel();
-        let job: Read = Box::new(move |outcome| {
+        let boxed: Query = Box::new(move |outcome| {
             let result = match outcome {
                 Ok(connection) => query(connection),
                 Err(error) => Err(StoreError::from(error).into()),
@@ -218,7 +217,7 @@ impl Store {
             let _ = result_sender.send(result);
         });
         self.reads
-            .send(Some(job))
+            .send(Some(boxed))
             .await
             .map_err(|_| StoreError::Stopped)?;
         result.await.map_err(|_| StoreError::Stopped)?

@@ -71,10 +71,10 @@ pub(super) fn restore_home_assistant_copy(folder: &DataFolder) -> Result<(), Res
         return Ok(());
     }
     let silent: Progress = Arc::new(|_, _| {});
-    let replaced = open(&file)?.put_into(folder, &silent)?;
+    let restored = open(&file)?.restore_into_locked(folder, &silent)?;
     tracing::warn!(
-        made_at = replaced.summary.made_at,
-        kept = replaced.kept.map(|kept| kept.display().to_string()),
+        made_at = restored.summary.made_at,
+        kept = restored.kept.map(|kept| kept.display().to_string()),
         "database restored from a Home Assistant backup"
     );
     Ok(())
@@ -92,12 +92,12 @@ impl Source {
         progress: &Progress,
     ) -> Result<RestoreOutcome, RestoreError> {
         let folder = DataFolder::claim(folder).map_err(RestoreError::Folder)?;
-        let replaced = self.put_into(&folder, progress)?;
+        let restored = self.restore_into_locked(&folder, progress)?;
         folder.remove_home_assistant_copy();
-        Ok(replaced)
+        Ok(restored)
     }
 
-    fn put_into(
+    fn restore_into_locked(
         mut self,
         folder: &DataFolder,
         progress: &Progress,

@@ -247,7 +247,7 @@ pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
     Ok(epoch)
 }
 
-/// Writes `bytes` bytes, to find out whether the disk accepts them.
+/// Writes a value of `bytes` bytes, to find out whether the disk accepts it.
 pub(super) fn touch(tx: &mut WriteTx<'_>, bytes: usize) -> Result<(), StoreError> {
     settings::set(tx.connection(), "probe", &vec![0; bytes])?;
     // SQLite would not write a page whose content stays the same.

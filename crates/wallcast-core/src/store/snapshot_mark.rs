@@ -53,9 +53,9 @@ pub(super) fn start_new_epoch(connection: &mut Connection) -> rusqlite::Result<(
         old_epoch: text(&transaction, "epoch")?.unwrap_or_default(),
         new_epoch: Epoch::random().as_str().to_owned(),
     };
-    let note = crate::event::to_json(&restored);
+    let notice = crate::event::to_json(&restored);
     settings::set(&transaction, "epoch", restored.new_epoch.as_bytes())?;
-    settings::set(&transaction, RESTORED, note.as_bytes())?;
+    settings::set(&transaction, RESTORED, notice.as_bytes())?;
     settings::remove(&transaction, SNAPSHOT)?;
     transaction.commit()
 }
@@ -65,8 +65,8 @@ pub(super) fn start_new_epoch(connection: &mut Connection) -> rusqlite::Result<(
 /// # Errors
 /// If the database fails.
 pub fn restore_notice(connection: &Connection) -> rusqlite::Result<Option<RestoreNotice>> {
-    let note = text(connection, RESTORED)?;
-    Ok(note.and_then(|note| serde_json::from_str(&note).ok()))
+    let notice = text(connection, RESTORED)?;
+    Ok(notice.and_then(|notice| serde_json::from_str(&notice).ok()))
 }
 
 /// Deletes the notice, because the admin has received it.

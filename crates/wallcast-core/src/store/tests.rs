@@ -188,14 +188,14 @@ fn fill_the_disk(tx: &mut WriteTx<'_>) -> Result<i64, StoreError> {
 async fn full_disk_fails_whole_batch_without_effects() {
     let test = TestStore::new();
     let store = &test.store;
-    let small_disk = store.write(|tx| {
-        let ask = |pragma: &str| tx.connection().query_row(pragma, [], |row| row.get(0));
-        let pages: i64 = ask("PRAGMA page_count")?;
-        let most: i64 = ask(&format!("PRAGMA max_page_count = {}", pages + 16))?;
+    let limit_pages = store.write(|tx| {
+        let query = |pragma: &str| tx.connection().query_row(pragma, [], |row| row.get(0));
+        let pages: i64 = query("PRAGMA page_count")?;
+        let most: i64 = query(&format!("PRAGMA max_page_count = {}", pages + 16))?;
         assert_eq!(most, pages + 16);
         publish(tx)
     });
-    assert_eq!(small_disk.await.unwrap(), 1);
+    assert_eq!(limit_pages.await.unwrap(), 1);
     let release = test.hold().await;
     let batch = async {
         tokio::join!(
@@ -358,14 +358,14 @@ async fn read_at_commit_agrees_with_listener() {
 #[tokio::test]
 async fn inline_read_waits_only_for_queued_writes() {
     let test = TestStore::new();
-    let try_read_inline = || {
-        let try_read_inline = |_: &Connection, last: EventId| Ok::<_, StoreError>(last.get());
-        test.store.try_read_inline(try_read_inline)
+    let read_last = || {
+        let read = |_: &Connection, last: EventId| Ok::<_, StoreError>(last.get());
+        test.store.try_read_inline(read)
     };
     assert_eq!(test.store.write(publish).await.unwrap(), 1);
     // The writer thread may not have released the lock yet.
     let seen = loop {
-        match try_read_inline().now_or_never() {
+        match read_last().now_or_never() {
             Some(seen) => break seen,
             None => std::thread::yield_now(),
         }
@@ -375,7 +375,7 @@ async fn inline_read_waits_only_for_queued_writes() {
     let release = test.hold().await;
     let mut write = Box::pin(test.store.write(publish));
     assert!(write.as_mut().now_or_never().is_none());
-    let mut waiting = Box::pin(try_read_inline());
+    let mut waiting = Box::pin(read_last());
     assert!(waiting.as_mut().now_or_never().is_none());
     drop(release);
     assert_eq!(write.await.unwrap(), 2);
@@ -387,7 +387,7 @@ async fn inline_read_waits_only_for_queued_writes() {
 
     let panics = test
         .store
-        .try_read_inline(|_, _| -> Result<(), StoreError> { panic!("in a try_read_inline") });
+        .try_read_inline(|_, _| -> Result<(), StoreError> { panic!("in an inline read") });
     assert!(matches!(panics.await, Err(StoreError::Stopped)));
     assert_eq!(
         test.store.write(publish).await.unwrap(),

@@ -1,9 +1,8 @@
-//! A change in progress: features write through it and collect what the hub must do after the commit.
+//! A change in progress: features write through it and collect its effects, which are applied after the commit.
 
 use rusqlite::Connection;
 
 use super::effects::{ClientTenancy, Effects, RoomMembership};
-
 use crate::auth::{Principal, Subject};
 use crate::clock::Timestamp;
 use crate::disconnect::{DisconnectReason, EndSessions, SessionFilter};

@@ -26,7 +26,7 @@ pub(super) type CommitRead = Box<dyn FnOnce(&Connection, EventId) + Send>;
 /// A command to the writer thread.
 pub(super) enum Command {
     /// Run and commit a change.
-    Write(Box<dyn Job>),
+    Write(Box<dyn QueuedWrite>),
     /// Run a read between two commits.
     Read(CommitRead),
     /// Stop after the commands before it.
@@ -34,7 +34,7 @@ pub(super) enum Command {
 }
 
 /// A write with an erased result type.
-pub(super) trait Job: Send {
+pub(super) trait QueuedWrite: Send {
     /// Runs the change. True if it is to be committed.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
     /// Sends the result to the caller: the change's own, or the error if the commit failed.
@@ -58,7 +58,7 @@ impl<T, E, F> Write<T, E, F> {
     }
 }
 
-impl<T, E, F> Job for Write<T, E, F>
+impl<T, E, F> QueuedWrite for Write<T, E, F>
 where
     T: Send,
     E: From<StoreError> + Send,
@@ -83,8 +83,8 @@ where
 }
 
 /// A write that has run in the open transaction and is waiting for the commit.
-struct FinishedJob {
-    job: Box<dyn Job>,
+struct FinishedWrite {
+    write: Box<dyn QueuedWrite>,
     /// The store's error because of which the write was rolled back, if any.
     failed: Option<StoreError>,
     /// Whether it changed rows, so that its commit proves that the disk accepts writes.
@@ -99,6 +99,7 @@ enum Next {
     Stop,
 }
 
+/// The connection that writes, and what the writer thread knows about it.
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) opened: OpenedFile,
@@ -123,7 +124,7 @@ struct Inner {
 
 impl fmt::Debug for SharedWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Writer")
+        f.write_str("SharedWriter")
     }
 }
 
@@ -188,16 +189,16 @@ impl Writer {
     fn process(&mut self, batch: Vec<Command>) -> Next {
         let mut next = Next::Continue;
         let mut reads = Vec::new();
-        let mut jobs = Vec::new();
+        let mut writes = Vec::new();
         for command in batch {
             match command {
-                Command::Write(job) => jobs.push(job),
+                Command::Write(write) => writes.push(write),
                 Command::Read(read) => reads.push(read),
                 Command::Close => next = Next::Stop,
             }
         }
-        if !jobs.is_empty() {
-            self.commit(jobs);
+        if !writes.is_empty() {
+            self.commit(writes);
         }
         if !reads.is_empty() {
             self.run_reads(reads);
@@ -231,24 +232,24 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, jobs: Vec<Box<dyn Job>>) {
+    fn commit(&mut self, writes: Vec<Box<dyn QueuedWrite>>) {
         if let Err(error) = self.begin() {
             self.record_health(Some(&error));
-            for job in jobs {
-                job.respond(Err(copy_of(&error)));
+            for write in writes {
+                write.respond(Err(copy_of(&error)));
             }
             return;
         }
         let mut last = self.last;
-        let mut batch: Vec<FinishedJob> = jobs
+        let mut batch: Vec<FinishedWrite> = writes
             .into_iter()
-            .map(|job| self.run_one(job, &mut last))
+            .map(|write| self.run_one(write, &mut last))
             .collect();
         // After some errors, such as a full disk, SQLite rolls back the whole transaction by itself.
         let outcome = if self.connection.is_autocommit() {
             Err(batch
                 .iter()
-                .find_map(|job| job.failed.as_ref().map(copy_of))
+                .find_map(|write| write.failed.as_ref().map(copy_of))
                 .unwrap_or_else(|| {
                     StoreError::Unavailable("SQLite rolled back the whole transaction".into())
                 }))
@@ -258,11 +259,11 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.last = last;
-                if batch.iter().any(|job| job.wrote) {
+                if batch.iter().any(|write| write.wrote) {
                     self.record_health(None);
                 }
-                for job in &mut batch {
-                    let effects = std::mem::take(&mut job.effects);
+                for write in &mut batch {
+                    let effects = std::mem::take(&mut write.effects);
                     if effects.is_empty() {
                         continue;
                     }
@@ -274,14 +275,14 @@ impl Writer {
                     }
                 }
                 for finished in batch {
-                    finished.job.respond(finished.failed.map_or(Ok(()), Err));
+                    finished.write.respond(finished.failed.map_or(Ok(()), Err));
                 }
             }
             Err(error) => {
                 self.abandon();
                 self.record_health(Some(&error));
                 for finished in batch {
-                    finished.job.respond(Err(copy_of(&error)));
+                    finished.write.respond(Err(copy_of(&error)));
                 }
             }
         }
@@ -301,9 +302,9 @@ impl Writer {
     }
 
     /// Runs one change in its savepoint. `last` advances only if the change succeeds.
-    fn run_one(&self, mut job: Box<dyn Job>, last: &mut EventId) -> FinishedJob {
-        let finished = |job, failed| FinishedJob {
-            job,
+    fn run_one(&self, mut write: Box<dyn QueuedWrite>, last: &mut EventId) -> FinishedWrite {
+        let finished = |write, failed| FinishedWrite {
+            write,
             failed,
             wrote: false,
             effects: Effects::default(),
@@ -312,10 +313,10 @@ impl Writer {
             // After an error in an earlier change SQLite rolled back the transaction. A savepoint would now begin a
             // transaction of its own and commit it, although the whole batch fails.
             let cause = "SQLite rolled back the whole transaction".to_owned();
-            return finished(job, Some(StoreError::Unavailable(cause)));
+            return finished(write, Some(StoreError::Unavailable(cause)));
         }
         if let Err(error) = self.execute("SAVEPOINT change") {
-            return finished(job, Some(error.into()));
+            return finished(write, Some(error.into()));
         }
         let written_before = self.connection.total_changes();
         let mut tx = WriteTx::new(
@@ -324,7 +325,7 @@ impl Writer {
             *last,
             Timestamp::now(),
         );
-        let succeeded = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
+        let succeeded = catch_unwind(AssertUnwindSafe(|| write.run(&mut tx)));
         let outcome = match succeeded {
             Ok(true) => tx.finish().map(Some).map_err(StoreError::from),
             Ok(false) => Ok(None),
@@ -335,19 +336,19 @@ impl Writer {
                 Ok(()) => {
                     *last = reached;
                     let wrote = self.connection.total_changes() != written_before;
-                    FinishedJob {
-                        job,
+                    FinishedWrite {
+                        write,
                         failed: None,
                         wrote,
                         effects,
                     }
                 }
-                Err(error) => finished(job, Some(error.into())),
+                Err(error) => finished(write, Some(error.into())),
             },
-            Ok(None) => finished(job, self.roll_back_one()),
+            Ok(None) => finished(write, self.roll_back_one()),
             Err(error) => {
                 self.roll_back_one();
-                finished(job, Some(error))
+                finished(write, Some(error))
             }
         }
     }

@@ -286,8 +286,8 @@ fn end_waits_for_write_in_progress() {
 #[test]
 fn end_discards_pending_output_once_per_connection() {
     #[derive(Default)]
-    struct Cuts(usize);
-    impl EventWriter for Cuts {
+    struct CountsDiscards(usize);
+    impl EventWriter for CountsDiscards {
         fn write_events(&mut self, _: &Session) -> bool {
             false
         }
@@ -295,8 +295,8 @@ fn end_discards_pending_output_once_per_connection() {
             self.0 += 1;
         }
     }
-    let writer = Arc::new(ConnectionWriter::new(Cuts::default()));
-    let of_one = |namespace| {
+    let writer = Arc::new(ConnectionWriter::new(CountsDiscards::default()));
+    let session_of_connection = |namespace| {
         Arc::new(Session::new(
             ConnectionId::random(),
             principal(client("a"), "jti"),
@@ -308,7 +308,7 @@ fn end_discards_pending_output_once_per_connection() {
     };
     let hub = Hub::new();
     for namespace in [Namespace::Main, Namespace::Help] {
-        register(&hub, &of_one(namespace), &[], usize::MAX);
+        register(&hub, &session_of_connection(namespace), &[], usize::MAX);
     }
     // The task queues the final event after the first call; a second one would discard it.
     let ended = hub.end(EndSessions {
