@@ -31,7 +31,7 @@ pub(crate) async fn report(store: &Store) -> Result<(), StoreError> {
     store
         .write(move |tx| {
             let actor = Actor {
-                who: "system:restore".to_owned(),
+                principal: "system:restore".to_owned(),
                 address: "local".to_owned(),
             };
             audit::record(tx, &actor, "house_restored", None, &text)?;

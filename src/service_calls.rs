@@ -130,7 +130,7 @@ pub(crate) async fn call_service(
         "target": { "entity_id": [entity] },
     });
     let result: Result<IgnoredAny, HomeError> = connection.request(command).await;
-    tracing::info!(who = %subject, %entity, service = name, ok = result.is_ok(), "service called");
+    tracing::info!(%subject, %entity, service = name, ok = result.is_ok(), "service called");
     result.map_err(api_error)?;
     Ok(ServiceCallResponse {
         success: true,

@@ -77,12 +77,12 @@ impl AudiencePatch {
 
 /// The part of the status board that a principal sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum View {
+pub enum BoardView {
     Everything,
     Board(Audience),
 }
 
-impl View {
+impl BoardView {
     /// The audiences whose items are shown; `None` for all.
     pub fn layers(&self) -> Option<Vec<Audience>> {
         match self {

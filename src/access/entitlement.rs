@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::audience::{Audience, View};
+use super::audience::{Audience, BoardView};
 use wallcast_core::auth::{Principal, Subject};
 use wallcast_core::event::{EventId, Namespace, Topic};
 use wallcast_core::history::{self, Span};
@@ -55,10 +55,10 @@ pub fn rooms(
 
 /// The part of the status board that `principal` may see: everything for admins, otherwise the board of its
 /// organisation and tenant.
-pub fn board(principal: &Principal) -> View {
+pub fn board(principal: &Principal) -> BoardView {
     match principal.subject {
-        Subject::Admin(_) => View::Everything,
-        _ => View::Board(audience_of(principal)),
+        Subject::Admin(_) => BoardView::Everything,
+        _ => BoardView::Board(audience_of(principal)),
     }
 }
 

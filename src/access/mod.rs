@@ -4,4 +4,4 @@
 mod audience;
 pub mod entitlement;
 
-pub use audience::{Audience, AudiencePatch, View};
+pub use audience::{Audience, AudiencePatch, BoardView};

@@ -8,7 +8,7 @@ use crate::access::entitlement;
 use crate::app::App;
 use crate::board::incidents::{self, IncidentJson};
 use crate::board::services::{self, ServiceJson};
-use crate::board::{Audience, BoardError, View, board_status, built_in};
+use crate::board::{Audience, BoardError, BoardView, board_status, built_in};
 use crate::http::{ApiError, Reply, Request};
 use wallcast_core::auth::Principal;
 use wallcast_core::clock::Timestamp;
@@ -19,14 +19,14 @@ use wallcast_core::ids::InvalidId;
 /// # Errors
 /// `not_found` for a caller that sees all boards and 403 for others, so that they cannot find out what exists.
 pub(super) fn visible<T>(
-    view: &View,
+    view: &BoardView,
     found: Option<T>,
     audience: impl FnOnce(&T) -> &Audience,
     not_found: BoardError,
 ) -> Result<T, ApiError> {
     match (found, view) {
         (Some(item), view) if view.shows(audience(&item)) => Ok(item),
-        (None, View::Everything) => Err(not_found.into()),
+        (None, BoardView::Everything) => Err(not_found.into()),
         _ => Err(ApiError::forbidden()),
     }
 }
@@ -42,12 +42,12 @@ pub(super) async fn status(app: Arc<App>, request: Request) -> Result<Reply, Api
 ///
 /// # Errors
 /// 503 if the store cannot be read.
-pub(super) async fn board_json(app: &App, view: View) -> Result<Value, ApiError> {
+pub(super) async fn board_json(app: &App, view: BoardView) -> Result<Value, ApiError> {
     let outage = built_in::store_outage(&app.store).await;
     let board = app.store.read(move |db| {
         let worst = match &view {
-            View::Everything => board_status::of_all_services(db)?,
-            View::Board(board) => board_status::of_board(db, board)?,
+            BoardView::Everything => board_status::of_all_services(db)?,
+            BoardView::Board(board) => board_status::of_board(db, board)?,
         };
         let services = services::page(db, &view, 0, services::MAX_SERVICES)?;
         let services: Vec<_> = services
@@ -59,8 +59,8 @@ pub(super) async fn board_json(app: &App, view: View) -> Result<Value, ApiError>
             .map(IncidentJson::from)
             .collect();
         let board = match view {
-            View::Everything => Audience::default(),
-            View::Board(board) => board,
+            BoardView::Everything => Audience::default(),
+            BoardView::Board(board) => board,
         };
         Ok::<_, ApiError>(json!({
             "status": built_in::status_with_outage(worst, outage),
@@ -90,11 +90,11 @@ fn queried_board(request: &Request) -> Result<Audience, ApiError> {
     })
 }
 
-fn view(principal: &Principal, queried: Audience) -> Result<View, ApiError> {
+fn view(principal: &Principal, queried: Audience) -> Result<BoardView, ApiError> {
     match entitlement::board(principal) {
-        View::Everything if queried == Audience::default() => Ok(View::Everything),
-        View::Everything => Ok(View::Board(queried)),
-        View::Board(own) if queried.includes(&own) => Ok(View::Board(own)),
-        View::Board(_) => Err(ApiError::forbidden()),
+        BoardView::Everything if queried == Audience::default() => Ok(BoardView::Everything),
+        BoardView::Everything => Ok(BoardView::Board(queried)),
+        BoardView::Board(own) if queried.includes(&own) => Ok(BoardView::Board(own)),
+        BoardView::Board(_) => Err(ApiError::forbidden()),
     }
 }

@@ -119,7 +119,7 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
                 organization_id,
                 tenant_id,
             };
-            let token = tokens::issue(tx, new, &actor.who, None)?;
+            let token = tokens::issue(tx, new, &actor.principal, None)?;
             let subject = token.subject.to_string();
             audit::record(
                 tx,

@@ -19,11 +19,11 @@ pub use error::BoardError;
 pub use status::{IncidentStatus, ServiceStatus};
 pub use text::{Description, Message, ServiceName, Severity, Title};
 
-pub use crate::access::{Audience, AudiencePatch, View};
+pub use crate::access::{Audience, AudiencePatch, BoardView};
 
 #[cfg(test)]
 mod tests {
-    use super::{Audience, View};
+    use super::{Audience, BoardView};
 
     fn audience(organization: &str, tenant: &str) -> Audience {
         Audience {
@@ -45,7 +45,7 @@ mod tests {
                 shown,
                 "{board:?}"
             );
-            let view = View::Board(board.clone());
+            let view = BoardView::Board(board.clone());
             assert!(shown.iter().all(|of| view.shows(of)));
         }
         assert_eq!(audience("", "").layers().len(), 1);

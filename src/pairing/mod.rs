@@ -95,7 +95,7 @@ pub fn grant(
         organization_id: client.organization_id.clone(),
         tenant_id: client.tenant_id.clone(),
     };
-    let token = tokens::issue(tx, new, &actor.who, Some(answer))?;
+    let token = tokens::issue(tx, new, &actor.principal, Some(answer))?;
     let completed = completed(tx.connection(), &issuer.signer, &pairing_id, client, &token)?;
     let now = tx.now();
     tx.publish(events::completed(

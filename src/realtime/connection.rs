@@ -417,18 +417,7 @@ impl Connection {
             hint,
         }
     }
-}
 
-impl Drop for Connection {
-    /// Unregisters the sessions of a connection that was cancelled while it opened, or whose task panicked.
-    /// Otherwise the hub's references would keep the socket open.
-    fn drop(&mut self) {
-        self.unregister_all();
-        drop(self.writer().transport.take());
-    }
-}
-
-impl Connection {
     /// Counts a message that was queued for the session in a namespace.
     pub(super) fn count_sent(&self, namespace: Namespace) {
         let session = self
@@ -450,5 +439,14 @@ impl Connection {
         {
             session.metrics().received(now);
         }
+    }
+}
+
+impl Drop for Connection {
+    /// Unregisters the sessions of a connection that was cancelled while it opened, or whose task panicked.
+    /// Otherwise the hub's references would keep the socket open.
+    fn drop(&mut self) {
+        self.unregister_all();
+        drop(self.writer().transport.take());
     }
 }

@@ -136,7 +136,7 @@ async fn stdin_action_has_the_same_effect_as_its_request() {
         assert_eq!(entry["address"], "local");
     }
     let log = daemon.log();
-    for why in ["not understood", "is refused", "too long"] {
+    for why in ["not understood", "input refused", "too long"] {
         assert!(log.contains(why), "{why}: {log}");
     }
     assert!(!log.contains("yyyy"), "the log quotes an oversized line");

@@ -11,7 +11,7 @@ use crate::store::{WriteTx, row_limit};
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// The principal as `role:id`.
-    pub who: String,
+    pub principal: String,
     /// The peer's IP address, or `local` on the command line's socket.
     pub address: String,
 }
@@ -20,7 +20,7 @@ impl Actor {
     /// The actor for an authenticated principal that connects from `address`.
     pub fn new(subject: &Subject, address: String) -> Self {
         Self {
-            who: subject.to_string(),
+            principal: subject.to_string(),
             address,
         }
     }
@@ -63,7 +63,7 @@ pub fn record(
         )?
         .execute(params![
             tx.now(),
-            actor.who,
+            actor.principal,
             action,
             target,
             actor.address,

@@ -32,7 +32,7 @@ impl TestServer {
         let store = Store::open(&folder_lock, Arc::new(Hub::new())).unwrap();
         let created = store.write(|tx| {
             let actor = Actor {
-                who: "admin:a".to_owned(),
+                principal: "admin:a".to_owned(),
                 address: "local".to_owned(),
             };
             let mut area = |name: &str| {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, Statement, params};
 
-use crate::access::{Audience, View};
+use crate::access::{Audience, BoardView};
 use crate::board::incident::{Incident, IncidentUpdate, MAX_OPEN};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{IncidentId, ServiceId};
@@ -68,7 +68,7 @@ pub fn find(connection: &Connection, id: &IncidentId) -> rusqlite::Result<Option
 /// At most `limit` incidents that `view` shows, in list order, after the place `after`.
 pub fn page(
     connection: &Connection,
-    view: &View,
+    view: &BoardView,
     after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Incident>> {
@@ -76,7 +76,7 @@ pub fn page(
 }
 
 /// Every open incident that `view` shows, in list order.
-pub fn open(connection: &Connection, view: &View) -> rusqlite::Result<Vec<Incident>> {
+pub fn open(connection: &Connection, view: &BoardView) -> rusqlite::Result<Vec<Incident>> {
     // Few incidents are open, but an audience can have many resolved ones, so the index on
     // `resolved_at` is the better one.
     let open = "incidents INDEXED BY incidents_by_end WHERE resolved_at IS NULL AND place > ?1";
@@ -85,7 +85,7 @@ pub fn open(connection: &Connection, view: &View) -> rusqlite::Result<Vec<Incide
 
 fn select(
     connection: &Connection,
-    view: &View,
+    view: &BoardView,
     which: &str,
     after: i64,
     limit: usize,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::access::{Audience, View};
+use crate::access::{Audience, BoardView};
 use crate::board::service::Service;
 use crate::board::status::ServiceStatus;
 use wallcast_core::clock::Timestamp;
@@ -39,7 +39,7 @@ pub fn find(connection: &Connection, id: &ServiceId) -> rusqlite::Result<Option<
 /// At most `limit` services that `view` shows, in list order, after the place `after`.
 pub fn page(
     connection: &Connection,
-    view: &View,
+    view: &BoardView,
     after: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Service>> {

@@ -12,7 +12,7 @@ fn address(last: u8) -> Option<IpAddr> {
 
 fn create_code(registry: &PairingRegistry, now: Timestamp) -> PairingCode {
     let admin = Actor {
-        who: "admin:a".into(),
+        principal: "admin:a".into(),
         address: "local".into(),
     };
     registry
