@@ -1,4 +1,4 @@
-//! After a restore, writes to the log and the audit which tokens are valid again
+//! After a restore, writes to the log and the audit log which tokens are valid again
 //! (`docs/protocol.md#backup-and-restore`). Revokes none: the admin decides which are still wanted.
 
 use crate::tokens::{self, ActiveToken};

@@ -239,9 +239,9 @@ mod tests {
         assert_eq!(test.texts(tokens).await, kept);
         let sessions = "SELECT group_concat(jti ORDER BY jti) FROM auth_sessions";
         assert_eq!(test.texts(sessions).await, kept);
-        let acts = "SELECT group_concat(action ORDER BY action) FROM audit";
+        let actions = "SELECT group_concat(action ORDER BY action) FROM audit";
         assert_eq!(
-            test.texts(acts).await,
+            test.texts(actions).await,
             "expired lately,revoked,revoked lately,valid"
         );
     }

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::entities::{self, DeviceClass};
 use crate::home::HomeError;
 use crate::home_services;
-use crate::home_services::catalog::{self, Service};
+use crate::home_services::catalog::{self, CatalogService};
 use crate::http::{ApiError, Fields};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::Subject;
@@ -26,13 +26,13 @@ const ACCESS_COVER_CLASSES: &[&str] = &["garage", "gate", "door"];
 /// A requested call, parsed but not checked against permissions.
 #[derive(Debug)]
 pub(crate) struct ServiceCall {
-    service: ServiceName,
+    service: RequestedService,
     data: Map<String, Value>,
 }
 
 /// `SERVICE` or `DOMAIN.SERVICE`.
 #[derive(Debug)]
-struct ServiceName {
+struct RequestedService {
     domain: Option<String>,
     name: String,
 }
@@ -61,7 +61,7 @@ impl ServiceCall {
     }
 }
 
-impl FromStr for ServiceName {
+impl FromStr for RequestedService {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -156,7 +156,7 @@ fn allowed_service(
     entity: &EntityId,
     domain: &str,
     name: &str,
-) -> Result<&'static Service, ApiError> {
+) -> Result<&'static CatalogService, ApiError> {
     let list = &app.config.allowed_services;
     let service = catalog::find(domain, name)
         .filter(|service| home_services::allows(list, entity, domain, service))

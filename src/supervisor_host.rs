@@ -1,5 +1,5 @@
-//! Asks Supervisor what the host is called and where tablets reach it: inside the add-on's container the machine's own
-//! names and addresses mean nothing to a tablet.
+//! Asks Supervisor for the host's name and addresses, for the certificate. The add-on's container has a name and
+//! addresses of its own, which tablets cannot reach.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -83,7 +83,7 @@ fn answered<T: Default>(answer: Result<T, SupervisorError>, missing: &mut Option
         if error.is_temporary() {
             missing.get_or_insert(error.to_string());
         } else {
-            warn!(%error, "the certificate does without this answer");
+            warn!(%error, "answer of Supervisor left out of the certificate");
         }
         T::default()
     })
@@ -96,7 +96,7 @@ fn addresses(network: &Network) -> Vec<IpAddr> {
         .flat_map(|interface| [&interface.ipv4, &interface.ipv6])
         .flatten()
         .flat_map(|family| &family.address)
-        .filter_map(|said| said.split('/').next()?.parse().ok())
+        .filter_map(|address| address.split('/').next()?.parse().ok())
         .collect()
 }
 
@@ -161,7 +161,7 @@ mod tests {
         let report = source.query(LIMIT).await;
         assert_eq!(
             report.missing, None,
-            "a missing right does not come back by waiting"
+            "a missing permission is not temporary"
         );
         assert!(report.facts.host.is_some());
         fake.set_answer("/core/api/config", 502, "");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_gives_its_host() {
+    fn host_of_extracts_name_or_address() {
         let host = |url: &str| host_of(url).map(|name| name.to_string());
         assert_eq!(
             host("http://192.168.1.5:8123").as_deref(),

@@ -7,10 +7,10 @@ use hyper::StatusCode;
 use crate::app::App;
 use crate::areas::wire::AreaJson;
 use crate::areas::{
-    self, AreaError, AreaName, AreaPatch, DeleteMirrored, EnabledChange, EntityId, MAX_ENTITIES,
-    deduplicate,
+    self, AreaError, AreaName, AreaPatch, DeleteMirrored, EnabledChange, MAX_ENTITIES, deduplicate,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
+use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::AreaId;
 
 impl From<AreaError> for ApiError {

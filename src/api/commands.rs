@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::commands::{
-    self, Command, CommandError, CommandJson, DEFAULT_TTL, Instruction, MAX_PARAMETERS, MAX_TTL,
-    Target,
+    self, Command, CommandError, CommandJson, CommandTarget, DEFAULT_TTL, Instruction,
+    MAX_PARAMETERS, MAX_TTL,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::clock::Timestamp;
@@ -111,8 +111,8 @@ pub(crate) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
             let to_json = |command: &Command| CommandJson::new(command.clone(), None, now);
             let first = given.first().map(to_json).ok_or(CommandError::Unknown)?;
             let commands = match target {
-                Target::Client(_) => None,
-                Target::Kiosk(_) => Some(given.iter().map(to_json).collect()),
+                CommandTarget::Client(_) => None,
+                CommandTarget::Kiosk(_) => Some(given.iter().map(to_json).collect()),
             };
             Ok::<_, ApiError>(Reply::created(&CreatedCommands { first, commands }))
         })
@@ -121,10 +121,10 @@ pub(crate) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
     Ok(reply)
 }
 
-fn target(body: &mut Fields) -> Result<Target, ApiError> {
+fn target(body: &mut Fields) -> Result<CommandTarget, ApiError> {
     match (body.optional("clientId")?, body.optional("kioskId")?) {
-        (Some(client), None) => Ok(Target::Client(client)),
-        (None, Some(kiosk)) => Ok(Target::Kiosk(kiosk)),
+        (Some(client), None) => Ok(CommandTarget::Client(client)),
+        (None, Some(kiosk)) => Ok(CommandTarget::Kiosk(kiosk)),
         _ => Err(ApiError::field(
             "clientId",
             "Exactly one of `clientId` and `kioskId` is required",

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::board::incidents::{
     self, Incident, IncidentJson, IncidentPatch, MAX_SERVICES, NewIncident,
 };
-use crate::board::{Audience, BoardError, Description, Message, Severity};
+use crate::board::{Audience, BoardError, Description, UpdateMessage, default_severity};
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::ids::{IncidentId, ServiceId};
 
@@ -58,7 +58,7 @@ pub(super) async fn create(app: Arc<App>, request: Request) -> Result<Reply, Api
             .optional("description")?
             .unwrap_or_else(Description::empty),
         status: body.optional("status")?.unwrap_or_default(),
-        severity: body.optional("severity")?.unwrap_or_else(Severity::minor),
+        severity: body.optional("severity")?.unwrap_or_else(default_severity),
         service_ids: service_ids(&mut body)?.unwrap_or_default(),
         audience: audience(&mut body)?.apply(&Audience::default()),
     };
@@ -95,7 +95,7 @@ pub(super) async fn change(app: Arc<App>, request: Request) -> Result<Reply, Api
 pub(super) async fn add_update(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
-    let message: Message = body.required("message")?;
+    let message: UpdateMessage = body.required("message")?;
     let status = body.optional("status")?;
     let id = incident_id(&request)?;
     request

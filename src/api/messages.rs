@@ -40,7 +40,7 @@ pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
 }
 
 /// `POST /api/messages` `{to, platform?, body, level?, ttlSeconds?}`, or `conversationId` instead of `to` and
-/// `platform`. An admin may send on behalf of another party with `from`.
+/// `platform`. An admin may send on behalf of another participant with `from`.
 pub(crate) async fn send(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let requester = requester(&request)?;
     let new = new_message(&mut request.fields()?)?;

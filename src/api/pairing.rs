@@ -1,5 +1,5 @@
 //! `/api/pairing`: pairing over HTTP (`docs/protocol.md#pairing`). Either a tablet requests pairing and an admin
-//! approves it, or an admin offers a code and a tablet enters it.
+//! approves it, or an admin creates a code and a tablet redeems it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,8 +30,8 @@ use wallcast_core::store::{StoreError, WriteTx};
 const POLL_INTERVAL_SECONDS: u32 = 5;
 /// 128 bits, the least for a claim, are 22 characters in base64url.
 const CLAIM_LENGTH: std::ops::RangeInclusive<usize> = 22..=256;
-/// The allowed lifetime of an offered code in seconds, as for the option `pairing_ttl_seconds`.
-const OFFER_TTL: std::ops::RangeInclusive<i64> = 1..=86_400;
+/// The allowed lifetime of a code in seconds, as for the option `pairing_ttl_seconds`.
+const CODE_TTL: std::ops::RangeInclusive<i64> = 1..=86_400;
 
 impl From<PairingError> for ApiError {
     fn from(error: PairingError) -> Self {
@@ -231,14 +231,14 @@ pub(super) async fn deny(app: Arc<App>, request: Request) -> Result<Reply, ApiEr
     result
 }
 
-/// `POST /api/pairing/codes`: an admin offers a code that a tablet enters.
-pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
+/// `POST /api/pairing/codes`: an admin creates a code for a tablet.
+pub(super) async fn create_code(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let actor = request.actor()?;
     let mut body = request.fields()?;
     let ttl = body
         .optional("ttlSeconds")?
         .unwrap_or(app.pairing_ttl_seconds());
-    if !OFFER_TTL.contains(&ttl) {
+    if !CODE_TTL.contains(&ttl) {
         return Err(ApiError::field(
             "ttlSeconds",
             "`ttlSeconds` must be 1 to 86400",
@@ -249,24 +249,24 @@ pub(super) async fn offer(app: Arc<App>, request: Request) -> Result<Reply, ApiE
         .store
         .read(move |db| validate_settings(db, settings))
         .await?;
-    let offer = app
+    let code = app
         .pairings
         .create_code(settings, actor.clone(), Timestamp::now(), ttl)?;
-    let id = offer.id.clone();
+    let id = code.id.clone();
     app.store
         .write(move |tx| {
             record(tx, &actor, "pairing.offer", &id, "")?;
             Ok::<_, ApiError>(())
         })
         .await
-        .inspect_err(|_| app.pairings.remove_code(&offer.id))?;
-    let url = format!("{}/pair#{}", app.public_url(&request), offer.code);
+        .inspect_err(|_| app.pairings.remove_code(&code.id))?;
+    let url = format!("{}/pair#{}", app.public_url(&request), code.code);
     Ok(Reply::created(&json!({
-        "pairingId": offer.id,
-        "code": offer.code,
+        "pairingId": code.id,
+        "code": code.code,
         "qrSvg": qr_svg(&url),
         "url": url,
-        "expiresAt": offer.expires_at,
+        "expiresAt": code.expires_at,
     })))
 }
 
@@ -286,7 +286,7 @@ fn validate_settings(
     Ok(settings)
 }
 
-/// `POST /api/pairing/complete`: a tablet without a token enters a code and gets its token.
+/// `POST /api/pairing/complete`: a tablet without a token redeems a code and gets its token.
 pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let mut body = request.fields()?;
     let code: String = body.required("code")?;
@@ -330,14 +330,14 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
                     expiry::publish_ended(tx, &expired)?;
                     Ok(Err(invalid_code()))
                 }
-                RedeemResult::Accepted(offer) => {
+                RedeemResult::Accepted(code) => {
                     let answer = PairingAnswer {
-                        id: offer.id.clone(),
-                        until: offer.expires_at,
+                        id: code.id.clone(),
+                        until: code.expires_at,
                         claim_hash,
                     };
-                    let by = offer.created_by;
-                    let Some(settings) = existing_settings(tx.connection(), offer.settings)? else {
+                    let by = code.created_by;
+                    let Some(settings) = existing_settings(tx.connection(), code.settings)? else {
                         return Ok(Err(invalid_code()));
                     };
                     let completed = pairing::grant(tx, &issuer, answer, settings, device, &by)?;
@@ -369,7 +369,7 @@ pub(super) async fn complete(app: Arc<App>, request: Request) -> Result<Reply, A
     }
 }
 
-/// The settings of an offered code without areas that were deleted since. `None` if its client was deleted or
+/// The settings of a code without areas that were deleted since. `None` if its client was deleted or
 /// deactivated since.
 fn existing_settings(
     db: &Connection,
@@ -380,9 +380,9 @@ fn existing_settings(
     {
         return Ok(None);
     }
-    if let Some(offered) = settings.area_ids.take() {
+    if let Some(area_ids) = settings.area_ids.take() {
         let mut existing = Vec::new();
-        for id in offered {
+        for id in area_ids {
             if areas::find(db, &id)?.is_some() {
                 existing.push(id);
             }

@@ -117,7 +117,7 @@ static ROUTES: &[Route] = routes![
     GET    "/api/pairing/requests/{id}"           AnyToken          pairing::poll,
     POST   "/api/pairing/requests/{id}/approve"   Admin             pairing::approve,
     POST   "/api/pairing/requests/{id}/deny"      Admin             pairing::deny,
-    POST   "/api/pairing/codes"                   Admin             pairing::offer [Secret],
+    POST   "/api/pairing/codes"                   Admin             pairing::create_code [Secret],
     POST   "/api/pairing/complete"                AdminOnIngress    pairing::complete,
 ];
 

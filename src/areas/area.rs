@@ -116,21 +116,4 @@ mod tests {
             assert!(bad.parse::<AreaName>().is_err(), "{bad:?}");
         }
     }
-
-    #[test]
-    fn entity_id_is_domain_and_object_id() {
-        assert!("light.kitchen_2".parse::<EntityId>().is_ok());
-        for bad in [
-            "",
-            "light",
-            "light.",
-            ".x",
-            "Light.x",
-            "light.a.b",
-            "light.ä",
-            "light.a b",
-        ] {
-            assert!(bad.parse::<EntityId>().is_err(), "{bad:?}");
-        }
-    }
 }

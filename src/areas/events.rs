@@ -79,14 +79,14 @@ impl AreaEvent<'_> {
 
 /// The `action` of a `room_updated` event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RoomAction {
+pub(super) enum RoomUpdateAction {
     Created,
     /// The area's name or entities changed.
     Updated,
     Deleted,
 }
 
-impl RoomAction {
+impl RoomUpdateAction {
     fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -97,7 +97,7 @@ impl RoomAction {
 }
 
 /// `room_updated`, which calls the area a room and names it by its integer id.
-pub(super) fn room_updated(area: &Area, action: RoomAction, topics: Vec<Topic>) -> NewEvent {
+pub(super) fn room_updated(area: &Area, action: RoomUpdateAction, topics: Vec<Topic>) -> NewEvent {
     let data = json!({
         "room_id": area.room_id,
         "room_name": area.name,

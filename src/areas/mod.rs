@@ -13,7 +13,7 @@ pub(crate) mod wire;
 use crate::rooms;
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::Subject;
-pub(crate) use wallcast_core::entity_id::EntityId;
+use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{Namespace, Topic};
 use wallcast_core::history;
 use wallcast_core::ids::{AreaId, ClientId};
@@ -24,7 +24,7 @@ pub use events::{AreaEvent, AreaRemoval};
 pub use rows::{find, is_assigned, of_client, page};
 pub use wire::AreaJson;
 
-use events::{RoomAction, room_updated};
+use events::{RoomUpdateAction, room_updated};
 
 /// Fields to change; `None` keeps the old value.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ pub fn create(
 fn insert(tx: &mut WriteTx<'_>, area: &mut Area) -> rusqlite::Result<()> {
     area.room_id = rows::insert(tx.connection(), area)?;
     update_entity_visibility(tx, area);
-    publish_room_updated(tx, area, RoomAction::Created)
+    publish_room_updated(tx, area, RoomUpdateAction::Created)
 }
 
 /// Changes an area and notifies its clients and admins. A patch that changes nothing publishes nothing.
@@ -149,7 +149,7 @@ fn save_changes(tx: &mut WriteTx<'_>, before: &Area, area: &mut Area) -> rusqlit
     }
     if area.name != before.name || area.entity_ids != before.entity_ids {
         tx.publish(AreaEvent::Updated.build(area, tx.now()))?;
-        publish_room_updated(tx, area, RoomAction::Updated)?;
+        publish_room_updated(tx, area, RoomUpdateAction::Updated)?;
     }
     if area.is_enabled != before.is_enabled {
         let event = if area.is_enabled {
@@ -193,7 +193,7 @@ pub enum DeleteMirrored {
 
 fn remove(tx: &mut WriteTx<'_>, area: Area) -> rusqlite::Result<()> {
     tx.publish(AreaEvent::Removed(AreaRemoval::Deleted).build(&area, tx.now()))?;
-    publish_room_updated(tx, &area, RoomAction::Deleted)?;
+    publish_room_updated(tx, &area, RoomUpdateAction::Deleted)?;
     let clients = rows::clients_of(tx.connection(), &area.id)?;
     for client in &clients {
         let subject = Subject::Client(client.clone());
@@ -221,14 +221,14 @@ fn update_entity_visibility(tx: &mut WriteTx<'_>, area: &Area) {
 fn publish_room_updated(
     tx: &mut WriteTx<'_>,
     area: &Area,
-    action: RoomAction,
+    action: RoomUpdateAction,
 ) -> rusqlite::Result<()> {
     let topics = match action {
-        RoomAction::Updated => match Topic::room(Namespace::Main, area.id.as_str()) {
+        RoomUpdateAction::Updated => match Topic::room(Namespace::Main, area.id.as_str()) {
             Some(room) if history::has_members(tx.connection(), &room)? => vec![room],
             _ => return Ok(()),
         },
-        RoomAction::Created | RoomAction::Deleted => {
+        RoomUpdateAction::Created | RoomUpdateAction::Deleted => {
             vec![Topic::Area(area.id.clone()), Topic::Admins]
         }
     };

@@ -1,4 +1,4 @@
-//! An area as JSON, in answers, events and snapshots.
+//! An area as JSON, in responses, events and snapshots.
 
 use rusqlite::Connection;
 use serde::Serialize;

@@ -98,7 +98,7 @@ pub fn set_home_assistant(
         (None, Some(status)) => {
             let texts = (
                 "Home Assistant",
-                "Says what is in the house, and acts on it",
+                "Reports the home's devices and controls them",
             );
             services::create_built_in(tx, id, texts, status.unwrap_or_default())?;
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::status::IncidentStatus;
-use super::text::{Description, Message, Severity, Title};
+use super::text::{Description, Severity, Title, UpdateMessage};
 use crate::access::{Audience, AudiencePatch};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{IncidentId, ServiceId};
@@ -64,7 +64,7 @@ impl Incident {
 pub struct IncidentUpdate {
     /// The incident's status since this update.
     pub status: IncidentStatus,
-    pub message: Message,
+    pub message: UpdateMessage,
     pub created_at: Timestamp,
 }
 

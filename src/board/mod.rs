@@ -17,7 +17,7 @@ mod text;
 
 pub use error::BoardError;
 pub use status::{IncidentStatus, ServiceStatus};
-pub use text::{Description, Message, ServiceName, Severity, Title};
+pub use text::{Description, ServiceName, Severity, Title, UpdateMessage, default_severity};
 
 pub use crate::access::{Audience, AudiencePatch, BoardView};
 

@@ -30,7 +30,7 @@ pub enum IncidentStatus {
 /// The text is none of the listed statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it must be one of {0}")]
-pub struct InvalidStatus(&'static str);
+pub struct InvalidBoardStatus(&'static str);
 
 impl ServiceStatus {
     /// Every status, best first. The database stores a status as its index here.
@@ -54,13 +54,13 @@ impl ServiceStatus {
 }
 
 impl FromStr for ServiceStatus {
-    type Err = InvalidStatus;
+    type Err = InvalidBoardStatus;
 
-    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
+    fn from_str(text: &str) -> Result<Self, InvalidBoardStatus> {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
-            .ok_or(InvalidStatus(
+            .ok_or(InvalidBoardStatus(
                 "operational, degraded, partial_outage, major_outage, maintenance",
             ))
     }
@@ -110,13 +110,13 @@ impl IncidentStatus {
 }
 
 impl FromStr for IncidentStatus {
-    type Err = InvalidStatus;
+    type Err = InvalidBoardStatus;
 
-    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
+    fn from_str(text: &str) -> Result<Self, InvalidBoardStatus> {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
-            .ok_or(InvalidStatus(
+            .ok_or(InvalidBoardStatus(
                 "investigating, identified, monitoring, resolved",
             ))
     }

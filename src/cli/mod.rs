@@ -36,7 +36,7 @@ Lists are separated by commas.";
 #[command(name = "wallcast", version, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Subcommands>,
 
     /// JSON file of options [default: /data/options.json, if there is one]
     #[arg(long = "options", value_name = "FILE", global = true)]
@@ -47,7 +47,7 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum Subcommands {
     /// Run the daemon (what wallcast does without a command)
     Serve,
     /// Create, list and revoke tokens
@@ -93,15 +93,15 @@ fn run(cli: Cli, environment: Environment) -> Result<(), CliError> {
         environment,
         flags: cli.options.values,
     };
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(load(&sources)?),
-        Command::Token(token) => token.run(load(&sources)?),
-        Command::Backup(backup) => backup.run(&load(&sources)?),
-        Command::Restore(restore) => restore.run(&load(&sources)?),
-        Command::Check => check::run(&load(&sources)?),
-        Command::Health => health::run(&load(&sources)?),
+    match cli.command.unwrap_or(Subcommands::Serve) {
+        Subcommands::Serve => serve::run(load(&sources)?),
+        Subcommands::Token(token) => token.run(load(&sources)?),
+        Subcommands::Backup(backup) => backup.run(&load(&sources)?),
+        Subcommands::Restore(restore) => restore.run(&load(&sources)?),
+        Subcommands::Check => check::run(&load(&sources)?),
+        Subcommands::Health => health::run(&load(&sources)?),
         // The terminal client runs on any machine and does not read the daemon's options.
-        Command::Watch(watch) => watch.run(&sources.environment),
+        Subcommands::Watch(watch) => watch.run(&sources.environment),
     }
 }
 

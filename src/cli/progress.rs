@@ -13,10 +13,10 @@ const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// One line that is overwritten with each update and erased on drop.
 pub(super) struct ProgressLine {
-    state: Arc<Mutex<ProgressState>>,
+    state: Arc<Mutex<ProgressLineState>>,
 }
 
-struct ProgressState {
+struct ProgressLineState {
     is_terminal: bool,
     updated_at: Instant,
     is_shown: bool,
@@ -25,7 +25,7 @@ struct ProgressState {
 impl ProgressLine {
     pub(super) fn new() -> Self {
         Self {
-            state: Arc::new(Mutex::new(ProgressState {
+            state: Arc::new(Mutex::new(ProgressLineState {
                 is_terminal: io::stderr().is_terminal(),
                 updated_at: Instant::now(),
                 is_shown: false,

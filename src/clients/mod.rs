@@ -123,7 +123,7 @@ pub fn change(
     let subject = Subject::Client(id.clone());
     move_subscriptions(tx, &subject, &before.audience(), &after.audience());
     if before.audience() != after.audience() {
-        notify_of_move(tx, &subject, &after);
+        update_session_tenancy(tx, &subject, &after);
     }
     let kiosk = before.kiosk();
     if kiosk != after.kiosk() {
@@ -153,8 +153,8 @@ fn move_subscriptions(tx: &mut WriteTx<'_>, subject: &Subject, from: &Audience, 
     }
 }
 
-/// Updates the client's open sessions, which carry its organisation and tenant.
-fn notify_of_move(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
+/// Gives the client's open sessions its new organisation and tenant.
+fn update_session_tenancy(tx: &mut WriteTx<'_>, subject: &Subject, client: &Client) {
     tx.set_session_tenancy(ClientTenancy {
         subject: subject.clone(),
         organization: client.organization_id.clone(),

@@ -32,7 +32,7 @@ pub async fn run(store: Store, hub: Arc<Hub>, mut changes: mpsc::UnboundedReceiv
     }
 }
 
-/// Takes each client with the number of its sessions that are open now.
+/// `changes`: each client with the number of its open sessions.
 async fn publish_presence(
     store: &Store,
     hub: &Hub,

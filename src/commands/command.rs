@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::text::{Line, Prose};
+use crate::text::{MultiLine, SingleLine};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::{ClientId, CommandId, KioskId, LockerId};
@@ -19,9 +19,9 @@ pub const DEFAULT_TTL: i64 = 300;
 pub const MAX_TTL: i64 = 7 * 86_400;
 
 /// What the client is to do, such as `open`.
-pub type CommandType = Line<64>;
+pub type CommandType = SingleLine<64>;
 /// A client's message or error text about a result.
-pub type ResultText = Prose<1000>;
+pub type ResultText = MultiLine<1, 1000>;
 
 /// A command to one client.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +55,7 @@ pub struct Instruction {
 
 /// Which clients receive a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum CommandTarget {
     Client(ClientId),
     /// Every client at the kiosk.
     Kiosk(KioskId),

@@ -7,15 +7,15 @@ use wallcast_core::store::StoreError;
 pub enum CommandError {
     /// The command belongs to another client or does not exist. Clients get the same error for
     /// both, so that they cannot find out which commands exist.
-    #[error("You may not do this")]
+    #[error("You are not allowed to do this")]
     Forbidden,
     #[error("There is no such command")]
     Unknown,
     #[error("There is no client {0}")]
     UnknownClient(ClientId),
-    #[error("No tablet stands at the kiosk {0}; give a client this kioskId first")]
+    #[error("No tablet belongs to the kiosk {0}; set the `kioskId` of a client first")]
     EmptyKiosk(KioskId),
-    #[error("More than 100 tablets stand at this kiosk; send the command to each client")]
+    #[error("More than 100 tablets belong to this kiosk; send the command to each client")]
     TooManyTablets,
     #[error("Client {0} has 50 open commands already; wait until one finishes or expires")]
     TooMany(ClientId),

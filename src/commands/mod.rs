@@ -23,8 +23,9 @@ use wallcast_core::ids::{ClientId, CommandId};
 use wallcast_core::store::WriteTx;
 
 pub use command::{
-    Command, CommandOutcome, CommandReport, CommandResult, CommandStatus, CommandType, DEFAULT_TTL,
-    Instruction, MAX_OPEN, MAX_PARAMETERS, MAX_TABLETS, MAX_TTL, ResultText, Target,
+    Command, CommandOutcome, CommandReport, CommandResult, CommandStatus, CommandTarget,
+    CommandType, DEFAULT_TTL, Instruction, MAX_OPEN, MAX_PARAMETERS, MAX_TABLETS, MAX_TTL,
+    ResultText,
 };
 pub use error::CommandError;
 pub use results::{expire, report};
@@ -39,7 +40,7 @@ pub use wire::CommandJson;
 pub fn send(
     tx: &mut WriteTx<'_>,
     instruction: &Instruction,
-    target: &Target,
+    target: &CommandTarget,
     actor: &Actor,
 ) -> Result<Vec<Command>, CommandError> {
     target_clients(tx.connection(), target)?
@@ -48,14 +49,14 @@ pub fn send(
         .collect()
 }
 
-fn target_clients(db: &Connection, target: &Target) -> Result<Vec<Client>, CommandError> {
+fn target_clients(db: &Connection, target: &CommandTarget) -> Result<Vec<Client>, CommandError> {
     match target {
-        Target::Client(id) => match clients::expect(db, id) {
+        CommandTarget::Client(id) => match clients::expect(db, id) {
             Ok(client) => Ok(vec![client]),
             Err(ClientError::Store(error)) => Err(error.into()),
             Err(_) => Err(CommandError::UnknownClient(id.clone())),
         },
-        Target::Kiosk(kiosk) => {
+        CommandTarget::Kiosk(kiosk) => {
             let clients = clients::at_kiosk(db, kiosk, MAX_TABLETS + 1)?;
             match clients.len() {
                 0 => Err(CommandError::EmptyKiosk(kiosk.clone())),

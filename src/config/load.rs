@@ -12,7 +12,7 @@ use figment::{
 };
 
 use super::{
-    Config, OptionError, OptionValue, Provenance, RawOptions, Secret, Source,
+    Config, OptionError, OptionSource, OptionValue, Provenance, RawOptions, Secret,
     options::{self, OptionKind, OptionRow, ROWS},
 };
 
@@ -87,7 +87,7 @@ impl Environment {
 
 /// The values of one source. Names are checked, values are not.
 struct Layer {
-    source: Source,
+    source: OptionSource,
     values: Dict,
 }
 
@@ -101,12 +101,12 @@ impl Provider for &Layer {
     }
 }
 
-fn layer_name(source: &Source) -> &'static str {
+fn layer_name(source: &OptionSource) -> &'static str {
     match source {
-        Source::Default => "defaults",
-        Source::File(_) => "options file",
-        Source::Environment => "environment",
-        Source::Flag => "flags",
+        OptionSource::Default => "defaults",
+        OptionSource::File(_) => "options file",
+        OptionSource::Environment => "environment",
+        OptionSource::Flag => "flags",
     }
 }
 
@@ -115,7 +115,7 @@ fn defaults(in_addon: bool) -> Layer {
         .iter()
         .filter_map(|row| Some((row, row.default.text(in_addon)?)));
     Layer {
-        source: Source::Default,
+        source: OptionSource::Default,
         values: values.map(|(row, text)| entry(row, text)).collect(),
     }
 }
@@ -137,7 +137,7 @@ fn file(sources: &Sources) -> Result<Layer, OptionError> {
     };
     // A form sends null for a field that is left empty.
     values.retain(|_, value| !matches!(value, Value::Empty(..)));
-    let source = Source::File(path.to_owned());
+    let source = OptionSource::File(path.to_owned());
     if let Some(name) = values.keys().find(|name| options::row(name).is_none()) {
         return Err(OptionError::Unknown {
             name: name.clone(),
@@ -177,7 +177,7 @@ fn environment(environment: &Environment) -> Result<Layer, OptionError> {
         values.extend([entry(row, text)]);
     }
     Ok(Layer {
-        source: Source::Environment,
+        source: OptionSource::Environment,
         values,
     })
 }
@@ -187,7 +187,7 @@ fn flags(flags: &[(&'static str, String)]) -> Layer {
         .iter()
         .filter_map(|(name, text)| Some((options::row(name)?, text)));
     Layer {
-        source: Source::Flag,
+        source: OptionSource::Flag,
         values: values.map(|(row, text)| entry(row, text)).collect(),
     }
 }
@@ -222,7 +222,7 @@ fn provenance(figment: &Figment, layers: &[Layer]) -> Provenance {
         let layer = layers
             .iter()
             .find(|layer| Some(layer_name(&layer.source)) == name);
-        let source = layer.map_or(Source::Default, |layer| layer.source.clone());
+        let source = layer.map_or(OptionSource::Default, |layer| layer.source.clone());
         let text = match row.kind {
             OptionKind::Secret(..) => "***".to_owned(),
             _ => text(&value),

@@ -17,6 +17,6 @@ pub use control_socket::ControlPath;
 pub use load::{Environment, Sources, load};
 pub use net::IpNet;
 pub use options::RawOptions;
-pub use provenance::{OptionError, OptionValue, Provenance, Source};
+pub use provenance::{OptionError, OptionSource, OptionValue, Provenance};
 pub use secret::Secret;
 pub use web_origin::WebOrigin;

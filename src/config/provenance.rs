@@ -6,7 +6,7 @@ use super::options;
 
 /// The source of an option's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum OptionSource {
     /// The built-in default.
     Default,
     /// The options file at this path.
@@ -22,7 +22,7 @@ pub enum Source {
 pub struct OptionValue {
     /// Lists are joined by commas; a secret is `***`.
     pub text: String,
-    pub source: Source,
+    pub source: OptionSource,
 }
 
 /// The values of all options that have one, by name.
@@ -69,7 +69,7 @@ impl Provenance {
     /// Whether the value was given rather than the built-in default.
     pub fn is_explicit(&self, option: &str) -> bool {
         self.get(option)
-            .is_some_and(|value| value.source != Source::Default)
+            .is_some_and(|value| value.source != OptionSource::Default)
     }
 
     /// The error for an option with an invalid value, also when that is found after loading.
@@ -77,7 +77,7 @@ impl Provenance {
     pub fn invalid(&self, option: &'static str, allowed: impl Into<String>) -> OptionError {
         let (value, place) = match self.get(option) {
             Some(value) => (value.text.clone(), value.source.place(option)),
-            None => (String::new(), Source::Default.place(option)),
+            None => (String::new(), OptionSource::Default.place(option)),
         };
         OptionError::Invalid {
             option,
@@ -88,7 +88,7 @@ impl Provenance {
     }
 }
 
-impl Source {
+impl OptionSource {
     /// The source in words that a person can find again: a path, a variable or a flag.
     pub fn place(&self, option: &str) -> String {
         match self {

@@ -7,21 +7,21 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use serde::{Serialize, Serializer};
 
 use crate::http::text_fields;
-use crate::text::{Line, Prose};
+use crate::text::{MultiLine, SingleLine};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{ClientId, KioskId};
 
 const MAX_URL_BYTES: usize = 2048;
 
 /// For example `access_issue`.
-pub(super) type Category = Line<64>;
-pub(super) type Note = Prose<1000>;
+pub(super) type Category = SingleLine<64>;
+pub(super) type Note = MultiLine<1, 1000>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelpRequest {
     /// 1 or more.
     pub id: i64,
-    /// `None` if an admin asked for a kiosk.
+    /// `None` if an admin created the request for a kiosk.
     pub client_id: Option<ClientId>,
     pub fields: HelpFields,
     pub kiosk_id: KioskId,
@@ -31,7 +31,7 @@ pub struct HelpRequest {
     pub updated_at: Timestamp,
 }
 
-/// The part of a help request that the person who asks fills in.
+/// The fields that the person at the tablet fills in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelpFields {
     pub category: Category,
@@ -51,7 +51,7 @@ pub enum HelpStatus {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a status is open, acknowledged or resolved")]
-pub struct InvalidStatus;
+pub struct InvalidHelpStatus;
 
 impl HelpStatus {
     /// The word in JSON and in the database.
@@ -65,13 +65,13 @@ impl HelpStatus {
 }
 
 impl FromStr for HelpStatus {
-    type Err = InvalidStatus;
+    type Err = InvalidHelpStatus;
 
-    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
+    fn from_str(text: &str) -> Result<Self, InvalidHelpStatus> {
         [Self::Open, Self::Acknowledged, Self::Resolved]
             .into_iter()
             .find(|status| status.as_str() == text)
-            .ok_or(InvalidStatus)
+            .ok_or(InvalidHelpStatus)
     }
 }
 

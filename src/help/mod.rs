@@ -29,13 +29,13 @@ const MAX_KEPT: usize = 1000;
 pub enum HelpError {
     /// The caller may not do this, or the request does not exist. The error does not say which, so that clients cannot
     /// probe for requests of others.
-    #[error("You may not do this")]
+    #[error("You are not allowed to do this")]
     Forbidden,
     /// Only admins get this error; clients get `Forbidden`.
     #[error("There is no such help request")]
     Unknown,
     /// An admin did not name the kiosk.
-    #[error("kioskId is required when an admin asks")]
+    #[error("`kioskId` is required for admins")]
     NoKiosk,
     /// [`MAX_OPEN`] requests of the client are not resolved.
     #[error("50 help requests of this tablet are open already; resolve one first")]

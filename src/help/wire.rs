@@ -1,4 +1,4 @@
-//! The JSON of a help request, the same in events, answers and lists.
+//! The JSON of a help request, the same in events, responses and lists.
 
 use serde::Serialize;
 
@@ -41,14 +41,14 @@ impl From<HelpRequest> for HelpJson {
 }
 
 impl HelpFields {
-    /// Reads `{category, note?, locker_no?, photo_url?}` from a body or message.
+    /// Parses `{category, note?, locker_no?, photo_url?}` of a body or message.
     ///
     /// # Errors
     /// 422 with the name of the invalid field.
     pub fn from_fields(fields: &mut Fields) -> Result<Self, ApiError> {
         let locker_no: Option<i64> = fields.optional("lockerNo")?;
         if locker_no.is_some_and(|number| !(0..=MAX_LOCKER_NO).contains(&number)) {
-            let message = format!("lockerNo must be 0 to {MAX_LOCKER_NO}");
+            let message = format!("`lockerNo` must be 0 to {MAX_LOCKER_NO}");
             return Err(ApiError::field("lockerNo", message));
         }
         Ok(Self {

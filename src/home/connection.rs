@@ -1,8 +1,8 @@
 //! One authenticated connection to Home Assistant, shared by all requests and subscriptions.
 //!
 //! Its reader never blocks, because Core drops a client with 4096 pending messages. Answers are
-//! parsed, and events handed to their handlers, in the reading task. A handler keeps only the
-//! newest state of each thing.
+//! parsed, and events handed to their handlers, in the reading task. A handler only
+//! records the newest state of what it received.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,8 +18,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::HomeError;
 use super::connection_task::EndReason;
-use super::dial::Socket;
-use super::message::{self, CommandError};
+use super::dial::CoreSocket;
+use super::message::{self, ResponseError};
 
 /// Time limit for an answer (`docs/protocol.md#calling-services`).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ impl HomeConnection {
     /// Creates a connection on an authenticated socket. The future serves it and returns why it
     /// ended.
     pub(super) fn start(
-        socket: Socket,
+        socket: CoreSocket,
         version: String,
     ) -> (Self, impl Future<Output = EndReason> + Send) {
         let (outgoing, queue) = mpsc::channel(SEND_QUEUE);
@@ -283,8 +283,8 @@ impl Drop for EventSubscription {
     }
 }
 
-impl From<CommandError> for HomeError {
-    fn from(error: CommandError) -> Self {
+impl From<ResponseError> for HomeError {
+    fn from(error: ResponseError) -> Self {
         Self::Refused {
             code: message::single_line(&error.code),
             message: message::single_line(&error.message),
@@ -300,12 +300,12 @@ mod tests {
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
-    use crate::home::dial::ByteStream;
+    use crate::home::dial::CoreStream;
 
     #[tokio::test(start_paused = true)]
     async fn request_times_out_even_while_queue_is_full() {
         let (ours, mut theirs) = tokio::io::duplex(16);
-        let stream: Box<dyn ByteStream> = Box::new(ours);
+        let stream: Box<dyn CoreStream> = Box::new(ours);
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         let (connection, served) = HomeConnection::start(socket, String::new());
         let serving = tokio::spawn(served);

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::dial::Socket;
+use super::dial::CoreSocket;
 use super::{HomeConnection, HomeError, message};
 
 /// Interval between pings.
@@ -25,7 +25,11 @@ pub(super) type EndReason = String;
 
 impl HomeConnection {
     /// Serves the socket until it ends, and returns why it ended.
-    pub(super) async fn serve(self, socket: Socket, queue: mpsc::Receiver<Message>) -> EndReason {
+    pub(super) async fn serve(
+        self,
+        socket: CoreSocket,
+        queue: mpsc::Receiver<Message>,
+    ) -> EndReason {
         let (sink, stream) = socket.split();
         let reason = tokio::select! {
             reason = self.read(stream) => reason,
@@ -41,7 +45,7 @@ impl HomeConnection {
         reason
     }
 
-    async fn read(&self, mut stream: SplitStream<Socket>) -> EndReason {
+    async fn read(&self, mut stream: SplitStream<CoreSocket>) -> EndReason {
         loop {
             let message = match timeout(SILENCE_TIMEOUT, stream.next()).await {
                 Ok(Some(Ok(message))) => message,
@@ -121,7 +125,7 @@ impl HomeConnection {
 }
 
 async fn write(
-    mut sink: SplitSink<Socket, Message>,
+    mut sink: SplitSink<CoreSocket, Message>,
     mut queue: mpsc::Receiver<Message>,
 ) -> EndReason {
     while let Some(message) = queue.recv().await {

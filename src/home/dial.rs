@@ -24,10 +24,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// A TCP or TLS stream.
-pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
+pub(super) trait CoreStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> CoreStream for T {}
 
-pub(super) type Socket = WebSocketStream<Box<dyn ByteStream>>;
+pub(super) type CoreSocket = WebSocketStream<Box<dyn CoreStream>>;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
@@ -55,14 +55,14 @@ pub(super) enum DialError {
 ///
 /// # Errors
 /// Any [`DialError`].
-pub(super) async fn dial(address: &HomeAddress) -> Result<(Socket, String), DialError> {
+pub(super) async fn dial(address: &HomeAddress) -> Result<(CoreSocket, String), DialError> {
     match tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(open(address))).await {
         Ok(opened) => opened,
         Err(_) => Err(DialError::Timeout),
     }
 }
 
-async fn open(address: &HomeAddress) -> Result<(Socket, String), DialError> {
+async fn open(address: &HomeAddress) -> Result<(CoreSocket, String), DialError> {
     let stream = connect_stream(address).await?;
     let limits = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE_BYTES))
@@ -72,7 +72,7 @@ async fn open(address: &HomeAddress) -> Result<(Socket, String), DialError> {
     Ok((socket, version))
 }
 
-async fn connect_stream(address: &HomeAddress) -> Result<Box<dyn ByteStream>, DialError> {
+async fn connect_stream(address: &HomeAddress) -> Result<Box<dyn CoreStream>, DialError> {
     let tcp = TcpStream::connect((address.host.as_str(), address.port)).await?;
     tcp.set_nodelay(true)?;
     if !address.is_secure {
@@ -90,7 +90,7 @@ async fn connect_stream(address: &HomeAddress) -> Result<Box<dyn ByteStream>, Di
     Ok(Box::new(tls.await?))
 }
 
-async fn authenticate(socket: &mut Socket, address: &HomeAddress) -> Result<String, DialError> {
+async fn authenticate(socket: &mut CoreSocket, address: &HomeAddress) -> Result<String, DialError> {
     loop {
         let text = match socket.next().await {
             Some(Ok(Message::Text(text))) => text,

@@ -21,7 +21,7 @@ pub(super) struct HomeMessage<'a> {
     #[serde(borrow, default)]
     pub(super) event: Option<&'a RawValue>,
     #[serde(default)]
-    pub(super) error: Option<CommandError>,
+    pub(super) error: Option<ResponseError>,
     /// Core's version, in `auth_required` and `auth_ok`.
     #[serde(default)]
     pub(super) ha_version: Option<String>,
@@ -33,7 +33,7 @@ pub(super) struct HomeMessage<'a> {
 /// The error of a failed command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct CommandError {
+pub(super) struct ResponseError {
     /// A code such as `not_found`; some versions send a number.
     #[serde(deserialize_with = "text_or_json")]
     pub(super) code: String,

@@ -156,16 +156,16 @@ async fn subscribe(
 }
 
 /// Waits until Core is running: a starting Core does not list all devices and entities yet.
-/// Supervisor's proxy admits nobody before that, but a direct connection may come earlier.
+/// Supervisor's proxy accepts no connection before that, but a direct connection may succeed earlier.
 async fn wait_until_running(connection: &HomeConnection) {
     #[derive(Deserialize)]
-    struct CoreConfig {
+    struct CoreState {
         state: Option<String>,
     }
     loop {
-        let config = connection.request::<CoreConfig>(json!({ "type": "get_config" }));
+        let config = connection.request::<CoreState>(json!({ "type": "get_config" }));
         match config.await {
-            Ok(CoreConfig { state: Some(state) }) if state != "RUNNING" => {
+            Ok(CoreState { state: Some(state) }) if state != "RUNNING" => {
                 tracing::debug!(?state, "waiting for Home Assistant to start");
             }
             // Without a state, Core counts as running.

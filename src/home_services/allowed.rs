@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use super::catalog::{self, Service};
+use super::catalog::{self, CatalogService};
 use wallcast_core::entity_id::EntityId;
 
 /// One entry of the option.
@@ -42,7 +42,7 @@ impl FromStr for AllowedService {
 
 impl AllowedService {
     /// Whether this entry allows the service on the entity. `domain` is the service's domain.
-    fn allows(&self, entity: &EntityId, domain: &str, service: &Service) -> bool {
+    fn allows(&self, entity: &EntityId, domain: &str, service: &CatalogService) -> bool {
         match self {
             Self::Domain(allowed) => *allowed == domain && !service.needs_own_entry,
             Self::Service(allowed, name) => *allowed == domain && *name == service.name,
@@ -60,7 +60,7 @@ pub(crate) fn allows(
     list: &[AllowedService],
     entity: &EntityId,
     domain: &str,
-    service: &Service,
+    service: &CatalogService,
 ) -> bool {
     list.iter()
         .any(|entry| entry.allows(entity, domain, service))

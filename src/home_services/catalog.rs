@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// A service of a domain.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub(crate) struct CatalogService {
     pub name: &'static str,
     keys: &'static [DataKey],
     /// `domain.*` does not include it: `allowed_services` must contain `domain.service`.
@@ -35,16 +35,16 @@ enum ValueType {
 
 use ValueType::{Boolean, ByteList, Choice, Integer, Number, NumberPair, Text};
 
-const fn service(name: &'static str, keys: &'static [DataKey]) -> Service {
-    Service {
+const fn service(name: &'static str, keys: &'static [DataKey]) -> CatalogService {
+    CatalogService {
         name,
         keys,
         needs_own_entry: false,
     }
 }
 
-const fn with_own_entry(name: &'static str, keys: &'static [DataKey]) -> Service {
-    Service {
+const fn with_own_entry(name: &'static str, keys: &'static [DataKey]) -> CatalogService {
+    CatalogService {
         needs_own_entry: true,
         ..service(name, keys)
     }
@@ -77,12 +77,12 @@ const VALUE: &[DataKey] = &[("value", Number(-1e12, 1e12))];
 const CODE: &[DataKey] = &[("code", Text(64))];
 const NAME: ValueType = Text(255);
 const CYCLE: &[DataKey] = &[("cycle", Boolean)];
-const ON_OFF: &[Service] = &[
+const ON_OFF: &[CatalogService] = &[
     service("turn_on", &[]),
     service("turn_off", &[]),
     service("toggle", &[]),
 ];
-const SELECT: &[Service] = &[
+const SELECT: &[CatalogService] = &[
     service("select_option", &[("option", NAME)]),
     service("select_next", CYCLE),
     service("select_previous", CYCLE),
@@ -92,7 +92,7 @@ const SELECT: &[Service] = &[
 const FAN_ON: &[DataKey] = &[("percentage", POSITION), ("preset_mode", NAME)];
 const FAN_STEP: &[DataKey] = &[("percentage_step", POSITION)];
 
-const DOMAINS: &[(&str, &[Service])] = &[
+const DOMAINS: &[(&str, &[CatalogService])] = &[
     (
         "light",
         &[
@@ -267,17 +267,17 @@ pub(crate) fn domain(name: &str) -> Option<&'static str> {
 }
 
 /// All listed services of a domain; empty if the domain is not listed.
-pub(crate) fn in_domain(name: &str) -> &'static [Service] {
+pub(crate) fn in_domain(name: &str) -> &'static [CatalogService] {
     let found = DOMAINS.iter().find(|(domain, _)| *domain == name);
     found.map_or(&[], |(_, services)| services)
 }
 
-pub(crate) fn find(domain: &str, name: &str) -> Option<&'static Service> {
+pub(crate) fn find(domain: &str, name: &str) -> Option<&'static CatalogService> {
     let (_, services) = DOMAINS.iter().find(|(name, _)| *name == domain)?;
     services.iter().find(|service| service.name == name)
 }
 
-impl Service {
+impl CatalogService {
     /// Checks the data against the accepted keys and values.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::http::ApiError;
-use crate::text::{Line, Prose};
+use crate::text::{MultiLine, SingleLine};
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{Epoch, EventId, EventType, Namespace};
 use wallcast_core::ids::{
@@ -127,13 +127,13 @@ impl FromField for Value {
     }
 }
 
-impl<const MAX: usize> FromField for Line<MAX> {
+impl<const MAX: usize> FromField for SingleLine<MAX> {
     fn from_field(value: Value) -> Result<Self, String> {
         from_text(value)
     }
 }
 
-impl<const MAX: usize> FromField for Prose<MAX> {
+impl<const MIN: usize, const MAX: usize> FromField for MultiLine<MIN, MAX> {
     fn from_field(value: Value) -> Result<Self, String> {
         from_text(value)
     }

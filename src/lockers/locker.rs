@@ -1,11 +1,11 @@
 //! A locker of a kiosk.
 
-use crate::text::Line;
+use crate::text::SingleLine;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{ClientId, KioskId, LockerId};
 
 /// For example `open` or `closed`.
-pub type LockerState = Line<64>;
+pub type LockerState = SingleLine<64>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locker {

@@ -41,7 +41,7 @@ impl Requester {
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// It belongs to others or does not exist. Tablets and people get the same error for both.
-    #[error("You may not do this")]
+    #[error("You are not allowed to do this")]
     Forbidden,
     /// It does not exist. For admins only.
     #[error("There is no such {0}")]

@@ -103,8 +103,8 @@ pub(crate) fn page(
             "SELECT seq FROM messages WHERE {condition} AND {VISIBLE} AND seq < ?3
              ORDER BY seq DESC LIMIT ?4"
         ))?;
-        let found = params![viewer, now, before, row_limit(limit)];
-        seqs.extend(row_ids(&mut query, found)?);
+        let parameters = params![viewer, now, before, row_limit(limit)];
+        seqs.extend(row_ids(&mut query, parameters)?);
     }
     seqs.sort_unstable_by(|one, other| other.cmp(one));
     seqs.truncate(limit);

@@ -36,7 +36,7 @@ pub enum RoomRef {
 pub enum RoomError {
     /// The principal may not join the room, or the room does not exist. The error does not say which, so that
     /// nobody can probe for rooms.
-    #[error("You may not enter this room")]
+    #[error("You may not join this room")]
     Forbidden,
     /// The session is in [`MAX_ROOMS`] already.
     #[error("A session may be in 64 rooms; leave one first")]

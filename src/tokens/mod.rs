@@ -165,7 +165,7 @@ pub fn refresh(
     };
     let principal = match by {
         RefreshedBy::SessionId => {
-            rows::set_session_tenancy(tx.connection(), old, &fresh.jti)?;
+            rows::rebind_sessions(tx.connection(), old, &fresh.jti)?;
             fresh.principal()
         }
         // Sessions of the old token end when it stops being valid.

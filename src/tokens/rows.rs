@@ -262,7 +262,7 @@ pub(super) fn insert_session(
 }
 
 /// Binds every session id of one token to another.
-pub(super) fn set_session_tenancy(
+pub(super) fn rebind_sessions(
     connection: &Connection,
     old: &Jti,
     new: &Jti,

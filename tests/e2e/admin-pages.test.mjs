@@ -204,7 +204,7 @@ test("an admin can edit the board and lockers, and inspect and send events", asy
   // The kiosk has no tablet, so the command is refused.
   await page.getByRole("button", { name: "Command for seven" }).click();
   await dialog.getByRole("button", { name: "Give" }).click();
-  await dialog.getByText("No tablet stands at the kiosk lobby").waitFor();
+  await dialog.getByText("No tablet belongs to the kiosk lobby").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Change seven" }).click();
   await dialog.getByLabel("State").fill("open");

@@ -69,3 +69,25 @@ impl Serialize for EntityId {
         serializer.serialize_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_id_is_domain_and_object_id() {
+        assert!("light.kitchen_2".parse::<EntityId>().is_ok());
+        for bad in [
+            "",
+            "light",
+            "light.",
+            ".x",
+            "Light.x",
+            "light.a.b",
+            "light.ä",
+            "light.a b",
+        ] {
+            assert!(bad.parse::<EntityId>().is_err(), "{bad:?}");
+        }
+    }
+}

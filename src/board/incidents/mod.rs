@@ -9,7 +9,7 @@ use super::events::{self, ChangeType};
 use super::incident::{MAX_OPEN, MAX_UPDATE_BYTES, MAX_UPDATES};
 use super::services;
 use super::status::IncidentStatus;
-use super::text::Message;
+use super::text::UpdateMessage;
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::ids::{IncidentId, ServiceId};
 use wallcast_core::store::WriteTx;
@@ -95,7 +95,7 @@ pub fn change(
 pub fn add_update(
     tx: &mut WriteTx<'_>,
     id: &IncidentId,
-    message: Message,
+    message: UpdateMessage,
     status: Option<IncidentStatus>,
     actor: &Actor,
 ) -> Result<Incident, BoardError> {

@@ -7,7 +7,7 @@ use hyper::Uri;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::print::Frame;
+use super::print::ServerFrame;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerAddress {
@@ -91,7 +91,7 @@ fn path(uri: &Uri) -> Result<String, AddressError> {
 
 impl ServerAddress {
     /// The URL of the next connection, with the resume position if there is one.
-    pub(super) fn url(&self, position: &ResumePosition) -> String {
+    pub(super) fn url(&self, position: &LastPosition) -> String {
         let Some(last) = &position.last_event else {
             return self.to_string();
         };
@@ -118,7 +118,7 @@ impl fmt::Display for ServerAddress {
 
 /// The last event received (`docs/protocol.md#replay`).
 #[derive(Default)]
-pub(super) struct ResumePosition {
+pub(super) struct LastPosition {
     last_event: Option<LastEvent>,
 }
 
@@ -127,10 +127,10 @@ struct LastEvent {
     id: u64,
 }
 
-impl ResumePosition {
+impl LastPosition {
     /// Advances the position by a frame. A welcome with another epoch starts over; any other event
     /// with an id moves it forward.
-    pub(super) fn advance(&mut self, frame: &Frame) {
+    pub(super) fn advance(&mut self, frame: &ServerFrame) {
         let latest_id = frame.data("lastEventId").and_then(Value::as_u64);
         match (frame.event_type(), &mut self.last_event) {
             ("connection" | "connected", last) => {
@@ -156,7 +156,7 @@ impl ResumePosition {
 
 #[cfg(test)]
 mod tests {
-    use super::{AddressError, Frame, ResumePosition, ServerAddress};
+    use super::{AddressError, LastPosition, ServerAddress, ServerFrame};
 
     #[test]
     fn every_form_gives_a_websocket_url() {
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn url_resumes_after_the_last_event() {
         let address: ServerAddress = "ws://h:1/ws".parse().unwrap();
-        let mut position = ResumePosition::default();
+        let mut position = LastPosition::default();
         let frames = [
             (r#"{"type":"area_added","id":1}"#, "ws://h:1/ws"),
             (
@@ -236,7 +236,7 @@ mod tests {
             ),
         ];
         for (text, url) in frames {
-            position.advance(&Frame::parse(text));
+            position.advance(&ServerFrame::parse(text));
             assert_eq!(address.url(&position), url, "after {text}");
         }
     }

@@ -19,14 +19,14 @@ use tokio_tungstenite::{
     tungstenite::{Error as WsError, client::IntoClientRequest, http},
 };
 
-use super::address::{ResumePosition, ServerAddress};
+use super::address::{LastPosition, ServerAddress};
 use crate::cli::{CliError, output};
 
 /// A TCP or TLS stream.
-pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
+pub(super) trait ServerStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ServerStream for T {}
 
-pub(super) type Socket = WebSocketStream<Box<dyn ByteStream>>;
+pub(super) type ServerSocket = WebSocketStream<Box<dyn ServerStream>>;
 
 /// What all connections of one `watch` share.
 pub(super) struct Connector {
@@ -91,7 +91,10 @@ impl Connector {
     }
 
     /// Opens one connection that resumes at the position.
-    pub(super) async fn connect(&self, position: &ResumePosition) -> Result<Socket, ConnectError> {
+    pub(super) async fn connect(
+        &self,
+        position: &LastPosition,
+    ) -> Result<ServerSocket, ConnectError> {
         match tokio::time::timeout(CONNECT_TIMEOUT, self.open(position)).await {
             Ok(opened) => opened,
             Err(_) => {
@@ -100,7 +103,7 @@ impl Connector {
         }
     }
 
-    async fn open(&self, position: &ResumePosition) -> Result<Socket, ConnectError> {
+    async fn open(&self, position: &LastPosition) -> Result<ServerSocket, ConnectError> {
         let url = self.address.url(position);
         let mut request = url
             .into_client_request()
@@ -115,7 +118,7 @@ impl Connector {
         }
     }
 
-    async fn connect_stream(&self) -> Result<Box<dyn ByteStream>, ConnectError> {
+    async fn connect_stream(&self) -> Result<Box<dyn ServerStream>, ConnectError> {
         let host = self.address.host.as_str();
         let tcp = TcpStream::connect((host, self.address.port))
             .await

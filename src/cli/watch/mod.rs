@@ -14,10 +14,10 @@ use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use self::{
-    address::{ResumePosition, ServerAddress},
+    address::{LastPosition, ServerAddress},
     close::{AfterClose, after_close},
-    connect::{Connector, Socket},
-    print::{Frame, Printer},
+    connect::{Connector, ServerSocket},
+    print::{Printer, ServerFrame},
 };
 use super::{CliError, api::block_on, output};
 use crate::config::Environment;
@@ -64,7 +64,7 @@ impl WatchCommand {
 /// Connects, prints and reconnects until the server ends it for good. If the first connection
 /// fails, the command ends, because the address is likely wrong.
 async fn watch(connector: &Connector, printer: Printer) -> Result<(), CliError> {
-    let mut position = ResumePosition::default();
+    let mut position = LastPosition::default();
     let mut pause = Pause::default();
     let mut was_connected = false;
     loop {
@@ -91,9 +91,9 @@ async fn watch(connector: &Connector, printer: Printer) -> Result<(), CliError> 
 
 /// Prints the frames of one connection until it ends.
 async fn print_events(
-    socket: &mut Socket,
+    socket: &mut ServerSocket,
     printer: Printer,
-    position: &mut ResumePosition,
+    position: &mut LastPosition,
     pause: &mut Pause,
 ) -> Result<AfterClose, CliError> {
     loop {
@@ -105,7 +105,7 @@ async fn print_events(
         };
         match next {
             Some(Ok(Message::Text(text))) => {
-                let frame = Frame::parse(&text);
+                let frame = ServerFrame::parse(&text);
                 position.advance(&frame);
                 pause.reset(frame.reconnect_after());
                 printer.print(&text, &frame)?;

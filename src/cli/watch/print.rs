@@ -10,7 +10,7 @@ use crate::cli::{
 };
 
 /// One frame of the server. Lenient: text that is not a JSON object counts as empty.
-pub(super) struct Frame(Value);
+pub(super) struct ServerFrame(Value);
 
 /// Output format.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(super) enum Printer {
 /// Maximum characters of data in a line, so that one event takes a few terminal rows at most.
 const MAX_DATA_CHARS: usize = 200;
 
-impl Frame {
+impl ServerFrame {
     pub(super) fn parse(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap_or_default())
     }
@@ -74,7 +74,7 @@ impl Frame {
 }
 
 impl Printer {
-    pub(super) fn print(self, text: &str, frame: &Frame) -> Result<(), CliError> {
+    pub(super) fn print(self, text: &str, frame: &ServerFrame) -> Result<(), CliError> {
         output::line(&match self {
             Self::Lines => frame.line(),
             // JSON has control characters only as whitespace between its parts, so a space is
@@ -86,11 +86,11 @@ impl Printer {
 
 #[cfg(test)]
 mod tests {
-    use super::Frame;
+    use super::ServerFrame;
 
     #[test]
     fn line_is_short_and_hides_tokens() {
-        let line = |text: &str| Frame::parse(text).line();
+        let line = |text: &str| ServerFrame::parse(text).line();
         assert_eq!(
             line(r#"{"type":"pong","timestamp":"2026-01-01T00:00:00.000Z","data":{"a":1}}"#),
             r#"2026-01-01T00:00:00.000Z  pong                    {"a":1}"#
