@@ -2,6 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use local_tls::Certificates;
+use realtime_protocol::websocket;
+use wallcast_core::auth::Signer;
+use wallcast_core::hub::Hub;
+use wallcast_core::idempotency::InFlight;
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::Store;
+
 use crate::authentication::IngressAuthenticator;
 use crate::clients::Acks;
 use crate::config::Config;
@@ -13,13 +21,6 @@ use crate::net::{BoundAddresses, Engine, MAX_UNAUTHENTICATED_MESSAGE, SocketLimi
 use crate::pairing::PairingRegistry;
 use crate::system::{System, SystemHealth};
 use crate::tokens::FirstUseTimes;
-use local_tls::Certificates;
-use realtime_protocol::websocket;
-use wallcast_core::auth::Signer;
-use wallcast_core::hub::Hub;
-use wallcast_core::idempotency::InFlight;
-use wallcast_core::shutdown::Shutdown;
-use wallcast_core::store::Store;
 
 pub struct App {
     pub config: Config,

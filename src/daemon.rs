@@ -7,8 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
+use local_tls::{CertificateUpdater, Certificates};
+use realtime_protocol::engineio;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use wallcast_core::auth::{Signer, Subject};
+use wallcast_core::hub::Hub;
+use wallcast_core::idempotency::InFlight;
+use wallcast_core::shutdown;
+use wallcast_core::store::{self, DataFolder, OpenError, Store, StoreError};
 
 use crate::app::App;
 use crate::authentication::IngressAuthenticator;
@@ -28,13 +35,6 @@ use crate::retention::{self, RetentionLimits};
 use crate::rooms;
 use crate::server::{self, ListenError, Listeners};
 use crate::system::System;
-use local_tls::{CertificateUpdater, Certificates};
-use realtime_protocol::engineio;
-use wallcast_core::auth::{Signer, Subject};
-use wallcast_core::hub::Hub;
-use wallcast_core::idempotency::InFlight;
-use wallcast_core::shutdown;
-use wallcast_core::store::{self, DataFolder, OpenError, Store, StoreError};
 
 /// How long requests and sockets may take to finish after a stop signal. The whole stop takes at most 5 s
 /// (`docs/protocol.md#shutdown`).

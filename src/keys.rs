@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-
-use crate::config::Config;
-use crate::supervisor::{Supervisor, SupervisorError, SupervisorToken};
 use local_tls::{HostSource, Machine, StoredCertificate, StoredCertificates};
 use wallcast_core::auth::KEY_BYTES;
 use wallcast_core::random;
 use wallcast_core::store::{Store, StoreError, settings};
+
+use crate::config::Config;
+use crate::supervisor::{Supervisor, SupervisorError, SupervisorToken};
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,12 @@
 //! After a restore, writes to the log and the audit log which tokens are valid again
 //! (`docs/protocol.md#backup-and-restore`). Revokes none: the admin decides which are still wanted.
 
-use crate::tokens::{self, ActiveToken};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::store::snapshot_mark::{self, RestoreNotice};
 use wallcast_core::store::{Store, StoreError};
+
+use crate::tokens::{self, ActiveToken};
 
 /// Maximum tokens listed; `wallcast token list` shows all.
 const MAX_LISTED: usize = 100;

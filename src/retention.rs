@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::{board, commands, help, messages, tokens};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, StoreError, WriteTx};
 use wallcast_core::{audit, history, idempotency};
+
+use crate::config::Config;
+use crate::{board, commands, help, messages, tokens};
 
 /// Interval between two checks for old rows.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);

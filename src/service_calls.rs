@@ -7,6 +7,10 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::Subject;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::store::StoreError;
 
 use crate::app::App;
 use crate::entities::{self, DeviceClass};
@@ -14,10 +18,6 @@ use crate::home::HomeError;
 use crate::home_services;
 use crate::home_services::catalog::{self, CatalogService};
 use crate::http::{ApiError, Fields};
-use wallcast_core::audit::{self, Actor};
-use wallcast_core::auth::Subject;
-use wallcast_core::entity_id::EntityId;
-use wallcast_core::store::StoreError;
 
 /// Device classes of covers that give access to the home: `allowed_services` must contain the
 /// entity's id.

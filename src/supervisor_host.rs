@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hyper::Uri;
+use local_tls::{AltName, HostFacts, HostName, HostReport, HostSource};
 use serde::Deserialize;
 use tracing::warn;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use local_tls::{AltName, HostFacts, HostName, HostReport, HostSource};
 
 use crate::supervisor::{Supervisor, SupervisorError};
 

@@ -1,7 +1,6 @@
 //! Audiences: everyone, an organisation, a tenant, or a tenant of an organisation.
 
 use serde::Serialize;
-
 use wallcast_core::event::Topic;
 use wallcast_core::ids::{OrganizationId, TenantId};
 

@@ -4,12 +4,12 @@
 //! that a session would have received if it had been connected.
 
 use rusqlite::Connection;
-
-use super::audience::{Audience, BoardView};
 use wallcast_core::auth::{Principal, Subject};
 use wallcast_core::event::{EventId, Namespace, Topic};
 use wallcast_core::history::{self, Span};
 use wallcast_core::ids::ConnectionId;
+
+use super::audience::{Audience, BoardView};
 
 /// The topics that `principal` receives, each with its span of event ids. Spans that ended before `since` are left out.
 pub fn spans(

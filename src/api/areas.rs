@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::ids::AreaId;
 
 use crate::app::App;
 use crate::areas::wire::AreaJson;
@@ -10,8 +12,6 @@ use crate::areas::{
     self, AreaError, AreaName, AreaPatch, DeleteMirrored, EnabledChange, MAX_ENTITIES, deduplicate,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
-use wallcast_core::entity_id::EntityId;
-use wallcast_core::ids::AreaId;
 
 impl From<AreaError> for ApiError {
     fn from(error: AreaError) -> Self {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use wallcast_core::audit::{self, Entry};
 
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request, page};
-use wallcast_core::audit::{self, Entry};
 
 pub(crate) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {
     let limit = request.limit()?;

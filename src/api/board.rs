@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use wallcast_core::auth::Principal;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::InvalidId;
 
 use crate::access::entitlement;
 use crate::app::App;
@@ -10,9 +13,6 @@ use crate::board::incidents::{self, IncidentJson};
 use crate::board::services::{self, ServiceJson};
 use crate::board::{Audience, BoardError, BoardView, board_status, built_in};
 use crate::http::{ApiError, Reply, Request};
-use wallcast_core::auth::Principal;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::InvalidId;
 
 /// Returns the service or incident that was found, if it is on the caller's board.
 ///

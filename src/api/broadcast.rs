@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Namespace;
+use wallcast_core::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
 
 use crate::app::App;
 use crate::broadcast::{self, Broadcast, BroadcastError, Recipients};
 use crate::http::{ApiError, Fields, Reply, Request};
 use crate::rooms::RoomRef;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::Namespace;
-use wallcast_core::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
 
 /// Publishes `{type, data}` (or `{event, data}`) to the audience that the body names, by default to all sessions.
 /// Replies with the number of sessions that are subscribed now.

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde::Serialize;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventId, Namespace};
+use wallcast_core::history::{self, Backlog};
+use wallcast_core::ids::ClientId;
 
 use super::client_view::principal;
 use super::clients::own_or_any;
@@ -11,10 +15,6 @@ use crate::access::entitlement;
 use crate::app::App;
 use crate::clients::{Client, ClientError, rows};
 use crate::http::{ApiError, Reply, Request, page};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{EventId, Namespace};
-use wallcast_core::history::{self, Backlog};
-use wallcast_core::ids::ClientId;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -8,6 +8,11 @@ use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use wallcast_core::auth::{Principal, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Namespace;
+use wallcast_core::history;
+use wallcast_core::ids::UserId;
 
 use super::board::board_json;
 use super::clients::{ClientJson, client_id};
@@ -20,11 +25,6 @@ use crate::http::{ApiError, Reply, Request};
 use crate::lockers::{self, LockerViewer};
 use crate::service_calls::permitted_services;
 use crate::tokens;
-use wallcast_core::auth::{Principal, Subject};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::Namespace;
-use wallcast_core::history;
-use wallcast_core::ids::UserId;
 
 /// The maximum number of lockers in the reply. A kiosk has fewer.
 const MAX_LOCKERS: usize = 1000;

@@ -4,11 +4,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
-
-use crate::app::App;
-use crate::areas::AreaJson;
-use crate::clients::{self, ClientError, ClientName, ClientPatch, ClientWithAreas};
-use crate::http::{ApiError, Fields, Reply, Request, page};
 use wallcast_core::audit;
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
@@ -16,6 +11,11 @@ use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::event::EventId;
 use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use wallcast_core::store::WriteTx;
+
+use crate::app::App;
+use crate::areas::AreaJson;
+use crate::clients::{self, ClientError, ClientName, ClientPatch, ClientWithAreas};
+use crate::http::{ApiError, Fields, Reply, Request, page};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

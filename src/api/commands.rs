@@ -6,6 +6,8 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event;
 
 use crate::app::App;
 use crate::commands::{
@@ -13,8 +15,6 @@ use crate::commands::{
     MAX_PARAMETERS, MAX_TTL,
 };
 use crate::http::{ApiError, Fields, Reply, Request, page};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event;
 
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use wallcast_core::entity_id::EntityId;
+
 use crate::app::App;
 use crate::entities::rows;
 use crate::http::{ApiError, Reply, Request, page};
 use crate::service_calls::{ServiceCall, call_service};
-use wallcast_core::entity_id::EntityId;
 
 /// `GET /api/entities`: a client gets the entities of its enabled areas, an admin all cached ones.
 /// Only entities that some client may see are cached.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-
-use crate::access::entitlement;
-use crate::app::App;
-use crate::http::{ApiError, Reply, Request};
 use wallcast_core::auth::Principal;
 use wallcast_core::event::{Event, EventId, EventType, Namespace};
 use wallcast_core::history::{last_id, oldest_id, replay};
 use wallcast_core::store::StoreError;
+
+use crate::access::entitlement;
+use crate::app::App;
+use crate::http::{ApiError, Reply, Request};
 
 /// The number of events that one read of the history examines.
 const EVENTS_PER_READ: usize = 256;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::RETRY_AFTER;
 use serde_json::json;
+use wallcast_core::clock::Timestamp;
 
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request};
-use wallcast_core::clock::Timestamp;
 
 /// 200 if the store can be written, otherwise 503. The endpoint is public, so it reveals nothing about the home.
 pub(super) async fn get(app: Arc<App>, _request: Request) -> Result<Reply, ApiError> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, RETRY_AFTER};
 use hyper::http::request::Parts;
+use wallcast_core::auth::Subject;
+use wallcast_core::idempotency::{Attempt, BeginError, InvalidKey, Key};
 
 use crate::app::App;
 use crate::http::ApiError;
-use wallcast_core::auth::Subject;
-use wallcast_core::idempotency::{Attempt, BeginError, InvalidKey, Key};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const FIELD: &str = "Idempotency-Key";

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use wallcast_core::ids::{IncidentId, ServiceId};
+
 use crate::access::entitlement;
 use crate::api::board::visible;
 use crate::api::services::{audience, description};
@@ -12,7 +14,6 @@ use crate::board::incidents::{
 };
 use crate::board::{Audience, BoardError, Description, UpdateMessage, default_severity};
 use crate::http::{ApiError, Fields, Reply, Request, page};
-use wallcast_core::ids::{IncidentId, ServiceId};
 
 /// `GET /api/incidents`: all incidents for an admin, those of the caller's board for others.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use rusqlite::Connection;
 use serde::Serialize;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{ClientId, KioskId, LockerId};
 
 use crate::app::App;
 use crate::clients;
 use crate::http::{ApiError, Reply, Request, page};
 use crate::lockers::{self, Locker, LockerError, LockerPatch, LockerState, LockerViewer};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::{ClientId, KioskId, LockerId};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

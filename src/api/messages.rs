@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{ConversationId, MessageId};
+
 use crate::app::App;
 use crate::http::{ApiError, Fields, Reply, Request, page};
 use crate::messages::{
     self, ConversationView, Message, MessageError, MessageStatus, NewMessage, Participant,
     Requester, TTL, publish_unread_counts_to_connected, rows, unread_counts, wire,
 };
-use wallcast_core::auth::Subject;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::{ConversationId, MessageId};
 
 impl From<MessageError> for ApiError {
     fn from(error: MessageError) -> Self {

@@ -2,8 +2,9 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::app::App;
 use wallcast_core::event::{Namespace, Topic};
+
+use crate::app::App;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 

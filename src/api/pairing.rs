@@ -6,6 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::StatusCode;
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::{Claims, Role, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
+use wallcast_core::event::{EventType, Topic};
+use wallcast_core::ids::PairingId;
+use wallcast_core::store::{StoreError, WriteTx};
 
 use super::clients::{ClientJson, area_in_body, reason};
 use crate::app::App;
@@ -18,13 +25,6 @@ use crate::pairing::{
     events, expiry,
 };
 use crate::tokens::{self, PairingAnswer};
-use wallcast_core::audit::{self, Actor};
-use wallcast_core::auth::{Claims, Role, Subject};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
-use wallcast_core::event::{EventType, Topic};
-use wallcast_core::ids::PairingId;
-use wallcast_core::store::{StoreError, WriteTx};
 
 /// The polling interval for tablets without a socket.
 const POLL_INTERVAL_SECONDS: u32 = 5;

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode};
+use wallcast_core::auth::Role;
+use wallcast_core::idempotency::Attempt;
+use wallcast_core::store::StoreError;
 
 use super::route::{Access, Route};
 use super::routes::{Parameters, find, pattern};
@@ -15,9 +18,6 @@ use crate::http::{self, ApiError, Caller, Incoming, ListenerKind, Peer, Reply, R
 use crate::identity;
 use crate::net::ConnectionPermit;
 use crate::realtime;
-use wallcast_core::auth::Role;
-use wallcast_core::idempotency::Attempt;
-use wallcast_core::store::StoreError;
 
 /// Responds to one request.
 pub async fn respond(app: Arc<App>, request: Incoming, peer: Peer) -> Response {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use wallcast_core::ids::ServiceId;
+
 use crate::access::entitlement;
 use crate::api::board::visible;
 use crate::app::App;
 use crate::board::services::{self, NewService, Service, ServiceJson, ServicePatch};
 use crate::board::{Audience, AudiencePatch, BoardError, Description, built_in};
 use crate::http::{ApiError, Fields, Reply, Request, page};
-use wallcast_core::ids::ServiceId;
 
 /// `GET /api/services`: all services for an admin, those of the caller's board for others.
 pub(super) async fn list(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use serde::Serialize;
-
 use wallcast_core::auth::Role;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::hub::Session;

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Namespace, Topic};
+use wallcast_core::hub::{Session, SessionNumber};
+use wallcast_core::ids::{InvalidId, OrganizationId, TenantId};
 
 use crate::api::metrics;
 use crate::api::session_json::SessionJson;
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request, page};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Namespace, Topic};
-use wallcast_core::hub::{Session, SessionNumber};
-use wallcast_core::ids::{InvalidId, OrganizationId, TenantId};
 
 /// `GET /api/v1/websocket/stats`. `connected_clients` counts open sessions, `total_connections` all sessions since the
 /// start. `last_activity` is the time of the last message, or the start if there was none.

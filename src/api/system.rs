@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use local_tls::CertificateSource;
 use serde_json::json;
+use wallcast_core::clock::Timestamp;
 
 use crate::app::App;
 use crate::http::{ApiError, ListenerKind, Reply, Request};
-use local_tls::CertificateSource;
-use wallcast_core::clock::Timestamp;
 
 /// `{version, epoch, publicUrl, isIngress, certificate: {origin, fingerprint, expiresAt,
 /// authority}}`. `publicUrl` is where clients reach the public listener. `origin` is `local` or

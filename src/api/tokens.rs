@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use hyper::header::SET_COOKIE;
 use serde_json::{Value, json};
+use wallcast_core::audit;
+use wallcast_core::auth::{Principal, Role, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{ClientId, Jti, UserId};
+use wallcast_core::random;
 
 use super::clients::ClientJson;
 use crate::app::App;
@@ -13,11 +18,6 @@ use crate::clients::{self, ClientName};
 use crate::http::{ApiError, Fields, ListenerKind, Reply, Request, SESSION_COOKIE, page};
 use crate::pairing::PairingError;
 use crate::tokens::{self, NewToken, RefreshedBy, Token};
-use wallcast_core::audit;
-use wallcast_core::auth::{Principal, Role, Subject};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::{ClientId, Jti, UserId};
-use wallcast_core::random;
 
 /// The allowed lifetime of a token in seconds: up to ten years.
 const TTL: std::ops::RangeInclusive<i64> = 1..=10 * 366 * 86_400;

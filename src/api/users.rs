@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use serde_json::json;
-
-use crate::api::clients::reason;
-use crate::app::App;
-use crate::http::{ApiError, Reply, Request};
-use crate::messages::rows;
 use wallcast_core::audit;
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::ids::UserId;
+
+use crate::api::clients::reason;
+use crate::app::App;
+use crate::http::{ApiError, Reply, Request};
+use crate::messages::rows;
 
 /// `GET /api/users/{id}`: a user may only ask about itself. An unknown user is reported as offline.
 pub(super) async fn get(app: Arc<App>, request: Request) -> Result<Reply, ApiError> {

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
-
-use crate::http::text_fields;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::AreaId;
+
+use crate::http::text_fields;
 
 /// The most entities that an admin may put into one area.
 pub const MAX_ENTITIES: usize = 500;

@@ -1,11 +1,11 @@
 //! Builds the events about areas; no other module does.
 
 use serde_json::json;
-
-use super::area::{Area, AreaSource};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 use wallcast_core::ids::ClientId;
+
+use super::area::{Area, AreaSource};
 
 /// A change of an area of which its clients and admins are notified.
 #[derive(Clone, Copy, Debug)]

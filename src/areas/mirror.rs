@@ -3,11 +3,12 @@
 //! Name and entities follow Home Assistant. Whether an area is enabled and which clients have it is decided in
 //! Wallcast and never changes here. Nothing is audited, because no admin acts.
 
-use super::area::{Area, AreaName, AreaSource};
-use super::{insert, remove, rows, save_changes};
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::AreaId;
 use wallcast_core::store::WriteTx;
+
+use super::area::{Area, AreaName, AreaSource};
+use super::{insert, remove, rows, save_changes};
 
 pub use rows::mirrored as all;
 

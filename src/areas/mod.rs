@@ -11,13 +11,6 @@ mod rows;
 pub(crate) mod wire;
 
 use crate::rooms;
-use wallcast_core::audit::{self, Actor};
-use wallcast_core::auth::Subject;
-use wallcast_core::entity_id::EntityId;
-use wallcast_core::event::{Namespace, Topic};
-use wallcast_core::history;
-use wallcast_core::ids::{AreaId, ClientId};
-use wallcast_core::store::{StoreError, WriteTx};
 
 pub use area::{Area, AreaName, AreaSource, InvalidName, MAX_ENTITIES, checked_name, deduplicate};
 pub use events::{AreaEvent, AreaRemoval};
@@ -25,6 +18,13 @@ pub use rows::{find, is_assigned, of_client, page};
 pub use wire::AreaJson;
 
 use events::{RoomUpdateAction, room_updated};
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::auth::Subject;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::{Namespace, Topic};
+use wallcast_core::history;
+use wallcast_core::ids::{AreaId, ClientId};
+use wallcast_core::store::{StoreError, WriteTx};
 
 /// Fields to change; `None` keeps the old value.
 #[derive(Clone, Debug, Default)]

@@ -1,11 +1,11 @@
 //! SQL of areas and of their assignments to clients.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-
-use super::area::{Area, AreaName, AreaSource};
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::{AreaId, ClientId};
 use wallcast_core::store::row_limit;
+
+use super::area::{Area, AreaName, AreaSource};
 
 const COLUMNS: &str = "a.room_id, a.id, a.name, a.is_enabled, a.source, a.created_at, a.updated_at,
     (SELECT json_group_array(e.entity_id ORDER BY e.position) FROM area_entities e WHERE e.area_id = a.id)";

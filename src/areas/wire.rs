@@ -2,13 +2,13 @@
 
 use rusqlite::Connection;
 use serde::Serialize;
-
-use super::area::{Area, AreaName};
-use super::rows;
 use wallcast_core::auth::Principal;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::{AreaId, ClientId};
+
+use super::area::{Area, AreaName};
+use super::rows;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

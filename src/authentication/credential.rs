@@ -2,13 +2,13 @@
 //! [`authenticate`] checks the store, in the same read in which the caller reads its data.
 
 use rusqlite::Connection;
+use wallcast_core::auth::{Claims, Principal, Signer, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{Jti, PairingId};
 
 use super::error::AuthError;
 use crate::pairing::PairingRegistry;
 use crate::{clients, tokens};
-use wallcast_core::auth::{Claims, Principal, Signer, Subject};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::{Jti, PairingId};
 
 /// What a request authenticates with. Its `Debug` output hides the secret.
 #[derive(Clone)]

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
+use wallcast_core::store::WriteTx;
 
 use super::events;
 use super::services;
 use super::status::ServiceStatus;
 use crate::access::Audience;
-use wallcast_core::store::WriteTx;
 
 /// The overall status of several boards at one moment, to compare with a later one.
 #[derive(Debug)]

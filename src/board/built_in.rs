@@ -10,18 +10,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board_status::BoardStatuses;
-use super::events::{self, ChangeType};
-use super::service::Service;
-use super::services;
-use super::status::ServiceStatus;
-use crate::access::Audience;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Event, NewEvent};
 use wallcast_core::hub::Hub;
 use wallcast_core::ids::ServiceId;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, StoreError, WriteTx};
+
+use super::board_status::BoardStatuses;
+use super::events::{self, ChangeType};
+use super::service::Service;
+use super::services;
+use super::status::ServiceStatus;
+use crate::access::Audience;
 
 /// How often a write is tried while the store cannot write.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);

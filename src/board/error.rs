@@ -1,8 +1,9 @@
 //! Why a change to the status board is refused, and the API error for each case.
 
-use crate::http::ApiError;
 use wallcast_core::ids::ServiceId;
 use wallcast_core::store::StoreError;
+
+use crate::http::ApiError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {

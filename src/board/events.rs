@@ -3,13 +3,13 @@
 
 use serde::Serialize;
 use serde_json::json;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventType, NewEvent, Topic};
 
 use super::incident::{Incident, IncidentJson};
 use super::service::{Service, ServiceJson};
 use super::status::ServiceStatus;
 use crate::access::Audience;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{EventType, NewEvent, Topic};
 
 /// The `type` inside the data of a board event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

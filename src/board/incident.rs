@@ -1,12 +1,12 @@
 //! An incident of the status board, as it is stored and as JSON.
 
 use serde::Serialize;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{IncidentId, ServiceId};
 
 use super::status::IncidentStatus;
 use super::text::{Description, Severity, Title, UpdateMessage};
 use crate::access::{Audience, AudiencePatch};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::{IncidentId, ServiceId};
 
 /// How many incidents can be open at once.
 pub(super) const MAX_OPEN: usize = 100;

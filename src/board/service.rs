@@ -1,12 +1,12 @@
 //! A service of the status board, as it is stored and as JSON.
 
 use serde::Serialize;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ServiceId;
 
 use super::status::ServiceStatus;
 use super::text::{Description, ServiceName};
 use crate::access::{Audience, AudiencePatch};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::ServiceId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {

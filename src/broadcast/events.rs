@@ -1,7 +1,6 @@
 //! Builds the event of a broadcast; no other module does.
 
 use serde_json::{Map, Value, json};
-
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, NewEvent, Topic};
 

@@ -7,14 +7,14 @@ mod events;
 
 use rusqlite::Connection;
 use serde_json::{Map, Value};
-
-use crate::clients;
-use crate::rooms::{self, RoomRef};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::event::{EventType, Namespace, Topic};
 use wallcast_core::hub::Hub;
 use wallcast_core::ids::{ClientId, OrganizationId, RoomName, TenantId, UserId};
 use wallcast_core::store::{StoreError, WriteTx};
+
+use crate::clients;
+use crate::rooms::{self, RoomRef};
 
 #[derive(Clone, Debug)]
 pub struct Broadcast {

@@ -4,13 +4,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
-use super::{CliError, output, progress::ProgressLine};
-use crate::config::Config;
 use wallcast_core::store::{
     backup::{Existing, back_up},
     snapshot::Summary,
 };
+
+use super::{CliError, output, progress::ProgressLine};
+use crate::config::Config;
 
 #[derive(Args)]
 pub(super) struct BackupCommand {

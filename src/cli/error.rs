@@ -5,9 +5,10 @@ use std::{
     process::ExitCode,
 };
 
+use wallcast_core::store::{backup::BackupError, restore::RestoreError};
+
 use super::{api::ApiClientError, output::printable};
 use crate::{config::OptionError, daemon::StartError};
-use wallcast_core::store::{backup::BackupError, restore::RestoreError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -4,15 +4,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use wallcast_core::{
+    clock::Timestamp,
+    store::restore::{self, RestoreError},
+};
 
 use super::{CliError, backup::summary_text, output, progress::ProgressLine};
 use crate::{
     config::Config,
     tokens::{self, ActiveToken},
-};
-use wallcast_core::{
-    clock::Timestamp,
-    store::restore::{self, RestoreError},
 };
 
 #[derive(Args)]

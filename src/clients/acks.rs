@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use super::rows;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::ClientId;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, WriteBehind};
+
+use super::rows;
 
 /// Acknowledgements that are not yet in the database.
 #[derive(Debug, Default)]

@@ -3,13 +3,13 @@
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::{ClientId, KioskId, OrganizationId, TenantId};
 
 use crate::access::Audience;
 use crate::areas::{InvalidName, checked_name};
 use crate::http::text_fields;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::EventId;
-use wallcast_core::ids::{ClientId, KioskId, OrganizationId, TenantId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {

@@ -1,11 +1,11 @@
 //! Builds the events about clients, which only admins receive.
 
 use serde_json::json;
-
-use super::client::{Client, ClientName};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Announcement, EventType, NewEvent, Topic};
 use wallcast_core::ids::ClientId;
+
+use super::client::{Client, ClientName};
 
 pub(super) fn client_revoked(client: &Client, reason: &str, now: Timestamp) -> NewEvent {
     let data = json!({

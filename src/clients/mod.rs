@@ -10,17 +10,17 @@ pub mod presence;
 pub(crate) mod rows;
 
 use rusqlite::Connection;
-
-use crate::access::Audience;
-use crate::access::entitlement::affiliation;
-use crate::areas::{self, Area};
-use crate::{rooms, tokens};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::{Principal, Subject};
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::event::Topic;
 use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use wallcast_core::store::{ClientTenancy, StoreError, WriteTx};
+
+use crate::access::Audience;
+use crate::access::entitlement::affiliation;
+use crate::areas::{self, Area};
+use crate::{rooms, tokens};
 
 pub use acks::Acks;
 pub use client::{Client, ClientName};

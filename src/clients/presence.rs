@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
-
-use super::{events, rows};
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
 use wallcast_core::hub::{Hub, Presence};
 use wallcast_core::ids::ClientId;
 use wallcast_core::store::{Store, StoreError};
+
+use super::{events, rows};
 
 /// The most changes handled with one read and one write. After a restart all clients connect at about the same time.
 const MAX_BATCH: usize = 64;

@@ -1,12 +1,12 @@
 //! SQL of clients.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-
-use super::client::{Client, ClientName};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::{ClientId, KioskId};
 use wallcast_core::store::row_limit;
+
+use super::client::{Client, ClientName};
 
 const COLUMNS: &str = "id, name, is_active, organization_id, tenant_id, kiosk_id, platform, \
     created_at, last_seen_at, last_acked_event_id";

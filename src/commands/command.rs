@@ -1,11 +1,11 @@
 //! A command to a client, its status and its result.
 
 use serde_json::Value;
-
-use crate::text::{MultiLine, SingleLine};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::EventId;
 use wallcast_core::ids::{ClientId, CommandId, KioskId, LockerId};
+
+use crate::text::{MultiLine, SingleLine};
 
 /// How many commands of one client can be without a result.
 pub const MAX_OPEN: usize = 50;

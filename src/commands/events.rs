@@ -3,13 +3,13 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
+use wallcast_core::ids::{KioskId, LockerId};
 
 use super::command::{Command, CommandOutcome, CommandResult, CommandType};
 use super::wire::ResultJson;
 use crate::clients::ClientName;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
-use wallcast_core::ids::{KioskId, LockerId};
 
 /// `command`, for the client alone.
 pub(super) fn command(command: &Command) -> NewEvent {

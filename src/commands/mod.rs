@@ -13,14 +13,14 @@ mod rows;
 mod wire;
 
 use rusqlite::Connection;
-
-use crate::clients::{self, Acks, Client, ClientError};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::Principal;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Epoch, Event, EventId, Position};
 use wallcast_core::ids::{ClientId, CommandId};
 use wallcast_core::store::WriteTx;
+
+use crate::clients::{self, Acks, Client, ClientError};
 
 pub use command::{
     Command, CommandOutcome, CommandReport, CommandResult, CommandStatus, CommandTarget,

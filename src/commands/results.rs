@@ -1,13 +1,14 @@
 //! How a command finishes: its client reports a result, or it expires. The first report is final,
 //! but a report replaces an expiry.
 
+use wallcast_core::auth::{Principal, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::store::WriteTx;
+
 use super::command::{Command, CommandOutcome, CommandReport, CommandResult};
 use super::error::CommandError;
 use super::{events, rows};
 use crate::clients;
-use wallcast_core::auth::{Principal, Subject};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::store::WriteTx;
 
 /// Stores the result that a client reports of its own command, and publishes it.
 ///

@@ -1,12 +1,12 @@
 //! The SQL of commands.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-
-use super::command::{Command, CommandOutcome, CommandResult, Instruction};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::to_json;
 use wallcast_core::ids::{ClientId, CommandId};
 use wallcast_core::store::{WriteTx, row_limit};
+
+use super::command::{Command, CommandOutcome, CommandResult, Instruction};
 
 const COLUMNS: &str = "number, id, client_id, kiosk_id, type, locker_id, parameters, event_id, \
     created_at, expires_at, outcome, message, error, finished_at";

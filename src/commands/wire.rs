@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::{ClientId, CommandId, KioskId, LockerId};
 
 use super::command::{
     Command, CommandOutcome, CommandReport, CommandResult, CommandType, ResultText,
 };
 use crate::http::{ApiError, Fields};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::EventId;
-use wallcast_core::ids::{ClientId, CommandId, KioskId, LockerId};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

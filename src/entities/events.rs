@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-
-use super::state::EntityState;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{Event, EventType, NewEvent};
 use wallcast_core::ids::AreaId;
+
+use super::state::EntityState;
 
 /// One entity in `entity_states` and in `GET /api/entities`.
 #[derive(Debug, Serialize)]

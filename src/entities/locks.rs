@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-
-use super::state::EntityState;
-use crate::lockers;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::LockerId;
 use wallcast_core::store::{Store, StoreError};
+
+use super::state::EntityState;
+use crate::lockers;
 
 /// Delay before writing again after the store refused a write.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);

@@ -19,7 +19,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-
 use wallcast_core::auth::Subject;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::Topic;

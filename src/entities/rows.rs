@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
-
 use wallcast_core::auth::Subject;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::ids::{AreaId, ClientId};

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-
-use super::events::{self, EntityView};
-use super::{Entities, StateCache, SyncStage};
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::Event;
 use wallcast_core::hub::Session;
 use wallcast_core::ids::AreaId;
+
+use super::events::{self, EntityView};
+use super::{Entities, StateCache, SyncStage};
 
 enum EntityScope {
     /// Every cached entity that is in an enabled area.

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
-
-use super::area_index::AreaIndex;
-use super::state::StateUpdate;
-use super::subscription_plan::{self, SubscriptionId};
-use super::{Entities, SyncStage, rows};
-use crate::home::{EventSubscription, HomeAssistant, HomeConnection, HomeError};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::Topic;
 use wallcast_core::ids::AreaId;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, StoreError};
+
+use super::area_index::AreaIndex;
+use super::state::StateUpdate;
+use super::subscription_plan::{self, SubscriptionId};
+use super::{Entities, SyncStage, rows};
+use crate::home::{EventSubscription, HomeAssistant, HomeConnection, HomeError};
 
 /// Time to collect further changes before the subscriptions are adjusted.
 const COLLECT_CHANGES: Duration = Duration::from_millis(50);

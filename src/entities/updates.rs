@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::Topic;
 
 use super::events::{self, StateChange};
 use super::state::{self, EntityState, StateUpdate};
 use super::subscription_plan::SubscriptionId;
 use super::{Entities, StateCache, SyncStage};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::entity_id::EntityId;
-use wallcast_core::event::Topic;
 
 /// The effect of one update on the cache.
 pub(super) enum UpdateOutcome {

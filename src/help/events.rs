@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use serde_json::json;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
 
 use super::help_request::HelpRequest;
 use super::wire::HelpJson;
 use crate::clients::ClientName;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Announcement, EventType, Namespace, NewEvent, Topic};
 
 #[derive(Serialize)]
 struct HelpEventData {

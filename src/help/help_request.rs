@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::{ClientId, KioskId};
 
 use crate::http::text_fields;
 use crate::text::{MultiLine, SingleLine};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::{ClientId, KioskId};
 
 const MAX_URL_BYTES: usize = 2048;
 

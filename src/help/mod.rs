@@ -9,12 +9,13 @@ mod help_request;
 mod rows;
 mod wire;
 
-use crate::clients::{self, ClientError};
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::auth::{Principal, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::KioskId;
 use wallcast_core::store::{StoreError, WriteTx};
+
+use crate::clients::{self, ClientError};
 
 pub use help_request::{HelpFields, HelpRequest, HelpStatus};
 pub use rows::{find, page};

@@ -1,11 +1,11 @@
 //! SQL of help requests.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-
-use super::help_request::{HelpFields, HelpRequest, PhotoUrl};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::ClientId;
 use wallcast_core::store::row_limit;
+
+use super::help_request::{HelpFields, HelpRequest, PhotoUrl};
 
 const COLUMNS: &str = "id, client_id, kiosk_id, locker_no, category, note, photo_url, status, \
     created_at, updated_at";

@@ -1,11 +1,11 @@
 //! The JSON of a help request, the same in events, responses and lists.
 
 use serde::Serialize;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::KioskId;
 
 use super::help_request::{Category, HelpFields, HelpRequest, Note, PhotoUrl};
 use crate::http::{ApiError, Fields};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::KioskId;
 
 const MAX_LOCKER_NO: i64 = 1_000_000_000;
 

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::{ConnectionState, HomeAssistant};
-use crate::board::{ServiceStatus, built_in};
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, StoreError};
+
+use super::{ConnectionState, HomeAssistant};
+use crate::board::{ServiceStatus, built_in};
 
 /// Delay before a failed write is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

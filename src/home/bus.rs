@@ -13,11 +13,11 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use super::{HomeAssistant, HomeConnection, HomeError};
 use wallcast_core::event::Announcement;
 use wallcast_core::hub::Hub;
 use wallcast_core::shutdown::Shutdown;
+
+use super::{HomeAssistant, HomeConnection, HomeError};
 
 /// Maximum queued announcements; the oldest are dropped. While connected, Home Assistant takes them
 /// faster than they arrive.

@@ -14,6 +14,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
+use wallcast_core::shutdown::Shutdown;
+use wallcast_core::store::{Store, StoreError};
 
 use super::mirror_plan::{MirrorPlan, apply};
 use super::registries::{self, Registries};
@@ -21,8 +23,6 @@ use super::{EventSubscription, HomeAssistant, HomeConnection, HomeError};
 use crate::areas::Area;
 use crate::areas::mirror;
 use crate::pause::Pause;
-use wallcast_core::shutdown::Shutdown;
-use wallcast_core::store::{Store, StoreError};
 
 /// Time to collect further registry events before reading.
 const COLLECT_EVENTS: Duration = Duration::from_millis(100);

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wallcast_core::ids::{AreaId, KioskId, LockerId};
+use wallcast_core::store::{Store, StoreError};
+
 use crate::areas::Area;
 use crate::areas::mirror::{self, MirroredArea};
 use crate::lockers;
-use wallcast_core::ids::{AreaId, KioskId, LockerId};
-use wallcast_core::store::{Store, StoreError};
 
 /// Entities per transaction, rounded up to whole areas, so that other writes are not delayed long.
 const BATCH_ENTITIES: usize = 2_000;

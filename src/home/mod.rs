@@ -22,13 +22,13 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
+use wallcast_core::clock::Timestamp;
 
 pub use connection::{EventSubscription, HomeConnection};
 pub use reconnect::run;
 
 use crate::config::Config;
 use address::HomeAddress;
-use wallcast_core::clock::Timestamp;
 
 /// Handle to the configured Home Assistant; exists also while it is absent. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::shutdown::Shutdown;
 
 use super::address::HomeAddress;
 use super::connection::HomeConnection;
 use super::dial::{DialError, dial};
 use super::{ConnectionState, HomeAssistant};
 use crate::pause::Pause;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::shutdown::Shutdown;
 
 /// After a connection of at least this length, the next attempt starts with the shortest pause
 /// again.

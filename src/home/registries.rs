@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use wallcast_core::entity_id::EntityId;
 
 use super::{HomeConnection, HomeError};
 use crate::areas::AreaName;
 use crate::areas::mirror::MirroredArea;
-use wallcast_core::entity_id::EntityId;
 
 /// Time limit for one registry; a large one on a slow machine takes long.
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);

@@ -3,8 +3,9 @@
 
 use std::str::FromStr;
 
-use super::catalog::{self, CatalogService};
 use wallcast_core::entity_id::EntityId;
+
+use super::catalog::{self, CatalogService};
 
 /// One entry of the option.
 #[derive(Clone, Debug, PartialEq, Eq)]

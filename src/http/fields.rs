@@ -7,15 +7,15 @@
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
-
-use crate::http::ApiError;
-use crate::text::{MultiLine, SingleLine};
 use wallcast_core::entity_id::EntityId;
 use wallcast_core::event::{Epoch, EventId, EventType, Namespace};
 use wallcast_core::ids::{
     AreaId, ClientId, CommandId, ConnectionId, KioskId, LockerId, OrganizationId, RoomName,
     ServiceId, TenantId, UserId,
 };
+
+use crate::http::ApiError;
+use crate::text::{MultiLine, SingleLine};
 
 /// The fields of a request body or of a client message.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use wallcast_core::event;
 
 use crate::http::{ApiError, Reply, Request};
-use wallcast_core::event;
 
 /// Decodes the query parameter `cursor`: the key of the last row on the previous page.
 ///

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
-
-use crate::http::{ApiError, Fields, Reply};
 use wallcast_core::audit::Actor;
 use wallcast_core::auth::Principal;
 use wallcast_core::event;
 use wallcast_core::idempotency::Claim;
 use wallcast_core::store::{Store, StoreError, WriteTx};
+
+use crate::http::{ApiError, Fields, Reply};
 
 const MAX_PAGE_SIZE: usize = 1000;
 const DEFAULT_PAGE_SIZE: usize = 100;

@@ -9,7 +9,6 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
-
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::to_json;
 use wallcast_core::idempotency::StoredResponse;

@@ -4,16 +4,16 @@ pub(crate) mod origin;
 
 use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, StatusCode};
+use wallcast_core::auth::Principal;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::UserId;
+use wallcast_core::store::StoreError;
 
 use crate::app::App;
 use crate::authentication::{self, AuthError, Credential, FirstUse};
 use crate::http::{ApiError, Caller, ListenerKind, Peer, SESSION_COOKIE, session_cookie};
 use crate::tokens;
 use origin::{Site, site_of};
-use wallcast_core::auth::Principal;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::UserId;
-use wallcast_core::store::StoreError;
 
 /// Where a credential was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::App;
-use crate::{commands, messages};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::store::StoreError;
+
+use crate::app::App;
+use crate::{commands, messages};
 
 /// Rows of each kind that are expired in one write.
 const BATCH: usize = 100;

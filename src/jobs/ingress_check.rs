@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::App;
-use crate::authentication::{ADMIN_LIST_MAX_AGE, Verdict};
 use wallcast_core::auth::Subject;
 use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::hub::Session;
+
+use crate::app::App;
+use crate::authentication::{ADMIN_LIST_MAX_AGE, Verdict};
 
 /// Sessions that are read from the hub at once.
 const PAGE: usize = 500;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use wallcast_core::auth::Principal;
 
 use crate::api;
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request};
-use wallcast_core::auth::Principal;
 
 /// Maximum line length in bytes, as for a request body.
 const MAX_LINE_BYTES: usize = 64 * 1024;

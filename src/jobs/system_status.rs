@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Event;
 
 use crate::app::App;
 use crate::system::{HealthStatus, system_status};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::Event;
 
 /// Interval between two measurements. A store failure is reported at once.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(5);

@@ -1,10 +1,10 @@
 //! Builds `locker_state_changed`; no other module does.
 
 use serde_json::json;
-
-use super::locker::{Locker, LockerState};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{EventType, Namespace, NewEvent, Topic};
+
+use super::locker::{Locker, LockerState};
 
 /// Addressed to admins and, in `/ws/lockers`, to the room of the locker's kiosk.
 pub(super) fn state_changed(locker: &Locker, old: &LockerState, now: Timestamp) -> NewEvent {

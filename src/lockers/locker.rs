@@ -1,8 +1,9 @@
 //! A locker of a kiosk.
 
-use crate::text::SingleLine;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{ClientId, KioskId, LockerId};
+
+use crate::text::SingleLine;
 
 /// For example `open` or `closed`.
 pub type LockerState = SingleLine<64>;

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::locker::{Locker, LockerState};
-use super::{rows, save_changes};
 use wallcast_core::ids::{KioskId, LockerId};
 use wallcast_core::store::WriteTx;
+
+use super::locker::{Locker, LockerState};
+use super::{rows, save_changes};
 
 /// The state of a lock until Home Assistant has reported one.
 const UNKNOWN: &str = "unknown";

@@ -1,10 +1,10 @@
 //! SQL of lockers.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
-
-use super::locker::{Locker, LockerViewer};
 use wallcast_core::ids::LockerId;
 use wallcast_core::store::row_limit;
+
+use super::locker::{Locker, LockerViewer};
 
 const COLUMNS: &str = "id, kiosk_id, state, is_mirrored, created_at, updated_at";
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ConversationId;
+
 use super::message::Message;
 use super::participant::Participant;
 use super::text::Label;
 use crate::http::text_fields;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::ConversationId;
 
 /// The fields of a conversation that never change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 //! module builds them.
 
 use serde_json::{Value, json};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventType, NewEvent, Topic};
+use wallcast_core::ids::{ConversationId, MessageId, UserId};
 
 use super::conversation::{Conversation, ConversationView, UnreadCounts};
 use super::message::{Message, MessageStatus};
 use super::participant::Participant;
 use super::wire;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{EventType, NewEvent, Topic};
-use wallcast_core::ids::{ConversationId, MessageId, UserId};
 
 /// `new_message` for one participant. For a message to all, `view` is `None`: every recipient's view
 /// of the conversation has its own `unread`.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use wallcast_core::store::WriteTx;
+
 use super::message::Message;
 use super::participant::Participant;
 use super::rows;
 use super::updates::{publish_conversation_update, publish_unread_counts};
-use wallcast_core::store::WriteTx;
 
 /// Marks at most `at_most` unread messages that are past their expiry, and publishes new unread
 /// counts and conversations to their recipients.

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::{ConversationId, MessageId};
 
 use super::participant::Participant;
 use super::text::{Body, Label};
 use crate::http::{FromField, text_fields};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::EventId;
-use wallcast_core::ids::{ConversationId, MessageId};
 
 /// Seconds until a message expires: one second to a year.
 pub(crate) const TTL: std::ops::RangeInclusive<i64> = 1..=366 * 86_400;

@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde_json::{Value, json};
-
-use crate::http::{Fields, FromField};
 use wallcast_core::auth::Subject;
 use wallcast_core::event::Topic;
 use wallcast_core::ids::{ClientId, InvalidId, UserId};
+
+use crate::http::{Fields, FromField};
 
 /// A participant of a conversation. A conversation lists its two in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

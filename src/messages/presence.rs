@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
-
-use super::participant::Participant;
-use super::{events, rows};
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
 use wallcast_core::hub::{Hub, Presence};
 use wallcast_core::ids::UserId;
 use wallcast_core::store::{Store, StoreError};
+
+use super::participant::Participant;
+use super::{events, rows};
 
 /// Changes that are read and written together, as when everybody reconnects at once.
 const BATCH_SIZE: usize = 64;

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use rusqlite::Connection;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, Event, EventId, Position};
+use wallcast_core::ids::MessageId;
+use wallcast_core::store::{Store, StoreError, WriteTx};
 
 use super::message::{Message, MessageStatus};
 use super::participant::Participant;
 use super::requester::{MessageError, Requester};
 use super::updates::{publish_conversation_update, publish_unread_counts};
 use super::{events, rows};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Epoch, Event, EventId, Position};
-use wallcast_core::ids::MessageId;
-use wallcast_core::store::{Store, StoreError, WriteTx};
 
 /// Messages that an acknowledgement marks as delivered in one write.
 const ACK_BATCH_SIZE: usize = 200;

@@ -1,9 +1,10 @@
 //! Who makes a request about messages, and why it is refused.
 
-use super::participant::Participant;
 use wallcast_core::audit::{self, Actor};
 use wallcast_core::ids::MessageId;
 use wallcast_core::store::{StoreError, WriteTx};
+
+use super::participant::Participant;
 
 /// The participant that makes a request, and the actor that the audit log names.
 #[derive(Clone, Debug)]

@@ -5,15 +5,15 @@ mod pending;
 mod people;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, ToSql, params};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::ids::MessageId;
+use wallcast_core::store::{WriteTx, row_limit};
 
 use super::conversation::Conversation;
 use super::message::{Message, MessageStatus};
 use super::participant::Participant;
 use super::text::{Body, Label};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::EventId;
-use wallcast_core::ids::MessageId;
-use wallcast_core::store::{WriteTx, row_limit};
 
 pub(crate) use conversations::{
     conversation_at, conversation_partners, conversations, create_conversation, find_between,

@@ -2,6 +2,10 @@
 //! conversations.
 
 use rusqlite::Connection;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::NewEvent;
+use wallcast_core::ids::{ConversationId, MessageId};
+use wallcast_core::store::WriteTx;
 
 use super::conversation::Conversation;
 use super::message::{Message, MessageStatus};
@@ -11,10 +15,6 @@ use super::text::{Body, Label};
 use super::updates::{publish_conversation_update, publish_unread_counts};
 use super::{events, rows};
 use crate::clients;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::NewEvent;
-use wallcast_core::ids::{ConversationId, MessageId};
-use wallcast_core::store::WriteTx;
 
 /// Messages kept in one conversation. The oldest are deleted first.
 const MAX_KEPT: i64 = 10_000;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Event;
+use wallcast_core::hub::Hub;
+use wallcast_core::store::{Store, StoreError, WriteTx};
 
 use super::conversation::{Conversation, UnreadCounts};
 use super::participant::Participant;
 use super::text::Label;
 use super::{events, rows};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::Event;
-use wallcast_core::hub::Hub;
-use wallcast_core::store::{Store, StoreError, WriteTx};
 
 /// Participants served by one job of the writer thread. Bounds how long other writes wait.
 const BATCH_SIZE: usize = 16;

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use wallcast_core::address_limit::AddressLimit;
 
 use crate::config::{Config, IpNet};
-use wallcast_core::address_limit::AddressLimit;
 
 /// Connections beyond the `max_connections` sockets, for plain HTTP requests.
 const EXTRA_CONNECTIONS: usize = 1024;

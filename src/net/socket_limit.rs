@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::http::{ApiError, Peer};
 use wallcast_core::address_limit::{AddressLimit, AddressPermit};
+
+use crate::http::{ApiError, Peer};
 
 /// Counts open sockets, authenticated or not.
 #[derive(Debug)]

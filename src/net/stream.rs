@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use local_tls::TlsStream;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection_limit::ConnectionPermit;
-use local_tls::TlsStream;
 
 /// A write fails once the peer has taken nothing for this long.
 const STALL: Duration = Duration::from_secs(30);

@@ -1,11 +1,11 @@
 //! A completed pairing and its JSON.
 
 use serde_json::{Map, Value, json};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::PairingId;
 
 use crate::areas::{Area, AreaJson};
 use crate::clients::Client;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::PairingId;
 
 #[derive(Clone, Debug)]
 pub struct CompletedPairing {

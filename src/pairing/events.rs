@@ -2,12 +2,12 @@
 //! never stored.
 
 use serde_json::{Map, Value, json};
-
-use super::completed::CompletedPairing;
-use super::registry::PairingRequest;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Announcement, EventType, NewEvent, Topic};
 use wallcast_core::ids::PairingId;
+
+use super::completed::CompletedPairing;
+use super::registry::PairingRequest;
 
 pub(crate) fn requested(request: &PairingRequest) -> NewEvent {
     let data = json!({

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::events;
-use super::registry::{EndedPairing, PairingRegistry};
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::event::{EventType, Topic};
 use wallcast_core::store::{Store, StoreError, WriteTx};
+
+use super::events;
+use super::registry::{EndedPairing, PairingRegistry};
 
 /// The pause after a failed write.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

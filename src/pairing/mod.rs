@@ -12,15 +12,15 @@ pub(crate) mod registry;
 mod settings;
 
 use rusqlite::Connection;
-
-use crate::clients::{self, Client, ClientError, ClientName, ClientPatch};
-use crate::tokens::{self, NewToken, PairingAnswer, Token};
 use wallcast_core::audit::Actor;
 use wallcast_core::auth::{Signer, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{NewEvent, Topic};
 use wallcast_core::ids::PairingId;
 use wallcast_core::store::{StoreError, WriteTx};
+
+use crate::clients::{self, Client, ClientError, ClientName, ClientPatch};
+use crate::tokens::{self, NewToken, PairingAnswer, Token};
 
 pub use completed::CompletedPairing;
 pub use registry::{EndedPairing, PairingCode, PairingRegistry, PairingRequest, RedeemResult};

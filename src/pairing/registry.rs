@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
-
-use super::settings::{ClientSettings, DeviceInfo};
 use wallcast_core::address_limit::AddressLimit;
 use wallcast_core::audit::Actor;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{Jti, PairingId};
 use wallcast_core::random;
+
+use super::settings::{ClientSettings, DeviceInfo};
 
 const MAX_REQUESTS_PER_ADDRESS: usize = 3;
 const MAX_REQUESTS: usize = 20;

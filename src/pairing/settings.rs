@@ -1,7 +1,8 @@
 //! The two descriptions from which a pairing creates a client: the admin's and the tablet's own.
 
-use crate::clients::ClientName;
 use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
+
+use crate::clients::ClientName;
 
 /// What the admin sets for the client. `None` keeps the old value of a client that is paired again; a new client gets
 /// no value.

@@ -1,9 +1,14 @@
 //! Authenticates sessions by the handshake, by Socket.IO's CONNECT or by an `authenticate` message, and sends the
 //! welcome (`docs/protocol.md#socket-authentication`, `docs/protocol.md#welcome`).
 
+use realtime_protocol::socketio;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::{Event, EventType, Namespace, NewEvent};
+use wallcast_core::ids::ConnectionId;
 
 use super::close_action::CloseAction;
 use super::codec::{Codec, ReplyTo};
@@ -13,11 +18,6 @@ use super::namespace_session::NamespaceSession;
 use super::position::ResumeHint;
 use super::registration::{self, AuthMethod, RegisteredSession};
 use crate::authentication::{AuthError, Credential};
-use realtime_protocol::socketio;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::disconnect::DisconnectReason;
-use wallcast_core::event::{Event, EventType, Namespace, NewEvent};
-use wallcast_core::ids::ConnectionId;
 
 /// Rejected tokens after which a connection is closed: two for each namespace.
 const MAX_REJECTED_TOKENS: usize = 8;

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use wallcast_core::event::Namespace;
 
 use super::codec::ReplyTo;
 use crate::http::ApiError;
-use wallcast_core::event::Namespace;
 
 /// Calls of one connection that may be open at once; more are refused.
 const MAX_CALLS: usize = 16;

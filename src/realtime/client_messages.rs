@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use wallcast_core::auth::Subject;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{EventId, EventType, Namespace};
+use wallcast_core::hub::Session;
 
 use super::close_action::CloseAction;
 use super::codec::{InvalidMessage, Message, ReplyTo, failure};
@@ -12,10 +16,6 @@ use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
 use crate::http::{ApiError, Fields};
 use crate::messages::{self, Participant};
-use wallcast_core::auth::Subject;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{EventId, EventType, Namespace};
-use wallcast_core::hub::Session;
 
 impl Connection {
     /// Acts on a message of the session at `index`.

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use realtime_protocol::{Event as TransportEvent, socketio};
 use serde_json::json;
 use tokio::time::Instant;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::{EventType, Namespace};
 
 use super::close_action::CloseAction;
 use super::codec::{self, Codec};
 use super::connection::Connection;
 use super::namespace_session::NamespaceSession;
-use realtime_protocol::{Event as TransportEvent, socketio};
-use wallcast_core::disconnect::DisconnectReason;
-use wallcast_core::event::{EventType, Namespace};
 
 /// A peer that takes no bytes for this long is closed as stalled (`docs/protocol.md#back-pressure`).
 const STALL: Duration = Duration::from_secs(10);

@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
+use realtime_protocol::Frame;
+use realtime_protocol::socketio::{self, AttachmentLimits, Packet};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
-
-use crate::http::Fields;
-use realtime_protocol::Frame;
-use realtime_protocol::socketio::{self, AttachmentLimits, Packet};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::event::{Event, EventType, Namespace, direct_json, direct_sse, to_json};
 use wallcast_core::hub::Dialect;
+
+use crate::http::Fields;
 
 /// The dialect of a connection and its decoder (`docs/protocol.md#dialects`).
 pub(super) enum Codec {

@@ -1,5 +1,10 @@
 //! The messages that clients may send (`docs/protocol.md#client-messages`), parsed. Does not act on them.
 
+use wallcast_core::auth::Principal;
+use wallcast_core::entity_id::EntityId;
+use wallcast_core::event::{EventId, EventType};
+use wallcast_core::ids::{ConnectionId, ConversationId, KioskId, MessageId, OrganizationId};
+
 use super::position::ResumePosition;
 use crate::authentication::AuthError;
 use crate::commands::CommandReport;
@@ -8,10 +13,6 @@ use crate::http::{ApiError, Fields};
 use crate::messages::MessageStatus;
 use crate::rooms::RoomRef;
 use crate::service_calls::ServiceCall;
-use wallcast_core::auth::Principal;
-use wallcast_core::entity_id::EntityId;
-use wallcast_core::event::{EventId, EventType};
-use wallcast_core::ids::{ConnectionId, ConversationId, KioskId, MessageId, OrganizationId};
 
 #[derive(Debug)]
 pub(super) enum Command {

@@ -10,8 +10,14 @@ use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
+use realtime_protocol::{Event as TransportEvent, Frame};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Event, EventType, Namespace};
+use wallcast_core::hub::ConnectionWriter;
+use wallcast_core::ids::ConnectionId;
+use wallcast_core::shutdown::WorkGuard;
 
 use super::calls::Calls;
 use super::close_action::CloseAction;
@@ -27,12 +33,6 @@ use crate::app::App;
 use crate::authentication::Credential;
 use crate::http::Peer;
 use crate::net::SocketPermit;
-use realtime_protocol::{Event as TransportEvent, Frame};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Event, EventType, Namespace};
-use wallcast_core::hub::ConnectionWriter;
-use wallcast_core::ids::ConnectionId;
-use wallcast_core::shutdown::WorkGuard;
 
 /// The timer of a connection that has no deadline.
 const IDLE: Duration = Duration::from_secs(3600);

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::namespace_session::NamespaceSession;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::Event;
 use wallcast_core::hub::{Hub, Session};
+
+use super::namespace_session::NamespaceSession;
 
 /// When the events were published that are queued on the transport and not written yet. Empty while idle; bounded,
 /// because no batch is queued before the last one is written.

@@ -1,14 +1,14 @@
 //! Messages about entities: `get_states` and `call_service`.
 
 use serde_json::json;
+use wallcast_core::audit::Actor;
+use wallcast_core::entity_id::EntityId;
 
 use super::calls::FinishedCall;
 use super::codec::ReplyTo;
 use super::command::EntityCommand;
 use super::connection::Connection;
 use crate::service_calls::{self, ServiceCall};
-use wallcast_core::audit::Actor;
-use wallcast_core::entity_id::EntityId;
 
 impl Connection {
     pub(super) fn act_on_entities(

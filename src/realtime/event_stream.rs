@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{ACCEPT, HeaderName};
+use realtime_protocol::sse::EventStream;
 
 use super::codec::Codec;
 use super::open::{open_connection, read_handshake};
@@ -15,7 +16,6 @@ use crate::authentication::AuthError;
 use crate::http::{ApiError, Incoming, Peer, Reply, Response};
 use crate::net::Stream;
 use crate::{identity, net};
-use realtime_protocol::sse::EventStream;
 
 const PATH: &str = "/api/events";
 const EVENT_STREAM: &str = "text/event-stream";

@@ -1,6 +1,8 @@
 //! Messages of a kiosk tablet: it requests help, and reports the result of a command.
 
 use serde_json::json;
+use wallcast_core::audit::Actor;
+use wallcast_core::clock::Timestamp;
 
 use super::codec::ReplyTo;
 use super::command::HelpCommand;
@@ -8,8 +10,6 @@ use super::connection::Connection;
 use crate::commands::{self, CommandJson, CommandReport};
 use crate::help::{self, HelpJson};
 use crate::http::ApiError;
-use wallcast_core::audit::Actor;
-use wallcast_core::clock::Timestamp;
 
 impl Connection {
     pub(super) async fn request_help(

@@ -1,15 +1,15 @@
 //! Messages about messages: `message_status` and `typing`.
 
 use serde_json::json;
+use wallcast_core::audit::Actor;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::Event;
 
 use super::codec::ReplyTo;
 use super::command::MessageCommand;
 use super::connection::Connection;
 use crate::http::ApiError;
 use crate::messages::{self, MessageError, Participant, Requester};
-use wallcast_core::audit::Actor;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::Event;
 
 impl Connection {
     /// Acts on the command. Its effects are published as events, also to this session.

@@ -46,9 +46,10 @@ mod writer_state;
 
 use std::sync::Arc;
 
+use realtime_protocol::websocket;
+
 use crate::app::App;
 use crate::http::{Incoming, Peer, Response};
-use realtime_protocol::websocket;
 
 pub use send::send;
 

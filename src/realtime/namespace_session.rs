@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use super::subscription::Subscription;
-use crate::app::App;
-use crate::rooms;
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::DisconnectReason;
 use wallcast_core::event::{Event, EventId, Namespace};
 use wallcast_core::hub::{DequeueResult, PostedMessage, Session};
 use wallcast_core::ids::ConnectionId;
+
+use super::subscription::Subscription;
+use crate::app::App;
+use crate::rooms;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -4,6 +4,10 @@
 use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
+use realtime_protocol::engineio;
+use realtime_protocol::websocket::{self, WebSocket};
+use wallcast_core::event::Namespace;
+use wallcast_core::store::StoreError;
 
 use super::codec::Codec;
 use super::connection::{Connection, Handshake};
@@ -14,10 +18,6 @@ use crate::app::App;
 use crate::http::{ApiError, Incoming, ListenerKind, Peer, Response};
 use crate::net::{SocketPermit, Stream};
 use crate::{identity, net};
-use realtime_protocol::engineio;
-use realtime_protocol::websocket::{self, WebSocket};
-use wallcast_core::event::Namespace;
-use wallcast_core::store::StoreError;
 
 const SOCKETIO_PATH: &str = "/socket.io/";
 

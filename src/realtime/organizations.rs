@@ -2,14 +2,14 @@
 //! members of an organisation receive its events anyway, admins receive those of all, and nobody else may.
 
 use serde_json::json;
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventType;
+use wallcast_core::store::StoreError;
 
 use super::codec::ReplyTo;
 use super::command::OrganizationCommand;
 use super::connection::Connection;
 use crate::clients;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::EventType;
-use wallcast_core::store::StoreError;
 
 impl Connection {
     /// Confirms for members of the organisation and admins; refuses for others.

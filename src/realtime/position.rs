@@ -5,13 +5,13 @@ use hyper::HeaderMap;
 use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
-
-use super::pid::Pid;
 use wallcast_core::auth::{Signer, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::event::{Epoch, EventId, Namespace, Position};
 use wallcast_core::history;
 use wallcast_core::ids::ConnectionId;
+
+use super::pid::Pid;
 
 /// The last event that a client received, as the client states it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,11 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
+use wallcast_core::auth::{Principal, Role, Signer, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, Event, EventId, EventType, Namespace, Position};
+use wallcast_core::hub::{ConnectionWriter, Dialect, Session};
+use wallcast_core::ids::{ConnectionId, UserId};
 
 use super::command::Authenticate;
 use super::pid::Pid;
@@ -19,11 +24,6 @@ use crate::clients::{Acks, ClientError};
 use crate::commands;
 use crate::messages::{self, Participant};
 use crate::{pairing, rooms};
-use wallcast_core::auth::{Principal, Role, Signer, Subject};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Epoch, Event, EventId, EventType, Namespace, Position};
-use wallcast_core::hub::{ConnectionWriter, Dialect, Session};
-use wallcast_core::ids::{ConnectionId, UserId};
 
 /// How long the session of an unpaired tablet outlives its pairing token. When the token expires, the pairing
 /// expiry job publishes `pairing_expired` and ends the session; without the grace the connection's own expiry

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use realtime_protocol::Frame;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::EventType;
+
 use super::close_action::CloseAction;
 use super::connection::Connection;
 use super::position::ResyncReason;
 use super::subscription::ReplayPage;
 use super::writer_state::BATCH;
 use super::{codec, delivery_metrics};
-use realtime_protocol::Frame;
-use wallcast_core::disconnect::DisconnectReason;
-use wallcast_core::event::EventType;
 
 impl Connection {
     /// Queues one page of history for each session that replays, once the transport has written the last page.

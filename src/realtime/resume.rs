@@ -1,16 +1,16 @@
 //! The `resume` message: a live session replays what it missed before it connected (`docs/protocol.md#replay`).
 
 use serde_json::json;
+use wallcast_core::disconnect::DisconnectReason;
+use wallcast_core::event::EventType;
+use wallcast_core::ids::ConnectionId;
+use wallcast_core::store::StoreError;
 
 use super::close_action::CloseAction;
 use super::codec::ReplyTo;
 use super::connection::Connection;
 use super::position::{HistoryBounds, ResumePosition};
 use crate::rooms;
-use wallcast_core::disconnect::DisconnectReason;
-use wallcast_core::event::EventType;
-use wallcast_core::ids::ConnectionId;
-use wallcast_core::store::StoreError;
 
 impl Connection {
     /// Replays the events after `position` that this session has not received, and takes over the session `old`.

@@ -9,12 +9,12 @@ use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use wallcast_core::hub::{PostError, PostedMessage};
+use wallcast_core::ids::ConnectionId;
 
 use super::codec::read_message;
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request};
-use wallcast_core::hub::{PostError, PostedMessage};
-use wallcast_core::ids::ConnectionId;
 
 /// How long to wait for the session's reply. A session that replays history reads no messages.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-
-use super::position::HistoryBounds;
-use crate::access::entitlement;
 use wallcast_core::event::{Event, EventId, Namespace};
 use wallcast_core::history::{self, Span};
 use wallcast_core::hub::{DequeueResult, Hub, Session};
 use wallcast_core::store::{Store, StoreError};
+
+use super::position::HistoryBounds;
+use crate::access::entitlement;
 
 #[derive(Debug)]
 pub(super) struct Subscription {

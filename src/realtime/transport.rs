@@ -3,13 +3,13 @@
 
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
-
-use crate::net::Stream;
 use realtime_protocol::engineio;
 use realtime_protocol::sse::EventStream;
 use realtime_protocol::websocket::WebSocket;
 use realtime_protocol::{CloseReason, Event as TransportEvent, Frame};
+use tokio::time::Instant;
+
+use crate::net::Stream;
 
 /// Frames that may wait for the peer. Above this nothing more is read from it.
 const MAX_BACKLOG: usize = 256;

@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use wallcast_core::event::Event;
+use wallcast_core::hub::{EventWriter, Hub, Session};
+
 use super::codec;
 use super::delivery_metrics::{self, InFlightDeliveries};
 use super::transport::Transport;
-use wallcast_core::event::Event;
-use wallcast_core::hub::{EventWriter, Hub, Session};
 
 /// Most events in one write. The next ones are queued on the transport once these are written.
 pub(super) const BATCH: usize = 64;

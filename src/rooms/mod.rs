@@ -9,15 +9,15 @@ mod rows;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-
-use crate::access::entitlement;
-use crate::http::{FromField, from_text};
 use wallcast_core::auth::Subject;
 use wallcast_core::event::{Namespace, Topic};
 use wallcast_core::history::{self, Span};
 use wallcast_core::hub::{Hub, Session};
 use wallcast_core::ids::{ConnectionId, RoomName};
 use wallcast_core::store::{Store, StoreError, WriteTx};
+
+use crate::access::entitlement;
+use crate::http::{FromField, from_text};
 
 pub use rows::area_by_number;
 

@@ -2,7 +2,6 @@
 //! features can call rooms without a circular import.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-
 use wallcast_core::ids::{AreaId, ClientId, RoomName};
 
 /// The area with this integer id.

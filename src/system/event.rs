@@ -1,9 +1,9 @@
 //! Builds the event `system_status` (`docs/protocol.md#event-types`).
 
 use serde_json::json;
+use wallcast_core::event::{EventType, NewEvent, Topic};
 
 use super::SystemHealth;
-use wallcast_core::event::{EventType, NewEvent, Topic};
 
 /// The texts that the status board shows, with the numbers behind them.
 pub fn system_status(health: &SystemHealth) -> NewEvent {

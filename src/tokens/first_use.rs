@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
-
-use super::rows;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::Jti;
 use wallcast_core::shutdown::Shutdown;
 use wallcast_core::store::{Store, WriteBehind};
+
+use super::rows;
 
 /// First uses that are not yet in the database.
 #[derive(Debug, Default)]

@@ -1,12 +1,12 @@
 //! SQL of tokens and session ids.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-
-use super::token::{ActiveToken, PairingAnswer, Token};
 use wallcast_core::auth::{Role, Subject};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{Jti, PairingId};
 use wallcast_core::store::row_limit;
+
+use super::token::{ActiveToken, PairingAnswer, Token};
 
 const COLUMNS: &str = "jti, role, subject, name, email, organization_id, tenant_id, issued_at, \
     expires_at, stands_until, revoked_at, first_used_at, created_by, pairing_id, pairing_until, \

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::*;
-use crate::clients::{self, ClientPatch, may_join};
-use crate::{areas, rooms};
 use wallcast_core::audit::Actor;
 use wallcast_core::hub::Hub;
 use wallcast_core::ids::{AreaId, ClientId, OrganizationId, RoomName, UserId};
 use wallcast_core::store::{DataFolder, Store, StoreError};
+
+use super::*;
+use crate::clients::{self, ClientPatch, may_join};
+use crate::{areas, rooms};
 
 const YES: bool = true;
 const NO: bool = false;

@@ -15,13 +15,13 @@ use std::sync::{Arc, LazyLock};
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use wallcast_core::event::to_json;
 
 use crate::api::route::Route;
 use crate::api::routes::routes;
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request};
 use operation::Operation;
-use wallcast_core::event::to_json;
 
 const BASE: &str = include_str!("base.json");
 /// Every other JSON file of this folder, collected by `build.rs`.

@@ -3,6 +3,9 @@
 mod rows;
 
 use rusqlite::Connection;
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::ids::{IncidentId, ServiceId};
+use wallcast_core::store::WriteTx;
 
 use super::error::BoardError;
 use super::events::{self, ChangeType};
@@ -10,9 +13,6 @@ use super::incident::{MAX_OPEN, MAX_UPDATE_BYTES, MAX_UPDATES};
 use super::services;
 use super::status::IncidentStatus;
 use super::text::UpdateMessage;
-use wallcast_core::audit::{self, Actor};
-use wallcast_core::ids::{IncidentId, ServiceId};
-use wallcast_core::store::WriteTx;
 
 pub use super::incident::{
     Incident, IncidentJson, IncidentPatch, IncidentUpdate, MAX_SERVICES, NewIncident,

@@ -1,12 +1,12 @@
 //! The SQL of incidents and their updates.
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, Statement, params};
-
-use crate::access::{Audience, BoardView};
-use crate::board::incident::{Incident, IncidentUpdate, MAX_OPEN};
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::{IncidentId, ServiceId};
 use wallcast_core::store::{WriteTx, row_limit};
+
+use crate::access::{Audience, BoardView};
+use crate::board::incident::{Incident, IncidentUpdate, MAX_OPEN};
 
 const COLUMNS: &str = "place, id, title, description, status, severity, service_ids, \
     organization_id, tenant_id, created_at, updated_at, resolved_at";

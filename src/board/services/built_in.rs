@@ -1,12 +1,13 @@
 //! Writing the rows of built-in services. They are for everyone, and no admin created them.
 
+use wallcast_core::ids::ServiceId;
+use wallcast_core::store::WriteTx;
+
 use super::rows;
 use crate::access::Audience;
 use crate::board::events::{self, ChangeType};
 use crate::board::service::Service;
 use crate::board::status::ServiceStatus;
-use wallcast_core::ids::ServiceId;
-use wallcast_core::store::WriteTx;
 
 pub(in crate::board) fn create(
     tx: &mut WriteTx<'_>,

@@ -4,14 +4,14 @@ mod built_in;
 mod rows;
 
 use rusqlite::Connection;
+use wallcast_core::audit::{self, Actor};
+use wallcast_core::ids::ServiceId;
+use wallcast_core::store::WriteTx;
 
 use super::board_status::BoardStatuses;
 use super::error::BoardError;
 use super::events::{self, ChangeType};
 pub use super::service::{NewService, Service, ServiceJson, ServicePatch};
-use wallcast_core::audit::{self, Actor};
-use wallcast_core::ids::ServiceId;
-use wallcast_core::store::WriteTx;
 
 pub(super) use built_in::{
     create as create_built_in, delete as delete_built_in, set_status as set_built_in_status,

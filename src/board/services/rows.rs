@@ -1,13 +1,13 @@
 //! The SQL of services.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ServiceId;
+use wallcast_core::store::row_limit;
 
 use crate::access::{Audience, BoardView};
 use crate::board::service::Service;
 use crate::board::status::ServiceStatus;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::ServiceId;
-use wallcast_core::store::row_limit;
 
 const COLUMNS: &str = "place, id, name, description, status, organization_id, tenant_id, is_own, \
     created_at, updated_at";

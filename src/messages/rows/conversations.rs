@@ -1,14 +1,14 @@
 //! The SQL of conversations and of their participants.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::ids::ConversationId;
+use wallcast_core::store::row_limit;
 
 use super::pending;
 use crate::messages::conversation::{Conversation, ConversationView};
 use crate::messages::participant::Participant;
 use crate::messages::text::Label;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::ids::ConversationId;
-use wallcast_core::store::row_limit;
 
 /// People and tablets that receive one person's presence.
 const MAX_PARTNERS: i64 = 1000;

@@ -1,15 +1,15 @@
 //! The SQL of undelivered, unread and expired messages.
 
 use rusqlite::{Connection, ToSql, params};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::EventId;
+use wallcast_core::store::row_limit;
 
 use super::row_ids;
 use crate::messages::conversation::{Conversation, UnreadCounts};
 use crate::messages::message::Message;
 use crate::messages::participant::Participant;
 use crate::tokens;
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::EventId;
-use wallcast_core::store::row_limit;
 
 /// The highest unread count of direct messages.
 const MAX_UNREAD: i64 = 10_000;

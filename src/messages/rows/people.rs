@@ -1,7 +1,6 @@
 //! The SQL of when people were last online.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-
 use wallcast_core::clock::Timestamp;
 use wallcast_core::ids::UserId;
 

@@ -8,6 +8,9 @@ mod server;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use wallcast_core::event::{Epoch, Event, EventId, EventType, Position};
+use wallcast_core::ids::ConnectionId;
+use wallcast_core::store::RoomMembership;
 
 use super::{ReplayPage, ReplayRange, Subscription};
 use crate::realtime::position::{ResumeHint, ResumeOutcome, ResyncReason};
@@ -15,9 +18,6 @@ use crate::realtime::writer_state::BATCH;
 use model::{Expected, Model, Room, RoomChange};
 use operations::{Change, ConnectFrom, Operation, RelativePosition, User, operations};
 use server::{PlannedChange, TestServer};
-use wallcast_core::event::{Epoch, Event, EventId, EventType, Position};
-use wallcast_core::ids::ConnectionId;
-use wallcast_core::store::RoomMembership;
 
 /// Sessions that are open at once; further connects are skipped.
 const MAX_SESSIONS: usize = 6;

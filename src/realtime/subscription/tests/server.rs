@@ -6,6 +6,14 @@ use std::sync::{Arc, mpsc};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use tempfile::TempDir;
+use wallcast_core::auth::{KEY_BYTES, Principal, Signer, Subject};
+use wallcast_core::clock::Timestamp;
+use wallcast_core::event::{Epoch, Event, EventId, EventType, Namespace, NewEvent, Topic};
+use wallcast_core::history;
+use wallcast_core::hub::{ConnectionWriter, Dialect, Hub, Session};
+use wallcast_core::ids::{ConnectionId, UserId};
+use wallcast_core::store::RoomMembership;
+use wallcast_core::store::{DataFolder, Store, StoreError, WriteTx};
 
 use super::model::Room;
 use super::operations::{Change, Publication, Target, User};
@@ -16,14 +24,6 @@ use crate::realtime::position::{
 };
 use crate::realtime::subscription::{self, ReplayPage, Subscription};
 use crate::realtime::writer_state::BATCH;
-use wallcast_core::auth::{KEY_BYTES, Principal, Signer, Subject};
-use wallcast_core::clock::Timestamp;
-use wallcast_core::event::{Epoch, Event, EventId, EventType, Namespace, NewEvent, Topic};
-use wallcast_core::history;
-use wallcast_core::hub::{ConnectionWriter, Dialect, Hub, Session};
-use wallcast_core::ids::{ConnectionId, UserId};
-use wallcast_core::store::RoomMembership;
-use wallcast_core::store::{DataFolder, Store, StoreError, WriteTx};
 
 pub(super) struct TestServer {
     data: DataFolder,
