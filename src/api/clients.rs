@@ -9,6 +9,7 @@ use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
 use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::event::EventId;
+use wallcast_core::hub::Hub;
 use wallcast_core::ids::{AreaId, ClientId, KioskId, OrganizationId, TenantId};
 use wallcast_core::store::WriteTx;
 
@@ -228,17 +229,20 @@ pub(super) async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply,
         .write(&app.store, move |tx| {
             clients::expect(tx.connection(), &id)?;
             audit::record(tx, &actor, "client.disconnect", Some(id.as_str()), &reason)?;
-            let subject = Subject::Client(id);
-            let sessions = hub.sessions_of(&subject);
-            tx.end_sessions(
-                SessionFilter::Subject(subject),
-                DisconnectReason::TryAgain,
-                None,
-            );
-            let reply = json!({ "success": true, "disconnected": sessions });
-            Ok::<_, ApiError>(Reply::ok(&reply))
+            Ok::<_, ApiError>(disconnect_sessions(tx, &hub, Subject::Client(id)))
         })
         .await
+}
+
+/// Ends all sessions of a client or user, which may come back at once, and replies with how many there were.
+pub(super) fn disconnect_sessions(tx: &mut WriteTx<'_>, hub: &Hub, subject: Subject) -> Reply {
+    let sessions = hub.sessions_of(&subject);
+    tx.end_sessions(
+        SessionFilter::Subject(subject),
+        DisconnectReason::TryAgain,
+        None,
+    );
+    Reply::ok(&json!({ "success": true, "disconnected": sessions }))
 }
 
 /// Changes the client in the path and replies with its new state.

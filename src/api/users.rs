@@ -6,10 +6,9 @@ use serde_json::json;
 use wallcast_core::audit;
 use wallcast_core::auth::Subject;
 use wallcast_core::clock::Timestamp;
-use wallcast_core::disconnect::{DisconnectReason, SessionFilter};
 use wallcast_core::ids::UserId;
 
-use crate::api::clients::reason;
+use crate::api::clients::{disconnect_sessions, reason};
 use crate::app::App;
 use crate::http::{ApiError, Reply, Request};
 use crate::messages::rows;
@@ -49,15 +48,7 @@ pub(super) async fn disconnect(app: Arc<App>, request: Request) -> Result<Reply,
     request
         .write(&app.store, move |tx| {
             audit::record(tx, &actor, "user.disconnect", Some(id.as_str()), &reason)?;
-            let subject = Subject::User(id);
-            let sessions = hub.sessions_of(&subject);
-            tx.end_sessions(
-                SessionFilter::Subject(subject),
-                DisconnectReason::TryAgain,
-                None,
-            );
-            let reply = json!({ "success": true, "disconnected": sessions });
-            Ok::<_, ApiError>(Reply::ok(&reply))
+            Ok::<_, ApiError>(disconnect_sessions(tx, &hub, Subject::User(id)))
         })
         .await
 }
